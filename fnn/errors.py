@@ -1,0 +1,100 @@
+"""Errors that teach: what every layer checks, and the one note that says where in the model it happened."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from fnn.paths import join
+
+
+def describe(x: Any) -> str:
+    """Dtype and shape of every leaf: ``float32[64,28,28,1]``, ``(float32[2,3], bool[2])``."""
+    if x is None:
+        return "None"
+    if isinstance(x, tuple | list):
+        return f"({', '.join(describe(each) for each in x)})"
+    if isinstance(x, dict):
+        return f"{{{', '.join(f'{name}: {describe(each)}' for name, each in x.items())}}}"
+    shape, dtype = getattr(x, "shape", None), getattr(x, "dtype", None)
+    if shape is None or dtype is None:
+        return type(x).__name__
+    return f"{dtype}[{','.join(map(str, shape))}]"
+
+
+class Place(str):
+    """The note on an exception raised inside a model; a type of its own, so that outer combinators find and extend it."""
+
+    __slots__ = ("path", "rest")
+    path: str
+    rest: str
+
+    def __new__(cls, path: str, rest: str) -> "Place":
+        self = super().__new__(cls, f"in {path}: {rest}" if path else f"in {rest}")
+        self.path, self.rest = path, rest
+        return self
+
+
+@contextmanager
+def located(name: str, layer: Any, x: Any, verb: str = "applied to") -> Iterator[None]:
+    """Gives an exception one note with the path: the innermost combinator adds it, the enclosing ones prefix theirs."""
+    try:
+        yield
+    except Exception as error:
+        notes = getattr(error, "__notes__", [])
+        for index, note in enumerate(notes):
+            if isinstance(note, Place):
+                notes[index] = Place(join(name, note.path), note.rest)
+                break
+        else:
+            error.add_note(Place(name, f"{layer!r}, {verb} {describe(x)}"))
+        raise
+
+
+def is_floating(x: Any) -> bool:
+    """Whether x holds floating-point numbers, so that a gradient with respect to it exists."""
+    return jnp.issubdtype(jax.dtypes.result_type(x) if not hasattr(x, "dtype") else x.dtype, jnp.floating)
+
+
+def floating_array(x: Any, *, rank: int | None = None, axes: str = "") -> jax.Array:
+    """Returns x as an array of floating dtype, and of the given rank, or raises."""
+    if isinstance(x, tuple | list | dict):
+        raise TypeError(f"expected one array, got {describe(x)}")
+    x = jnp.asarray(x)
+    if not is_floating(x):
+        raise TypeError(f"expected an array of floating dtype, got {describe(x)}; convert it with x.astype(jnp.float32)")
+    if rank is not None and x.ndim != rank:
+        raise ValueError(f"expected an array of rank {rank} {axes}, got {describe(x)}".replace("  ", " "))
+    return x
+
+
+def parameter(params: Any, name: str, shape: tuple[int, ...], dtype: Any) -> jax.Array:
+    """Returns ``params[name]`` or raises: it must be there, with the shape that the input asks for and its dtype."""
+    if not isinstance(params, dict) or name not in params:
+        found = sorted(params) if isinstance(params, dict) else type(params).__name__
+        raise ValueError(f"expected a parameter {name!r}, found {found}; were these params made by this model's init?")
+    value = params[name]
+    if jnp.shape(value) != shape:
+        raise ValueError(
+            f"parameter {name!r} has shape {jnp.shape(value)} where this input needs {shape};"
+            f" initialise the model with an input of this shape"
+        )
+    return same_dtype(name, value, dtype)
+
+
+def same_dtype(name: str, value: Any, dtype: Any) -> jax.Array:
+    """Returns the value or raises: nothing in fnn promotes silently."""
+    value = jnp.asarray(value)
+    if value.dtype != dtype:
+        raise TypeError(f"parameter {name!r} is {value.dtype} but the input is {dtype}; cast one of them explicitly")
+    return value
+
+
+def positive(name: str, value: Any) -> None:
+    """Raises unless value is an integer of at least 1."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} is an integer, got {value!r}")
+    if value < 1:
+        raise ValueError(f"{name} is at least 1, got {value}")

@@ -1,0 +1,183 @@
+"""The contract of every layer. Read this file first.
+
+A layer is a frozen dataclass that holds configuration only: numbers, strings, functions, other layers. It is hashable,
+comparable, printable, never holds an array and never changes. Everything it does is a pure function of what it is given:
+
+    params, state     = layer.init(key, x)                                    x: array(s) or ShapeDtypeStruct(s), batch first
+    y, state, cache   = layer.forward(params, state, x, train=…, key=…)       the one forward computation
+    dparams, dx       = layer.backward(cache, dy)                             its vector-Jacobian product, derived by hand
+    y, state          = layer.apply(params, state, x, train=…, key=…)         forward without its cache
+
+``params`` and ``state`` are nested dicts of arrays, ``{}`` where there is nothing. The gradient of ``foo`` is ``dfoo``:
+``dparams`` has the structure, shapes and dtypes of ``params``; ``dx`` has the structure of ``x`` with ``None`` at every
+leaf that is not floating (indices, masks, keys), and ``dy`` likewise that of ``y``. State is not differentiated.
+
+The ``cache`` is a dict, with documented names, of the least that ``backward`` needs. Its leaves are arrays; a static
+fact (train or not, a shape) rides as ``Static(value)``. What the configuration says is read from ``self``.
+
+``jax.grad`` through ``apply`` is the *automatic* gradient and never goes through a hand rule: the two check each other.
+A layer whose author writes only ``apply`` works everywhere: its backward is then ``jax.vjp`` of ``apply``.
+
+Axes:  N batch   T time   H W height, width   C channels   D features in   F features out   V vocabulary
+"""
+
+import dataclasses
+import re
+import zlib
+from collections.abc import Callable
+from typing import Any, ClassVar, Literal, Self
+
+import jax
+import jax.numpy as jnp
+
+from fnn.errors import describe, is_floating
+
+Params = dict[str, Any]
+State = dict[str, Any]
+Cache = dict[str, Any]
+
+
+@jax.tree_util.register_static
+@dataclasses.dataclass(frozen=True)
+class Static:
+    """A hashable value in a pytree of arrays: a node without leaves, so it passes through jit, vmap and scan untouched."""
+
+    value: Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Layer:
+    """The base of all layers; the contract is at the top of this file.
+
+    A layer of your own is a frozen dataclass with ``apply``, or with ``forward`` and ``backward``, and with ``init``
+    when it has parameters or state:
+
+    >>> @dataclasses.dataclass(frozen=True)
+    ... class Double(Layer):
+    ...     def forward(self, params, state, x, *, train=False, key=None):
+    ...         return 2 * x, state, {}
+    ...     def backward(self, cache, dy):
+    ...         return {}, 2 * dy
+    >>> Double().apply({}, {}, jnp.ones(2))
+    (Array([2., 2.], dtype=float32), {})
+    """
+
+    snake_name: ClassVar[str] = "layer"
+    """The class's name in parameter paths; checkpoints depend on it. Declared by ``class Dense(Layer, name="dense")``."""
+
+    def __init_subclass__(cls, *, name: str | None = None, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.snake_name = name or re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", cls.__name__).lower()
+        # The dataclass decorator keeps a __repr__ that it finds in the class itself, but not an inherited one.
+        cls.__repr__ = cls.__repr__
+
+    def __repr__(self) -> str:
+        """The constructor call, with fields at their defaults left out."""
+        shown = (f for f in dataclasses.fields(self) if f.repr and not _is_default(f, getattr(self, f.name)))
+        return f"{type(self).__name__}({', '.join(f'{f.name}={getattr(self, f.name)!r}' for f in shown)})"
+
+    def init(self, key: jax.Array, x: Any) -> tuple[Params, State]:
+        """Parameters and state for inputs like ``x`` (arrays or shapes); by default there are none."""
+        return {}, {}
+
+    def forward(
+        self, params: Params, state: State, x: Any, *, train: bool = False, key: jax.Array | None = None
+    ) -> tuple[Any, State, Cache]:
+        """The output, the new state and the cache for ``backward``."""
+        if type(self).apply is Layer.apply:
+            raise NotImplementedError(f"{type(self).__name__} defines neither forward nor apply")
+        y, new_state = self.apply(params, state, x, train=train, key=key)
+        return y, new_state, {"params": params, "state": state, "x": x, "key": key, "train": Static(train)}
+
+    def backward(self, cache: Cache, dy: Any) -> tuple[Params, Any]:
+        """The gradients ``(dparams, dx)`` of ``sum(dy · y)``; here, for layers without a hand rule, by ``jax.vjp``."""
+        if type(self).forward is not Layer.forward:
+            raise NotImplementedError(f"{type(self).__name__} defines forward without its backward")
+        params, with_params = floating_leaves(cache["params"])
+        inputs, with_inputs = floating_leaves(cache["x"])
+
+        def outputs(params: list, inputs: list) -> list:
+            y, _ = self.apply(
+                with_params(params), cache["state"], with_inputs(inputs), train=cache["train"].value, key=cache["key"]
+            )
+            return floating_leaves(y)[0]
+
+        _, vjp = jax.vjp(outputs, params, inputs)
+        dparams, dx = vjp(jax.tree.leaves(dy))
+        return with_params(dparams, lambda leaf: jnp.zeros_like(leaf)), with_inputs(dx, lambda leaf: None)
+
+    def apply(
+        self, params: Params, state: State, x: Any, *, train: bool = False, key: jax.Array | None = None
+    ) -> tuple[Any, State]:
+        """The output and the new state."""
+        y, new_state, _ = self.forward(params, state, x, train=train, key=key)
+        return y, new_state
+
+    def children(self) -> dict[str, "Layer"]:
+        """The layers inside, by name: the segment each adds to a path, ``""`` for one that adds none."""
+        return {}
+
+    def with_children(self, children: dict[str, "Layer"]) -> Self:
+        """This layer with other layers inside, under the same names."""
+        if children:
+            raise ValueError(f"{self!r} has no children, got {sorted(children)}")
+        return self
+
+    @property
+    def rule(self) -> Literal["hand", "auto"]:
+        """Who derived ``backward``: a person, or ``jax.vjp``."""
+        return "auto" if type(self).backward is Layer.backward else "hand"
+
+
+def _is_default(field: dataclasses.Field, value: Any) -> bool:
+    default = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+    return default is not dataclasses.MISSING and type(value) is type(default) and bool(value == default)
+
+
+def floating_leaves(tree: Any) -> tuple[list, Callable[..., Any]]:
+    """The floating leaves of a pytree, and the function that puts others in their places.
+
+    The function takes the new leaves and, optionally, what becomes of a leaf that is not floating (it stays).
+    """
+    leaves, treedef = jax.tree.flatten(tree)
+    chosen = [is_floating(leaf) for leaf in leaves]
+
+    def rebuild(new: list, otherwise: Callable[[Any], Any] = lambda leaf: leaf) -> Any:
+        new = iter(new)
+        return treedef.unflatten([next(new) if c else otherwise(leaf) for c, leaf in zip(chosen, leaves, strict=True)])
+
+    return [leaf for c, leaf in zip(chosen, leaves, strict=True) if c], rebuild
+
+
+def named_key(key: jax.Array | None, name: str) -> jax.Array | None:
+    """The key of the child or parameter of that name: it depends on the name alone, not on what stands beside it."""
+    if key is None or not name:
+        return key
+    return jax.random.fold_in(key, zlib.crc32(name.encode()))
+
+
+def output_shape(layer: Layer, params: Params, state: State, x: Any) -> Any:
+    """The shapes and dtypes of a layer's output, without computing it."""
+    return jax.eval_shape(lambda params, state, x: layer.apply(params, state, x)[0], params, state, x)
+
+
+def float_dtype(x: Any) -> Any:
+    """The dtype of parameters for an input: its own if floating, else JAX's default (for indices, say)."""
+    return x.dtype if is_floating(x) else jnp.zeros(()).dtype
+
+
+def required_key(layer: Layer, key: jax.Array | None) -> jax.Array:
+    """Returns the key or raises: randomness is never made up."""
+    if key is None:
+        raise ValueError(f"{layer!r} is random in training and needs a key: apply(…, train=True, key=jax.random.key(0))")
+    return key
+
+
+def state_entry(state: State, name: str, shape: tuple[int, ...]) -> jax.Array:
+    """Returns ``state[name]`` or raises: state is threaded by the caller and must come from init or a step before."""
+    if not isinstance(state, dict) or name not in state:
+        found = sorted(state) if isinstance(state, dict) else type(state).__name__
+        raise ValueError(f"expected a state {name!r}, found {found}; pass the state that init or the last step returned")
+    if jnp.shape(state[name]) != shape:
+        raise ValueError(f"state {name!r} has shape {describe(state[name])} where this input needs {shape}")
+    return state[name]
