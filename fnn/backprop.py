@@ -1,38 +1,105 @@
-"""Backpropagation: a fold over the model, with a replaceable rule at its leaves."""
+"""Wiring and its transpose: how layers made of layers run forward, and how gradients return through them.
+
+A combinator says once how its children are connected, and once, right below, how a gradient returns:
+
+    connect(x, call)        calls     y, cache    = call(name, child, x)             first to last
+    fold(cache, dy, visit)  visits    report, dx  = visit(name, child, cache, dy)    last to first
+
+``init``, ``forward`` and ``apply`` are ``connect`` with different calls; ``backward`` is ``fold`` with every child's
+own backward, and ``backprop`` lets a rule of yours take its place.
+"""
 
 from collections.abc import Callable
 from typing import Any
 
-from fnn.errors import located
-from fnn.layer import Cache, Layer, Params
+import jax
+
+from fnn.errors import describe, located
+from fnn.layer import Cache, Layer, Params, State, named_key
 from fnn.paths import join
 
+Call = Callable[[str, Layer, Any], tuple[Any, Cache]]
+"""``call(name, child, x) -> (y, cache)``: what a combinator's ``connect`` calls for each child."""
+
 Visit = Callable[[str, Layer, Cache, Any], tuple[Any, Any]]
-"""``visit(name, child, cache, dy) -> (report, dx)``: what a combinator's fold calls for each child."""
+"""``visit(name, child, cache, dy) -> (report, dx)``: what a combinator's ``fold`` calls for each child."""
 
 Rule = Callable[[str, Layer, Cache, Any], tuple[Any, Any]]
 """``rule(path, layer, cache, dy) -> (report, dx)``: what happens at a layer that is not a combinator."""
 
 
 class Combinator(Layer, name="combinator"):
-    """A layer made of layers. It writes ``init``, ``forward`` and ``fold`` from its children's; ``backward`` follows.
+    """The base of layers made of layers: a subclass gives ``children``, ``with_children``, ``connect`` and ``fold``.
 
-    ``fold`` is the transpose of the wiring in ``forward``: it calls ``visit`` for every child, last to first, with the
-    child's cache and the gradient of the child's output, and takes the gradient of the child's input from it.
+    A child's parameters and state stand under its name; those of a child named ``""`` are the combinator's own.
     """
 
+    def connect(self, x: Any, call: Call) -> tuple[Any, Cache]:
+        """The output, from the outputs of the children; each name is called once. The cache is what ``fold`` reads."""
+        raise NotImplementedError(f"{type(self).__name__} does not define connect")
+
     def fold(self, cache: Cache, dy: Any, visit: Visit) -> tuple[Any, Any]:
-        """The reports of the children, nested as parameters are, and dx."""
+        """The reports of the children, nested as parameters are, and dx: the transpose of ``connect``."""
         raise NotImplementedError(f"{type(self).__name__} does not define fold")
+
+    def init(self, key: jax.Array, x: Any) -> tuple[Params, State]:
+        inputs: dict[str, Any] = {}
+
+        def trace(name: str, child: Layer, x: Any) -> tuple[Any, Cache]:
+            inputs[name] = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), x)
+            with located(name, child, x):
+                return _traced_output(child, named_key(key, name), x), {}
+
+        jax.eval_shape(lambda x: self.connect(x, trace)[0], x)
+        params, state = {}, {}
+        for name, child in self.children().items():
+            with located(name, child, inputs[name]):
+                params[name], state[name] = child.init(named_key(key, name), inputs[name])
+        return nest(params), nest(state)
+
+    def forward(
+        self, params: Params, state: State, x: Any, *, train: bool = False, key: jax.Array | None = None
+    ) -> tuple[Any, State, Cache]:
+        names, new_state = list(self.children()), {}
+        check_children("params", params, names)
+        check_children("state", state, names)
+
+        def call(name: str, child: Layer, x: Any) -> tuple[Any, Cache]:
+            with located(name, child, x):
+                y, new_state[name], cache = child.forward(
+                    entry(params, name), entry(state, name), x, train=train, key=named_key(key, name)
+                )
+            return y, cache
+
+        y, cache = self.connect(x, call)
+        return y, nest(new_state), cache
+
+    def apply(
+        self, params: Params, state: State, x: Any, *, train: bool = False, key: jax.Array | None = None
+    ) -> tuple[Any, State]:
+        # Not forward without its cache: a child may have an apply of its own (Remat, with_manual_vjp).
+        names, new_state = list(self.children()), {}
+        check_children("params", params, names)
+        check_children("state", state, names)
+
+        def call(name: str, child: Layer, x: Any) -> tuple[Any, Cache]:
+            with located(name, child, x):
+                y, new_state[name] = child.apply(
+                    entry(params, name), entry(state, name), x, train=train, key=named_key(key, name)
+                )
+            return y, {}
+
+        y, _ = self.connect(x, call)
+        return y, nest(new_state)
 
     def backward(self, cache: Cache, dy: Any) -> tuple[Params, Any]:
         """``fold`` with every child's own ``backward``."""
         return backprop(self, cache, dy)
 
-
-def own_backward(path: str, layer: Layer, cache: Cache, dy: Any) -> tuple[Params, Any]:
-    """The default rule: the layer's own backward."""
-    return layer.backward(cache, dy)
+    @property
+    def rule(self) -> str:
+        """``"auto"`` if the backward of any layer inside is."""
+        return "auto" if any(child.rule == "auto" for child in self.children().values()) else "hand"
 
 
 def backprop(layer: Layer, cache: Cache, dy: Any, rule: Rule | None = None) -> tuple[Any, Any]:
@@ -60,10 +127,55 @@ def backprop(layer: Layer, cache: Cache, dy: Any, rule: Rule | None = None) -> t
     return descend("", layer, cache, dy)
 
 
-def gather(reports: dict[str, Any]) -> dict[str, Any]:
-    """The reports of named children as one dict; ``None`` and ``{}`` are left out."""
-    return {name: report for name, report in reports.items() if report is not None and not _is_empty(report)}
+def own_backward(path: str, layer: Layer, cache: Cache, dy: Any) -> tuple[Params, Any]:
+    """The default rule: the layer's own backward."""
+    return layer.backward(cache, dy)
 
 
-def _is_empty(report: Any) -> bool:
-    return isinstance(report, dict) and not report
+def entry(tree: dict[str, Any], name: str) -> Any:
+    """The part of a nested dict that belongs to the child of that name."""
+    return tree.get(name, {}) if name else tree
+
+
+def nest(parts: dict[str, Any]) -> Any:
+    """One nested dict from the parts of the children, the inverse of ``entry``; ``None`` and ``{}`` are left out."""
+    if "" in parts:
+        return parts[""]
+    return {name: part for name, part in parts.items() if part is not None and not _is_empty(part)}
+
+
+def add_gradients(one: Any, other: Any) -> Any:
+    """The gradient of something used twice: the sum of both, where ``None`` is no gradient."""
+
+    def add(a: Any, b: Any) -> Any:
+        return b if a is None else a if b is None else a + b
+
+    return jax.tree.map(add, one, other, is_leaf=lambda leaf: leaf is None)
+
+
+def check_children(kind: str, tree: Any, names: list[str]) -> None:
+    """Raises if params or state are not a dict, or hold a name that is no child's: they are another model's."""
+    if not isinstance(tree, dict):
+        raise TypeError(f"{kind} is a nested dict as init returns it, got {describe(tree)}")
+    unknown = [] if "" in names else [name for name in tree if name not in names]
+    if unknown:
+        raise ValueError(
+            f"{kind} hold {unknown}, but the layers here are {names}; were these {kind} made by this model's init?"
+        )
+
+
+def _traced_output(layer: Layer, key: jax.Array, x: Any) -> Any:
+    # Down through the wiring, so that a nested model is traced once a level and not twice as often at each.
+    if isinstance(layer, Combinator) and type(layer).init is Combinator.init:
+
+        def trace(name: str, child: Layer, x: Any) -> tuple[Any, Cache]:
+            with located(name, child, x):
+                return _traced_output(child, named_key(key, name), x), {}
+
+        return layer.connect(x, trace)[0]
+    params, state = layer.init(key, x)
+    return layer.apply(params, state, x)[0]
+
+
+def _is_empty(part: Any) -> bool:
+    return isinstance(part, dict) and not part

@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 
 from fnn.paths import join
 
@@ -25,7 +26,7 @@ def describe(x: Any) -> str:
 
 
 class Place(str):
-    """The note on an exception raised inside a model; a type of its own, so that outer combinators find and extend it."""
+    """The note on an exception raised inside a model; a type of its own, so that outer combinators can extend it."""
 
     __slots__ = ("path", "rest")
     path: str
@@ -58,15 +59,22 @@ def is_floating(x: Any) -> bool:
     return jnp.issubdtype(jax.dtypes.result_type(x) if not hasattr(x, "dtype") else x.dtype, jnp.floating)
 
 
-def floating_array(x: Any, *, rank: int | None = None, axes: str = "") -> jax.Array:
-    """Returns x as an array of floating dtype, and of the given rank, or raises."""
+def is_concrete(x: Any) -> bool:
+    """Whether the values of x can be looked at: outside jit, vmap, scan and grad."""
+    return not isinstance(x, Tracer)
+
+
+def floating_array(x: Any) -> jax.Array:
+    """Returns x as an array of floating dtype that is not empty, or raises."""
     if isinstance(x, tuple | list | dict):
         raise TypeError(f"expected one array, got {describe(x)}")
     x = jnp.asarray(x)
     if not is_floating(x):
-        raise TypeError(f"expected an array of floating dtype, got {describe(x)}; convert it with x.astype(jnp.float32)")
-    if rank is not None and x.ndim != rank:
-        raise ValueError(f"expected an array of rank {rank} {axes}, got {describe(x)}".replace("  ", " "))
+        raise TypeError(
+            f"expected an array of floating dtype, got {describe(x)}; convert it with x.astype(jnp.float32)"
+        )
+    if x.size == 0:
+        raise ValueError(f"the batch is empty: {describe(x)}")
     return x
 
 

@@ -1,12 +1,12 @@
 """The contract of every layer. Read this file first.
 
-A layer is a frozen dataclass that holds configuration only: numbers, strings, functions, other layers. It is hashable,
-comparable, printable, never holds an array and never changes. Everything it does is a pure function of what it is given:
+A layer is a frozen dataclass that holds configuration only: numbers, strings, functions, other layers. It is
+hashable, comparable, printable, never holds an array and never changes. All it does is pure functions:
 
-    params, state     = layer.init(key, x)                                    x: array(s) or ShapeDtypeStruct(s), batch first
-    y, state, cache   = layer.forward(params, state, x, train=…, key=…)       the one forward computation
-    dparams, dx       = layer.backward(cache, dy)                             its vector-Jacobian product, derived by hand
-    y, state          = layer.apply(params, state, x, train=…, key=…)         forward without its cache
+    params, state     = layer.init(key, x)                                x: arrays or ShapeDtypeStructs, batch first
+    y, state, cache   = layer.forward(params, state, x, train=…, key=…)   the one forward computation
+    dparams, dx       = layer.backward(cache, dy)                         its vector-Jacobian product, derived by hand
+    y, state          = layer.apply(params, state, x, train=…, key=…)     forward without its cache
 
 ``params`` and ``state`` are nested dicts of arrays, ``{}`` where there is nothing. The gradient of ``foo`` is ``dfoo``:
 ``dparams`` has the structure, shapes and dtypes of ``params``; ``dx`` has the structure of ``x`` with ``None`` at every
@@ -25,7 +25,7 @@ import dataclasses
 import re
 import zlib
 from collections.abc import Callable
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self, overload
 
 import jax
 import jax.numpy as jnp
@@ -40,7 +40,7 @@ Cache = dict[str, Any]
 @jax.tree_util.register_static
 @dataclasses.dataclass(frozen=True)
 class Static:
-    """A hashable value in a pytree of arrays: a node without leaves, so it passes through jit, vmap and scan untouched."""
+    """A hashable value in a pytree of arrays: a node without leaves, which jit, vmap and scan pass on untouched."""
 
     value: Any
 
@@ -63,7 +63,7 @@ class Layer:
     """
 
     snake_name: ClassVar[str] = "layer"
-    """The class's name in parameter paths; checkpoints depend on it. Declared by ``class Dense(Layer, name="dense")``."""
+    """The class's name in parameter paths, which checkpoints depend on: ``class Dense(Layer, name="dense")``."""
 
     def __init_subclass__(cls, *, name: str | None = None, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -143,12 +143,16 @@ def floating_leaves(tree: Any) -> tuple[list, Callable[..., Any]]:
     chosen = [is_floating(leaf) for leaf in leaves]
 
     def rebuild(new: list, otherwise: Callable[[Any], Any] = lambda leaf: leaf) -> Any:
-        new = iter(new)
-        return treedef.unflatten([next(new) if c else otherwise(leaf) for c, leaf in zip(chosen, leaves, strict=True)])
+        rest = iter(new)
+        return treedef.unflatten([next(rest) if c else otherwise(leaf) for c, leaf in zip(chosen, leaves, strict=True)])
 
     return [leaf for c, leaf in zip(chosen, leaves, strict=True) if c], rebuild
 
 
+@overload
+def named_key(key: jax.Array, name: str) -> jax.Array: ...
+@overload
+def named_key(key: None, name: str) -> None: ...
 def named_key(key: jax.Array | None, name: str) -> jax.Array | None:
     """The key of the child or parameter of that name: it depends on the name alone, not on what stands beside it."""
     if key is None or not name:
@@ -169,7 +173,9 @@ def float_dtype(x: Any) -> Any:
 def required_key(layer: Layer, key: jax.Array | None) -> jax.Array:
     """Returns the key or raises: randomness is never made up."""
     if key is None:
-        raise ValueError(f"{layer!r} is random in training and needs a key: apply(…, train=True, key=jax.random.key(0))")
+        raise ValueError(
+            f"{layer!r} is random in training and needs a key: apply(…, train=True, key=jax.random.key(0))"
+        )
     return key
 
 
@@ -177,7 +183,14 @@ def state_entry(state: State, name: str, shape: tuple[int, ...]) -> jax.Array:
     """Returns ``state[name]`` or raises: state is threaded by the caller and must come from init or a step before."""
     if not isinstance(state, dict) or name not in state:
         found = sorted(state) if isinstance(state, dict) else type(state).__name__
-        raise ValueError(f"expected a state {name!r}, found {found}; pass the state that init or the last step returned")
+        raise ValueError(
+            f"expected a state {name!r}, found {found}; pass the state that init or the last step returned"
+        )
     if jnp.shape(state[name]) != shape:
         raise ValueError(f"state {name!r} has shape {describe(state[name])} where this input needs {shape}")
     return state[name]
+
+
+def wide_dtype(dtype: Any) -> Any:
+    """The dtype to accumulate in: float32 for 16-bit floats, else the dtype itself."""
+    return jnp.float32 if jnp.dtype(dtype).itemsize < 4 else dtype

@@ -1,0 +1,7 @@
+"""Layers made of layers, one wiring a file."""
+
+from fnn.combinators.parallel import Parallel as Parallel
+from fnn.combinators.remat import Remat as Remat
+from fnn.combinators.repeat import Repeat as Repeat
+from fnn.combinators.residual import Residual as Residual
+from fnn.combinators.serial import Serial as Serial

@@ -1,0 +1,92 @@
+"""Layers side by side on one input."""
+
+import dataclasses
+import itertools
+from collections.abc import Iterable
+from functools import reduce
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from fnn.backprop import Call, Visit, add_gradients, nest
+from fnn.combinators.named import NamedChildren
+from fnn.errors import describe
+from fnn.layer import Cache, Layer, Static
+
+Merge = Literal["sum", "concatenate", "multiply"]
+
+
+@dataclasses.dataclass(frozen=True, init=False, repr=False)
+class Parallel(NamedChildren, name="parallel"):
+    """Gives its input to every branch and merges their outputs.
+
+    Forward:   y = Σᵢ fᵢ(x),  or the fᵢ(x) joined along the last axis,  or Πᵢ fᵢ(x)
+    Backward:  dx = Σᵢ Jᵢᵀ dyᵢ  with  dyᵢ = dy,  or its slice,  or dy ⊙ Π_(j≠i) yⱼ  (products of what stands left and
+               right of i, so that a zero in one branch is no division by zero)
+
+    Params, State: those of each branch under its name
+    Cache:     those of each branch under its name in ``branches``; ``sizes`` Static, of the last axes, to concatenate;
+               ``outputs``, to multiply
+    Shapes:    the branches' outputs are arrays of one shape, the last axis aside to concatenate
+
+    Errors: ``ValueError`` for outputs that do not fit together, an unknown merge, no branches.
+
+    >>> import jax.numpy as jnp
+    >>> from fnn.layers import Relu, Tanh
+    >>> Parallel(Relu(), Tanh(), merge="concatenate").apply({}, {}, jnp.zeros((2, 3)))[0].shape
+    (2, 6)
+    """
+
+    merge: Merge
+
+    def __init__(self, /, *branches: Layer, merge: Merge = "sum", **named: Layer) -> None:
+        super().__init__(*branches, **named)
+        if merge not in ("sum", "concatenate", "multiply"):
+            raise ValueError(f"merge is 'sum', 'concatenate' or 'multiply', got {merge!r}")
+        if not self.layers:
+            raise ValueError("Parallel needs at least one branch")
+        object.__setattr__(self, "merge", merge)
+
+    def _options(self) -> dict[str, Any]:
+        return {} if self.merge == "sum" else {"merge": self.merge}
+
+    def connect(self, x: Any, call: Call) -> tuple[Any, Cache]:
+        outputs, caches = [], {}
+        for name, child in self.children().items():
+            y, caches[name] = call(name, child, x)
+            outputs.append(y)
+        self._check(outputs)
+        cache: Cache = {"branches": caches}
+        if self.merge == "concatenate":
+            cache["sizes"] = Static(tuple(y.shape[-1] for y in outputs))
+            return lax.concatenate(outputs, outputs[0].ndim - 1), cache
+        if self.merge == "multiply":
+            cache["outputs"] = dict(zip(self.names, outputs, strict=True))
+            return reduce(jnp.multiply, outputs), cache
+        return reduce(jnp.add, outputs), cache
+
+    def fold(self, cache: Cache, dy: Any, visit: Visit) -> tuple[Any, Any]:
+        reports, dx = {}, None
+        for (name, child), dbranch in zip(self.children().items(), self._split(cache, dy), strict=True):
+            reports[name], dinput = visit(name, child, cache["branches"][name], dbranch)
+            dx = dinput if dx is None else add_gradients(dx, dinput)
+        return nest(reports), dx
+
+    def _split(self, cache: Cache, dy: jax.Array) -> Iterable[jax.Array]:
+        if self.merge == "concatenate":
+            return jnp.split(dy, list(itertools.accumulate(cache["sizes"].value))[:-1], axis=-1)
+        if self.merge == "multiply":
+            outputs = [cache["outputs"][name] for name in self.names]
+            left = itertools.accumulate(outputs[:-1], jnp.multiply, initial=dy)
+            right = list(itertools.accumulate(outputs[:0:-1], jnp.multiply, initial=jnp.ones_like(dy)))[::-1]
+            return [before * behind for before, behind in zip(left, right, strict=True)]
+        return [dy] * len(self.layers)
+
+    def _check(self, outputs: list[Any]) -> None:
+        joined = self.merge == "concatenate"
+        shapes = {(y.shape[:-1] if joined else y.shape, y.dtype) if hasattr(y, "shape") else None for y in outputs}
+        if None in shapes or len(shapes) > 1 or (joined and outputs[0].ndim == 0):
+            found = ", ".join(f"{name}: {describe(y)}" for name, y in zip(self.names, outputs, strict=True))
+            raise ValueError(f"the outputs of the branches do not fit together to {self.merge}: {found}")

@@ -1,0 +1,74 @@
+"""A layer whose cache is computed again instead of kept."""
+
+import dataclasses
+from typing import Any, Self
+
+import jax
+from jax import lax
+
+from fnn.backprop import Combinator, Visit
+from fnn.combinators.named import check_layer_type, check_same_names
+from fnn.errors import located
+from fnn.layer import Cache, Layer, Params, State, Static
+
+
+@dataclasses.dataclass(frozen=True)
+class Remat(Combinator, name="remat"):
+    """Rematerialisation: keeps only the inner layer's inputs, and runs it forward again in the backward pass.
+
+    Forward:   y = f(x)
+    Backward:  the inner cache from f(x) again, then the inner backward
+
+    Params, State: the inner ones unchanged
+    Cache:     ``params``, ``state``, ``x``, ``key`` as given; ``train`` Static
+    Memory:    the inner cache lives only during this layer's backward; the price is one more forward pass
+
+    ``jax.grad`` through ``apply`` rematerialises too (``jax.checkpoint``).
+
+    >>> import jax.numpy as jnp
+    >>> from fnn.layers import Tanh
+    >>> Remat(Tanh()).apply({}, {}, jnp.zeros(2))[0]
+    Array([0., 0.], dtype=float32)
+
+    Source: Griewank and Walther 2000; Chen et al. 2016.
+    """
+
+    inner: Layer
+
+    def __post_init__(self) -> None:
+        check_layer_type(self, self.inner)
+
+    def children(self) -> dict[str, Layer]:
+        return {"": self.inner}
+
+    def with_children(self, children: dict[str, Layer]) -> Self:
+        check_same_names(self, children)
+        return type(self)(children[""])
+
+    def init(self, key: jax.Array, x: Any) -> tuple[Params, State]:
+        with located("", self.inner, x):
+            return self.inner.init(key, x)
+
+    def forward(
+        self, params: Params, state: State, x: Any, *, train: bool = False, key: jax.Array | None = None
+    ) -> tuple[Any, State, Cache]:
+        with located("", self.inner, x):
+            y, new_state, _ = self.inner.forward(params, state, x, train=train, key=key)
+        return y, new_state, {"params": params, "state": state, "x": x, "key": key, "train": Static(train)}
+
+    def apply(
+        self, params: Params, state: State, x: Any, *, train: bool = False, key: jax.Array | None = None
+    ) -> tuple[Any, State]:
+        def run(params: Params, state: State, x: Any, key: jax.Array | None) -> tuple[Any, State]:
+            return self.inner.apply(params, state, x, train=train, key=key)
+
+        with located("", self.inner, x):
+            return jax.checkpoint(run)(params, state, x, key)
+
+    def fold(self, cache: Cache, dy: Any, visit: Visit) -> tuple[Any, Any]:
+        # Without the barrier XLA sees two equal computations and keeps the results of the first after all; with dy
+        # inside it, the second run cannot start before the gradient has arrived.
+        inputs = (cache["params"], cache["state"], cache["x"], cache["key"])
+        (params, state, x, key), dy = lax.optimization_barrier((inputs, dy))
+        _, _, inner_cache = self.inner.forward(params, state, x, train=cache["train"].value, key=key)
+        return visit("", self.inner, inner_cache, dy)

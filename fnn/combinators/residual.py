@@ -1,0 +1,74 @@
+"""A layer with a way round it."""
+
+import dataclasses
+from typing import Any, Self
+
+from fnn.backprop import Call, Combinator, Visit, add_gradients, nest
+from fnn.combinators.named import check_layer_type, check_same_names
+from fnn.errors import describe
+from fnn.layer import Cache, Layer
+
+
+@dataclasses.dataclass(frozen=True)
+class Residual(Combinator, name="residual"):
+    """Adds the input, or a shortcut of it, to the output of the inner layer.
+
+    Forward:   y = f(x) + s(x),  s the identity or ``shortcut``
+    Backward:  dx = J_fᵀ dy + J_sᵀ dy
+
+    Params, State: those of ``inner`` unchanged; with a shortcut those of each under ``inner`` and ``shortcut``
+    Cache:     ``inner`` and, if there is one, ``shortcut``: theirs
+    Shapes:    s(x) and f(x) have one shape. Of a tuple (x, …) the first member is carried round, and f sees it all;
+               if f returns a tuple, its first member is the one added to.
+
+    Errors: ``ValueError`` if the shapes to be added differ.
+
+    >>> import jax, jax.numpy as jnp
+    >>> from fnn.layers import Relu
+    >>> Residual(Relu()).apply({}, {}, jnp.array([[-1.0, 2.0]]))[0]
+    Array([[-1.,  4.]], dtype=float32)
+
+    Source: He et al. 2016, eq. 1.
+    """
+
+    inner: Layer
+    shortcut: Layer | None = None
+
+    def __post_init__(self) -> None:
+        for child in self.children().values():
+            check_layer_type(self, child)
+
+    def children(self) -> dict[str, Layer]:
+        return {"": self.inner} if self.shortcut is None else {"inner": self.inner, "shortcut": self.shortcut}
+
+    def with_children(self, children: dict[str, Layer]) -> Self:
+        check_same_names(self, children)
+        return type(self)(*children.values()) if "" in children else type(self)(**children)
+
+    def connect(self, x: Any, call: Call) -> tuple[Any, Cache]:
+        cache, carried = {}, _first(x)
+        y, cache["inner"] = call("" if self.shortcut is None else "inner", self.inner, x)
+        if self.shortcut is not None:
+            carried, cache["shortcut"] = call("shortcut", self.shortcut, carried)
+        if getattr(carried, "shape", None) != getattr(_first(y), "shape", None):
+            raise ValueError(
+                f"a residual adds the inner output {describe(_first(y))} to {describe(carried)}: the shapes differ;"
+                f" give it a shortcut that maps the input to the inner output's shape"
+            )
+        return _with_first(y, _first(y) + carried), cache
+
+    def fold(self, cache: Cache, dy: Any, visit: Visit) -> tuple[Any, Any]:
+        reports, dcarried = {}, _first(dy)
+        if self.shortcut is not None:
+            reports["shortcut"], dcarried = visit("shortcut", self.shortcut, cache["shortcut"], dcarried)
+        name = "" if self.shortcut is None else "inner"
+        reports[name], dx = visit(name, self.inner, cache["inner"], dy)
+        return nest(reports), _with_first(dx, add_gradients(_first(dx), dcarried))
+
+
+def _first(x: Any) -> Any:
+    return x[0] if isinstance(x, tuple) else x
+
+
+def _with_first(x: Any, first: Any) -> Any:
+    return (first, *x[1:]) if isinstance(x, tuple) else first

@@ -1,0 +1,73 @@
+"""The hand rule inside ``jax.grad``."""
+
+import dataclasses
+from typing import Any, Self
+
+import jax
+
+from fnn.backprop import Call, Combinator, Visit
+from fnn.combinators.named import check_layer_type, check_same_names
+from fnn.layer import Cache, Layer, Params, State
+
+
+@dataclasses.dataclass(frozen=True)
+class ManualVjp(Combinator, name="manual_vjp"):
+    """A layer whose ``apply`` carries the hand rule as a ``jax.custom_vjp``; see ``with_manual_vjp``.
+
+    Forward:   y = f(x)
+    Backward:  the inner backward, also where ``jax.grad`` asks for it
+
+    Params, State, Cache: the inner ones unchanged
+    """
+
+    inner: Layer
+
+    def __post_init__(self) -> None:
+        check_layer_type(self, self.inner)
+
+    def children(self) -> dict[str, Layer]:
+        return {"": self.inner}
+
+    def with_children(self, children: dict[str, Layer]) -> Self:
+        check_same_names(self, children)
+        return type(self)(children[""])
+
+    def connect(self, x: Any, call: Call) -> tuple[Any, Cache]:
+        return call("", self.inner, x)
+
+    def fold(self, cache: Cache, dy: Any, visit: Visit) -> tuple[Any, Any]:
+        return visit("", self.inner, cache, dy)
+
+    def apply(
+        self, params: Params, state: State, x: Any, *, train: bool = False, key: jax.Array | None = None
+    ) -> tuple[Any, State]:
+        @jax.custom_vjp
+        def run(params: Params, state: State, x: Any, key: jax.Array | None) -> tuple[Any, State]:
+            return self.inner.apply(params, state, x, train=train, key=key)
+
+        def forward(params: Params, state: State, x: Any, key: jax.Array | None) -> tuple[Any, Cache]:
+            y, new_state, cache = self.inner.forward(params, state, x, train=train, key=key)
+            return (y, new_state), cache
+
+        def backward(cache: Cache, gradients: tuple[Any, State]) -> tuple[Params, None, Any, None]:
+            # JAX hands float0 for outputs that are not floating, where the contract says None; and None back is zero.
+            dy = jax.tree.map(lambda leaf: None if leaf.dtype == jax.dtypes.float0 else leaf, gradients[0])
+            dparams, dx = self.inner.backward(cache, dy)
+            return dparams, None, dx, None
+
+        run.defvjp(forward, backward)
+        return run(params, state, x, key)
+
+
+def with_manual_vjp(layer: Layer) -> ManualVjp:
+    """The layer with its hand rule as the derivative of ``apply``, for people who call ``jax.grad`` themselves.
+
+    Works inside any function that JAX differentiates in reverse mode, other libraries' included. No forward mode
+    (``jax.jvp``), no second derivative through ``apply``, and no gradient through the state that comes out.
+
+    >>> import jax.numpy as jnp
+    >>> from fnn.layers import Relu
+    >>> jax.grad(lambda x: with_manual_vjp(Relu()).apply({}, {}, x)[0].sum())(jnp.array([-1.0, 2.0]))
+    Array([0., 1.], dtype=float32)
+    """
+    return ManualVjp(layer)

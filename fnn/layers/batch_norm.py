@@ -1,0 +1,138 @@
+"""Batch normalisation, with its running statistics threaded as state."""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from fnn.errors import floating_array, is_concrete, parameter
+from fnn.layer import Cache, Layer, Params, State, Static, float_dtype, state_entry, wide_dtype
+from fnn.layers.standardize import moments, normalized, standardize_backward
+
+
+@dataclasses.dataclass(frozen=True)
+class BatchNorm(Layer, name="batch_norm"):
+    """Standardises every channel over all other axes, then scales and shifts it.
+
+    Forward, in training:   μ, σ² over the batch;  x̂ = (x − μ) r,  r = 1/√(σ² + ε);  y = γ x̂ + β
+                            mean' = decay · mean + (1 − decay) μ,  var' = decay · var + (1 − decay) σ²
+    Forward, in inference:  the same x̂ and y with the running ``mean`` and ``var``; the state stays
+
+    Backward:  dγ = Σ dy ⊙ x̂,  dβ = Σ dy,  dx̂ = γ dy
+               dx = r (dx̂ − mean(dx̂) − x̂ · mean(dx̂ ⊙ x̂)) in training,  dx = r dx̂ in inference
+
+    Params:  ``scale`` γ, ``bias`` β, each (C,); left out by ``use_scale=False``, ``use_bias=False``
+    State:   ``mean``, ``var`` (C,) in at least float32, and ``count``, the updates so far
+    Cache:   ``x`` (…, C), ``mean``, ``inverse`` r (1, …, 1, C), ``scale`` (C,) if any, ``train`` Static; x̂ is
+             computed again
+    Shapes:  (…, C) → (…, C), any floating dtype, kept
+
+    Conventions: ``decay`` is the weight of the old statistic; both variances are biased (1/n; PyTorch's running
+    variance is not, so convert on import). ``axis_name`` takes the statistics over a mapped axis of devices as well.
+    A bias right before a batch norm has a gradient of exactly zero in training.
+
+    Errors: ``ValueError`` for training on one value a channel (its variance is 0), for missing state, and, outside jit,
+    for inference before the first update.
+
+    >>> layer = BatchNorm()
+    >>> params, state = layer.init(jax.random.key(0), jax.ShapeDtypeStruct((4, 2), "float32"))
+    >>> y, state = layer.apply(params, state, jnp.array([[0.0, 1.0], [2.0, 1.0]]), train=True)
+    >>> y.round(3).tolist(), state["mean"].round(3).tolist()
+    ([[-1.0, 0.0], [1.0, 0.0]], [0.10000000149011612, 0.10000000149011612])
+
+    Source: Ioffe and Szegedy 2015, algorithm 1; the three sums of its §3 collected into one formula.
+    """
+
+    _: dataclasses.KW_ONLY
+    decay: float = 0.9
+    epsilon: float = 1e-5
+    use_scale: bool = True
+    use_bias: bool = True
+    axis_name: str | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.decay, int | float) and not 0 <= self.decay <= 1:
+            raise ValueError(f"decay lies in [0, 1], got {self.decay}")
+        if isinstance(self.epsilon, int | float) and not self.epsilon >= 0:
+            raise ValueError(f"epsilon is at least 0, got {self.epsilon}")
+
+    def init(self, key: jax.Array, x: Any) -> tuple[Params, State]:
+        if x.ndim < 2:
+            raise ValueError(f"expected an input (N, …, C), got the shape {tuple(x.shape)}")
+        dtype, shape = float_dtype(x), (x.shape[-1],)
+        params = {"scale": jnp.ones(shape, dtype)} if self.use_scale else {}
+        if self.use_bias:
+            params["bias"] = jnp.zeros(shape, dtype)
+        wide = wide_dtype(dtype)
+        state = {"mean": jnp.zeros(shape, wide), "var": jnp.ones(shape, wide), "count": jnp.zeros((), jnp.int32)}
+        return params, state
+
+    def forward(
+        self, params: Params, state: State, x: Any, *, train: bool = False, key: jax.Array | None = None
+    ) -> tuple[jax.Array, State, Cache]:
+        x = floating_array(x)
+        if x.ndim < 2:
+            raise ValueError(f"expected an input (N, …, C), got the shape {x.shape}")
+        shape, wide = x.shape[-1:], wide_dtype(x.dtype)
+        running_mean, running_var = (state_entry(state, name, shape) for name in ("mean", "var"))
+        count = state_entry(state, "count", ())
+        if train:
+            self._check_batch(x)
+            mean, var = moments(x, _all_but_last(x), self.axis_name)
+            new_state = {
+                "mean": self._moved(running_mean, mean),
+                "var": self._moved(running_var, var),
+                "count": count + 1,
+            }
+        else:
+            if is_concrete(count) and int(count) == 0:
+                raise ValueError(
+                    "this batch norm has no statistics yet (count is 0): use the state that a training step returned"
+                )
+            mean, var = (jnp.asarray(each, wide).reshape(_row(x)) for each in (running_mean, running_var))
+            new_state = state
+        inverse = lax.rsqrt(var + self.epsilon)
+        y = normalized(x, mean, inverse)
+        cache = {"x": x, "mean": mean, "inverse": inverse, "train": Static(train)}
+        if self.use_scale:
+            cache["scale"] = parameter(params, "scale", shape, x.dtype)
+            y = y * cache["scale"].astype(wide).reshape(_row(x))
+        if self.use_bias:
+            y = y + parameter(params, "bias", shape, x.dtype).astype(wide).reshape(_row(x))
+        return y.astype(x.dtype), new_state, cache
+
+    def backward(self, cache: Cache, dy: jax.Array) -> tuple[Params, jax.Array]:
+        x, mean, inverse = cache["x"], cache["mean"], cache["inverse"]
+        axes, dtype = _all_but_last(x), dy.dtype
+        normal, dy = normalized(x, mean, inverse), dy.astype(mean.dtype)
+        dparams, dnormal = {}, dy
+        if self.use_scale:
+            dparams["scale"] = (dy * normal).sum(axes).astype(dtype)
+            dnormal = dy * cache["scale"].astype(dy.dtype).reshape(_row(x))
+        if self.use_bias:
+            dparams["bias"] = dy.sum(axes).astype(dtype)
+        if cache["train"].value:
+            dx = standardize_backward(dnormal, normal, inverse, axes, self.axis_name)
+        else:
+            dx = inverse * dnormal
+        return dparams, dx.astype(dtype)
+
+    def _check_batch(self, x: jax.Array) -> None:
+        copies = 1 if self.axis_name is None else lax.axis_size(self.axis_name)
+        if x.size // x.shape[-1] * copies < 2:
+            raise ValueError("training needs at least two values a channel to take a variance of, got one")
+
+    def _moved(self, old: jax.Array, new: jax.Array) -> jax.Array:
+        # Statistics are not differentiated, and no gradient may leak through a state that is returned.
+        new = lax.stop_gradient(new).reshape(old.shape).astype(old.dtype)
+        return self.decay * old + (1 - self.decay) * new
+
+
+def _all_but_last(x: jax.Array) -> tuple[int, ...]:
+    return tuple(range(x.ndim - 1))
+
+
+def _row(x: jax.Array) -> tuple[int, ...]:
+    return (1,) * (x.ndim - 1) + x.shape[-1:]

@@ -1,0 +1,55 @@
+"""Dropout of units."""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from fnn.errors import floating_array
+from fnn.layer import Cache, Layer, Params, State, required_key
+
+
+@dataclasses.dataclass(frozen=True)
+class Dropout(Layer, name="dropout"):
+    """In training, sets each entry to 0 with probability ``rate`` and scales the survivors; else the identity.
+
+    Forward:   y = m ⊙ x / (1 − rate),  m ~ Bernoulli(1 − rate)
+    Backward:  dx = m ⊙ dy / (1 − rate)
+
+    Cache:   ``mask`` m, boolean, in training; nothing else
+    Shapes:  any → the same, any floating dtype, kept
+
+    The mask is drawn with a float32 probability, so that it is the same in every precision. ``rate`` may be a traced
+    scalar (to sweep over it), which is not checked.
+
+    Errors: ``ValueError`` for a rate outside [0, 1) and for training without a key.
+
+    >>> Dropout(0.5).apply({}, {}, jnp.ones(6), train=True, key=jax.random.key(0))[0].tolist()
+    [0.0, 0.0, 2.0, 2.0, 0.0, 2.0]
+
+    Source: Srivastava et al. 2014, with the scaling in training (inverted dropout).
+    """
+
+    rate: float
+
+    def __post_init__(self) -> None:
+        if isinstance(self.rate, int | float | np.number) and not 0 <= self.rate < 1:
+            raise ValueError(f"rate is the fraction dropped and lies in [0, 1), got {self.rate}")
+
+    def forward(
+        self, params: Params, state: State, x: Any, *, train: bool = False, key: jax.Array | None = None
+    ) -> tuple[jax.Array, State, Cache]:
+        x = floating_array(x)
+        if not train:
+            return x, state, {}
+        keep = 1 - self.rate
+        mask = jax.random.bernoulli(required_key(self, key), jnp.asarray(keep, np.float32), x.shape)
+        return self._masked(mask, x), state, {"mask": mask}
+
+    def backward(self, cache: Cache, dy: jax.Array) -> tuple[Params, jax.Array]:
+        return {}, self._masked(cache["mask"], dy) if "mask" in cache else dy
+
+    def _masked(self, mask: jax.Array, x: jax.Array) -> jax.Array:
+        return jnp.where(mask, x / jnp.asarray(1 - self.rate, x.dtype), 0)

@@ -1,0 +1,51 @@
+"""Standardisation to mean 0 and variance 1, the one derivation behind every normalising layer.
+
+Over the n elements of a set (a channel of a batch, the features of a sample, …):
+
+    μ = (1/n) Σ x,  σ² = (1/n) Σ (x − μ)²,  r = 1/√(σ² + ε),  x̂ = (x − μ) r
+
+x̂ depends on x directly, through μ and through σ². With dμ/dx = 1/n and dσ²/dx = 2(x − μ)/n the three parts add up to
+
+    dx = r (dx̂ − mean(dx̂) − x̂ · mean(dx̂ ⊙ x̂))
+
+which says: take from dx̂ its components along 1 and along x̂, the directions in which x̂ cannot change.
+
+The variance is computed in two passes; E[x²] − E[x]² loses everything when the mean is large. ``axis_name`` extends the
+set over the devices of a mapped axis: every mean becomes a mean of means of equal sizes.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from fnn.layer import wide_dtype
+
+Axes = tuple[int, ...]
+
+
+def _mean(x: jax.Array, axes: Axes, axis_name: Any) -> jax.Array:
+    mean = x.mean(axes, keepdims=True)
+    return mean if axis_name is None else lax.pmean(mean, axis_name)
+
+
+def moments(x: jax.Array, axes: Axes, axis_name: Any = None) -> tuple[jax.Array, jax.Array]:
+    """Mean and biased variance over the axes, kept with size 1, in at least float32."""
+    wide = x.astype(wide_dtype(x.dtype))
+    mean = _mean(wide, axes, axis_name)
+    return mean, _mean(jnp.square(wide - mean), axes, axis_name)
+
+
+def normalized(x: jax.Array, mean: jax.Array, inverse: jax.Array) -> jax.Array:
+    """x̂ = (x − μ) r in the dtype of the moments."""
+    return (x.astype(mean.dtype) - mean) * inverse
+
+
+def standardize_backward(
+    dnormalized: jax.Array, normal: jax.Array, inverse: jax.Array, axes: Axes, axis_name: Any = None
+) -> jax.Array:
+    """dx from dx̂, x̂ and r, where μ and σ² are those of x itself."""
+    along_one = _mean(dnormalized, axes, axis_name)
+    along_normal = _mean(dnormalized * normal, axes, axis_name)
+    return inverse * (dnormalized - along_one - normal * along_normal)

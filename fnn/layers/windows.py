@@ -1,0 +1,115 @@
+"""The geometry that convolutions and pools share: windows that slide over the spatial axes.
+
+Along one axis, output o reads the padded input at o·stride + k·dilation for k = 0 … window − 1.
+"""
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+from fnn.errors import positive
+
+Padding = Literal["SAME", "VALID", "CAUSAL"] | int | tuple[int | tuple[int, int], ...]
+
+
+class Windows(NamedTuple):
+    """Windows over the spatial axes; every field has one entry an axis."""
+
+    sizes: tuple[int, ...]
+    window: tuple[int, ...]
+    strides: tuple[int, ...]
+    dilation: tuple[int, ...]
+    pads: tuple[tuple[int, int], ...]
+
+    @property
+    def out(self) -> tuple[int, ...]:
+        """The output sizes: ⌊(size + pads − extent) / stride⌋ + 1, extent = (window − 1)·dilation + 1."""
+        return tuple(
+            (size + low + high - (window - 1) * dilation - 1) // stride + 1
+            for size, window, stride, dilation, (low, high) in zip(*self, strict=True)
+        )
+
+    @property
+    def adjoint_pads(self) -> tuple[tuple[int, int], ...]:
+        """The pads with which the output, spread out by the strides, slides back to the input's sizes.
+
+        Input i is read by the outputs o with i = o·stride + k·dilation − low, so with the window reversed the pad in
+        front is extent − 1 − low, and the one behind fills up to the input's size. Either may be negative.
+        """
+        return tuple(
+            ((window - 1) * dilation - low, size + low - (out - 1) * stride - 1)
+            for size, window, stride, dilation, (low, _), out in zip(*self, self.out, strict=True)
+        )
+
+    @property
+    def kernel_pads(self) -> tuple[tuple[int, int], ...]:
+        """The pads of the input with which the spread-out output, as a kernel, slides to exactly ``window`` places."""
+        return tuple(
+            (low, (out - 1) * stride + (window - 1) * dilation + 1 - size - low)
+            for size, window, stride, dilation, (low, _), out in zip(*self, self.out, strict=True)
+        )
+
+
+def per_axis(name: str, value: int | Sequence[int], rank: int) -> tuple[int, ...]:
+    """One positive integer an axis; a single one stands for all."""
+    values = (value,) * rank if isinstance(value, int) else tuple(value)
+    if len(values) != rank:
+        raise ValueError(f"{name} has {len(values)} entries for {rank} spatial axes: {values}")
+    for each in values:
+        positive(name, each)
+    return values
+
+
+def check_padding(padding: Padding) -> None:
+    """Raises ``ValueError`` unless this is a way to pad."""
+    if isinstance(padding, str):
+        if padding not in ("SAME", "VALID", "CAUSAL"):
+            raise ValueError(
+                f"unknown padding {padding!r}: expected 'SAME', 'VALID', 'CAUSAL' or a pair (before, after) an axis"
+            )
+        return
+    pads = padding if isinstance(padding, tuple) else (padding,)
+    for pad in pads:
+        pair = pad if isinstance(pad, tuple) else (pad, pad)
+        if len(pair) != 2 or not all(isinstance(p, int) and not isinstance(p, bool) and p >= 0 for p in pair):
+            raise ValueError(f"padding is a pair (before, after) of integers of at least 0 an axis, got {padding!r}")
+
+
+def windows(
+    sizes: Sequence[int],
+    window: int | Sequence[int],
+    strides: int | Sequence[int],
+    dilation: int | Sequence[int],
+    padding: Padding,
+) -> Windows:
+    """Works out the pads and checks that at least one window fits along every axis.
+
+    ``"SAME"`` makes ⌈size / stride⌉ outputs and pads the odd element at the end; ``"CAUSAL"`` pads in front only, so
+    that an output sees no input after its own place; ``"VALID"`` pads nothing.
+    """
+    rank, sizes = len(sizes), tuple(sizes)
+    window = per_axis("the window", window, rank)
+    strides = per_axis("strides", strides, rank)
+    dilation = per_axis("dilation", dilation, rank)
+    extents = tuple((w - 1) * d + 1 for w, d in zip(window, dilation, strict=True))
+    if padding == "VALID":
+        pads = ((0, 0),) * rank
+    elif padding == "CAUSAL":
+        pads = tuple((extent - 1, 0) for extent in extents)
+    elif padding == "SAME":
+        totals = (
+            max((-(-size // stride) - 1) * stride + extent - size, 0)
+            for size, stride, extent in zip(sizes, strides, extents, strict=True)
+        )
+        pads = tuple((total // 2, total - total // 2) for total in totals)
+    else:
+        each = padding if isinstance(padding, tuple) else (padding,) * rank
+        pads = tuple(pad if isinstance(pad, tuple) else (pad, pad) for pad in each)
+        if len(pads) != rank:
+            raise ValueError(f"padding {padding!r} has {len(pads)} entries for {rank} spatial axes")
+    result = Windows(sizes, window, strides, dilation, pads)
+    if any(out < 1 for out in result.out):
+        raise ValueError(
+            f"a window of {'×'.join(map(str, extents))} does not fit into an image of {'×'.join(map(str, sizes))}"
+            f" with padding {padding!r}"
+        )
+    return result

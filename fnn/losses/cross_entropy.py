@@ -1,0 +1,132 @@
+"""Cross-entropy of classes, and of independent yes-or-no answers, from logits."""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.scipy.special import logsumexp
+
+from fnn.errors import describe, floating_array, is_concrete
+from fnn.layer import Cache, Static, wide_dtype
+from fnn.losses.loss import Loss, same_shape
+
+
+@dataclasses.dataclass(frozen=True)
+class CrossEntropy(Loss):
+    """Softmax and cross-entropy together, from logits.
+
+    Forward:   t = (Σᵢ qᵢ) L − Σᵢ qᵢ zᵢ,  L = log Σⱼ e^(zⱼ);  value = Σ w t / Σ w
+               q the target distribution: for a label c with smoothing s, qᵢ = (1 − s) [i = c] + s/V
+    Backward:  dz = ((Σᵢ qᵢ) softmax(z) − q) · dvalue · w / Σ w;  for labels and the plain mean, (p − y)/N
+
+    Cache:   ``logits`` z (…, V) and ``target``, as given; ``log_sum`` L (…, 1)
+    Shapes:  logits (…, V); target integer (…), or one-hot or soft (…, V); weights of the leading axes → scalar
+
+    Labels equal to ``ignore_index`` do not count, nor do they in Σ w.
+
+    Errors: ``ValueError`` for a target of another shape and, outside jit, for a label outside [0, V); ``TypeError`` for
+    a target of shape (…) that is not integer. Inside jit, where values cannot be looked at, a label outside makes the
+    value NaN; it never wraps.
+
+    >>> CrossEntropy()(jnp.array([[0.0, 0.0], [0.0, 0.0]]), jnp.array([0, 1]))
+    Array(0.6931472, dtype=float32)
+
+    Source: Bridle 1990; label smoothing: Szegedy et al. 2016, §7.
+    """
+
+    _: dataclasses.KW_ONLY
+    label_smoothing: float = 0.0
+    ignore_index: int | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.label_smoothing, int | float) and not 0 <= self.label_smoothing < 1:
+            raise ValueError(f"label_smoothing lies in [0, 1), got {self.label_smoothing}")
+
+    def terms(self, prediction: Any, target: Any) -> tuple[jax.Array, Cache]:
+        logits, target = floating_array(prediction), jnp.asarray(target)
+        self._check(logits, target)
+        if target.ndim < logits.ndim and target.dtype.itemsize < 4:
+            target = target.astype(jnp.int32)  # an index of 8 or 16 bits cannot count up to V
+        z = logits.astype(wide_dtype(logits.dtype))
+        log_sum = logsumexp(z, -1, keepdims=True)
+        q = self._distribution(target, z)
+        terms = q.sum(-1) * log_sum[..., 0] - (q * z).sum(-1)
+        if target.ndim < logits.ndim:
+            terms = jnp.where(self._valid(target, logits), terms, jnp.nan)
+        return terms, {"logits": logits, "log_sum": log_sum, "target": target}
+
+    def terms_backward(self, cache: Cache, dterms: jax.Array) -> jax.Array:
+        logits, log_sum, target = cache["logits"], cache["log_sum"], cache["target"]
+        z = logits.astype(log_sum.dtype)
+        q = self._distribution(target, z)
+        if target.ndim < logits.ndim:
+            dterms = jnp.where(self._valid(target, logits), dterms, 0)
+        dz = q.sum(-1, keepdims=True) * jnp.exp(z - log_sum) - q
+        return (dz * (dterms[..., None] if dterms.ndim else dterms)).astype(logits.dtype)
+
+    def counted(self, target: Any) -> jax.Array | None:
+        target = jnp.asarray(target)
+        if self.ignore_index is None or not jnp.issubdtype(target.dtype, jnp.integer):
+            return None
+        return target != self.ignore_index
+
+    def _distribution(self, target: jax.Array, z: jax.Array) -> jax.Array:
+        if target.ndim == z.ndim:
+            q = target.astype(z.dtype)
+        else:
+            q = (target[..., None] == lax.broadcasted_iota(target.dtype, z.shape, z.ndim - 1)).astype(z.dtype)
+        smoothing = jnp.asarray(self.label_smoothing, z.dtype)
+        # Smoothing keeps the sum of a target, whatever that is.
+        return (1 - smoothing) * q + smoothing * q.mean(-1, keepdims=True)
+
+    def _valid(self, target: jax.Array, logits: jax.Array) -> jax.Array:
+        valid = (target >= 0) & (target < logits.shape[-1])
+        return valid if self.ignore_index is None else valid | (target == self.ignore_index)
+
+    def _check(self, logits: jax.Array, target: jax.Array) -> None:
+        if logits.ndim < 1 or target.shape not in (logits.shape, logits.shape[:-1]):
+            raise ValueError(
+                f"expected labels {logits.shape[:-1]} or a distribution {logits.shape} for logits {describe(logits)},"
+                f" got {describe(target)}"
+            )
+        if target.ndim < logits.ndim:
+            if not jnp.issubdtype(target.dtype, jnp.integer):
+                raise TypeError(f"labels are integers, got {describe(target)}; convert them with astype(int)")
+            if is_concrete(target) and not bool(np.all(self._valid(target, logits))):
+                wrong = np.asarray(target)[~np.asarray(self._valid(target, logits))]
+                raise ValueError(f"labels lie in [0, {logits.shape[-1]}), got {wrong[:5].tolist()}")
+
+
+@dataclasses.dataclass(frozen=True)
+class BinaryCrossEntropy(Loss):
+    """Sigmoid and cross-entropy together, from logits, over every entry on its own.
+
+    Forward:   t = log(1 + e^z) − y z,  value = Σ w t / Σ w
+    Backward:  dz = (sigmoid(z) − y) · dvalue · w / Σ w
+
+    Cache:   ``logits`` z and ``target`` y, as given; ``dtype`` Static, to compute in
+    Shapes:  logits and target of one shape; the target boolean, integer or floating, in [0, 1] → scalar
+
+    Errors: ``ValueError`` for shapes that differ ((N, 1) against (N,) included) and, outside jit, for a target outside
+    [0, 1].
+
+    >>> BinaryCrossEntropy()(jnp.zeros(2), jnp.array([0, 1]))
+    Array(0.6931472, dtype=float32)
+    """
+
+    def terms(self, prediction: Any, target: Any) -> tuple[jax.Array, Cache]:
+        logits, target = same_shape(prediction, target)
+        if is_concrete(target) and not bool(np.all((target >= 0) & (target <= 1))):
+            raise ValueError("targets are probabilities or labels and lie in [0, 1]; for labels ±1, use Hinge")
+        wide = wide_dtype(logits.dtype)
+        z = logits.astype(wide)
+        terms = jax.nn.softplus(z) - z * target.astype(wide)
+        return terms, {"logits": logits, "target": target, "dtype": Static(wide)}
+
+    def terms_backward(self, cache: Cache, dterms: jax.Array) -> jax.Array:
+        logits, wide = cache["logits"], cache["dtype"].value
+        slope = jax.lax.logistic(logits.astype(wide)) - cache["target"].astype(wide)
+        return (slope * dterms).astype(logits.dtype)

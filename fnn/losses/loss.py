@@ -1,0 +1,101 @@
+"""What every loss shares: the weighted mean over its terms, and the way its gradient starts.
+
+A loss turns a prediction and a target into terms (one an example, or one an entry), and
+
+    value = Σ w t / Σ w        dt = dvalue · w / Σ w
+
+with ``weights`` w of the shape of the leading axes of the terms, repeated over the others; without them every term
+counts 1. A sum of weights of zero gives the value 0 and the gradient 0. So weights of 0 mask examples out, and
+micro-batches add up exactly: the whole is the mean of the parts weighted by ``loss.weight``.
+"""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from fnn.errors import describe, floating_array, is_floating
+from fnn.layer import Cache, wide_dtype
+
+
+@dataclasses.dataclass(frozen=True)
+class Loss:
+    """The base of losses: a subclass gives ``terms`` and ``terms_backward``."""
+
+    def terms(self, prediction: Any, target: Any) -> tuple[jax.Array, Cache]:
+        """The terms, and the cache for their backward."""
+        raise NotImplementedError(f"{type(self).__name__} does not define terms")
+
+    def terms_backward(self, cache: Cache, dterms: jax.Array) -> Any:
+        """The gradient of the prediction; ``dterms`` has the shape of the terms, or is one scalar for all."""
+        raise NotImplementedError(f"{type(self).__name__} does not define terms_backward")
+
+    def counted(self, target: Any) -> jax.Array | None:
+        """A boolean array: the terms that count; ``None`` if all do."""
+        return None
+
+    def __call__(self, prediction: Any, target: Any, weights: Any = None) -> jax.Array:
+        """The value; ``jax.grad`` through it is the automatic gradient."""
+        return self.forward(prediction, target, weights)[0]
+
+    def forward(self, prediction: Any, target: Any, weights: Any = None) -> tuple[jax.Array, Cache]:
+        """The value, and the cache: ``terms``, that of the terms, and ``share``, w / Σ w."""
+        terms, cache = self.terms(prediction, target)
+        share = self._share(terms, target, weights)
+        value = (terms * share).sum() if share.ndim else terms.sum() * share
+        return value, {"terms": cache, "share": share}
+
+    def backward(self, cache: Cache, dvalue: Any = 1.0) -> Any:
+        """The gradient of the prediction."""
+        return self.terms_backward(cache["terms"], jnp.asarray(dvalue, cache["share"].dtype) * cache["share"])
+
+    def weight(self, prediction: Any, target: Any, weights: Any = None) -> jax.Array:
+        """Σ w: what this batch counts beside others."""
+        terms = jax.eval_shape(lambda prediction, target: self.terms(prediction, target)[0], prediction, target)
+        return self._weights(terms, target, weights)[1]
+
+    def _weights(self, terms: Any, target: Any, weights: Any) -> tuple[jax.Array | None, jax.Array]:
+        counted = self.counted(target)
+        if weights is not None:
+            weights = expanded(jnp.asarray(weights), terms.shape).astype(terms.dtype)
+        if counted is not None:
+            weights = counted.astype(terms.dtype) if weights is None else jnp.where(counted, weights, 0)
+        if weights is None:
+            return None, jnp.asarray(terms.size, terms.dtype)
+        return weights, weights.sum()
+
+    def _share(self, terms: jax.Array, target: Any, weights: Any) -> jax.Array:
+        each, total = self._weights(terms, target, weights)
+        if each is None:
+            return 1 / total
+        return jnp.where(total == 0, 0, each / jnp.where(total == 0, 1, total))
+
+
+def expanded(weights: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+    """Weights of the leading axes, repeated over the others."""
+    if weights.shape != shape[: weights.ndim]:
+        raise ValueError(
+            f"weights have the shape of the leading axes of the {shape} terms of the loss, got {describe(weights)}"
+        )
+    return jnp.broadcast_to(weights.reshape(weights.shape + (1,) * (len(shape) - weights.ndim)), shape)
+
+
+def same_shape(prediction: Any, target: Any) -> tuple[jax.Array, jax.Array]:
+    """Prediction and target of an elementwise loss, as arrays of one shape, or an error: nothing broadcasts."""
+    prediction, target = floating_array(prediction), jnp.asarray(target)
+    if prediction.shape != target.shape:
+        raise ValueError(
+            f"prediction and target have one shape, got {describe(prediction)} and {describe(target)};"
+            f" nothing is broadcast, so reshape one of them"
+        )
+    return prediction, target
+
+
+def real_target(prediction: Any, target: Any) -> tuple[jax.Array, jax.Array]:
+    """Prediction and target of a regression, of one shape and one floating dtype, in the dtype to compute in."""
+    prediction, target = same_shape(prediction, target)
+    if not is_floating(target) or target.dtype != prediction.dtype:
+        raise TypeError(f"the target has the prediction's dtype, {prediction.dtype}, got {describe(target)}")
+    wide = wide_dtype(prediction.dtype)
+    return prediction.astype(wide), target.astype(wide)

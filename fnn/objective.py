@@ -1,0 +1,102 @@
+"""What is minimised: a model, a loss and penalties, with the gradient by hand or by ``jax.grad``."""
+
+import dataclasses
+from typing import Any, Literal, NamedTuple
+
+import jax
+
+from fnn.backprop import add_gradients
+from fnn.errors import describe, located
+from fnn.layer import Layer, Params, State
+from fnn.losses.loss import Loss
+from fnn.penalties import Penalty
+
+Method = Literal["manual", "auto"]
+
+
+class Aux(NamedTuple):
+    """What an objective gives beside its value."""
+
+    state: State
+    outputs: Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Objective:
+    """value = loss(model(inputs), targets, weights) + Σ penalties(params)
+
+    ``batch`` is ``(inputs, targets)`` or ``(inputs, targets, weights)``.
+
+    >>> import jax.numpy as jnp, fnn
+    >>> objective = Objective(fnn.Dense(2), fnn.CrossEntropy(), (fnn.L2(1e-4),))
+    >>> batch = (jnp.ones((4, 3)), jnp.array([0, 1, 0, 1]))
+    >>> params, state = objective.init(jax.random.key(0), batch[0])
+    >>> (value, aux), grads = objective.value_and_grad(params, state, batch)
+    >>> grads["kernel"].shape
+    (3, 2)
+    """
+
+    model: Layer
+    loss: Loss
+    penalties: tuple[Penalty, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.model, Layer):
+            raise TypeError(f"the model of an objective is a layer, got {self.model!r}")
+        if not isinstance(self.loss, Loss):
+            raise TypeError(f"the loss of an objective is a loss object such as CrossEntropy(), got {self.loss!r}")
+        object.__setattr__(self, "penalties", tuple(self.penalties))
+
+    def init(self, key: jax.Array, inputs: Any) -> tuple[Params, State]:
+        """Parameters and state for inputs like these (arrays or shapes)."""
+        with located("", self.model, inputs):
+            return self.model.init(key, inputs)
+
+    def __call__(
+        self, params: Params, state: State, batch: tuple, *, train: bool = False, key: jax.Array | None = None
+    ) -> tuple[jax.Array, Aux]:
+        """``(value, aux)``; ``jax.grad`` through it is the automatic gradient."""
+        inputs, targets, weights = unpacked(batch)
+        with located("", self.model, inputs):
+            outputs, new_state = self.model.apply(params, state, inputs, train=train, key=key)
+        with located("loss", self.loss, (outputs, targets)):
+            value = self.loss(outputs, targets, weights)
+        for penalty in self.penalties:
+            value = value + penalty(params)
+        return value, Aux(new_state, outputs)
+
+    def value_and_grad(
+        self,
+        params: Params,
+        state: State,
+        batch: tuple,
+        *,
+        key: jax.Array | None = None,
+        train: bool = True,
+        method: Method = "manual",
+    ) -> tuple[tuple[jax.Array, Aux], Params]:
+        """``((value, aux), grads)``, by the hand rules (``"manual"``) or by ``jax.grad`` (``"auto"``)."""
+        if method == "auto":
+            return jax.value_and_grad(self, has_aux=True)(params, state, batch, train=train, key=key)
+        if method != "manual":
+            raise ValueError(f"method is 'manual' or 'auto', got {method!r}")
+        inputs, targets, weights = unpacked(batch)
+        with located("", self.model, inputs):
+            outputs, new_state, cache = self.model.forward(params, state, inputs, train=train, key=key)
+        with located("loss", self.loss, (outputs, targets)):
+            value, loss_cache = self.loss.forward(outputs, targets, weights)
+            doutputs = self.loss.backward(loss_cache)
+        with located("", self.model, doutputs, "given the output gradient"):
+            grads, _ = self.model.backward(cache, doutputs)
+        for penalty in self.penalties:
+            cost, penalty_cache = penalty.forward(params)
+            value, grads = value + cost, add_gradients(grads, penalty.backward(penalty_cache))
+        return (value, Aux(new_state, outputs)), grads
+
+
+def unpacked(batch: Any) -> tuple[Any, Any, Any]:
+    """``(inputs, targets, weights)`` of a batch, weights ``None`` if there are none."""
+    if not isinstance(batch, tuple | list) or len(batch) not in (2, 3):
+        raise TypeError(f"a batch is (inputs, targets) or (inputs, targets, weights), got {describe(batch)}")
+    inputs, targets, *weights = batch
+    return inputs, targets, weights[0] if weights else None
