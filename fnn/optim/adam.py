@@ -1,0 +1,147 @@
+"""Adam, and Adam with decoupled weight decay."""
+
+from collections.abc import Iterable
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from fnn.optim.decay import decay_weights
+from fnn.optim.gradient_descent import scale_by_learning_rate
+from fnn.optim.hyperparameters import FRACTION, NOT_NEGATIVE, Hyperparameter, Hyperparameters
+from fnn.optim.transform import Optimizer, chain, check_gradients, increment, zero_count, zeros_like
+
+
+class ScaleByAdamState(NamedTuple):
+    """State of ``scale_by_adam``; hyperparams: ``b1``, ``b2``, ``eps``, ``eps_root``."""
+
+    count: jax.Array
+    hyperparams: dict[str, Any]
+    mu: Any
+    nu: Any
+
+    ranges = MappingProxyType({"b1": FRACTION, "b2": FRACTION, "eps": NOT_NEGATIVE, "eps_root": NOT_NEGATIVE})
+
+
+def scale_by_adam(
+    b1: Hyperparameter = 0.9, b2: Hyperparameter = 0.999, eps: Hyperparameter = 1e-8, eps_root: Hyperparameter = 0.0
+) -> Optimizer:
+    """The gradient's running mean over the root of its running square, from m = v = 0 and t = 0.
+
+        t ← t + 1
+        m ← b1 m + (1 − b1) g
+        v ← b2 v + (1 − b2) g²
+        u = m / (1 − b1ᵗ) / (√(v / (1 − b2ᵗ) + eps_root) + eps)
+
+    The divisions by 1 − bᵗ undo the pull of the zeros that m and v start from: their weights then sum to 1, and the
+    first update is sign(g). m and v are at least float32. Errors and sources: see ``adam``.
+
+    >>> transform = scale_by_adam()
+    >>> transform.update(jnp.array([3.0, -0.5]), transform.init(jnp.zeros(2)))[0].round(5)
+    Array([ 1., -1.], dtype=float32)
+    """
+    given = Hyperparameters(ScaleByAdamState, b1=b1, b2=b2, eps=eps, eps_root=eps_root)
+
+    def init(params: Any) -> ScaleByAdamState:
+        return ScaleByAdamState(zero_count(), given.initial(), zeros_like(params), zeros_like(params))
+
+    def update(grads: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, ScaleByAdamState]:
+        del extra
+        values, hyperparams = given.at(state)
+        grads, like = check_gradients(grads, params, state.mu)
+        b1, b2, eps, eps_root = (values[name] for name in ("b1", "b2", "eps", "eps_root"))
+        count = increment(state.count)
+        mu = jax.tree.map(lambda g, m: running_mean(g.astype(m.dtype), m, b1), grads, state.mu)
+        nu = jax.tree.map(lambda g, v: running_mean(g.astype(v.dtype) ** 2, v, b2), grads, state.nu)
+        m_weight, v_weight = sum_of_weights(b1, count), sum_of_weights(b2, count)
+
+        def direction(m: jax.Array, v: jax.Array, like: jax.Array) -> jax.Array:
+            root = jnp.sqrt(v / v_weight.astype(v.dtype) + eps_root.astype(v.dtype))
+            return (m / m_weight.astype(m.dtype) / (root + eps.astype(v.dtype))).astype(like.dtype)
+
+        return jax.tree.map(direction, mu, nu, like), ScaleByAdamState(count, hyperparams, mu, nu)
+
+    return Optimizer(init, update)
+
+
+def running_mean(x: jax.Array, mean: jax.Array, decay: jax.Array) -> jax.Array:
+    """``decay · mean + (1 − decay) · x`` in the dtype of mean."""
+    return decay.astype(mean.dtype) * mean + (1 - decay).astype(mean.dtype) * x
+
+
+def sum_of_weights(decay: jax.Array, count: jax.Array) -> jax.Array:
+    """``1 − decay^count``, the weights of all values in a running mean that began at 0: the divisor of bias correction.
+
+    Written as −expm1(count · log(decay)): the plain difference loses the digits that decay^count shares with 1, three
+    of float32's seven at decay 0.999 and count 1. For decay 0 the logarithm is −∞ and the result 1.
+    """
+    return -jnp.expm1(count.astype(decay.dtype) * jnp.log1p(decay - 1))
+
+
+def adam(
+    learning_rate: Hyperparameter,
+    b1: Hyperparameter = 0.9,
+    b2: Hyperparameter = 0.999,
+    eps: Hyperparameter = 1e-8,
+    eps_root: Hyperparameter = 0.0,
+) -> Optimizer:
+    """Adam: ``chain(scale_by_adam(b1, b2, eps, eps_root), scale_by_learning_rate(learning_rate))``.
+
+        t ← t + 1,  m ← b1 m + (1 − b1) g,  v ← b2 v + (1 − b2) g²
+        w ← w − η m̂ / (√(v̂ + eps_root) + eps)          m̂ = m / (1 − b1ᵗ),  v̂ = v / (1 − b2ᵗ),  η: learning_rate
+
+    ``b1``, ``b2``: the decay of the running means of g and g². ``eps``, outside the root as in the paper, bounds the
+    step where gradients vanish (with 0, an entry that has only seen zeros is 0/0). ``eps_root``, inside, is for
+    differentiating through the update. In float32 a gradient beyond 1e19 has an infinite square: clip it first. A
+    schedule may drive b1 or b2; the bias correction then takes the value of the step.
+
+    Raises ``ValueError`` for a negative rate, b1 or b2 outside [0, 1), a negative eps; ``TypeError`` for what is no
+    number, scalar array or schedule, and for gradients of another structure than params.
+
+    Source: Kingma and Ba, Adam: a method for stochastic optimization, 2015, algorithm 1.
+
+    >>> from fnn.optim import apply_updates
+    >>> optimizer = adam(0.5)
+    >>> params = {"kernel": jnp.array([1.0, 2.0])}
+    >>> updates, opt_state = optimizer.update({"kernel": jnp.array([10.0, -0.1])}, optimizer.init(params), params)
+    >>> apply_updates(params, updates)
+    {'kernel': Array([0.5, 2.5], dtype=float32)}
+    """
+    return chain(scale_by_adam(b1, b2, eps, eps_root), scale_by_learning_rate(learning_rate))
+
+
+def adamw(
+    learning_rate: Hyperparameter,
+    b1: Hyperparameter = 0.9,
+    b2: Hyperparameter = 0.999,
+    eps: Hyperparameter = 1e-8,
+    eps_root: Hyperparameter = 0.0,
+    *,
+    weight_decay: Hyperparameter = 1e-4,
+    paths: str | Iterable[str] = "*/kernel",
+) -> Optimizer:
+    """Adam with decoupled weight decay: ``decay_weights(weight_decay, paths)`` between the two parts of ``adam``.
+
+        w ← w − η (m̂ / (√(v̂ + eps_root) + eps) + λ w)          λ: weight_decay, 0 for leaves outside ``paths``
+
+    m̂, v̂ and the other arguments are those of ``adam``. The decay is multiplied by the rate, as in optax and PyTorch
+    (the paper multiplies it by the schedule alone), and is not seen by m and v. By default it excludes biases and the
+    scales of norms: ``paths`` takes path globs (fnn.paths), and optax's decay of everything is ``paths="*"``.
+
+    Raises what ``adam`` and ``decay_weights`` raise: above all ``ValueError`` in ``update`` without params, and in
+    ``init`` for a glob that matches none of their paths.
+
+    Source: Loshchilov and Hutter, Decoupled weight decay regularization, 2019, algorithm 2.
+
+    >>> optimizer = adamw(0.5, weight_decay=0.25)
+    >>> params = {"bias": jnp.array([2.0]), "kernel": jnp.array([2.0])}
+    >>> grads = {"bias": jnp.array([3.0]), "kernel": jnp.array([3.0])}
+    >>> optimizer.update(grads, optimizer.init(params), params)[0]
+    {'bias': Array([-0.5], dtype=float32), 'kernel': Array([-0.75], dtype=float32)}
+    """
+    return chain(
+        scale_by_adam(b1, b2, eps, eps_root),
+        decay_weights(weight_decay, paths, name="weight_decay"),
+        scale_by_learning_rate(learning_rate),
+    )

@@ -1,0 +1,80 @@
+"""Clipping of gradients."""
+
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from fnn.optim.hyperparameters import POSITIVE, Hyperparameter, Hyperparameters
+from fnn.optim.transform import Optimizer, accumulator_dtype, check_gradients, increment, zero_count
+
+
+class ClipByGlobalNormState(NamedTuple):
+    """State of ``clip_by_global_norm``; hyperparams: ``max_norm``."""
+
+    count: jax.Array
+    hyperparams: dict[str, Any]
+
+    ranges = MappingProxyType({"max_norm": POSITIVE})
+
+
+def clip_by_global_norm(max_norm: Hyperparameter) -> Optimizer:
+    """Shortens the gradient, all leaves taken as one vector, to ``max_norm`` where it is longer.
+
+        norm = √(Σ g²) over all entries of all leaves
+        u = g                                     norm ≤ max_norm
+        u = g · max_norm / norm                   norm > max_norm
+
+    The norm is taken as s · √(Σ (g/s)²), s of the size of the largest |g|, in the widest dtype of the leaves (at least
+    float32): no square overflows, so that a finite gradient of any size is clipped to ``max_norm`` (in float32 the
+    plain sum of squares is infinite from 1e19 on, and the clipped gradient zero). A zero gradient stays zero. An
+    infinity or a NaN in any entry makes every entry NaN: it is for ``skip_nonfinite`` to see, not for clipping to hide.
+    ``max_norm=math.inf`` never clips.
+
+    Raises ``ValueError`` for a norm of 0 or less, ``TypeError`` for what is no number, scalar array or schedule.
+
+    Source: Pascanu, Mikolov and Bengio, On the difficulty of training recurrent neural networks, 2013, algorithm 1.
+
+    >>> transform = clip_by_global_norm(2.5)
+    >>> grads = {"bias": jnp.array([3.0]), "kernel": jnp.array([[4.0]])}  # of norm 5
+    >>> transform.update(grads, transform.init(grads))[0]
+    {'bias': Array([1.5], dtype=float32), 'kernel': Array([[2.]], dtype=float32)}
+    """
+    given = Hyperparameters(ClipByGlobalNormState, max_norm=max_norm)
+
+    def init(params: Any) -> ClipByGlobalNormState:
+        del params  # there is nothing to accumulate
+        return ClipByGlobalNormState(zero_count(), given.initial())
+
+    def update(grads: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, ClipByGlobalNormState]:
+        del extra
+        values, hyperparams = given.at(state)
+        grads, like = check_gradients(grads, params)
+        state = ClipByGlobalNormState(increment(state.count), hyperparams)
+        leaves = jax.tree.leaves(grads)
+        if not leaves:
+            return grads, state
+        dtype = max((accumulator_dtype(leaf) for leaf in leaves), key=lambda dtype: dtype.itemsize)
+        max_norm = values["max_norm"].astype(dtype)
+        largest = jnp.max(jnp.stack([jnp.max(jnp.abs(leaf), initial=0).astype(dtype) for leaf in leaves]))
+        # Bounded, so that 1 / scale is no subnormal number, which XLA flushes to 0; the squares then have room either
+        # way. The norm does not depend on the scale, so neither does its derivative.
+        bound = 2.0 ** (jnp.finfo(dtype).maxexp * 3 // 4)
+        scale = jnp.where(jnp.isinf(largest), largest, jnp.clip(largest, 1 / bound, bound))
+        shrink = jax.lax.stop_gradient(1 / scale)
+        squares = sum(jnp.sum((leaf.astype(dtype) * shrink) ** 2) for leaf in leaves)
+        # A zero gradient counts as if its squares summed to 1: no slope of a root at 0, no 1/0, and 0 comes out.
+        shrunk_norm = jnp.sqrt(jnp.where(largest == 0, jnp.ones((), dtype), squares))
+        # The norm itself may overflow to infinity, which rightly compares as too long: the clipped gradient is made
+        # without it. The comparison is written so that a NaN counts as too long, and spreads.
+        short = shrunk_norm * scale <= max_norm
+        factor = jnp.where(short, jnp.ones((), dtype), max_norm) / shrunk_norm
+
+        def clip(g: jax.Array, like: jax.Array) -> jax.Array:
+            g = g.astype(dtype)
+            return jnp.where(short, g, g * shrink * factor).astype(like.dtype)
+
+        return jax.tree.map(clip, grads, like), state
+
+    return Optimizer(init, update)

@@ -1,0 +1,163 @@
+"""Gradient descent, plain and with a velocity: heavy ball and Nesterov."""
+
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import jax
+
+from fnn.optim.hyperparameters import FRACTION, NOT_NEGATIVE, Hyperparameter, Hyperparameters
+from fnn.optim.transform import (
+    Optimizer,
+    accumulator_dtype,
+    chain,
+    check_gradients,
+    increment,
+    zero_count,
+    zeros_like,
+)
+
+
+class ScaleByLearningRateState(NamedTuple):
+    """State of ``scale_by_learning_rate``; hyperparams: ``learning_rate``."""
+
+    count: jax.Array
+    hyperparams: dict[str, Any]
+
+    ranges = MappingProxyType({"learning_rate": NOT_NEGATIVE})
+
+
+class AccumulateVelocityState(NamedTuple):
+    """State of ``accumulate_velocity``; hyperparams: ``momentum``."""
+
+    count: jax.Array
+    hyperparams: dict[str, Any]
+    velocity: Any
+
+    ranges = MappingProxyType({"momentum": FRACTION})
+
+
+def scale_by_learning_rate(learning_rate: Hyperparameter) -> Optimizer:
+    """The last transformation of every optimiser: from a direction of ascent to a step of descent.
+
+        u = −η g                                  η: learning_rate
+
+    A schedule is asked for η at the updates so far: 0 at the first. Raises ``ValueError`` for a negative rate,
+    ``TypeError`` for what is no number, scalar array or schedule.
+
+    >>> import jax.numpy as jnp
+    >>> transform = scale_by_learning_rate(0.5)
+    >>> transform.update(jnp.array([2.0, -4.0]), transform.init(jnp.zeros(2)))[0]
+    Array([-1.,  2.], dtype=float32)
+    """
+    given = Hyperparameters(ScaleByLearningRateState, learning_rate=learning_rate)
+
+    def init(params: Any) -> ScaleByLearningRateState:
+        del params  # there is nothing to accumulate
+        return ScaleByLearningRateState(zero_count(), given.initial())
+
+    def update(grads: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, ScaleByLearningRateState]:
+        del extra
+        grads, like = check_gradients(grads, params)
+        values, hyperparams = given.at(state)
+
+        def scale(g: jax.Array, like: jax.Array) -> jax.Array:
+            dtype = accumulator_dtype(like)
+            return (-values["learning_rate"].astype(dtype) * g.astype(dtype)).astype(like.dtype)
+
+        return jax.tree.map(scale, grads, like), ScaleByLearningRateState(increment(state.count), hyperparams)
+
+    return Optimizer(init, update)
+
+
+def accumulate_velocity(momentum: Hyperparameter, *, nesterov: bool = False) -> Optimizer:
+    """A velocity v in the place of the gradient g, from v = 0.
+
+        v ← g + μ v                               μ: momentum
+        u = v                                     heavy ball
+        u = g + μ v                               Nesterov: with the v just computed
+
+    Raises ``ValueError`` for a momentum outside [0, 1), ``TypeError`` for what is no number.
+    Sources: see ``sgd``.
+
+    >>> import jax.numpy as jnp
+    >>> transform = accumulate_velocity(0.5)
+    >>> state = transform.init(jnp.zeros(()))
+    >>> _, state = transform.update(jnp.array(4.0), state)
+    >>> transform.update(jnp.array(1.0), state)[0]
+    Array(3., dtype=float32)
+    """
+    given = Hyperparameters(AccumulateVelocityState, momentum=momentum)
+
+    def init(params: Any) -> AccumulateVelocityState:
+        return AccumulateVelocityState(zero_count(), given.initial(), zeros_like(params))
+
+    def update(grads: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, AccumulateVelocityState]:
+        del extra
+        values, hyperparams = given.at(state)
+        grads, like = check_gradients(grads, params, state.velocity)
+
+        def push(g: jax.Array, v: jax.Array) -> jax.Array:
+            return g.astype(v.dtype) + values["momentum"].astype(v.dtype) * v
+
+        velocity = jax.tree.map(push, grads, state.velocity)
+        directions = jax.tree.map(push, grads, velocity) if nesterov else velocity
+        updates = jax.tree.map(lambda u, like: u.astype(like.dtype), directions, like)
+        return updates, AccumulateVelocityState(increment(state.count), hyperparams, velocity)
+
+    return Optimizer(init, update)
+
+
+def sgd(learning_rate: Hyperparameter, *, momentum: Hyperparameter | None = None, nesterov: bool = False) -> Optimizer:
+    """Stochastic gradient descent: ``chain(accumulate_velocity(momentum), scale_by_learning_rate(learning_rate))``.
+
+        w ← w − η g                               without momentum; g: gradient, η: learning_rate
+        v ← g + μ v,  w ← w − η v                 with momentum μ (from v = 0)
+        v ← g + μ v,  w ← w − η (g + μ v)         with nesterov=True
+
+    The rate stands outside the velocity, as in optax and PyTorch; with it inside (v ← μ v − η g) the paths are the
+    same only while η is constant. The Nesterov form evaluates the gradient at w itself, which stands for the point
+    *after* the look-ahead of the original. Raises ``ValueError`` for a negative rate, a momentum outside [0, 1), or
+    ``nesterov`` without momentum; ``TypeError`` for what is no number, scalar array or schedule.
+
+    Sources: Robbins and Monro, 1951; Polyak, 1964 (heavy ball); Sutskever et al., On the importance of initialization
+    and momentum in deep learning, 2013, equations 1 to 4 (the look-ahead); Bengio et al., Advances in optimizing
+    recurrent networks, 2013, section 3.5 (the form used here).
+
+    >>> import jax.numpy as jnp
+    >>> from fnn.optim import apply_updates
+    >>> optimizer = sgd(0.25, momentum=0.5)
+    >>> w = jnp.array(8.0)
+    >>> opt_state = optimizer.init(w)
+    >>> for _ in range(2):  # descend on w²/2, whose gradient is w: v = 8, w = 6, then v = 10, w = 3.5
+    ...     updates, opt_state = optimizer.update(w, opt_state, w)
+    ...     w = apply_updates(w, updates)
+    >>> w
+    Array(3.5, dtype=float32)
+    """
+    if momentum is None:
+        if nesterov:
+            raise ValueError("nesterov=True needs a momentum, for example sgd(0.1, momentum=0.9, nesterov=True)")
+        return chain(scale_by_learning_rate(learning_rate))
+    return chain(accumulate_velocity(momentum, nesterov=nesterov), scale_by_learning_rate(learning_rate))
+
+
+def momentum(learning_rate: Hyperparameter) -> Optimizer:
+    """``sgd(learning_rate, momentum=0.9)``: heavy ball.
+
+    >>> import jax.numpy as jnp
+    >>> optimizer = momentum(0.5)
+    >>> optimizer.update(jnp.array(2.0), optimizer.init(jnp.array(0.0)))[0]
+    Array(-1., dtype=float32)
+    """
+    return sgd(learning_rate, momentum=0.9)
+
+
+def nesterov(learning_rate: Hyperparameter) -> Optimizer:
+    """``sgd(learning_rate, momentum=0.9, nesterov=True)``.
+
+    >>> import jax.numpy as jnp
+    >>> optimizer = nesterov(0.5)
+    >>> optimizer.update(jnp.array(2.0), optimizer.init(jnp.array(0.0)))[0]  # −0.5 (2 + 0.9 · 2)
+    Array(-1.9, dtype=float32)
+    """
+    return sgd(learning_rate, momentum=0.9, nesterov=True)

@@ -1,0 +1,98 @@
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from fnn import optim
+
+STEPS = [0, 1, 3, 4, 5, 9, 13, 14, 15, 1000, 2**31 - 1]
+
+
+def test_constant_is_constant():
+    assert [float(optim.constant(0.25)(step)) for step in STEPS] == [0.25] * len(STEPS)
+
+
+def test_cosine_follows_its_formula():
+    schedule = optim.cosine(0.8, 14, final=0.2)
+    for step in STEPS:
+        expected = 0.2 + 0.6 * (1 + math.cos(math.pi * min(step, 14) / 14)) / 2
+        np.testing.assert_allclose(schedule(step), expected, rtol=1e-6)
+    assert (schedule(0), schedule(14)) == (np.float32(0.8), np.float32(0.2))
+
+
+def test_warmup_cosine_by_hand():
+    schedule = optim.warmup_cosine(1.0, 4, 10, final=0.5)
+    expected = [0, 0.25, 0.5, 0.75, 1.0, 0.25 * math.cos(math.pi / 6) + 0.75, 0.875, 0.75, 0.625]
+    np.testing.assert_allclose([float(schedule(step)) for step in range(9)], expected, rtol=1e-6)
+    assert float(schedule(10)) == float(schedule(99)) == 0.5
+
+
+def test_no_warmup_begins_at_the_peak():
+    assert float(optim.warmup_cosine(0.5, 0, 10)(0)) == 0.5
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        (optim.cosine(0.3, 14), optax.cosine_decay_schedule(0.3, 14)),
+        (optim.cosine(0.3, 14, 0.06), optax.cosine_decay_schedule(0.3, 14, 0.2)),
+        (optim.warmup_cosine(0.3, 4, 14), optax.warmup_cosine_decay_schedule(0.0, 0.3, 4, 14)),
+        (optim.warmup_cosine(0.3, 4, 14, 0.1), optax.warmup_cosine_decay_schedule(0.0, 0.3, 4, 14, 0.1)),
+    ],
+)
+def test_schedules_agree_with_optax(ours, theirs):
+    with jax.enable_x64(True):
+        for step in STEPS[:-1]:
+            np.testing.assert_allclose(ours(jnp.array(step)), theirs(jnp.array(step)), rtol=1e-12, atol=1e-16)
+
+
+@pytest.mark.parametrize("schedule", [optim.constant(0.5), optim.cosine(0.5, 9), optim.warmup_cosine(0.5, 3, 9)])
+def test_a_schedule_is_a_value_and_takes_any_step(schedule):
+    assert hash(schedule) == hash(type(schedule)(**vars(schedule)))
+    assert schedule == type(schedule)(**vars(schedule))
+    assert repr(schedule).startswith(f"{type(schedule).__name__}(")
+    eager = [float(schedule(step)) for step in range(12)]
+    with jax.numpy_dtype_promotion("strict"):
+        np.testing.assert_allclose(jax.jit(schedule)(jnp.arange(12)), eager, rtol=1e-6, atol=1e-8)
+        np.testing.assert_allclose(jax.vmap(schedule)(jnp.arange(12)), eager, rtol=1e-6, atol=1e-8)
+        value = jax.jit(schedule)(3)
+    assert (value.dtype, value.shape, value.weak_type) == (jnp.float32, (), False)
+
+
+def test_the_values_of_a_schedule_can_be_swept():
+    def last(peak):
+        optimizer = optim.sgd(optim.warmup_cosine(peak, 2, 8, final=peak / 2))
+        opt_state = optimizer.init(jnp.zeros(()))
+        for _ in range(3):
+            updates, opt_state = optimizer.update(jnp.ones(()), opt_state)
+        return updates
+
+    np.testing.assert_allclose(jax.vmap(last)(jnp.array([0.5, 1.0])), [-0.5, -1.0])
+
+
+def test_wrong_schedules_are_refused():
+    with pytest.raises(ValueError, match="value is a finite number of at least 0, got -1"):
+        optim.constant(-1)
+    with pytest.raises(TypeError, match="value is a number or a scalar array, got 'x'"):
+        optim.constant("x")
+    with pytest.raises(ValueError, match=r"init is a finite number of at least 0, got -0.1"):
+        optim.cosine(-0.1, 10)
+    with pytest.raises(ValueError, match=r"final is a finite number of at least 0, got -0.1"):
+        optim.cosine(0.1, 10, -0.1)
+    with pytest.raises(ValueError, match="steps is at least 1, got 0"):
+        optim.cosine(0.1, 0)
+    with pytest.raises(TypeError, match=r"steps is an integer, got 10.0"):
+        optim.cosine(0.1, 10.0)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(ValueError, match="peak is a finite number of at least 0, got nan"):
+        optim.warmup_cosine(float("nan"), 1, 10)
+    with pytest.raises(ValueError, match="0 <= warmup_steps < steps, got warmup_steps=10 and steps=10"):
+        optim.warmup_cosine(0.1, 10, 10)
+    with pytest.raises(ValueError, match="got warmup_steps=-1 and steps=10; steps counts the whole run"):
+        optim.warmup_cosine(0.1, -1, 10)
+    with pytest.raises(TypeError, match=r"warmup_steps is an integer, got 0.5"):
+        optim.warmup_cosine(0.1, 0.5, 10)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(ValueError, match="final is a finite number"):
+        optim.warmup_cosine(0.1, 1, 10, -1.0)
