@@ -41,8 +41,17 @@ from fnn.losses import BinaryCrossEntropy as BinaryCrossEntropy
 from fnn.losses import CrossEntropy as CrossEntropy
 from fnn.losses import Loss as Loss
 from fnn.losses import MeanSquaredError as MeanSquaredError
+from fnn.metrics import Accuracy as Accuracy
+from fnn.metrics import Metric as Metric
 from fnn.objective import Objective as Objective
 from fnn.penalties import L1 as L1
 from fnn.penalties import L2 as L2
+from fnn.train.checkpoint import load as load
+from fnn.train.checkpoint import read_metadata as read_metadata
+from fnn.train.checkpoint import save as save
+from fnn.train.early_stopping import EarlyStopping as EarlyStopping
+from fnn.train.fit import fit as fit
+from fnn.train.run import TrainResult as TrainResult
+from fnn.train.run import make_train as make_train
 
 xla.guard()  # nothing above starts JAX's backend, and nothing may before this

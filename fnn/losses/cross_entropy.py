@@ -47,7 +47,7 @@ class CrossEntropy(Loss):
 
     def terms(self, prediction: Any, target: Any) -> tuple[jax.Array, Cache]:
         logits, target = floating_array(prediction), jnp.asarray(target)
-        self._check(logits, target)
+        self.check(logits, target)
         if target.ndim < logits.ndim and target.dtype.itemsize < 4:
             target = target.astype(jnp.int32)  # an index of 8 or 16 bits cannot count up to V
         z = logits.astype(wide_dtype(logits.dtype))
@@ -86,7 +86,8 @@ class CrossEntropy(Loss):
         valid = (target >= 0) & (target < logits.shape[-1])
         return valid if self.ignore_index is None else valid | (target == self.ignore_index)
 
-    def _check(self, logits: jax.Array, target: jax.Array) -> None:
+    def check(self, prediction: Any, target: Any) -> None:
+        logits, target = prediction, jnp.asarray(target)
         if logits.ndim < 1 or target.shape not in (logits.shape, logits.shape[:-1]):
             raise ValueError(
                 f"expected labels {logits.shape[:-1]} or a distribution {logits.shape} for logits {describe(logits)},"

@@ -31,6 +31,10 @@ class Loss:
         """The gradient of the prediction; ``dterms`` has the shape of the terms, or is one scalar for all."""
         raise NotImplementedError(f"{type(self).__name__} does not define terms_backward")
 
+    def check(self, prediction: Any, target: Any) -> None:
+        """Raises for a target that does not fit the prediction (an array, or its shape); its values are looked at
+        where they can be, outside jit."""
+
     def counted(self, target: Any) -> jax.Array | None:
         """A boolean array: the terms that count; ``None`` if all do."""
         return None

@@ -1,0 +1,79 @@
+"""Data as arrays: batches of static sizes, and the look at the data before they enter a compiled program."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from fnn.errors import describe, is_concrete, is_floating, positive
+from fnn.layer import Params, State, output_shape
+from fnn.objective import Objective, unpacked
+
+
+class Plan(NamedTuple):
+    """An epoch of n samples: ``steps`` of ``size`` each, then one of ``rest`` (0 for none). No sample is left out."""
+
+    size: int
+    steps: int
+    rest: int
+
+    @property
+    def count(self) -> int:
+        """The number of steps, the one of the rest included."""
+        return self.steps + bool(self.rest)
+
+
+def plan(samples: int, batch_size: int) -> Plan:
+    """How an epoch falls into batches.
+
+    The remainder is a step of its own smaller size, not padded: padding would enter batch statistics. A remainder of
+    one sample, which has no variance, joins the batch before it.
+
+    >>> plan(100, 32), plan(97, 32), plan(20, 32)
+    (Plan(size=32, steps=3, rest=4), Plan(size=32, steps=2, rest=33), Plan(size=32, steps=0, rest=20))
+    """
+    positive("batch_size", batch_size)
+    positive("the number of samples", samples)
+    steps, rest = divmod(samples, batch_size)
+    if rest == 1 and steps and batch_size > 1:
+        steps, rest = steps - 1, rest + batch_size
+    return Plan(batch_size, steps, rest)
+
+
+def arrays(data: Any) -> tuple:
+    """Data as a tuple of pytrees of arrays, all of one length."""
+    inputs, targets, weights = unpacked(data)
+    parts = (inputs, targets) if weights is None else (inputs, targets, weights)
+    parts = jax.tree.map(jnp.asarray, parts)
+    lengths = {jnp.shape(leaf)[:1] for leaf in jax.tree.leaves(parts)}
+    if len(lengths) != 1 or () in lengths:
+        raise ValueError(f"inputs, targets and weights have one length, their first axis; got {describe(parts)}")
+    return parts
+
+
+def samples(data: Any) -> int:
+    """The number of samples."""
+    return jax.tree.leaves(data)[0].shape[0]
+
+
+def take(data: Any, indices: jax.Array) -> Any:
+    """The samples at these places."""
+    return jax.tree.map(lambda leaf: jnp.take(leaf, indices, axis=0, mode="clip"), data)
+
+
+def check_data(objective: Objective, params: Params, state: State, data: tuple, name: str = "data") -> None:
+    """Raises for data that do not fit the model and the loss; values are looked at where they can be.
+
+    In a compiled program nothing can be raised for a bad value, so labels out of range and inputs or targets that are
+    not finite are caught here, on the host, where data enter.
+    """
+    inputs, targets, weights = unpacked(data)
+    outputs = output_shape(objective.model, params, state, inputs)
+    objective.loss.check(outputs, targets)
+    for part, tree in (("inputs", inputs), ("targets", targets), ("weights", weights)):
+        for leaf in jax.tree.leaves(tree):
+            if is_concrete(leaf) and is_floating(leaf):
+                finite = np.isfinite(np.asarray(leaf, np.float64)).reshape(leaf.shape[0], -1).all(1)
+                if not finite.all():
+                    raise ValueError(f"the {part} of the {name} are not finite in sample {int(np.argmin(finite))}")

@@ -1,0 +1,72 @@
+"""Early stopping: watch a value, keep the best, stop when nothing better comes."""
+
+import dataclasses
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from fnn.errors import positive
+from fnn.metrics import Metric
+
+
+class Watch(NamedTuple):
+    """What early stopping knows after an epoch: the best value, what was learned by then, the epochs since."""
+
+    best: jax.Array
+    learned: Any
+    waited: jax.Array
+
+
+@dataclasses.dataclass(frozen=True)
+class EarlyStopping:
+    """Stops after ``patience`` epochs in a row that did not improve ``monitor`` by more than ``min_delta``.
+
+    ``monitor`` names an entry of the history. A loss improves downwards, a metric as it says itself. NaN never
+    improves. The result of the run is that of the best epoch.
+
+    Errors: ``ValueError`` for a patience below 1, a negative ``min_delta``, a monitor that is not in the history.
+
+    >>> EarlyStopping(5, monitor="validation_accuracy")
+    EarlyStopping(patience=5, min_delta=0.0, monitor='validation_accuracy')
+    """
+
+    patience: int
+    min_delta: float = 0.0
+    monitor: str = "validation_loss"
+
+    def __post_init__(self) -> None:
+        positive("patience", self.patience)
+        if not self.min_delta >= 0:
+            raise ValueError(f"min_delta is at least 0, got {self.min_delta}")
+
+    def sign(self, metrics: Iterable[Metric]) -> int:
+        """+1 if more is better, −1 if less is."""
+        higher = {metric.name: metric.higher_is_better for metric in metrics}
+        return 1 if higher.get(self.monitor.removeprefix("validation_"), False) else -1
+
+    def check(self, names: Iterable[str]) -> None:
+        """Raises if the history will not hold what is watched."""
+        names = list(names)
+        if self.monitor not in names:
+            hint = "; give the run validation data" if self.monitor.startswith("validation_") else ""
+            raise ValueError(f"early stopping watches {self.monitor!r}, but the history holds {names}{hint}")
+
+    def start(self, learned: Any) -> Watch:
+        """Before the first epoch."""
+        return Watch(jnp.array(-jnp.inf), learned, jnp.array(0, jnp.int32))
+
+    def update(self, watch: Watch, value: jax.Array, learned: Any, sign: int) -> Watch:
+        """After an epoch whose monitored value is ``value``."""
+        value = sign * value.astype(watch.best.dtype)
+        better = value > watch.best + jnp.asarray(self.min_delta, watch.best.dtype)
+        return Watch(
+            jnp.where(better, value, watch.best),
+            jax.tree.map(lambda new, old: jnp.where(better, new, old), learned, watch.learned),
+            jnp.where(better, 0, watch.waited + 1),
+        )
+
+    def stops(self, watch: Watch) -> jax.Array:
+        """Whether it is time."""
+        return watch.waited >= self.patience

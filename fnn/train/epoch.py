@@ -1,0 +1,153 @@
+"""One training step, one epoch, one evaluation: the pure functions that ``make_train`` and ``fit`` are made of."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from fnn.layer import Params, State, named_key
+from fnn.metrics import Metric, ratio
+from fnn.objective import Method, Objective, unpacked
+from fnn.optim.transform import apply_updates, update
+from fnn.train.data import Plan, take
+
+Augment = Callable[[jax.Array, Any], Any]
+"""``augment(key, inputs) -> inputs``: a random change of a batch of training inputs that keeps their shapes."""
+
+Totals = dict[str, Any]
+"""The sums behind the loss and the metrics, by name; they add up over batches."""
+
+
+class Learned(NamedTuple):
+    """What training changes."""
+
+    params: Params
+    state: State
+    opt_state: Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Training:
+    """What stays the same over a run, with the pure functions that run it."""
+
+    objective: Objective
+    optimizer: Any
+    metrics: tuple[Metric, ...] = ()
+    augment: Augment | None = None
+    method: Method = "manual"
+    shuffle: bool = True
+
+    def start(self, key: jax.Array, inputs: Any) -> Learned:
+        """Initial parameters, state and optimiser state."""
+        params, state = self.objective.init(named_key(key, "init"), inputs)
+        return Learned(params, state, self.optimizer.init(params))
+
+    def step(self, learned: Learned, batch: tuple, key: jax.Array) -> tuple[Learned, Totals]:
+        """One update on one batch."""
+        inputs, targets, weights = unpacked(batch)
+        if self.augment is not None:
+            inputs = self.augment(named_key(key, "augment"), inputs)
+        batch = (inputs, targets) if weights is None else (inputs, targets, weights)
+        model_key = named_key(key, "model")
+
+        def value_fn(params: Params) -> jax.Array:
+            return self.objective(params, learned.state, batch, train=True, key=model_key)[0]
+
+        (value, aux), grads = self.objective.value_and_grad(
+            learned.params, learned.state, batch, key=model_key, train=True, method=self.method
+        )
+        weight = self.objective.loss.weight(aux.outputs, targets, weights)
+        extra = {"value": value, "grad": grads, "weight": weight, "value_fn": value_fn}
+        updates, opt_state = update(self.optimizer, grads, learned.opt_state, learned.params, **extra)
+        params = apply_updates(learned.params, updates)
+        return Learned(params, aux.state, opt_state), self._totals(value, weight, aux.outputs, targets, weights)
+
+    def order(self, key: jax.Array, samples: int) -> jax.Array:
+        """The order in which an epoch sees the samples."""
+        return jax.random.permutation(named_key(key, "order"), samples) if self.shuffle else jnp.arange(samples)
+
+    def steps(
+        self, learned: Learned, totals: Totals, data: tuple, order: jax.Array, plan: Plan, key: jax.Array, limits: tuple
+    ) -> tuple[Learned, Totals]:
+        """The full-sized steps from ``limits[0]`` up to ``limits[1]`` (which may be traced) of an epoch."""
+
+        def body(index: jax.Array, carry: tuple[Learned, Totals]) -> tuple[Learned, Totals]:
+            learned, totals = carry
+            chosen = jax.lax.dynamic_slice_in_dim(order, index * plan.size, plan.size)
+            learned, more = self.step(learned, take(data, chosen), jax.random.fold_in(key, index))
+            return learned, add(totals, more)
+
+        return jax.lax.fori_loop(*limits, body, (learned, totals))
+
+    def rest(
+        self, learned: Learned, totals: Totals, data: tuple, order: jax.Array, plan: Plan, key: jax.Array
+    ) -> tuple[Learned, Totals]:
+        """The last step of an epoch, on what is left."""
+        learned, more = self.step(
+            learned, take(data, order[plan.size * plan.steps :]), jax.random.fold_in(key, plan.steps)
+        )
+        return learned, add(totals, more)
+
+    def epoch(self, learned: Learned, data: tuple, plan: Plan, key: jax.Array) -> tuple[Learned, dict[str, jax.Array]]:
+        """All steps of an epoch, and the loss and metrics over it."""
+        order, totals = self.order(key, plan.size * plan.steps + plan.rest), self.no_totals(learned, data)
+        if plan.steps:
+            learned, totals = self.steps(learned, totals, data, order, plan, key, (0, plan.steps))
+        if plan.rest:
+            learned, totals = self.rest(learned, totals, data, order, plan, key)
+        return learned, self.values(totals)
+
+    def evaluate(self, learned: Learned, data: tuple, plan: Plan) -> dict[str, jax.Array]:
+        """The loss and metrics in inference, batch by batch."""
+
+        def batch_totals(batch: tuple) -> Totals:
+            _, targets, weights = unpacked(batch)
+            value, aux = self.objective(learned.params, learned.state, batch)
+            weight = self.objective.loss.weight(aux.outputs, targets, weights)
+            return self._totals(value, weight, aux.outputs, targets, weights)
+
+        totals, full = self.no_totals(learned, data), plan.size * plan.steps
+        if plan.steps:
+            batches = jax.tree.map(lambda leaf: leaf[:full].reshape(plan.steps, plan.size, *leaf.shape[1:]), data)
+            totals, _ = jax.lax.scan(lambda totals, batch: (add(totals, batch_totals(batch)), None), totals, batches)
+        if plan.rest:
+            totals = add(totals, batch_totals(jax.tree.map(lambda leaf: leaf[full:], data)))
+        return self.values(totals)
+
+    def no_totals(self, learned: Learned, data: tuple) -> Totals:
+        """Totals of nothing, to add to."""
+        _, targets, weights = unpacked(jax.tree.map(lambda leaf: leaf[:1], data))
+
+        def one() -> Totals:
+            value, aux = self.objective(learned.params, learned.state, jax.tree.map(lambda leaf: leaf[:1], data))
+            return self._totals(value, jnp.ones_like(value), aux.outputs, targets, weights)
+
+        return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(one))
+
+    def values(self, totals: Totals) -> dict[str, jax.Array]:
+        """The loss and the metrics from their totals, by name."""
+        values = {"loss": ratio(totals["loss"]["sum"], totals["loss"]["weight"])}
+        return values | {metric.name: metric.value(totals[metric.name]) for metric in self.metrics}
+
+    def names(self, *, validation: bool) -> list[str]:
+        """The names in the history, in order."""
+        names = ["loss", *(metric.name for metric in self.metrics)]
+        return names + [f"validation_{name}" for name in names] * validation
+
+    def _totals(self, value: jax.Array, weight: jax.Array, outputs: Any, targets: Any, weights: Any) -> Totals:
+        weight = weight.astype(value.dtype)
+        # A batch of weight 0 counts nothing, whatever its value.
+        totals: Totals = {"loss": {"sum": jnp.where(weight == 0, 0, value * weight), "weight": weight}}
+        return totals | {metric.name: metric.update(outputs, targets, weights) for metric in self.metrics}
+
+
+def add(totals: Totals, more: Totals) -> Totals:
+    """The totals of both."""
+    return jax.tree.map(jnp.add, totals, more)
+
+
+def with_validation(values: dict[str, Any], validation: dict[str, Any]) -> dict[str, Any]:
+    """One entry of the history from the values of training and of validation."""
+    return values | {f"validation_{name}": value for name, value in validation.items()}

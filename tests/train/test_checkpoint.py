@@ -1,0 +1,611 @@
+"""What a checkpoint promises: the same bits back, the previous file until the new one is whole, no damage unseen."""
+
+import json
+import os
+import pickle
+import re
+import string
+import tracemalloc
+
+import hypothesis
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import safetensors
+import safetensors.numpy
+from hypothesis import strategies
+
+from fnn.layer import Static
+from fnn.train import checkpoint, durable
+from fnn.train.checkpoint import load, read_metadata, save
+
+DTYPES = [*checkpoint.CODES, *checkpoint.FLOAT8.values()]
+
+
+def random_array(dtype, shape, seed=0):
+    """An array of random bits, so that floats include NaN payloads, infinities, subnormals and negative zeros."""
+    generator = np.random.default_rng(seed)
+    if dtype == np.bool_:
+        return generator.integers(0, 2, shape).astype(np.bool_)
+    count = int(np.prod(shape)) * dtype.itemsize
+    return generator.integers(0, 256, count, dtype=np.uint8).view(dtype).reshape(shape)
+
+
+NAMES = strategies.text(string.ascii_letters + '_0é☃ ."\\', min_size=1, max_size=6)
+LEAVES = strategies.builds(
+    random_array,
+    strategies.sampled_from(DTYPES),
+    strategies.lists(strategies.integers(0, 3), max_size=3).map(tuple),
+    strategies.integers(0, 1000),
+)
+TREES = strategies.recursive(
+    strategies.dictionaries(NAMES, LEAVES, max_size=4),
+    lambda inner: strategies.dictionaries(NAMES, inner, max_size=3),
+    max_leaves=6,
+)
+
+
+def bits(leaf):
+    leaf = jax.random.key_data(leaf) if jnp.issubdtype(jnp.result_type(leaf), jax.dtypes.prng_key) else leaf
+    return np.asarray(leaf).reshape(-1).view(np.uint8).tobytes()
+
+
+def assert_same(first, second):
+    assert jax.tree.structure(first) == jax.tree.structure(second)
+    for a, b in zip(jax.tree.leaves(first), jax.tree.leaves(second), strict=True):
+        assert isinstance(a, type(b)) or isinstance(b, type(a))
+        assert getattr(a, "dtype", None) == getattr(b, "dtype", None)
+        assert jnp.shape(a) == jnp.shape(b)
+        assert bits(a) == bits(b)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "model.safetensors"
+
+
+@pytest.fixture
+def tree():
+    return {"dense_0": {"kernel": jnp.arange(6.0).reshape(2, 3), "bias": jnp.zeros(3, jnp.bfloat16)}, "step": 7}
+
+
+class TestRoundTrip:
+    @pytest.mark.parametrize("dtype", DTYPES, ids=str)
+    @pytest.mark.parametrize("shape", [(), (3,), (2, 3), (0,), (2, 0, 3)], ids=str)
+    def test_every_dtype_and_shape_comes_back_bit_for_bit(self, path, dtype, shape):
+        with jax.enable_x64(True):
+            array = random_array(dtype, shape)
+            array = np.asarray(array).reshape(shape)
+            tree = {"numpy": array, "jax": jnp.asarray(array)}
+            save(path, tree)
+            assert_same(load(path, tree), tree)
+            shapes = jax.eval_shape(lambda: {"numpy": jnp.zeros(shape, dtype), "jax": jnp.zeros(shape, dtype)})
+            assert_same(load(path, shapes), jax.tree.map(jnp.asarray, tree))
+
+    def test_numbers_come_back_as_the_type_that_like_has(self, path):
+        tree = {"a": True, "b": -3, "c": 0.1, "d": np.float64(0.1), "e": np.int8(4), "f": float("nan")}
+        save(path, tree)
+        restored = load(path, like=tree)
+        assert {name: type(leaf) for name, leaf in restored.items()} == {n: type(leaf) for n, leaf in tree.items()}
+        assert_same(restored, tree)
+        as_arrays = load(path, like={name: np.asarray(leaf) for name, leaf in tree.items()})
+        assert all(isinstance(leaf, np.ndarray) and leaf.shape == () for leaf in as_arrays.values())
+
+    def test_a_tree_may_be_of_any_structure(self, path):
+        array = jnp.ones(2)
+        for tree in [array, [array, (array, None)], {"a": Static(3), "b": {}, "c": [array]}, {}, None, Static("x")]:
+            save(path, tree)
+            assert_same(load(path, like=tree), tree)
+
+    def test_memory_order_and_views_do_not_matter(self, path):
+        array = np.arange(24.0).reshape(2, 3, 4)
+        tree = {"fortran": np.asfortranarray(array), "view": array[::-1, :, 1::2], "transposed": array.T}
+        tree |= {
+            "strided": np.arange(9.0)[1::3],
+            "reversed": np.arange(4)[::-1],
+            "repeated": np.broadcast_to(1.5, (2, 3)),
+        }
+        save(path, tree)
+        restored = load(path, like=tree)
+        for name, leaf in tree.items():
+            np.testing.assert_array_equal(restored[name], leaf)
+
+    @pytest.mark.parametrize("implementation", ["threefry2x32", "rbg", "unsafe_rbg"])
+    def test_random_keys_come_back_typed(self, path, implementation):
+        key = jax.random.key(3, impl=implementation)
+        tree = {"key": key, "keys": jax.random.split(key, 5)}
+        save(path, tree)
+        for like in (tree, jax.eval_shape(lambda: tree)):
+            restored = load(path, like)
+            assert_same(restored, tree)
+            assert jax.random.key_impl(restored["key"]) == implementation
+            assert jax.random.bits(restored["keys"][2]) == jax.random.bits(tree["keys"][2])
+
+    def test_restored_arrays_can_be_donated(self, path):
+        tree = {"x": jnp.ones(4096)}
+        save(path, tree)
+        doubled = jax.jit(lambda tree: jax.tree.map(lambda x: 2 * x, tree), donate_argnums=0)(load(path, tree))
+        np.testing.assert_array_equal(doubled["x"], 2 * np.ones(4096, np.float32))
+
+    @hypothesis.given(tree=TREES)
+    @hypothesis.settings(max_examples=60, deadline=None)
+    def test_any_nested_dict_comes_back(self, tmp_path_factory, tree):
+        path = tmp_path_factory.getbasetemp() / "random.safetensors"
+        save(path, tree)
+        assert_same(load(path, like=tree), tree)
+
+    def test_64_bit_arrays_are_never_narrowed(self, path):
+        with jax.enable_x64(True):
+            tree = {"a": jnp.full(2, 0.1), "b": jnp.arange(3), "c": jnp.ones(2, jnp.float32)}
+            save(path, tree)
+            assert_same(load(path, tree), tree)
+        for like in (tree, {name: jax.ShapeDtypeStruct(x.shape, x.dtype) for name, x in tree.items()}):
+            with pytest.raises(
+                ValueError, match=r"would narrow to 32 bits: a, b; load it under jax.enable_x64\(True\)"
+            ):
+                load(path, like)
+        arrays = jax.tree.map(np.asarray, tree)
+        assert_same(load(path, arrays), arrays)
+
+    def test_the_files_bytes_depend_on_the_content_alone(self, tmp_path):
+        a, b = np.ones(2), np.zeros(3, np.int8)
+        first = save(tmp_path / "first", {"a": a, "b": b}, {"x": 1})
+        second = save(tmp_path / "second", {"b": b, "a": a}, {"x": 1})
+        assert first.read_bytes() == second.read_bytes()
+
+
+class TestFormat:
+    def test_the_safetensors_library_reads_the_file(self, path):
+        tree = {"layer": {dtype.name: random_array(dtype, (2, 3)) for dtype in DTYPES if "float8" not in dtype.name}}
+        tree |= {"empty": np.zeros((0, 2)), "scalar": np.array(2.5), 'é/"☃': np.ones(1, np.int8)}
+        save(path, tree, {"epoch": 3})
+        expected = {checkpoint.path_of(key): leaf for key, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]}
+        with safetensors.safe_open(path, framework="np") as file:
+            assert set(file.keys()) == set(expected)
+            for name, leaf in expected.items():
+                assert_same(np.asarray(file.get_tensor(name)).reshape(leaf.shape), leaf)
+            assert json.loads(file.metadata()["fnn_checkpoint"])["metadata"] == {"epoch": 3}
+
+    def test_every_array_is_aligned_to_its_items(self, path):
+        save(path, {str(n): random_array(dtype, (3,)) for n, dtype in enumerate(DTYPES)})
+        content = path.read_bytes()
+        length = 8 + int.from_bytes(content[:8], "little")
+        header = json.loads(content[8:length])
+        for n, dtype in enumerate(DTYPES):
+            start, stop = (length + offset for offset in header[str(n)]["data_offsets"])
+            assert start % dtype.itemsize == 0
+            assert content[start:stop] == random_array(dtype, (3,)).tobytes()
+
+    def test_saving_and_loading_hold_few_copies(self, path):
+        tree = {"large": np.ones((1, 2**22, 1), np.float32), "small": np.ones(2**18, np.float32)}
+        size = sum(leaf.nbytes for leaf in tree.values())
+        tracemalloc.start()
+        try:
+            save(path, tree)
+            assert tracemalloc.get_traced_memory()[1] < 0.1 * size
+            tracemalloc.reset_peak()
+            restored = load(path, tree)
+            assert tracemalloc.get_traced_memory()[1] < 1.2 * size
+            # So aligned, JAX on CPU takes the memory over: a load into JAX arrays makes no second copy either.
+            assert all(leaf.ctypes.data % 64 == 0 for leaf in restored.values())
+        finally:
+            tracemalloc.stop()
+
+    def test_an_array_is_read_in_pieces(self, path, monkeypatch):
+        shapes = [(7, 5), (1, 1, 7, 2), (1, 1)]
+        tree = {f"{dtype}_{shape}": random_array(dtype, shape) for dtype in DTYPES for shape in shapes}
+        save(path, tree)
+        for size in (1, 13, 40, 100):
+            monkeypatch.setattr(durable, "CHUNK", size)
+            assert_same(load(path, tree), tree)
+
+    @pytest.mark.parametrize("metadata", [None, {}, {"é☃\ud800": [1, 2.5, None, {"nested": [True, '\n"\\']}]}])
+    def test_metadata_comes_back(self, path, metadata):
+        save(path, {}, metadata)
+        assert read_metadata(path) == (metadata or {})
+
+    def test_metadata_keeps_infinities_and_passes_through_json(self, path):
+        save(path, {}, {"best": float("inf"), "shape": (1, 2), "map": {3: "key"}})
+        assert read_metadata(path) == {"best": float("inf"), "shape": [1, 2], "map": {"3": "key"}}
+
+    @pytest.mark.parametrize("value", [np.float32(1), np.ones(2), {1, 2}, b"bytes", object()], ids=repr)
+    def test_metadata_that_is_not_json_is_refused(self, path, value):
+        with pytest.raises(TypeError, match="the metadata is written as JSON: Object of type"):
+            save(path, {}, {"value": value})
+        assert not path.exists()
+
+    def test_metadata_is_a_dict(self, path):
+        with pytest.raises(TypeError, match="the metadata is a dict, got list"):
+            save(path, {}, [1])  # pyright: ignore[reportArgumentType]
+
+
+class TestRefusedTrees:
+    @pytest.mark.parametrize(
+        ("leaf", "message"),
+        [
+            ("text", "arrays, numbers and random keys, got str at 'a/0'"),
+            (2j, "got complex at 'a/0'"),
+            (object(), "got object at 'a/0'"),
+            (np.array([object()]), r"does not hold dtype\('O'\) \(at 'a/0'\)"),
+            (np.ones(2, np.complex128), "does not hold dtype.'complex128'. .at 'a/0'."),
+            (np.ones(2, ">f4"), "does not hold dtype.'>f4'. .* in little-endian order"),
+            (jnp.ones(2, jnp.int4), "does not hold dtype.int4."),
+        ],
+        ids=lambda value: None,
+    )
+    def test_leaves_that_the_format_does_not_hold(self, path, leaf, message):
+        with pytest.raises(TypeError, match=message):
+            save(path, {"a": [leaf]})
+        assert list(path.parent.iterdir()) == []
+
+    def test_integers_beyond_64_bits(self, path):
+        save(path, {"a": 2**63 - 1, "b": -(2**63)})
+        assert load(path, {"a": 0, "b": 0}) == {"a": 2**63 - 1, "b": -(2**63)}
+        with pytest.raises(ValueError, match=f"the integer at 'a' does not fit 64 bits: {2**63}"):
+            save(path, {"a": 2**63})
+
+    def test_two_leaves_of_one_path(self, path):
+        tree = {"a/b": 1, "a": {"b": 2}, "c": [3], "c/0": 4, "d": 5}
+        with pytest.raises(ValueError, match="several leaves of the tree have the same path: a/b, c/0;"):
+            save(path, tree)
+        save(path, {"a": {"b": 2}})
+        with pytest.raises(ValueError, match="have the same path: a/b, c/0;"):
+            load(path, like=tree)
+
+    def test_the_reserved_path(self, path):
+        with pytest.raises(ValueError, match="'__metadata__', which the safetensors format reserves"):
+            save(path, {"__metadata__": 1})
+
+    def test_a_path_that_is_no_text(self, path):
+        with pytest.raises(UnicodeEncodeError, match="surrogates not allowed"):
+            save(path, {"\ud800": 1})
+        assert list(path.parent.iterdir()) == []
+
+    def test_a_key_without_a_named_implementation(self, path, monkeypatch):
+        key = jax.random.key(0)
+        monkeypatch.setattr(jax.random, "key_impl", lambda _: object())
+        with pytest.raises(TypeError, match="the random key at 'key' has an implementation without a name, <object"):
+            save(path, {"key": key})
+
+    def test_a_deleted_array_leaves_the_previous_file(self, path, tree):
+        save(path, tree)
+        deleted = jnp.ones(3)
+        deleted.delete()
+        with pytest.raises(RuntimeError, match="deleted"):
+            save(path, tree | {"z": deleted})
+        assert_same(load(path, tree), tree)
+        assert list(path.parent.iterdir()) == [path]
+
+
+class TestRefusedLikes:
+    def test_other_paths(self, path, tree):
+        save(path, tree)
+        expected = r"missing in the file: dense_1/bias; only in the file: dense_0/kernel, step$"
+        with pytest.raises(ValueError, match=f"other paths than the tree to load into: {expected}"):
+            load(path, like={"dense_0": {"bias": tree["dense_0"]["bias"]}, "dense_1": {"bias": jnp.ones(3)}})
+        with pytest.raises(ValueError, match="missing in the file: other; only in the file: none"):
+            load(path, like=tree | {"other": 1})
+        with pytest.raises(ValueError, match="missing in the file: none; only in the file: step"):
+            load(path, like={"dense_0": tree["dense_0"]})
+
+    def test_many_paths_are_cut(self, path):
+        save(path, {})
+        with pytest.raises(
+            ValueError, match="missing in the file: 0, 1, 10, 11, 12, 13, 14, 2, 3, 4, 5, 6, … 3 more; only"
+        ):
+            load(path, like=[0] * 15)
+
+    @pytest.mark.parametrize("shape", [(3, 2), (6,), (1, 2, 3), (2, 4)])
+    def test_other_shapes(self, path, tree, shape):
+        save(path, tree)
+        like = tree | {"dense_0": {"kernel": jnp.zeros(shape), "bias": tree["dense_0"]["bias"]}}
+        wanted = re.escape(f"float32[{','.join(map(str, shape))}] wanted")
+        with pytest.raises(ValueError, match=rf"dense_0/kernel: float32\[2,3\] in the file, {wanted}"):
+            load(path, like)
+
+    def test_other_dtypes(self, path, tree):
+        save(path, tree)
+        like = {"dense_0": {"kernel": jnp.zeros((2, 3), jnp.int32), "bias": jnp.zeros(3, jnp.float16)}, "step": 7.0}
+        with pytest.raises(
+            TypeError, match=r"nothing is cast: .*bias: bfloat16.*kernel: float32.*step: int64"
+        ) as error:
+            load(path, like)
+        assert "dense_0/kernel: float32[2,3] in the file, int32[2,3] wanted" in str(error.value)
+
+    def test_other_kinds_of_random_key(self, path):
+        save(path, {"key": jax.random.key(0)})
+        with pytest.raises(
+            TypeError, match=r"threefry2x32 key as uint32\[2\] in the file, rbg key as uint32\[4\] wanted"
+        ):
+            load(path, {"key": jax.random.key(0, impl="rbg")})
+        with pytest.raises(TypeError, match=r"threefry2x32 key as uint32\[2\] in the file, uint32\[2\] wanted"):
+            load(path, {"key": jnp.zeros(2, jnp.uint32)})
+        with pytest.raises(ValueError, match="other shapes"):
+            load(path, {"key": jax.random.split(jax.random.key(0))})
+
+
+def change_notes(header, name):
+    notes = json.loads(header["__metadata__"]["fnn_checkpoint"])
+    del notes[name]
+    header["__metadata__"]["fnn_checkpoint"] = json.dumps(notes)
+
+
+class TestDamage:
+    """No altered byte and no missing or added one is ever accepted, by load or by read_metadata."""
+
+    @pytest.fixture
+    def small(self, path):
+        tree = {"a": np.arange(3, dtype=np.float32), "é": True, "key": jax.random.key(1), "none": np.zeros((0, 2))}
+        save(path, tree, {"epoch": 1, "é": "☃"})
+        return path, tree, path.read_bytes()
+
+    def refused(self, path, tree, content, message=""):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=rf"^checkpoint .* is damaged: {message}"):
+            load(path, tree)
+        with pytest.raises(ValueError, match=rf"^checkpoint .* is damaged: {message}"):
+            read_metadata(path)
+
+    def test_every_flipped_bit_is_seen(self, small):
+        path, tree, content = small
+        for position in range(len(content)):
+            for bit in range(8):
+                damaged = bytearray(content)
+                damaged[position] ^= 1 << bit
+                path.write_bytes(damaged)
+                with pytest.raises(ValueError, match=r"^checkpoint .* is damaged: "):
+                    load(path, tree)
+        path.write_bytes(content)
+        assert_same(load(path, tree), tree)
+
+    def test_every_byte_can_be_any_other_only_by_damage(self, small):
+        path, tree, content = small
+        generator = np.random.default_rng(0)
+        for position, byte in enumerate(content):
+            for other in {0, 0x09, 0x20, 0xFF, int(generator.integers(256))} - {byte}:
+                self.refused(path, tree, content[:position] + bytes([other]) + content[position + 1 :])
+
+    def test_every_truncation_is_seen(self, small):
+        path, tree, content = small
+        for length in range(len(content)):
+            self.refused(path, tree, content[:length])
+
+    def test_added_lost_and_swapped_bytes_are_seen(self, small):
+        path, tree, content = small
+        self.refused(path, tree, content + b"\0")
+        self.refused(path, tree, b"\0" + content)
+        self.refused(path, tree, content + content)
+        for position in range(len(content)):
+            self.refused(path, tree, content[:position] + content[position + 1 :])
+        self.refused(path, tree, content[:-4] + content[-2:] + content[-4:-2])
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            lambda header: header["a"].update(shape=[-3]),
+            lambda header: header["a"].update(shape=[2**40]),
+            lambda header: header["a"].update(shape="abc"),
+            lambda header: header["a"].update(data_offsets=[0, 2**62]),
+            lambda header: header["a"].update(data_offsets=[-12, 0]),
+            lambda header: header["a"].update(data_offsets=[10**6, 10**6 + 12]),
+            lambda header: header["a"].update(dtype="F13"),
+            lambda header: header.update(a=3),
+            lambda header: header.pop("a"),
+            lambda header: header["__metadata__"].update(fnn_checkpoint='{"sha256": "' + "0" * 64),
+            lambda header: header["__metadata__"].update(fnn_checkpoint='{"sha256": "' + "0" * 64 + '"}'),
+            *[lambda header, name=name: change_notes(header, name) for name in ("random_keys", "float8", "metadata")],
+        ],
+    )
+    def test_a_forged_header_is_refused(self, path, change):
+        """The checksum is no signature: a header that contradicts itself under a checksum that holds is refused too."""
+        tree = {"a": np.arange(3, dtype=np.float32)}
+        content = save(path, tree).read_bytes()
+        header = json.loads(content[8:-12])
+        self.forge(path, header, content[-12:])
+        assert_same(load(path, tree), tree)
+        change(header)
+        self.forge(path, header, content[-12:])
+        self.refused(path, tree, path.read_bytes(), "its checksum holds, but not its header")
+
+    def forge(self, path, header, data):
+        text = json.dumps(header, separators=(",", ":")).encode()
+        content = len(text).to_bytes(8, "little") + text + data
+        start = content.index(durable.MARK) + len(durable.MARK)
+        content = content[:start] + b"0" * 64 + content[start + 64 :]
+        digest = durable.hashlib.sha256(content).hexdigest().encode()
+        path.write_bytes(content[:start] + digest + content[start + 64 :])
+
+    def test_an_empty_file(self, path):
+        path.write_bytes(b"")
+        with pytest.raises(ValueError, match="is damaged: the file is empty"):
+            load(path, {})
+
+    def test_a_safetensors_file_from_elsewhere(self, path):
+        for metadata in (None, {"format": "pt"}):
+            safetensors.numpy.save_file({"a": np.ones(3)}, path, metadata=metadata)
+            for function in (read_metadata, lambda path: load(path, {"a": np.ones(3)})):
+                with pytest.raises(
+                    ValueError, match=r"safetensors is not a checkpoint of fnn \(.*\); other safetensors files are read"
+                ):
+                    function(path)
+
+    def test_a_file_replaced_between_its_check_and_its_reading(self, path, monkeypatch):
+        save(path, {"a": 1})
+        safe_open = safetensors.safe_open
+
+        def replacing(*args, **kwargs):
+            with monkeypatch.context() as patch:
+                patch.setattr(safetensors, "safe_open", safe_open)
+                save(path, {"a": 2})
+            return safe_open(*args, **kwargs)
+
+        monkeypatch.setattr(safetensors, "safe_open", replacing)
+        with pytest.raises(ValueError, match=r"^checkpoint .* was replaced while it was read; load it again"):
+            load(path, {"a": 0})
+
+    def test_a_pickle_is_not_executed(self, path):
+        class Trap:
+            def __reduce__(self):
+                return exec, ("raise SystemExit('executed')",)
+
+        path.write_bytes(pickle.dumps(Trap()))
+        with pytest.raises(ValueError, match="does not begin like a file that"):
+            load(path, {})
+
+    def test_a_missing_file_and_a_folder(self, path):
+        for function in (read_metadata, lambda path: load(path, {})):
+            with pytest.raises(FileNotFoundError, match=r"model\.safetensors"):
+                function(path)
+            with pytest.raises(OSError, match=re.escape(str(path.parent))):
+                function(path.parent)
+
+
+class Steps:
+    """Notes by name what a save asks of the system, and raises at one of those steps."""
+
+    def __init__(self, patch, fail_at, exception):
+        self.names, self.fail_at, self.exception = [], fail_at, exception
+        patch.setattr(durable, "open", self.open, raising=False)
+        patch.setattr(safetensors.numpy, "save_file", self.gated("save_file", safetensors.numpy.save_file))
+        for name in ("chmod", "fsync", "replace"):
+            patch.setattr(durable.os, name, self.gated(name, getattr(durable.os, name)))
+
+    def gated(self, name, function):
+        def call(*args):
+            self.names.append(name)
+            if len(self.names) - 1 == self.fail_at:
+                raise self.exception
+            return function(*args)
+
+        return call
+
+    def open(self, path, mode):
+        return File(self.gated("open", open)(path, mode), self)
+
+
+class File:
+    def __init__(self, file, steps):
+        self.file, self.steps = file, steps
+        self.fileno, self.readable = file.fileno, file.readable
+        for name in ("read", "readinto", "write", "seek", "flush"):
+            setattr(self, name, steps.gated(name, getattr(file, name)))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *_):
+        self.file.close()
+        if kind is None:
+            self.steps.gated("close", lambda: None)()
+
+
+class TestWriting:
+    def test_save_returns_the_path_and_makes_folders(self, tmp_path, tree):
+        path = tmp_path / "runs" / "one" / "model.safetensors"
+        assert save(str(path), tree) == path
+        assert list(path.parent.iterdir()) == [path]
+        assert_same(load(str(path), tree), tree)
+
+    def test_every_folder_with_a_new_entry_is_synced(self, tmp_path, monkeypatch):
+        opened, system_open = [], durable.os.open
+
+        def noting_open(folder, *args):
+            opened.append(folder)
+            return system_open(folder, *args)
+
+        monkeypatch.setattr(durable.os, "open", noting_open)
+        save(tmp_path / "a" / "b" / "model", {})
+        assert opened == [tmp_path / "a" / "b", tmp_path / "a", tmp_path]
+
+    def test_a_save_replaces_the_previous_file(self, path):
+        save(path, {"a": 1}, {"epoch": 1})
+        save(path, {"a": 2}, {"epoch": 2})
+        assert load(path, {"a": 0}) == {"a": 2}
+        assert read_metadata(path) == {"epoch": 2}
+
+    def test_a_folder_in_the_way(self, path, tree):
+        path.mkdir()
+        with pytest.raises(OSError, match=re.escape(str(path))):
+            save(path, tree)
+        assert list(path.parent.iterdir()) == [path]
+
+    def test_what_the_library_cannot_write(self, path, tree):
+        """No file may grow past 64 bytes here, as if the disk were full."""
+        resource = pytest.importorskip("resource")
+        save(path, tree)
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (64, limits[1]))
+        try:
+            with pytest.raises(OSError, match=r"^checkpoint .* could not be written: "):
+                save(path, {"a": np.zeros(1000)})
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        assert list(path.parent.iterdir()) == [path]
+        assert_same(load(path, tree), tree)
+
+    def test_a_library_of_another_layout_is_refused(self, path, tree, monkeypatch):
+        save(path, tree)
+        save_file = safetensors.numpy.save_file
+        monkeypatch.setattr(safetensors.numpy, "save_file", lambda arrays, path, _: save_file(arrays, path))
+        with pytest.raises(RuntimeError, match="does not write its metadata first, as fnn needs it to"):
+            save(path, {"a": 1})
+        assert list(path.parent.iterdir()) == [path]
+        assert_same(load(path, tree), tree)
+
+    @pytest.mark.skipif(os.name == "nt", reason="no permission bits")
+    def test_the_file_has_the_permissions_of_any_new_file(self, path):
+        save(path, {"a": 1})
+        other = path.with_name("other")
+        other.touch()
+        assert path.stat().st_mode == other.stat().st_mode
+
+    @pytest.mark.parametrize("exception", [OSError("no space left"), KeyboardInterrupt()], ids=["error", "interrupt"])
+    @pytest.mark.parametrize("previous", [True, False], ids=["previous", "first"])
+    def test_failing_at_any_step_leaves_a_whole_file_and_nothing_else(self, path, monkeypatch, exception, previous):
+        """Notes the steps of a save, then lets each in turn fail."""
+        old, new = {"a": np.arange(3.0), "b": 1}, {"a": np.arange(3.0) + 1, "b": 2}
+        with monkeypatch.context() as patch:
+            names = Steps(patch, None, exception).names
+            save(path, new)
+        writing = ["open", "close", "save_file", "chmod", "open", "read", "readinto", "readinto"]
+        assert names == [*writing, "seek", "write", "flush", "fsync", "close", "replace", "fsync"]
+
+        for fail_at in range(len(names)):
+            path.unlink(missing_ok=True)
+            if previous:
+                save(path, old)
+            with monkeypatch.context() as patch:
+                steps = Steps(patch, fail_at, exception)
+                with pytest.raises(type(exception)) as raised:
+                    save(path, new)
+            assert raised.value is exception
+            assert steps.names == names[: fail_at + 1]
+            renamed = "replace" in names[:fail_at]
+            assert list(path.parent.iterdir()) == ([path] if previous or renamed else [])
+            if previous or renamed:
+                assert_same(load(path, old), new if renamed else old)
+
+    def test_a_failed_sync_of_the_folder_says_what_holds(self, path, monkeypatch):
+        calls = []
+
+        def fsync(descriptor):
+            calls.append(descriptor)
+            if len(calls) == 2:
+                raise OSError("no")
+
+        monkeypatch.setattr(durable.os, "fsync", fsync)
+        with pytest.raises(OSError) as error:
+            save(path, {"a": 1})
+        assert "the checkpoint is in place, but a power cut may undo its renaming" in error.value.__notes__[0]
+
+    def test_the_temporary_file_staying_does_not_hide_the_error(self, path, monkeypatch):
+        def fail(message):
+            raise OSError(message)
+
+        monkeypatch.setattr(durable.Path, "unlink", lambda _: fail("unlink"))
+        monkeypatch.setattr(durable.os, "replace", lambda *_: fail("replace"))
+        with pytest.raises(OSError, match="replace"):
+            save(path, {"a": 1})
+        (left,) = path.parent.iterdir()
+        assert re.fullmatch(r"\.fnn-[0-9a-f]{16}\.tmp", left.name)
