@@ -1,9 +1,11 @@
 """Convolution over any number of spatial axes."""
 
 import dataclasses
+import functools
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from jax import lax
 
 from fnn.errors import floating_array, parameter, positive
@@ -111,17 +113,7 @@ class Conv(Layer, name="conv"):
     def backward(self, cache: Cache, dy: jax.Array) -> tuple[Params, jax.Array]:
         x, kernel = cache["x"], cache["kernel"]
         w = self._windows(x)
-        # Channels take the batch's place and samples are summed over as channels are: the groups of x's channels are
-        # then groups of the batch, each meeting its own block of dy's features.
-        dkernel = lax.conv_general_dilated(
-            x,
-            dy,
-            w.dilation,
-            w.kernel_pads,
-            rhs_dilation=w.strides,
-            dimension_numbers=_samples_as_channels(x.ndim),
-            batch_group_count=self.groups,
-        )
+        dkernel = _kernel_gradient(x, dy, w, self.groups)
         dx = lax.conv_general_dilated(
             dy,
             _adjoint_kernel(kernel, self.groups),
@@ -144,10 +136,45 @@ def _channels_last(rank: int) -> lax.ConvDimensionNumbers:
     return lax.ConvDimensionNumbers(image, kernel, image)
 
 
-def _samples_as_channels(rank: int) -> lax.ConvDimensionNumbers:
-    spatial = tuple(range(1, rank - 1))
-    out = (rank - 2, rank - 1, *range(rank - 2))
-    return lax.ConvDimensionNumbers((rank - 1, 0, *spatial), (rank - 1, 0, *spatial), out)
+# Compiled on its own, so that running eagerly does not compile the choice anew at each call.
+@functools.partial(jax.jit, static_argnums=(2, 3), inline=True)
+def _kernel_gradient(x: jax.Array, dy: jax.Array, w: Windows, groups: int) -> jax.Array:
+    return lax.platform_dependent(
+        x,
+        dy,
+        cpu=lambda x, dy: _kernel_gradient_moved(x, dy, w, groups),
+        default=lambda x, dy: _kernel_gradient_in_place(x, dy, w, groups),
+    )
+
+
+def _kernel_gradient_in_place(x: jax.Array, dy: jax.Array, w: Windows, groups: int) -> jax.Array:
+    # Channels take the batch's place and samples are summed over as channels are: the groups of x's channels are
+    # then groups of the batch, each meeting its own block of dy's features.
+    spatial, rank = tuple(range(1, x.ndim - 1)), x.ndim
+    numbers = lax.ConvDimensionNumbers(
+        (rank - 1, 0, *spatial), (rank - 1, 0, *spatial), (rank - 2, rank - 1, *range(rank - 2))
+    )
+    return lax.conv_general_dilated(
+        x, dy, w.dilation, w.kernel_pads, None, w.strides, numbers, batch_group_count=groups
+    )
+
+
+def _kernel_gradient_moved(x: jax.Array, dy: jax.Array, w: Windows, groups: int) -> jax.Array:
+    """The same with every axis moved to where XLA:CPU has a fast convolution.
+
+    Inside a loop (a scan over batches, say) XLA:CPU leaves the axes of the plain form where they are and runs it a
+    hundred times slower; ``jax.grad`` has that form.
+    """
+    spatial = tuple(range(1, x.ndim - 1))
+    samples_last, features_last = x.transpose(x.ndim - 1, *spatial, 0), dy.transpose(*spatial, 0, dy.ndim - 1)
+
+    def one_group(x: jax.Array, dy: jax.Array) -> jax.Array:
+        numbers = _channels_last(x.ndim)
+        return lax.conv_general_dilated(x, dy, w.dilation, w.kernel_pads, None, w.strides, numbers)
+
+    blocks = zip(jnp.split(samples_last, groups, 0), jnp.split(features_last, groups, -1), strict=True)
+    moved = jnp.concatenate([one_group(*block) for block in blocks], -1)
+    return moved.transpose(*spatial, 0, x.ndim - 1)
 
 
 def _adjoint_kernel(kernel: jax.Array, groups: int) -> jax.Array:
