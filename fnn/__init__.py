@@ -46,6 +46,7 @@ from fnn.metrics import Metric as Metric
 from fnn.objective import Objective as Objective
 from fnn.penalties import L1 as L1
 from fnn.penalties import L2 as L2
+from fnn.summary import summary as summary
 from fnn.train.checkpoint import load as load
 from fnn.train.checkpoint import read_metadata as read_metadata
 from fnn.train.checkpoint import save as save

@@ -8,7 +8,6 @@ compile time, and twenty times over, since one of those two is wrong only now an
 
 import dataclasses
 import importlib.metadata
-import io
 import os
 import platform
 import time
@@ -21,6 +20,7 @@ import numpy as np
 
 from fnn import xla
 from fnn.probes import PROBES, Case
+from fnn.rendering import as_text
 
 REPETITIONS = 20
 
@@ -56,11 +56,7 @@ class Report:
         return f"Report(ok={self.ok}, {sum(probe.passed for probe in self.probes)} of {len(self.probes)} probes passed)"
 
     def __str__(self) -> str:
-        from rich.console import Console
-
-        page = io.StringIO()
-        Console(file=page, width=110, color_system=None).print(self)
-        return page.getvalue()
+        return as_text(self, width=110)
 
     def __rich__(self) -> Any:
         # Rich is imported where it is used: importing fnn does not pay for it.

@@ -1,0 +1,165 @@
+"""What a model is made of and what it costs, from shapes alone."""
+
+import dataclasses
+import math
+from typing import Any
+
+import jax
+
+from fnn.backprop import Combinator
+from fnn.combinators.repeat import Repeat
+from fnn.errors import describe, is_floating
+from fnn.layer import Cache, Layer, Params, State
+from fnn.paths import join
+from fnn.rendering import as_text
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One layer that is not a combinator. ``times`` is how often ``Repeat`` runs it; the figures are for all of them.
+
+    FLOPs are counted by XLA before it optimises; ``cache_bytes`` is what the layer keeps for its backward pass, where
+    an array that two layers keep is counted for both.
+    """
+
+    path: str
+    layer: Layer
+    output: str
+    parameters: int
+    forward_flops: float
+    backward_flops: float
+    cache_bytes: int
+    rule: str
+    times: int
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class Summary:
+    """The rows of a model and their sums; ``print`` shows a table."""
+
+    rows: tuple[Row, ...]
+
+    @property
+    def parameters(self) -> int:
+        """The number of parameters, that is of their entries."""
+        return sum(row.parameters for row in self.rows)
+
+    @property
+    def forward_flops(self) -> float:
+        """Floating-point operations of one forward pass in training."""
+        return sum(row.forward_flops for row in self.rows)
+
+    @property
+    def backward_flops(self) -> float:
+        """Floating-point operations of one backward pass."""
+        return sum(row.backward_flops for row in self.rows)
+
+    @property
+    def cache_bytes(self) -> int:
+        """Bytes kept between forward and backward, if nothing is rematerialised."""
+        return sum(row.cache_bytes for row in self.rows)
+
+    def __repr__(self) -> str:
+        return as_text(self.__rich__())
+
+    def __rich__(self) -> Any:
+        from rich import box
+        from rich.table import Table
+
+        table = Table(box=box.SIMPLE_HEAD, show_footer=True, padding=(0, 1, 0, 0))
+        totals = [
+            *("total", "", "", f"{self.parameters:,}", short(self.forward_flops), short(self.backward_flops)),
+            *(short(self.cache_bytes), ""),
+        ]
+        headings = ("path", "layer", "output", "parameters", "FLOPs forward", "backward", "cache bytes", "rule")
+        for position, (heading, total) in enumerate(zip(headings, totals, strict=True)):
+            table.add_column(heading, total, justify="right" if 3 <= position <= 6 else "left", overflow="fold")
+        for row in self.rows:
+            times = f" ×{row.times}" if row.times > 1 else ""
+            table.add_row(
+                *(row.path + times, repr(row.layer), row.output, f"{row.parameters:,}" if row.parameters else ""),
+                *(short(row.forward_flops), short(row.backward_flops), short(row.cache_bytes), row.rule),
+            )
+        return table
+
+
+def summary(model: Layer, x: Any) -> Summary:
+    """The layers of a model in the order in which they run on inputs like ``x`` (arrays or shapes), in training.
+
+    >>> import fnn
+    >>> result = summary(fnn.Serial(fnn.Dense(8), fnn.Relu()), jax.ShapeDtypeStruct((32, 4), "float32"))
+    >>> result.parameters, [row.path for row in result.rows]
+    (40, ['dense_0', 'relu_0'])
+    """
+    key = jax.random.key(0)
+    params, state = jax.eval_shape(model.init, key, x)
+    rows: list[Row] = []
+    recorder = _recording(model, "", 1, rows)
+    jax.eval_shape(lambda *given: recorder.forward(*given[:3], train=True, key=given[3]), params, state, x, key)
+    return Summary(tuple(rows))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Recorder(Layer):
+    """Stands in the place of a layer and writes down what passes."""
+
+    inner: Layer
+    path: str
+    times: int
+    rows: list[Row] = dataclasses.field(compare=False, repr=False)
+
+    def forward(
+        self, params: Params, state: State, x: Any, *, train: bool = False, key: jax.Array | None = None
+    ) -> tuple[Any, State, Cache]:
+        y, new_state, cache = self.inner.forward(params, state, x, train=train, key=key)
+        given = jax.tree.map(_shape, (params, state, x, key))
+        forward = _flops(lambda *given: self.inner.apply(*given[:3], train=train, key=given[3])[0], *given)
+        dy = jax.tree.map(lambda leaf: _shape(leaf) if is_floating(leaf) else None, y)
+        backward = _flops(self.inner.backward, jax.tree.map(_shape, cache), dy)
+        self.rows.append(
+            Row(
+                self.path,
+                self.inner,
+                describe(y),
+                self.times * sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params)),
+                self.times * forward,
+                self.times * backward,
+                self.times * sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(cache)),
+                self.inner.rule,
+                self.times,
+            )
+        )
+        return y, new_state, cache
+
+
+def _recording(layer: Layer, path: str, times: int, rows: list[Row]) -> Layer:
+    if not isinstance(layer, Combinator):
+        return _Recorder(layer, path, times, rows)
+    times = times * layer.n if isinstance(layer, Repeat) else times
+    children = layer.children().items()
+    return layer.with_children({name: _recording(child, join(path, name), times, rows) for name, child in children})
+
+
+def _flops(function: Any, *shapes: Any) -> float:
+    analysis = jax.jit(function).lower(*shapes).cost_analysis()
+    # XLA leaves out what is zero; on some platforms it counts nothing at all.
+    return math.nan if analysis is None else float(analysis.get("flops", 0))
+
+
+def _shape(leaf: Any) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype)
+
+
+def short(number: float) -> str:
+    """A count in three digits with the prefix of its size; nothing for 0.
+
+    >>> short(0), short(999), short(1_500_000)
+    ('', '999', '1.5 M')
+    """
+    if math.isnan(number):
+        return "unknown"
+    for prefix in ("", " k", " M", " G", " T", " P"):
+        if abs(number) < 999.5:
+            return f"{number:.3g}{prefix}" if number else ""
+        number /= 1000
+    return f"{number:.3g} E"
