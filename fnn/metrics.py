@@ -50,7 +50,8 @@ class Accuracy(Metric):
         labels = targets.argmax(-1) if targets.ndim == outputs.ndim else targets
         if labels.shape != outputs.shape[:-1]:
             raise ValueError(f"outputs {describe(outputs)} and targets {describe(targets)} do not belong together")
-        correct = (outputs.argmax(-1) == labels).astype(jnp.zeros(()).dtype)
+        best = outputs.argmax(-1)
+        correct = (best == labels.astype(best.dtype)).astype(jnp.zeros(()).dtype)
         each = jnp.ones_like(correct) if weights is None else expanded(jnp.asarray(weights), correct.shape)
         each = each.astype(correct.dtype)
         return {"correct": (each * correct).sum(), "weight": each.sum()}

@@ -118,13 +118,14 @@ class Training:
 
     def no_totals(self, learned: Learned, data: tuple) -> Totals:
         """Totals of nothing, to add to."""
-        _, targets, weights = unpacked(jax.tree.map(lambda leaf: leaf[:1], data))
 
-        def one() -> Totals:
-            value, aux = self.objective(learned.params, learned.state, jax.tree.map(lambda leaf: leaf[:1], data))
+        def one(learned: Learned, batch: tuple) -> Totals:
+            _, targets, weights = unpacked(batch)
+            value, aux = self.objective(learned.params, learned.state, batch)
             return self._totals(value, jnp.ones_like(value), aux.outputs, targets, weights)
 
-        return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(one))
+        shapes = jax.eval_shape(one, learned, jax.tree.map(lambda leaf: leaf[:1], data))
+        return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
 
     def values(self, totals: Totals) -> dict[str, jax.Array]:
         """The loss and the metrics from their totals, by name."""

@@ -1,0 +1,60 @@
+"""A summary is worked out from shapes and agrees with numbers worked by hand."""
+
+import jax
+import numpy as np
+
+import fnn
+
+IMAGE = jax.ShapeDtypeStruct((2, 4, 4, 3), "float32")
+MODEL = fnn.Serial(
+    fnn.Conv(5, (3, 3), padding="VALID"),
+    fnn.Flatten(),
+    fnn.Repeat(fnn.Residual(fnn.Serial(fnn.Dense(20), fnn.Relu())), 3),
+    head=fnn.Dense(2, use_bias=False),
+)
+
+
+def test_rows_follow_the_wiring():
+    rows = fnn.summary(MODEL, IMAGE).rows
+    assert [row.path for row in rows] == ["conv_0", "flatten_0", "repeat_0/dense_0", "repeat_0/relu_0", "head"]
+    assert [row.output for row in rows][0::4] == ["float32[2,2,2,5]", "float32[2,2]"]
+    assert [row.times for row in rows] == [1, 1, 3, 3, 1]
+
+
+def test_parameters_are_counted_repeats_included():
+    result = fnn.summary(MODEL, IMAGE)
+    assert [row.parameters for row in result.rows] == [3 * 3 * 3 * 5 + 5, 0, 3 * (20 * 20 + 20), 0, 20 * 2]
+    params, _ = MODEL.init(jax.random.key(0), IMAGE)
+    assert result.parameters == sum(leaf.size for leaf in jax.tree.leaves(params))
+
+
+def test_flops_and_cache_of_a_dense_layer_are_those_worked_by_hand():
+    row = fnn.summary(MODEL, IMAGE).rows[-1]
+    assert row.forward_flops == 2 * 2 * 20 * 2
+    assert row.backward_flops == 2 * (2 * 2 * 20 * 2)
+    assert row.cache_bytes == 4 * (2 * 20 + 20 * 2)
+
+
+def test_the_rule_of_a_layer_without_one_is_auto():
+    import dataclasses
+
+    @dataclasses.dataclass(frozen=True)
+    class Double(fnn.Layer):
+        def apply(self, params, state, x, *, train=False, key=None):
+            return 2 * x, state
+
+    rows = fnn.summary(fnn.Serial(fnn.Relu(), Double()), IMAGE).rows
+    assert [row.rule for row in rows] == ["hand", "auto"]
+
+
+def test_the_table_shows_every_layer_and_the_total():
+    text = str(fnn.summary(MODEL, IMAGE))
+    for word in ("conv_0", "repeat_0/dense_0 ×3", "float32[2,2,2,5]", "total", "1,440", "hand"):
+        assert word in text
+    assert max(map(len, text.splitlines())) <= 120
+
+
+def test_state_and_remat_are_no_obstacle():
+    model = fnn.Remat(fnn.Serial(fnn.Dense(4), fnn.BatchNorm(), fnn.Dropout(0.5)))
+    rows = fnn.summary(model, np.zeros((3, 2), np.float32)).rows
+    assert [row.path for row in rows] == ["dense_0", "batch_norm_0", "dropout_0"]

@@ -1,0 +1,111 @@
+"""``fit`` runs the steps of ``make_train`` from Python."""
+
+import io
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from rich.console import Console
+
+import fnn
+from fnn.train.progress import ProgressBar
+
+X = jax.random.normal(jax.random.key(0), (45, 4))
+Y = (X[:, 0] > 0).astype(int) + (X[:, 1] > 0)
+OBJECTIVE = fnn.Objective(fnn.Serial(fnn.Dense(8, use_bias=False), fnn.BatchNorm(), fnn.Relu(), fnn.Dense(3)), fnn.CrossEntropy())
+
+
+def fit(data=(X, Y), **options):
+    options = {"epochs": 3, "batch_size": 8, "key": jax.random.key(1), "progress": False} | options
+    return fnn.fit(OBJECTIVE, options.pop("optimizer", fnn.optim.adam(1e-2)), data, **options)
+
+
+def test_fit_is_the_run_of_make_train():
+    options = {"epochs": 3, "batch_size": 8, "metrics": (fnn.Accuracy(),)}
+    result = fit(validation=(X, Y), **options)
+    whole = jax.jit(fnn.make_train(OBJECTIVE, fnn.optim.adam(1e-2), **options))(
+        jax.random.key(1), (X, Y), validation=(X, Y)
+    )
+    assert set(result.history) == set(whole.history)
+    for one, other in zip(jax.tree.leaves(result), jax.tree.leaves(whole), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
+
+
+def test_the_history_is_numpy_with_one_entry_an_epoch():
+    result = fit(metrics=(fnn.Accuracy(),))
+    assert result.epochs_run == 3
+    assert {name: (type(values), values.shape) for name, values in result.history.items()} == {
+        "loss": (np.ndarray, (3,)),
+        "accuracy": (np.ndarray, (3,)),
+    }
+
+
+def test_the_same_key_gives_the_same_bits():
+    for one, other in zip(jax.tree.leaves(fit()), jax.tree.leaves(fit()), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_fit_goes_on_from_given_parameters():
+    first = fit()
+    second = fit(params=first.params, state=first.state, epochs=1, optimizer=fnn.optim.sgd(0.0))
+    np.testing.assert_array_equal(first.params["dense_0"]["kernel"], second.params["dense_0"]["kernel"])
+    assert int(second.state["batch_norm_0"]["count"]) == 4 * 6
+
+
+def test_early_stopping_keeps_the_best_epoch():
+    optimizer = fnn.optim.sgd(lambda step: jnp.where(step < 24, 0.05, 5.0))
+    stopping = fnn.EarlyStopping(2, monitor="loss")
+    result = fit(optimizer=optimizer, epochs=20, early_stopping=stopping)
+    best = int(np.argmin(result.history["loss"]))
+    assert result.epochs_run == best + 1 + 2 < 20
+    again = fit(optimizer=optimizer, epochs=best + 1)
+    np.testing.assert_array_equal(result.params["dense_0"]["kernel"], again.params["dense_0"]["kernel"])
+
+
+def test_numpy_data_are_welcome():
+    assert fit((np.asarray(X), np.asarray(Y))).epochs_run == 3
+
+
+@pytest.mark.parametrize(
+    ("data", "match"),
+    [
+        ((X, Y.at[7].set(3)), r"labels lie in \[0, 3\), got \[3\]"),
+        ((X.at[4, 0].set(jnp.nan), Y), "the inputs of the data are not finite in sample 4"),
+        ((X, Y[:-1]), "have one length"),
+        ((X[:0], Y[:0]), "the number of samples is at least 1|the batch is empty"),
+        ((X, Y[:, None]), "expected labels"),
+    ],
+)
+def test_bad_data_are_refused_before_the_first_step(data, match):
+    with pytest.raises(ValueError, match=match):
+        fit(data)
+
+
+def test_bad_validation_data_are_refused_by_name():
+    with pytest.raises(ValueError, match="the inputs of the validation data are not finite in sample 0"):
+        fit(validation=(X.at[0, 0].set(jnp.inf), Y))
+
+
+def test_params_without_state_are_an_error():
+    with pytest.raises(ValueError, match="give params and state together"):
+        fit(params=fit(epochs=1).params)
+
+
+def test_progress_prints_plain_lines_where_there_is_no_terminal():
+    page = io.StringIO()
+    with ProgressBar("training", epochs=20, console=Console(file=page)) as bar:
+        for epoch in range(20):
+            bar.step(epoch, 1)
+            bar.epoch(epoch, {"loss": 1 / (epoch + 1)})
+    lines = page.getvalue().splitlines()
+    assert len(lines) == 10
+    assert lines[-1] == "training  epoch 20/20  loss 0.05"
+
+
+def test_progress_is_a_bar_on_a_terminal():
+    page = io.StringIO()
+    with ProgressBar("training", epochs=2, console=Console(file=page, force_terminal=True, width=120)) as bar:
+        bar.epoch(0, {"loss": 0.5})
+    assert "1/2" in page.getvalue()
+    assert "loss 0.5" in page.getvalue()

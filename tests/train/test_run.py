@@ -1,0 +1,218 @@
+"""A whole run is one pure function: it compiles once, maps over seeds, and counts every sample."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import fnn
+from fnn.metrics import Metric
+
+SEEDS = jax.vmap(jax.random.key)(jnp.arange(3))
+
+
+def blobs(samples=50, classes=3):
+    """Points around the corners of a triangle, with their labels."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, classes, samples)
+    corners = np.array([[0.0, 2.0], [2.0, -1.0], [-2.0, -1.0]])
+    return jnp.asarray(corners[labels] + 0.3 * rng.normal(size=(samples, 2)), jnp.float32), jnp.asarray(labels)
+
+
+# No bias before the batch norm: its gradient is exactly 0, and Adam would blow its rounding up to full steps.
+MODEL = fnn.Serial(fnn.Dense(16, use_bias=False), fnn.BatchNorm(), fnn.Relu(), fnn.Dropout(0.1), fnn.Dense(3))
+OBJECTIVE = fnn.Objective(MODEL, fnn.CrossEntropy())
+
+
+def run(**options):
+    options = {"epochs": 4, "batch_size": 16, "metrics": (fnn.Accuracy(),)} | options
+    return fnn.make_train(
+        options.pop("objective", OBJECTIVE), options.pop("optimizer", fnn.optim.adam(1e-2)), **options
+    )
+
+
+def close(one, other, tolerance=1e-6):
+    for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
+        np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance)
+
+
+@dataclasses.dataclass(frozen=True)
+class Seen(Metric):
+    """The sums of the targets and of their squares: which samples an epoch saw."""
+
+    name = "seen"
+
+    def update(self, outputs, targets, weights=None):
+        return jnp.stack([targets.sum(), (targets**2).sum()])
+
+    def value(self, sums):
+        return sums[0] + 1e6 * sums[1]
+
+
+def test_training_learns_and_reports_every_epoch():
+    result = jax.jit(run(epochs=15))(jax.random.key(0), blobs(), validation=blobs(30))
+    assert int(result.epochs_run) == 15
+    assert set(result.history) == {"loss", "accuracy", "validation_loss", "validation_accuracy"}
+    assert all(values.shape == (15,) for values in result.history.values())
+    assert result.history["loss"][-1] < 0.5 * result.history["loss"][0]
+    assert result.history["validation_accuracy"][-1] == 1
+
+
+@pytest.mark.parametrize("samples", [50, 33, 17, 16, 5])
+def test_an_epoch_sees_every_sample_once(samples):
+    objective = fnn.Objective(fnn.Dense(1), fnn.MeanSquaredError())
+    targets = jnp.arange(samples, dtype=jnp.float32)[:, None]
+    train = run(objective=objective, optimizer=fnn.optim.sgd(0.0), metrics=(Seen(),), epochs=2)
+    seen = train(jax.random.key(0), (jnp.ones((samples, 2)), targets)).history["seen"]
+    np.testing.assert_allclose(seen, Seen()(targets, targets), rtol=1e-5)
+
+
+def test_the_loss_of_an_epoch_is_the_weighted_mean_over_its_samples():
+    objective = fnn.Objective(fnn.Dense(1), fnn.MeanSquaredError())
+    x = jax.random.normal(jax.random.key(1), (21, 2))
+    batch = (x, jax.random.normal(jax.random.key(2), (21, 1)), jax.random.uniform(jax.random.key(3), (21,)))
+    train = run(objective=objective, optimizer=fnn.optim.sgd(0.0), metrics=(), epochs=1, batch_size=8)
+    result = train(jax.random.key(0), batch, validation=batch)
+    whole, _ = objective(result.params, result.state, batch)
+    np.testing.assert_allclose(result.history["loss"][0], whole, rtol=1e-5)
+    np.testing.assert_allclose(result.history["validation_loss"][0], whole, rtol=1e-5)
+
+
+def test_vmap_and_map_over_seeds_equal_the_runs_alone():
+    train, data = run(), blobs()
+    alone = [jax.jit(train)(key, data) for key in SEEDS]
+    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *alone)
+    close(jax.jit(jax.vmap(train, (0, None)))(SEEDS, data), stacked, 2e-5)
+    close(jax.jit(lambda keys, data: jax.lax.map(lambda key: train(key, data), keys))(SEEDS, data), stacked)
+
+
+def test_a_run_compiles_once_whatever_the_seed():
+    traces = []
+
+    def augment(key, inputs):
+        traces.append(1)
+        return inputs
+
+    train = jax.jit(run(augment=augment))
+    train(jax.random.key(0), blobs())
+    first = len(traces)
+    train(jax.random.key(1), blobs())
+    assert len(traces) == first
+    assert train._cache_size() == 1
+
+
+def test_the_same_key_gives_the_same_bits():
+    train = jax.jit(run())
+    for a, b in zip(*(jax.tree.leaves(train(jax.random.key(5), blobs())) for _ in range(2)), strict=True):
+        assert (a == b).all()
+
+
+def test_other_keys_give_other_runs():
+    train = jax.jit(run(epochs=1))
+    assert not jnp.allclose(*(train(key, blobs()).params["dense_0"]["kernel"] for key in SEEDS[:2]))
+
+
+def test_hyperparameters_reach_the_objective_and_the_optimizer():
+    data = blobs()
+    train = fnn.make_train(
+        lambda h: fnn.Objective(MODEL, fnn.CrossEntropy(label_smoothing=h["smoothing"]), (fnn.L2(h["decay"]),)),
+        lambda h: fnn.optim.adam(h["rate"]),
+        epochs=3,
+        batch_size=16,
+    )
+    sets = {"rate": jnp.array([1e-3, 1e-1]), "smoothing": jnp.array([0.0, 0.2]), "decay": jnp.array([0.0, 1e-2])}
+    both = jax.jit(jax.vmap(train, (None, None, 0)))(jax.random.key(0), data, sets)
+    for index in range(2):
+        alone = jax.jit(train)(jax.random.key(0), data, {name: float(values[index]) for name, values in sets.items()})
+        close(jax.tree.map(lambda leaf, index=index: leaf[index], both.history), alone.history, 1e-4)
+    assert not np.allclose(both.history["loss"][0], both.history["loss"][1])
+
+
+def test_a_function_of_hyperparameters_needs_them():
+    with pytest.raises(TypeError, match="is a function of hyperparams"):
+        run(optimizer=lambda h: fnn.optim.sgd(h))(jax.random.key(0), blobs())
+
+
+def test_dropout_rates_can_be_mapped_over():
+    train = fnn.make_train(
+        lambda rate: fnn.Objective(fnn.Serial(fnn.Dropout(rate), fnn.Dense(3)), fnn.CrossEntropy()),
+        fnn.optim.sgd(0.1),
+        epochs=1,
+        batch_size=16,
+    )
+    losses = jax.vmap(train, (None, None, 0))(jax.random.key(0), blobs(), jnp.array([0.0, 0.8])).history["loss"]
+    alone = train(jax.random.key(0), blobs(), 0.8).history["loss"]
+    np.testing.assert_allclose(losses[1], alone, rtol=1e-5)
+    assert not np.allclose(losses[0], losses[1])
+
+
+def test_manual_and_automatic_gradients_train_alike():
+    with jax.enable_x64(True):
+        x, y = blobs()
+        results = [
+            jax.jit(run(method=method, epochs=13))(jax.random.key(0), (x.astype("float64"), y))
+            for method in ("manual", "auto")
+        ]
+        close(results[0].history, results[1].history, 1e-10)
+        close(results[0].params, results[1].params, 1e-8)
+
+
+def test_an_optax_optimizer_stands_in_for_one_of_ours():
+    ours, theirs = (
+        jax.jit(run(optimizer=optimizer))(jax.random.key(0), blobs()).params
+        for optimizer in (fnn.optim.adam(1e-2), optax.chain(optax.scale_by_adam(), optax.scale(-1e-2)))
+    )
+    close(ours, theirs, 1e-4)
+
+
+def test_early_stopping_stops_and_returns_the_best_epoch():
+    stopping = fnn.EarlyStopping(2, monitor="loss")
+    diverging = fnn.optim.sgd(lambda step: jnp.where(step < 12, 0.05, 5.0))
+    result = jax.jit(run(optimizer=diverging, epochs=30, early_stopping=stopping))(jax.random.key(0), blobs())
+    ran, losses = int(result.epochs_run), result.history["loss"]
+    assert ran < 30
+    assert jnp.isfinite(losses[:ran]).all()
+    assert jnp.isnan(losses[ran:]).all()
+    best = int(jnp.nanargmin(losses))
+    assert best == ran - 1 - stopping.patience
+    up_to_best = jax.jit(run(optimizer=diverging, epochs=best + 1))(jax.random.key(0), blobs())
+    close(result.params, up_to_best.params)
+    close(result.opt_state, up_to_best.opt_state)
+
+
+def test_early_stopping_watches_what_is_there():
+    with pytest.raises(
+        ValueError, match=r"early stopping watches 'validation_loss', but .* give the run validation data"
+    ):
+        run(early_stopping=fnn.EarlyStopping(2))(jax.random.key(0), blobs())
+
+
+def test_early_stopping_knows_that_accuracy_improves_upwards():
+    stopping = fnn.EarlyStopping(3, monitor="validation_accuracy")
+    assert stopping.sign((fnn.Accuracy(),)) == 1
+    assert fnn.EarlyStopping(3).sign((fnn.Accuracy(),)) == -1
+
+
+def test_on_epoch_is_told_every_epoch():
+    told = []
+    result = jax.jit(run(on_epoch=lambda epoch, values: told.append((int(epoch), float(values["loss"])))))(
+        jax.random.key(0), blobs()
+    )
+    jax.effects_barrier()
+    assert sorted(told) == [(epoch, pytest.approx(float(loss))) for epoch, loss in enumerate(result.history["loss"])]
+
+
+def test_an_error_inside_names_the_layer():
+    objective = fnn.Objective(fnn.Serial(body=fnn.Serial(fnn.Conv(4, (3, 3)))), fnn.CrossEntropy())
+    with pytest.raises(ValueError, match="expected an input") as caught:
+        run(objective=objective)(jax.random.key(0), blobs())
+    assert any(note.startswith("in body/conv_0: Conv(features=4") for note in caught.value.__notes__)
+
+
+@pytest.mark.parametrize("options", [{"epochs": 0}, {"batch_size": 0}])
+def test_counts_are_at_least_one(options):
+    with pytest.raises(ValueError, match="is at least 1"):
+        run(**options)
