@@ -15,6 +15,7 @@ from fnn.combinators import Repeat as Repeat
 from fnn.combinators import Residual as Residual
 from fnn.combinators import Serial as Serial
 from fnn.doctor import doctor as doctor
+from fnn.gradients.compare import compare_gradients as compare_gradients
 from fnn.gradients.manual_vjp import with_manual_vjp as with_manual_vjp
 from fnn.layer import Layer as Layer
 from fnn.layer import Static as Static

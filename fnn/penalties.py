@@ -1,12 +1,13 @@
 """Penalties on parameters, chosen by path."""
 
 import dataclasses
+import functools
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from fnn.layer import Cache, Params
+from fnn.layer import Cache, Params, wide_dtype
 from fnn.paths import map_named, named_leaves, select
 
 
@@ -36,8 +37,11 @@ class Penalty:
         raise NotImplementedError
 
     def __call__(self, params: Params) -> jax.Array:
-        leaves = named_leaves(params)
-        return sum((self.value(leaves[path]) for path in select(self.paths, leaves)), start=jnp.zeros(()))
+        leaves = {path: jnp.asarray(leaf) for path, leaf in named_leaves(params).items()}
+        values = [
+            self.value(leaves[path].astype(wide_dtype(leaves[path].dtype))) for path in select(self.paths, leaves)
+        ]
+        return functools.reduce(jnp.add, values)
 
     def forward(self, params: Params) -> tuple[jax.Array, Cache]:
         """The value, and the cache for ``backward``."""
@@ -70,7 +74,8 @@ class L1(Penalty):
     """
 
     def value(self, w: jax.Array) -> jax.Array:
-        return jnp.asarray(self.strength, w.dtype) * jnp.abs(w).sum()
+        # jax.grad of jnp.abs alone is 1 at 0.
+        return jnp.asarray(self.strength, w.dtype) * jnp.where(w == 0, 0, jnp.abs(w)).sum()
 
     def slope(self, w: jax.Array) -> jax.Array:
         return jnp.asarray(self.strength, w.dtype) * jnp.sign(w)

@@ -1,0 +1,191 @@
+"""The same gradient by hand, by reverse mode, by forward mode and by differences, leaf by leaf."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
+
+import jax
+import numpy as np
+
+from fnn.errors import positive
+from fnn.gradients.cost import measure
+from fnn.gradients.deltas import placed_layers
+from fnn.gradients.directions import Directions
+from fnn.gradients.kinks import find_kinks
+from fnn.gradients.point import Key, Point
+from fnn.gradients.problem import Operands, Problem, cast
+from fnn.gradients.report import GradientReport
+from fnn.gradients.rows import Kind, Measured, Row, Rule, Scale, judge, norm_of
+from fnn.gradients.suspect import suspect
+from fnn.layer import Params, State
+from fnn.objective import Objective, unpacked
+
+METHODS = ("manual", "reverse", "forward", "finite")
+KINDS: tuple[Kind, ...] = ("parameter", "delta")
+WIDE_REVERSE = "reverse in float64"
+REFERENCES = (WIDE_REVERSE, "reverse", "forward", "finite")
+TOLERANCES = {"float64": 1e-12, "float32": 1e-5}
+FINITE_TOLERANCE = 1e-8
+
+
+def compare_gradients(
+    objective: Objective,
+    params: Params,
+    state: State,
+    batch: tuple,
+    *,
+    key: jax.Array | None = None,
+    methods: Sequence[str] = METHODS,
+    dtype: Literal["float64", "float32"] = "float64",
+    train: bool = True,
+    entrywise: int = 64,
+    directions: int = 8,
+    seed: int = 0,
+    tolerances: Mapping[str, float] | None = None,
+    cost: bool = True,
+) -> GradientReport:
+    """Compares the gradient by several methods, on every parameter and on the output of every layer.
+
+    * ``"manual"``: the hand rules, as training uses them
+    * ``"reverse"``: ``jax.grad`` through ``apply``, where no hand rule is (``with_manual_vjp`` is taken off)
+    * ``"forward"``: ``jax.jvp``
+    * ``"finite"``: five-point differences of the value, with a step that fits (see ``fnn/gradients/finite.py``)
+
+    Forward mode and differences take every entry of leaves of up to ``entrywise`` entries, and ``directions`` random
+    directions drawn from ``seed`` of larger ones (see ``fnn/gradients/directions.py``).
+
+    The reference r is ``"reverse"`` if it is among the methods, else ``"forward"``, else ``"finite"``. A gradient g
+    passes if ‖g − r‖ ≤ tolerance · ‖r‖ on the leaf, or if the difference is below eps times the norm of the whole
+    gradient. A leaf with ‖r‖ ≤ 100 · eps · (the norm of the whole) is called zero, and g must be below that too.
+    Differences are allowed the rounding error of the value as well, which is measured; where the value has a kink
+    within the smallest step they are not judged, and the report says so.
+
+    Everything is computed in float64, whatever the caller's setting; random masks stay those of float32. With
+    ``dtype="float32"`` manual, reverse and forward run in float32 and are compared with the float64 reverse at the same
+    point (differences stay in float64: in float32 they would show their own rounding alone).
+
+    ``tolerances`` replaces those of single methods: 1e-12 in float64 and 1e-5 in float32, 1e-8 for differences.
+    ``cost=False`` leaves out the compiled cost, which is measured on the operands as given, in their own dtype.
+
+    Errors: ``ValueError`` for an unknown method or dtype, or fewer than two gradients to compare, and all that the
+    model raises; ``TypeError`` for an objective that is none or a batch that is no tuple.
+
+    >>> import fnn, jax.numpy as jnp
+    >>> objective = fnn.Objective(fnn.Serial(fnn.Dense(4), fnn.Tanh(), fnn.Dense(2)), fnn.CrossEntropy())
+    >>> batch = (jnp.ones((3, 5)), jnp.array([0, 1, 1]))
+    >>> params, state = objective.init(jax.random.key(0), batch[0])
+    >>> compare_gradients(objective, params, state, batch, methods=("manual", "reverse")).ok
+    True
+    """
+    if not isinstance(objective, Objective):
+        raise TypeError(f"expected an Objective(model, loss), got {objective!r}")
+    unpacked(batch)
+    methods = _checked_methods(methods, dtype)
+    positive("directions", directions)
+    if entrywise < 0:
+        raise ValueError(f"entrywise is a number of entries of at least 0, got {entrywise}")
+    allowed = {method: FINITE_TOLERANCE if method == "finite" else TOLERANCES[dtype] for method in methods}
+    allowed |= _checked_tolerances(tolerances or {}, methods)
+    problem, operands = Problem(objective, train), Operands(params, state, tuple(batch), key)
+
+    def probes(key: Key) -> Directions:
+        return Directions("/".join(key), wide.variables[key].shape, entrywise, directions, seed)
+
+    # The float64 point is where the float32 one is, so that they differ in precision alone.
+    operands_there = cast(operands, dtype)
+    wide = Point(problem, operands_there, "float64")
+    narrow = wide if dtype == "float64" else Point(problem, operands_there, dtype)
+    found: dict[str, dict[Key, Measured]] = {}
+    if dtype == "float32" or "reverse" in methods:
+        found[WIDE_REVERSE if dtype == "float32" else "reverse"], records = wide.reverse()
+    else:
+        records = wide.records()
+    if dtype == "float32" and "reverse" in methods:
+        found["reverse"], _ = narrow.reverse()
+    if "manual" in methods:
+        found["manual"] = narrow.manual()
+    if "forward" in methods:
+        found["forward"] = narrow.forward(probes)
+    if "finite" in methods:
+        found["finite"] = wide.finite(probes, records, tolerance=allowed["finite"])
+
+    reference = next(method for method in REFERENCES if method in found)
+    eps = float(np.finfo(dtype).eps)
+    rows = _rows(problem, wide, found, reference, probes, eps, allowed)
+    return GradientReport(
+        rows=rows,
+        methods=methods,
+        reference=reference,
+        dtype=dtype,
+        train=train,
+        value=float(records.value),
+        tolerances={method: allowed[method] for method in methods if method != reference},
+        kinks=find_kinks(objective, records.inputs, wide.operands.params),
+        suspect=suspect(objective.model, rows, found["manual"], found[reference]) if "manual" in methods else "",
+        cost=measure(problem, operands, methods) if cost else (),
+        entrywise=entrywise,
+        directions=directions,
+        seed=seed,
+        platform=jax.default_backend(),
+        cost_dtype=_dtypes(operands),
+    )
+
+
+def _rows(
+    problem: Problem,
+    point: Point,
+    found: dict[str, dict[Key, Measured]],
+    reference: str,
+    probes: Callable[[Key], Directions],
+    eps: float,
+    allowed: dict[str, float],
+) -> tuple[Row, ...]:
+    """The rows, parameters first, each kind in the order of the model."""
+    layers: list[tuple[str, Rule]] = [(path, layer.rule) for path, layer, _ in placed_layers(problem.objective.model)]
+    rows = []
+    for kind in KINDS:
+        keys = sorted((key for key in point.variables if key[0] == kind), key=lambda key: _place(key[1], layers))
+        norms = {key: norm_of(found[reference][key], probes(key)) for key in keys}
+        scale = Scale(eps, float(np.linalg.norm(list(norms.values()))))
+        for key in keys:
+            place = _place(key[1], layers)[0]
+            r, directions = found[reference][key], probes(key)
+            comparisons = tuple(
+                judge(method, each[key], r, directions, scale=scale, tolerance=allowed[method])
+                for method, each in found.items()
+                if method != reference
+            )
+            zero = norms[key] <= scale.zero + r.noise
+            rule: Rule = layers[place][1] if place < len(layers) else "hand"  # a combinator's own parameters
+            rows.append(Row(kind, key[1], point.variables[key].shape, rule, norms[key], zero, comparisons))
+    return tuple(rows)
+
+
+def _place(path: str, layers: list[tuple[str, Rule]]) -> tuple[int, str]:
+    """Where the layer of a path stands in the model: the longest that the path begins with."""
+    inside = [i for i, (layer, _) in enumerate(layers) if not layer or path == layer or path.startswith(f"{layer}/")]
+    return (max(inside, key=lambda i: len(layers[i][0])) if inside else len(layers), path)
+
+
+def _checked_methods(methods: Sequence[str], dtype: str) -> tuple[str, ...]:
+    if isinstance(methods, str):
+        raise TypeError(f"methods is a tuple of names, got {methods!r}; did you mean ({methods!r},)?")
+    unknown = [method for method in methods if method not in METHODS]
+    if unknown:
+        raise ValueError(f"unknown methods {unknown}; expected some of {list(METHODS)}")
+    if dtype not in TOLERANCES:
+        raise ValueError(f"dtype is 'float64' or 'float32', got {dtype!r}")
+    methods = tuple(method for method in METHODS if method in methods)
+    if len(methods) < (2 if dtype == "float64" else 1):
+        raise ValueError(f"a comparison needs two methods, got {list(methods)}; add 'reverse'")
+    return methods
+
+
+def _checked_tolerances(tolerances: Mapping[str, float], methods: tuple[str, ...]) -> dict[str, float]:
+    unknown = [method for method in tolerances if method not in methods]
+    if unknown:
+        raise ValueError(f"tolerances for {unknown}, which are not among the methods {list(methods)}")
+    return dict(tolerances)
+
+
+def _dtypes(operands: Operands) -> str:
+    return ", ".join(sorted({str(leaf.dtype) for leaf in jax.tree.leaves(operands.params) if hasattr(leaf, "dtype")}))

@@ -1,0 +1,154 @@
+"""A gradient report as text: rich tables for the terminal, Markdown for notebooks and issues."""
+
+import io
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from fnn.gradients.notes import BYTES, COUNTS, TIMES, index_of, notes_of, number, scaled
+from fnn.gradients.rows import Comparison, Kind, Row
+
+if TYPE_CHECKING:
+    from fnn.gradients.report import GradientReport
+
+WIDTH = 120
+KINDS: tuple[tuple[Kind, str], ...] = (("parameter", "Parameters"), ("delta", "Deltas of the layers' outputs"))
+
+
+def text(report: "GradientReport") -> str:
+    """The report as plain text, at most ``WIDTH`` wide."""
+    from rich.console import Console
+
+    stream = io.StringIO()
+    console = Console(file=stream, width=WIDTH, color_system=None, legacy_windows=False)
+    for each in renderables(report):
+        console.print(each)
+    return "\n".join(line.rstrip() for line in stream.getvalue().splitlines()).strip("\n")
+
+
+def renderables(report: "GradientReport") -> Iterator[Any]:
+    """What rich prints, in order."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    for kind, title in KINDS:
+        rows = _sorted(report, kind)
+        if not rows:
+            continue
+        table = Table(title=f"{title}: {_subject(report)}", **_style(box.SIMPLE_HEAD))
+        for heading, right in _headings(report):
+            table.add_column(heading, justify="right" if right else "left", no_wrap=heading != "path", overflow="fold")
+        for row in rows:
+            style = "" if row.ok else "bold red"
+            table.add_row(*(Text(cell) for cell in _cells(report, row)), style=style)
+        yield table
+    if report.cost:
+        table = Table(title=_cost_title(report), **_style(box.SIMPLE_HEAD))
+        for i, heading in enumerate(_COST_HEADINGS):
+            table.add_column(heading, justify="right" if i else "left", no_wrap=True)
+        for cells in _cost_cells(report):
+            table.add_row(*cells)
+        yield table
+    for line in notes_of(report):
+        yield Text(line)
+    yield Text(("✓ " if report.ok else "✗ ") + report.verdict, style="bold green" if report.ok else "bold red")
+
+
+def _style(box: Any) -> dict[str, Any]:
+    padding = {"padding": (0, 1), "collapse_padding": True, "pad_edge": False}
+    return {"box": box, "title_justify": "left", "title_style": "bold", **padding}
+
+
+def markdown(report: "GradientReport") -> str:
+    """The report as GitHub Markdown."""
+    parts = [("✓ " if report.ok else "✗ ") + f"**{_escaped(report.verdict)}**"]
+    for kind, title in KINDS:
+        rows = _sorted(report, kind)
+        if rows:
+            parts.append(f"**{title}**: {_subject(report)}")
+            parts.append(_markdown_table(_headings(report), [_cells(report, row) for row in rows]))
+    if report.cost:
+        parts.append(f"**{_cost_title(report)}**")
+        parts.append(_markdown_table([(h, i > 0) for i, h in enumerate(_COST_HEADINGS)], _cost_cells(report)))
+    notes = notes_of(report)
+    if notes:
+        parts.append("\n".join(f"- {_escaped(note)}" for note in notes))
+    return "\n\n".join(parts) + "\n"
+
+
+def _sorted(report: "GradientReport", kind: Kind) -> list[Row]:
+    """The rows of a kind, failing ones first."""
+    return sorted((row for row in report.rows if row.kind == kind), key=lambda row: row.ok)
+
+
+def _subject(report: "GradientReport") -> str:
+    mode = "training" if report.train else "inference"
+    return f"relative error against {report.reference}, {report.dtype}, {mode}"
+
+
+def _main(report: "GradientReport") -> str:
+    return "manual" if "manual" in report.compared else report.compared[0]
+
+
+def _headings(report: "GradientReport") -> list[tuple[str, bool]]:
+    words = [("", False), ("path", False), ("shape", False), ("rule", False), ("norm", True)]
+    words += [(method, True) for method in report.compared]
+    return [*words, ("max abs", True), ("cosine", True), ("worst at", True)]
+
+
+def _cells(report: "GradientReport", row: Row) -> list[str]:
+    main = row[_main(report)]
+    worst = next((each for each in row.comparisons if not each.ok), main)
+    cells = ["ok" if row.ok else "FAIL", row.name, _shape(row.shape), row.rule, number(row.norm)]
+    cells += [_error(row[method]) for method in report.compared]
+    return [*cells, number(worst.absolute), _cosine(worst), index_of(worst.worst)]
+
+
+def _error(comparison: Comparison) -> str:
+    if not comparison.ok:
+        return f"{'' if comparison.relative is None else number(comparison.relative) + ' '}✗"
+    if comparison.status in ("zero", "kink"):
+        return comparison.status
+    return number(comparison.relative) + "~" * comparison.within_rounding + "*" * bool(comparison.skipped)
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    return "×".join(map(str, shape)) if shape else "()"
+
+
+def _cosine(comparison: Comparison) -> str:
+    # Between two gradients that are nothing but rounding it says nothing.
+    if comparison.cosine is None or comparison.status == "zero":
+        return "–"
+    return "1" if abs(comparison.cosine - 1) < 1e-9 else f"{comparison.cosine:.5f}"
+
+
+_COST_HEADINGS = ("method", "time", "FLOPs", "temporary memory", "evaluations")
+
+
+def _cost_title(report: "GradientReport") -> str:
+    return f"Cost of the gradient of all parameters, compiled: {report.cost_dtype}, {report.platform}"
+
+
+def _cost_cells(report: "GradientReport") -> list[list[str]]:
+    return [
+        [
+            each.method,
+            ("≈ " if each.estimated else "") + scaled(each.time, TIMES),
+            "–" if each.flops is None else ("≈ " if each.estimated else "") + scaled(each.flops, COUNTS),
+            "–" if each.temporary is None else scaled(each.temporary, BYTES),
+            f"{each.evaluations:,}" + (" (worked out from one)" if each.estimated else ""),
+        ]
+        for each in report.cost
+    ]
+
+
+def _escaped(words: str) -> str:
+    return words.replace("|", "\\|").replace("*", "\\*").replace("~", "\\~").replace("_", "\\_")
+
+
+def _markdown_table(headings: list[tuple[str, bool]], rows: list[list[str]]) -> str:
+    lines = ["| " + " | ".join(name for name, _ in headings) + " |"]
+    lines.append("|" + "|".join("---:" if right else ":---" for _, right in headings) + "|")
+    lines += ["| " + " | ".join(_escaped(cell) for cell in row) + " |" for row in rows]
+    return "\n".join(lines)

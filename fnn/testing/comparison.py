@@ -1,0 +1,110 @@
+"""What "equal" means: relative errors by leaf norm, and the same structure, shapes and dtypes."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from fnn.errors import describe
+from fnn.paths import named_leaves
+from fnn.testing.violations import Violations
+
+ZERO = 100 * float(np.finfo(np.float64).eps)
+"""A leaf below this part of the whole is rounding, and counts as zero."""
+
+
+class Agreement(NamedTuple):
+    """The largest relative errors that a check found, by oracle."""
+
+    reverse: float = 0.0
+    forward: float = 0.0
+    finite: float = 0.0
+    second: float = 0.0
+
+    def worst(self, **errors: float) -> "Agreement":
+        """The larger of each."""
+        return self._replace(**{name: max(getattr(self, name), error) for name, error in errors.items()})
+
+
+def array(leaf: Any) -> np.ndarray:
+    """A leaf as a NumPy array of float64, a random key as its bits."""
+    if isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        leaf = jax.random.key_data(leaf)
+    return np.asarray(leaf).astype(np.float64)
+
+
+def arrays(tree: Any) -> dict[str, np.ndarray]:
+    """All leaves by path, as NumPy arrays of float64."""
+    return {path: array(leaf) for path, leaf in named_leaves(tree).items()}
+
+
+def norm(leaves: Any) -> float:
+    """The Euclidean norm of all entries of some arrays."""
+    return float(np.sqrt(sum(np.vdot(leaf, leaf) for leaf in leaves)))
+
+
+def agree(
+    found: Violations,
+    what: str,
+    got: dict[str, np.ndarray],
+    expected: dict[str, np.ndarray],
+    tolerance: float,
+    *,
+    floor: float = 0.0,
+) -> float:
+    """Adds a line for every leaf that differs; returns the largest relative error.
+
+    The error of a leaf is ‖got − expected‖ / ‖expected‖. A leaf whose expected norm is below 100·eps of the norm of
+    the whole counts as zero, and the one got must be below that too. ``floor`` is the part of the whole to which an
+    oracle with noise of its own can tell a leaf.
+    """
+    if not found.expect(got.keys() == expected.keys(), f"{what}: expected the leaves {[*expected]}, got {[*got]}"):
+        return np.inf
+    largest, whole = 0.0, norm(expected.values())
+    for path, reference in expected.items():
+        if got[path].shape != reference.shape:
+            found.add(f"{what}, {path}: expected the shape {reference.shape}, got {got[path].shape}")
+            continue
+        size, off = norm([reference]), norm([got[path] - reference])
+        if size <= ZERO * whole:
+            found.expect(
+                norm([got[path]]) <= ZERO * whole,
+                f"{what}, {path}: expected zero (below {ZERO * whole:.1e}), got norm {norm([got[path]]):.1e}",
+            )
+            continue
+        error = off / max(size, floor * whole)
+        largest = max(largest, error)
+        if not error <= tolerance:
+            index = np.unravel_index(np.argmax(np.nan_to_num(abs(got[path] - reference), nan=np.inf)), reference.shape)
+            found.add(
+                f"{what}, {path}: relative error {error:.1e}, allowed {tolerance:.0e}; worst at"
+                f" {tuple(map(int, index))}: expected {reference[index]:.6g}, got {got[path][index]:.6g}"
+            )
+    return largest
+
+
+def identical(found: Violations, what: str, got: Any, expected: Any) -> bool:
+    """Adds a line for every leaf that is not the same, bit for bit."""
+    if not alike(found, what, got, expected):
+        return False
+    ours, theirs = arrays(got), arrays(expected)
+    differing = [path or "value" for path in theirs if not np.array_equal(ours[path], theirs[path], equal_nan=True)]
+    return found.expect(not differing, f"{what}: expected the same bits, {', '.join(differing)} differ")
+
+
+def alike(found: Violations, what: str, got: Any, expected: Any) -> bool:
+    """Adds a line for everything in which the structure, shapes or dtypes differ; says whether nothing does."""
+    before = len(found.lines)
+    ours, theirs = named_leaves(got), named_leaves(expected)
+    for path in theirs.keys() - ours.keys():
+        found.add(f"{what}, {path or 'value'}: expected {describe(theirs[path])}, got nothing")
+    for path in ours.keys() - theirs.keys():
+        found.add(f"{what}, {path or 'value'}: expected nothing here, got {describe(ours[path])}")
+    for path in ours.keys() & theirs.keys():
+        same = describe(ours[path]) == describe(theirs[path])
+        found.expect(same, f"{what}, {path or 'value'}: expected {describe(theirs[path])}, got {describe(ours[path])}")
+    ours, theirs = jax.tree.structure(got), jax.tree.structure(expected)
+    if len(found.lines) == before:
+        found.expect(ours == theirs, f"{what}: expected the structure {theirs}, got {ours}")
+    return len(found.lines) == before
