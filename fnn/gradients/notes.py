@@ -1,18 +1,14 @@
 """What a gradient report says in words and single numbers."""
 
-from typing import TYPE_CHECKING
-
+from fnn.gradients.findings import Findings
 from fnn.gradients.rows import Comparison
-
-if TYPE_CHECKING:
-    from fnn.gradients.report import GradientReport
 
 TIMES = ((1e-6, "µs"), (1e-3, "ms"), (1.0, "s"))
 COUNTS = ((1.0, ""), (1e3, "k"), (1e6, "M"), (1e9, "G"), (1e12, "T"))
 BYTES = ((1.0, "B"), (2.0**10, "KiB"), (2.0**20, "MiB"), (2.0**30, "GiB"))
 
 
-def notes_of(report: "GradientReport") -> list[str]:
+def notes_of(report: Findings) -> list[str]:
     """What the tables cannot say, a line each, failures first."""
     comparisons = [each for row in report.rows for each in row.comparisons]
     notes = [f"✗ {row.name}: {_failure(each)}" for row in report.failures for each in row.comparisons if not each.ok]

@@ -1,13 +1,11 @@
 """A gradient report as a picture."""
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from fnn.gradients.findings import Findings
 from fnn.gradients.notes import BYTES, COUNTS, TIMES, scaled
 from fnn.gradients.rows import Row
-
-if TYPE_CHECKING:
-    from fnn.gradients.report import GradientReport
 
 COLOURS = {"manual": "#0b6e99", "reverse": "#9a9a9a", "forward": "#e08e0b", "finite": "#7a5195"}
 MARKERS = {"manual": "o", "reverse": "s", "forward": "D", "finite": "^"}
@@ -15,7 +13,7 @@ FAILED = "#c8102e"
 FLOOR = 1e-17
 
 
-def save_plot(report: "GradientReport", path: str | os.PathLike) -> None:
+def save_plot(report: Findings, path: str | os.PathLike) -> None:
     """Draws the errors of every leaf by method, with the tolerances, and the costs beside them; saves the picture."""
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -36,7 +34,7 @@ def save_plot(report: "GradientReport", path: str | os.PathLike) -> None:
     figure.savefig(path, dpi=150)
 
 
-def _draw_errors(axes: Any, report: "GradientReport") -> None:
+def _draw_errors(axes: Any, report: Findings) -> None:
     rows = [row for kind in ("parameter", "delta") for row in report.rows if row.kind == kind]
     heights = _heights(rows)
     for i, method in enumerate(report.compared):
@@ -90,7 +88,7 @@ def _draw_failures(axes: Any, points: list[tuple[float, float]]) -> None:
     axes.plot(*zip(*points, strict=True), linestyle="none", markeredgecolor="white", label=label, zorder=4, **style)
 
 
-def _draw_tolerances(axes: Any, report: "GradientReport") -> None:
+def _draw_tolerances(axes: Any, report: Findings) -> None:
     for tolerance in sorted({report.tolerances[method] for method in report.compared}):
         names = [method for method in report.compared if report.tolerances[method] == tolerance]
         axes.axvline(tolerance, color="#444444", linestyle="--", linewidth=1, zorder=1)
@@ -112,7 +110,7 @@ def _label(row: Row) -> str:
     return row.name + (f"  ({', '.join(sorted(aside))})" if aside and row.ok else "")
 
 
-def _draw_costs(all_axes: list[Any], report: "GradientReport") -> None:
+def _draw_costs(all_axes: list[Any], report: Findings) -> None:
     methods = [each.method for each in report.cost]
     quantities = (
         ("time", [each.time for each in report.cost], TIMES),

@@ -1,31 +1,25 @@
 """A gradient report as text: rich tables for the terminal, Markdown for notebooks and issues."""
 
-import io
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from fnn.gradients.findings import Findings
 from fnn.gradients.notes import BYTES, COUNTS, TIMES, index_of, notes_of, number, scaled
 from fnn.gradients.rows import Comparison, Kind, Row
-
-if TYPE_CHECKING:
-    from fnn.gradients.report import GradientReport
+from fnn.rendering import as_text
 
 WIDTH = 120
 KINDS: tuple[tuple[Kind, str], ...] = (("parameter", "Parameters"), ("delta", "Deltas of the layers' outputs"))
 
 
-def text(report: "GradientReport") -> str:
+def text(report: Findings) -> str:
     """The report as plain text, at most ``WIDTH`` wide."""
-    from rich.console import Console
+    from rich.console import Group
 
-    stream = io.StringIO()
-    console = Console(file=stream, width=WIDTH, color_system=None, legacy_windows=False)
-    for each in renderables(report):
-        console.print(each)
-    return "\n".join(line.rstrip() for line in stream.getvalue().splitlines()).strip("\n")
+    return as_text(Group(*renderables(report)), WIDTH).strip("\n")
 
 
-def renderables(report: "GradientReport") -> Iterator[Any]:
+def renderables(report: Findings) -> Iterator[Any]:
     """What rich prints, in order."""
     from rich import box
     from rich.table import Table
@@ -59,7 +53,7 @@ def _style(box: Any) -> dict[str, Any]:
     return {"box": box, "title_justify": "left", "title_style": "bold", **padding}
 
 
-def markdown(report: "GradientReport") -> str:
+def markdown(report: Findings) -> str:
     """The report as GitHub Markdown."""
     parts = [("✓ " if report.ok else "✗ ") + f"**{_escaped(report.verdict)}**"]
     for kind, title in KINDS:
@@ -76,27 +70,27 @@ def markdown(report: "GradientReport") -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _sorted(report: "GradientReport", kind: Kind) -> list[Row]:
+def _sorted(report: Findings, kind: Kind) -> list[Row]:
     """The rows of a kind, failing ones first."""
     return sorted((row for row in report.rows if row.kind == kind), key=lambda row: row.ok)
 
 
-def _subject(report: "GradientReport") -> str:
+def _subject(report: Findings) -> str:
     mode = "training" if report.train else "inference"
     return f"relative error against {report.reference}, {report.dtype}, {mode}"
 
 
-def _main(report: "GradientReport") -> str:
+def _main(report: Findings) -> str:
     return "manual" if "manual" in report.compared else report.compared[0]
 
 
-def _headings(report: "GradientReport") -> list[tuple[str, bool]]:
+def _headings(report: Findings) -> list[tuple[str, bool]]:
     words = [("", False), ("path", False), ("shape", False), ("rule", False), ("norm", True)]
     words += [(method, True) for method in report.compared]
     return [*words, ("max abs", True), ("cosine", True), ("worst at", True)]
 
 
-def _cells(report: "GradientReport", row: Row) -> list[str]:
+def _cells(report: Findings, row: Row) -> list[str]:
     main = row[_main(report)]
     worst = next((each for each in row.comparisons if not each.ok), main)
     cells = ["ok" if row.ok else "FAIL", row.name, _shape(row.shape), row.rule, number(row.norm)]
@@ -126,11 +120,11 @@ def _cosine(comparison: Comparison) -> str:
 _COST_HEADINGS = ("method", "time", "FLOPs", "temporary memory", "evaluations")
 
 
-def _cost_title(report: "GradientReport") -> str:
+def _cost_title(report: Findings) -> str:
     return f"Cost of the gradient of all parameters, compiled: {report.cost_dtype}, {report.platform}"
 
 
-def _cost_cells(report: "GradientReport") -> list[list[str]]:
+def _cost_cells(report: Findings) -> list[list[str]]:
     return [
         [
             each.method,

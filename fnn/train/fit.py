@@ -88,7 +88,7 @@ def fit(
             learned, values = run_epoch(learned, epoch_key, lambda done, epoch=epoch: bar.step(epoch, done))
             if validation is not None:
                 values = with_validation(values, evaluate(learned, validation))
-            rows.append(jax.device_get(values))
+            rows.append(jax.device_get({name: values[name] for name in names}))  # jit sorts its dicts
             bar.epoch(epoch, rows[-1])
             if early_stopping is not None and watch is not None and sign is not None:
                 watch = early_stopping.update(watch, values[early_stopping.monitor], learned, sign)
