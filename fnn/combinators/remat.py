@@ -1,19 +1,19 @@
 """A layer whose cache is computed again instead of kept."""
 
 import dataclasses
-from typing import Any, Self
+from typing import Any
 
 import jax
 from jax import lax
 
-from fnn.backprop import Combinator, Visit
-from fnn.combinators.named import check_layer_type, check_same_names
+from fnn.backprop import Visit
+from fnn.combinators.wrapper import Wrapper
 from fnn.errors import located
-from fnn.layer import Cache, Layer, Params, State, Static
+from fnn.layer import Cache, Params, State, Static
 
 
 @dataclasses.dataclass(frozen=True)
-class Remat(Combinator, name="remat"):
+class Remat(Wrapper, name="remat"):
     """Rematerialisation: keeps only the inner layer's inputs, and runs it forward again in the backward pass.
 
     Forward:   y = f(x)
@@ -32,22 +32,6 @@ class Remat(Combinator, name="remat"):
 
     Source: Griewank and Walther 2000; Chen et al. 2016.
     """
-
-    inner: Layer
-
-    def __post_init__(self) -> None:
-        check_layer_type(self, self.inner)
-
-    def children(self) -> dict[str, Layer]:
-        return {"": self.inner}
-
-    def with_children(self, children: dict[str, Layer]) -> Self:
-        check_same_names(self, children)
-        return type(self)(children[""])
-
-    def init(self, key: jax.Array, x: Any) -> tuple[Params, State]:
-        with located("", self.inner, x):
-            return self.inner.init(key, x)
 
     def forward(
         self, params: Params, state: State, x: Any, *, train: bool = False, key: jax.Array | None = None

@@ -1,20 +1,20 @@
 """A layer repeated, with parameters of its own each time."""
 
 import dataclasses
-from typing import Any, Self
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
-from fnn.backprop import Combinator, Visit
-from fnn.combinators.named import check_layer_type, check_same_names
+from fnn.backprop import Visit
+from fnn.combinators.wrapper import Wrapper
 from fnn.errors import describe, located, positive
-from fnn.layer import Cache, Layer, Params, State
+from fnn.layer import Cache, Params, State
 
 
 @dataclasses.dataclass(frozen=True)
-class Repeat(Combinator, name="repeat"):
+class Repeat(Wrapper, name="repeat"):
     """The inner layer ``n`` times in a row as one scan, so that compile time does not grow with depth.
 
     Forward:   x₀ = x,  xᵢ₊₁ = f(xᵢ; θᵢ),  y = xₙ
@@ -33,19 +33,11 @@ class Repeat(Combinator, name="repeat"):
     (3, 4, 4)
     """
 
-    inner: Layer
     n: int
 
     def __post_init__(self) -> None:
-        check_layer_type(self, self.inner)
+        super().__post_init__()
         positive("n", self.n)
-
-    def children(self) -> dict[str, Layer]:
-        return {"": self.inner}
-
-    def with_children(self, children: dict[str, Layer]) -> Self:
-        check_same_names(self, children)
-        return type(self)(children[""], self.n)
 
     def init(self, key: jax.Array, x: Any) -> tuple[Params, State]:
         with located("", self.inner, x):

@@ -1,17 +1,16 @@
 """The hand rule inside ``jax.grad``."""
 
 import dataclasses
-from typing import Any, Self
+from typing import Any
 
 import jax
 
-from fnn.backprop import Call, Combinator, Visit
-from fnn.combinators.named import check_layer_type, check_same_names
+from fnn.combinators.wrapper import Wrapper
 from fnn.layer import Cache, Layer, Params, State
 
 
 @dataclasses.dataclass(frozen=True)
-class ManualVjp(Combinator, name="manual_vjp"):
+class ManualVjp(Wrapper, name="manual_vjp"):
     """A layer whose ``apply`` carries the hand rule as a ``jax.custom_vjp``; see ``with_manual_vjp``.
 
     Forward:   y = f(x)
@@ -19,24 +18,6 @@ class ManualVjp(Combinator, name="manual_vjp"):
 
     Params, State, Cache: the inner ones unchanged
     """
-
-    inner: Layer
-
-    def __post_init__(self) -> None:
-        check_layer_type(self, self.inner)
-
-    def children(self) -> dict[str, Layer]:
-        return {"": self.inner}
-
-    def with_children(self, children: dict[str, Layer]) -> Self:
-        check_same_names(self, children)
-        return type(self)(children[""])
-
-    def connect(self, x: Any, call: Call) -> tuple[Any, Cache]:
-        return call("", self.inner, x)
-
-    def fold(self, cache: Cache, dy: Any, visit: Visit) -> tuple[Any, Any]:
-        return visit("", self.inner, cache, dy)
 
     def apply(
         self, params: Params, state: State, x: Any, *, train: bool = False, key: jax.Array | None = None

@@ -10,7 +10,8 @@ from jax import lax
 
 from fnn.errors import floating_array, parameter, positive
 from fnn.initializers import Initializer, LecunNormal, Zeros
-from fnn.layer import Cache, Layer, Params, State, float_dtype, named_key
+from fnn.layer import Cache, Layer, Params, State, float_dtype
+from fnn.layers.affine import add_bias, affine_gradients, init_affine
 from fnn.layers.windows import Padding, Windows, check_padding, per_axis, windows
 
 
@@ -83,12 +84,8 @@ class Conv(Layer, name="conv"):
         return windows(x.shape[1:-1], self.kernel_size, self.strides, self.dilation, self.padding)
 
     def init(self, key: jax.Array, x: Any) -> tuple[Params, State]:
-        dtype, window = float_dtype(x), self._windows(x).window
-        shape = (*window, x.shape[-1] // self.groups, self.features)
-        params = {"kernel": self.kernel_init(named_key(key, "kernel"), shape, dtype)}
-        if self.use_bias:
-            params["bias"] = self.bias_init(named_key(key, "bias"), (self.features,), dtype)
-        return params, {}
+        shape = (*self._windows(x).window, x.shape[-1] // self.groups, self.features)
+        return init_affine(self, key, shape, float_dtype(x)), {}
 
     def forward(
         self, params: Params, state: State, x: Any, *, train: bool = False, key: jax.Array | None = None
@@ -105,10 +102,7 @@ class Conv(Layer, name="conv"):
             dimension_numbers=_channels_last(x.ndim),
             feature_group_count=self.groups,
         )
-        if self.use_bias:
-            bias = parameter(params, "bias", (self.features,), x.dtype)
-            y = y + bias.reshape((1,) * (y.ndim - 1) + bias.shape)
-        return y, state, {"x": x, "kernel": kernel}
+        return add_bias(self, params, y), state, {"x": x, "kernel": kernel}
 
     def backward(self, cache: Cache, dy: jax.Array) -> tuple[Params, jax.Array]:
         x, kernel = cache["x"], cache["kernel"]
@@ -124,10 +118,7 @@ class Conv(Layer, name="conv"):
             dimension_numbers=_channels_last(x.ndim),
             feature_group_count=self.groups,
         )
-        dparams = {"kernel": dkernel}
-        if self.use_bias:
-            dparams["bias"] = dy.sum(tuple(range(dy.ndim - 1)))
-        return dparams, dx
+        return affine_gradients(self, dkernel, dy), dx
 
 
 def _channels_last(rank: int) -> lax.ConvDimensionNumbers:

@@ -8,7 +8,8 @@ from jax import lax
 
 from fnn.errors import floating_array, parameter, positive
 from fnn.initializers import Initializer, LecunNormal, Zeros
-from fnn.layer import Cache, Layer, Params, State, float_dtype, named_key
+from fnn.layer import Cache, Layer, Params, State, float_dtype
+from fnn.layers.affine import add_bias, affine_gradients, init_affine
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,27 +47,17 @@ class Dense(Layer, name="dense"):
     def init(self, key: jax.Array, x: Any) -> tuple[Params, State]:
         if x.ndim < 1:
             raise ValueError("expected an input (…, D), got a scalar")
-        dtype = float_dtype(x)
-        params = {"kernel": self.kernel_init(named_key(key, "kernel"), (x.shape[-1], self.features), dtype)}
-        if self.use_bias:
-            params["bias"] = self.bias_init(named_key(key, "bias"), (self.features,), dtype)
-        return params, {}
+        return init_affine(self, key, (x.shape[-1], self.features), float_dtype(x)), {}
 
     def forward(
         self, params: Params, state: State, x: Any, *, train: bool = False, key: jax.Array | None = None
     ) -> tuple[jax.Array, State, Cache]:
         x = floating_array(x)
         kernel = parameter(params, "kernel", (x.shape[-1], self.features), x.dtype)
-        y = x @ kernel
-        if self.use_bias:
-            bias = parameter(params, "bias", (self.features,), x.dtype)
-            y = y + bias.reshape((1,) * (y.ndim - 1) + bias.shape)
-        return y, state, {"x": x, "kernel": kernel}
+        return add_bias(self, params, x @ kernel), state, {"x": x, "kernel": kernel}
 
     def backward(self, cache: Cache, dy: jax.Array) -> tuple[Params, jax.Array]:
         x, kernel = cache["x"], cache["kernel"]
         leading = tuple(range(x.ndim - 1))
-        dparams = {"kernel": lax.dot_general(x, dy, ((leading, leading), ((), ())))}
-        if self.use_bias:
-            dparams["bias"] = dy.sum(leading)
-        return dparams, dy @ kernel.T
+        dkernel = lax.dot_general(x, dy, ((leading, leading), ((), ())))
+        return affine_gradients(self, dkernel, dy), dy @ kernel.T

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fnn.errors import describe
+from fnn.errors import describe, is_floating
 from fnn.paths import named_leaves
 from fnn.testing.violations import Violations
 
@@ -37,6 +37,21 @@ def array(leaf: Any) -> np.ndarray:
 def arrays(tree: Any) -> dict[str, np.ndarray]:
     """All leaves by path, as NumPy arrays of float64."""
     return {path: array(leaf) for path, leaf in named_leaves(tree).items()}
+
+
+def shapes(tree: Any, dtype: Any = None) -> Any:
+    """The shapes and dtypes of all leaves, the floating ones in another dtype if one is given."""
+
+    def shape(leaf: Any) -> jax.ShapeDtypeStruct:
+        other = dtype is not None and is_floating(leaf)
+        return jax.ShapeDtypeStruct(leaf.shape, jnp.dtype(dtype) if other else leaf.dtype)
+
+    return jax.tree.map(shape, tree)
+
+
+def gradient_like(tree: Any) -> Any:
+    """The leaves that have a gradient, ``None`` in the place of the others."""
+    return jax.tree.map(lambda leaf: leaf if is_floating(leaf) else None, tree)
 
 
 def norm(leaves: Any) -> float:

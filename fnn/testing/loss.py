@@ -12,7 +12,7 @@ from fnn.layer import floating_leaves, wide_dtype
 from fnn.losses.loss import Loss
 from fnn.paths import named_leaves
 from fnn.testing import oracles
-from fnn.testing.comparison import Agreement, agree, alike, array, arrays, identical
+from fnn.testing.comparison import Agreement, agree, alike, array, arrays, gradient_like, identical, shapes
 from fnn.testing.violations import Violations, check_record
 
 
@@ -104,7 +104,7 @@ class _Batch:
             identical(found, "forward a second time", self.loss.forward(*arguments)[0], self.value)
             agree(found, "calling against forward", arrays(self.loss(*arguments)), arrays(self.value), 1e-12)
             self.gradient = self.loss.backward(cache)
-            alike(found, "dprediction", self.gradient, _gradient_like(self.prediction))
+            alike(found, "dprediction", self.gradient, gradient_like(self.prediction))
             if len(found.lines) == before:
                 identical(found, "backward a second time", self.loss.backward(cache), self.gradient)
                 scaled = arrays(self.loss.backward(cache, -2.5))
@@ -180,10 +180,9 @@ class _Batch:
 
     def differences(self, tolerance: float) -> float:
         """The hand rule against five-point differences."""
-        largest = np.inf
         with self.found.step("finite differences"):
             compiled = jax.jit(lambda leaves, *rest: self.loss(self.rebuild(leaves)["dprediction"], *rest))
-            largest = oracles.agree_finite(
+            return oracles.agree_finite(
                 self.found,
                 "backward against finite differences",
                 lambda leaves: [compiled(leaves, self.target, self.weights)],
@@ -192,25 +191,20 @@ class _Batch:
                 [np.ones(())],
                 tolerance,
             )
-        return largest
+        return np.inf
 
     def dtypes(self, dtypes: Iterable[str]) -> None:
         """The gradient has the prediction's dtype, the value the one that terms are added up in."""
         for dtype in dtypes:
             with self.found.step(dtype):
-                shapes = jax.tree.map(
-                    lambda leaf: jax.ShapeDtypeStruct(
-                        leaf.shape, jnp.dtype(dtype) if is_floating(leaf) else leaf.dtype
-                    ),
-                    (self.prediction, self.target, self.weights),
-                )
-                value, gradient = jax.eval_shape(self.run, *shapes)
+                batch = shapes((self.prediction, self.target, self.weights), dtype)
+                value, gradient = jax.eval_shape(self.run, *batch)
                 wide = jnp.dtype(wide_dtype(dtype))
                 self.found.expect(
                     value.dtype in (dtype, wide),
                     f"{dtype}, value: expected {' or '.join(dict.fromkeys((dtype, str(wide))))}, got {value.dtype}",
                 )
-                alike(self.found, f"{dtype}, dprediction", gradient, _gradient_like(shapes[0]))
+                alike(self.found, f"{dtype}, dprediction", gradient, gradient_like(batch[0]))
 
 
 def _check_weights(
@@ -273,7 +267,3 @@ def _spread(rows: np.ndarray, keep: np.ndarray) -> np.ndarray:
     whole = np.zeros((len(keep), *rows.shape[1:]))
     whole[keep] = rows
     return whole
-
-
-def _gradient_like(tree: Any) -> Any:
-    return jax.tree.map(lambda leaf: leaf if is_floating(leaf) else None, tree)

@@ -58,7 +58,7 @@ def check_record(found: Violations, record: Any) -> None:
     with found.step("repr"):
         found.expect(
             not re.search(r"\bat 0x[0-9a-f]+", repr(record)),
-            f"repr: expected no memory address, got {record!r}; make the field's value a frozen dataclass or a function",
+            f"repr: expected no memory address, got {record!r}; make that value a frozen dataclass",
         )
     for field in dataclasses.fields(record):
         value = getattr(record, field.name)

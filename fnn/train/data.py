@@ -74,6 +74,6 @@ def check_data(objective: Objective, params: Params, state: State, data: tuple, 
     for part, tree in (("inputs", inputs), ("targets", targets), ("weights", weights)):
         for leaf in jax.tree.leaves(tree):
             if is_concrete(leaf) and is_floating(leaf):
-                finite = np.isfinite(np.asarray(leaf, np.float64)).reshape(leaf.shape[0], -1).all(1)
+                finite = np.asarray(jnp.isfinite(leaf).reshape(leaf.shape[0], -1).all(1))
                 if not finite.all():
                     raise ValueError(f"the {part} of the {name} are not finite in sample {int(np.argmin(finite))}")
