@@ -55,12 +55,10 @@ def matches(glob: str, path: str) -> bool:
     >>> matches("*/kernel", "kernel"), matches("*/kernel", "lstm_0/recurrent_kernel")
     (True, True)
     """
-    head, _, last = glob.rpartition(SEPARATOR)
-    globs = [glob]
-    if last == "kernel":
-        globs.append(join(head, "*_kernel"))
-    globs += [each.removeprefix("*/") for each in globs if each.startswith("*/")]
-    return any(fnmatchcase(path, each) for each in globs)
+    head, _, last = path.rpartition(SEPARATOR)
+    if glob.rpartition(SEPARATOR)[2] == "kernel" and last.endswith("_kernel"):
+        path = join(head, "kernel")
+    return any(fnmatchcase(path, each) for each in {glob, glob.removeprefix("*/")})
 
 
 def select(globs: str | Iterable[str], paths: Iterable[str]) -> list[str]:

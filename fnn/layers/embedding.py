@@ -70,7 +70,7 @@ class Embedding(Layer, name="embedding"):
         if x.size == 0:
             raise ValueError(f"the batch is empty: {describe(x)}")
         if is_concrete(x):
-            low, high = int(np.min(x)), int(np.max(x))
+            low, high = int(np.asarray(x).min()), int(np.asarray(x).max())
             if low < 0 or high >= self.vocabulary:
                 raise ValueError(f"indices lie in [0, {self.vocabulary}), got values from {low} to {high}")
         return x.astype(jnp.int32) if x.dtype.itemsize < 4 else x  # 8 bits cannot count up to V

@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from fnn.errors import floating_array
@@ -134,7 +135,7 @@ class AvgPool(_Pool, name="avg_pool"):
 def _sum_windows(x: jax.Array, window: Any, strides: Any, pads: Any, *, spread: Any = None) -> jax.Array:
     return lax.reduce_window(
         x,
-        jnp.zeros((), x.dtype),
+        np.zeros((), x.dtype),  # a traced zero would hide from JAX that this is a sum, which it can differentiate
         lax.add,
         (1, *window, 1),
         (1, *strides, 1),

@@ -82,7 +82,7 @@ class CrossEntropy(Loss):
         # Smoothing keeps the sum of a target, whatever that is.
         return (1 - smoothing) * q + smoothing * q.mean(-1, keepdims=True)
 
-    def _valid(self, target: jax.Array, logits: jax.Array) -> jax.Array:
+    def _valid(self, target: Any, logits: Any) -> Any:
         valid = (target >= 0) & (target < logits.shape[-1])
         return valid if self.ignore_index is None else valid | (target == self.ignore_index)
 
@@ -96,9 +96,12 @@ class CrossEntropy(Loss):
         if target.ndim < logits.ndim:
             if not jnp.issubdtype(target.dtype, jnp.integer):
                 raise TypeError(f"labels are integers, got {describe(target)}; convert them with astype(int)")
-            if is_concrete(target) and not bool(np.all(self._valid(target, logits))):
-                wrong = np.asarray(target)[~np.asarray(self._valid(target, logits))]
-                raise ValueError(f"labels lie in [0, {logits.shape[-1]}), got {wrong[:5].tolist()}")
+            if is_concrete(target):
+                # NumPy's, also where a constant target meets traced logits: JAX would trace the comparison.
+                labels = np.asarray(target)
+                wrong = labels[~self._valid(labels, logits)]
+                if wrong.size:
+                    raise ValueError(f"labels lie in [0, {logits.shape[-1]}), got {wrong[:5].tolist()}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,12 +123,17 @@ class BinaryCrossEntropy(Loss):
 
     def terms(self, prediction: Any, target: Any) -> tuple[jax.Array, Cache]:
         logits, target = same_shape(prediction, target)
-        if is_concrete(target) and not bool(np.all((target >= 0) & (target <= 1))):
-            raise ValueError("targets are probabilities or labels and lie in [0, 1]; for labels ±1, use Hinge")
+        self.check(logits, target)
         wide = wide_dtype(logits.dtype)
         z = logits.astype(wide)
         terms = jax.nn.softplus(z) - z * target.astype(wide)
         return terms, {"logits": logits, "target": target, "dtype": Static(wide)}
+
+    def check(self, prediction: Any, target: Any) -> None:
+        if is_concrete(target):
+            values = np.asarray(target)
+            if not np.all((values >= 0) & (values <= 1)):
+                raise ValueError("targets are labels or probabilities in [0, 1]; labels ±1 are for hinge losses")
 
     def terms_backward(self, cache: Cache, dterms: jax.Array) -> jax.Array:
         logits, wide = cache["logits"], cache["dtype"].value

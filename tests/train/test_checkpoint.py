@@ -209,7 +209,9 @@ class TestFormat:
         save(path, {}, {"best": float("inf"), "shape": (1, 2), "map": {3: "key"}})
         assert read_metadata(path) == {"best": float("inf"), "shape": [1, 2], "map": {"3": "key"}}
 
-    @pytest.mark.parametrize("value", [np.float32(1), np.ones(2), {1, 2}, b"bytes", object()], ids=repr)
+    @pytest.mark.parametrize(
+        "value", [np.float32(1), np.ones(2), {1, 2}, b"bytes", object()], ids=lambda value: type(value).__name__
+    )
     def test_metadata_that_is_not_json_is_refused(self, path, value):
         with pytest.raises(TypeError, match="the metadata is written as JSON: Object of type"):
             save(path, {}, {"value": value})

@@ -1,0 +1,289 @@
+"""Backpropagation with other rules: what a rule sees, what it may return, and what can be built from that."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import fnn
+from fnn import Dense, Relu, Remat, Repeat, Residual, Serial, Tanh, backprop
+from fnn.layer import Layer
+from fnn.paths import join, named_leaves
+
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
+DRAW = np.random.default_rng(0)
+KEY = jax.random.key(0)
+
+
+def array(*shape: int) -> jax.Array:
+    return jnp.asarray(DRAW.standard_normal(shape))
+
+
+def close(got: Any, expected: Any, tolerance: float = 1e-12) -> None:
+    assert jax.tree.structure(got) == jax.tree.structure(expected)
+    for path, leaf in named_leaves(expected).items():
+        error = np.linalg.norm(named_leaves(got)[path] - leaf) / np.linalg.norm(leaf)
+        assert error <= tolerance, f"{path}: {error}"
+
+
+def forward(model: Layer, x: Any) -> tuple[Any, Any, Any]:
+    params, state = model.init(KEY, x)
+    y, _, cache = model.forward(params, state, x)
+    return params, y, cache
+
+
+def tap(path: str, layer: Layer, cache: Any, dy: Any) -> Any:
+    return dy, layer.backward(cache, dy)[1]
+
+
+# ---- taps
+
+
+@dataclasses.dataclass(frozen=True)
+class Nudged(Layer):
+    """A layer with a parameter added to its output: the gradient of that parameter, at zero, is the layer's delta."""
+
+    inner: Layer
+
+    def init(self, key: jax.Array, x: Any) -> Any:
+        params, state = self.inner.init(key, x)
+        y, _ = jax.eval_shape(lambda params, state, x: self.inner.apply(params, state, x), params, state, x)
+        return {"inner": params, "nudge": jnp.zeros(y.shape, y.dtype)}, state
+
+    def apply(self, params: Any, state: Any, x: Any, *, train: bool = False, key: Any = None) -> Any:
+        y, state = self.inner.apply(params["inner"], state, x, train=train, key=key)
+        return y + params["nudge"], state
+
+
+def nudged(layer: Layer) -> Layer:
+    if isinstance(layer, fnn.Combinator):
+        return layer.with_children({name: nudged(child) for name, child in layer.children().items()})
+    return Nudged(layer)
+
+
+def automatic_deltas(model: Layer, params: Any, x: Any, dy: Any) -> dict[str, Any]:
+    """The delta of every layer by ``jax.grad``, by path."""
+    probe = nudged(model)
+    made, state = probe.init(KEY, x)
+
+    def filled(path: tuple, leaf: Any) -> Any:
+        names = [key.key for key in path]
+        if names[-1] == "nudge":
+            return leaf
+        names.remove("inner")
+        return named_leaves(params)["/".join(names)]
+
+    point = jax.tree_util.tree_map_with_path(filled, made)
+    gradient = jax.grad(lambda params: jnp.vdot(dy, probe.apply(params, state, x)[0]))(point)
+    return {
+        path.removesuffix("/nudge").removesuffix("nudge"): leaf
+        for path, leaf in named_leaves(gradient).items()
+        if path.endswith("nudge")
+    }
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        Serial(Dense(5), Tanh(), Dense(4)),
+        Serial(Dense(4), body=Serial(Tanh(), Residual(Serial(Dense(4), fnn.LayerNorm()))), head=Dense(2)),
+        Serial(Residual(Dense(4), Dense(4)), fnn.Parallel(Dense(3), Serial(Dense(3), Relu()), merge="multiply")),
+        Serial(Repeat(Residual(Serial(Dense(4), Tanh())), 3), Dense(2)),
+    ],
+    ids=["a chain", "a nested model", "branches", "repeated"],
+)
+def test_a_tap_of_every_layer_gives_the_automatic_deltas(model: Layer):
+    x = array(3, 4)
+    params, y, cache = forward(model, x)
+    dy = array(*y.shape)
+    taps, dx = backprop(model, cache, dy, tap)
+    close(named_leaves(taps), automatic_deltas(model, params, x, dy))
+    close(dx, model.backward(cache, dy)[1])
+
+
+def test_taps_inside_repeat_come_out_stacked_and_the_rule_is_traced_once():
+    model, calls = Repeat(Serial(Dense(4), Tanh()), 5), []
+
+    def counted(path: str, layer: Layer, cache: Any, dy: Any) -> Any:
+        calls.append(path)
+        return tap(path, layer, cache, dy)
+
+    _, _, cache = forward(model, array(3, 4))
+    taps, _ = jax.jit(lambda cache, dy: backprop(model, cache, dy, counted))(cache, array(3, 4))
+    assert jax.tree.map(jnp.shape, taps) == {"dense_0": (5, 3, 4), "tanh_0": (5, 3, 4)}
+    assert calls == ["tanh_0", "dense_0"]
+
+
+# ---- per-example gradient norms
+
+
+def squared_norms(path: str, layer: Layer, cache: Any, dy: Any) -> Any:
+    """‖∂/∂θ of example n‖² for dense layers: that of the kernel is ‖x_n‖²‖dy_n‖², or in sequences Σ (x xᵀ)(dy dyᵀ)."""
+    dx = layer.backward(cache, dy)[1]
+    if not isinstance(layer, Dense):
+        return None, dx
+    x, dy = (leaf.reshape(leaf.shape[0], -1, leaf.shape[-1]) for leaf in (cache["x"], dy))
+    kernel = jnp.einsum("nsd,ntd,nsf,ntf->n", x, x, dy, dy)
+    return kernel + jnp.square(dy.sum(1)).sum(1) * int(layer.use_bias), dx
+
+
+@pytest.mark.parametrize("shape", [(6, 4), (6, 3, 4)], ids=["rows", "sequences"])
+def test_exact_per_example_gradient_norms_of_a_dense_model(shape: tuple):
+    model, x = Serial(Dense(5), Tanh(), Dense(4, use_bias=False), fnn.Gelu(), Dense(2)), array(*shape)
+    params, y, cache = forward(model, x)
+    dy = array(*y.shape)
+    norms, _ = backprop(model, cache, dy, squared_norms)
+
+    def alone(x: Any, dy: Any) -> Any:
+        return jax.grad(lambda params: jnp.vdot(dy, model.apply(params, {}, x[None])[0][0]))(params)
+
+    gradients = jax.vmap(alone)(x, dy)
+    expected = {
+        name: sum(jnp.square(leaf).sum(tuple(range(1, leaf.ndim))) for leaf in layer.values())
+        for name, layer in gradients.items()
+    }
+    close(norms, expected)
+    if len(shape) == 2:
+        first = jnp.square(x).sum(1) + 1
+        delta = backprop(model, cache, dy, tap)[0]["dense_0"]
+        close(norms["dense_0"], first * jnp.square(delta).sum(1))
+
+
+# ---- guided backpropagation
+
+
+def guided(path: str, layer: Layer, cache: Any, dy: Any) -> Any:
+    dparams, dx = layer.backward(cache, dy)
+    return dparams, jnp.maximum(dx, 0) if isinstance(layer, Relu) else dx
+
+
+def test_a_guided_relu_worked_by_hand():
+    x, dy = jnp.array([[-1.0, 2.0, 3.0]]), jnp.array([[5.0, -1.0, 4.0]])
+    _, _, cache = Relu().forward({}, {}, x)
+    assert backprop(Relu(), cache, dy, guided)[1].tolist() == [[0.0, 0.0, 4.0]]
+
+
+def test_guided_backpropagation_changes_relus_alone():
+    def relu(x: Any) -> Any:
+        return jnp.where(x <= 0, 0, x)
+
+    def backward(y: Any, dy: Any) -> Any:
+        return (jnp.where((y > 0) & (dy > 0), dy, 0),)
+
+    modified = jax.custom_vjp(relu)
+    modified.defvjp(lambda x: (relu(x), relu(x)), backward)
+    model, x, dy = Serial(Dense(6), Relu(), Dense(6), Relu(), Dense(2)), array(3, 4), array(3, 2)
+    params, _, cache = forward(model, x)
+
+    def reference(params: Any, x: Any) -> Any:
+        for name in ("dense_0", "dense_1", "dense_2"):
+            x = x @ params[name]["kernel"] + params[name]["bias"][None]
+            x = x if name == "dense_2" else modified(x)
+        return jnp.vdot(dy, x)
+
+    close(backprop(model, cache, dy, guided), jax.grad(reference, (0, 1))(params, x))
+
+
+# ---- what a rule sees and returns
+
+
+def paths_of(model: Layer, x: Any) -> list[str]:
+    seen = []
+
+    def rule(path: str, layer: Layer, cache: Any, dy: Any) -> Any:
+        seen.append(path)
+        return None, layer.backward(cache, dy)[1]
+
+    _, y, cache = forward(model, x)
+    assert backprop(model, cache, jnp.ones_like(y), rule)[0] in (None, {})
+    return seen
+
+
+def test_a_rule_is_asked_at_every_layer_that_is_not_a_combinator_last_to_first():
+    model = Serial(Dense(4), Relu(), body=Serial(Dense(4), norm=fnn.LayerNorm()), head=Dense(2))
+    expected = ["head", "body/norm", "body/dense_0", "relu_0", "dense_0"]
+    assert paths_of(model, array(2, 3)) == expected
+
+
+@pytest.mark.parametrize(
+    ("wrap", "prefixes"),
+    [
+        (Residual, [""]),
+        (Remat, [""]),
+        (lambda inner: Repeat(inner, 2), [""]),
+        (fnn.with_manual_vjp, [""]),
+        (lambda inner: Repeat(Remat(Residual(inner)), 2), [""]),
+        (lambda inner: Residual(inner, Dense(3)), ["inner"]),
+        (lambda inner: Serial(body=Residual(inner)), ["body"]),
+    ],
+    ids=["residual", "remat", "repeat", "with_manual_vjp", "all of them", "residual with a shortcut", "inside serial"],
+)
+def test_which_combinators_add_a_segment(wrap: Callable[[Layer], Layer], prefixes: list[str]):
+    model = wrap(Serial(Dense(3), Tanh()))
+    expected = [join(prefix, name) for prefix in prefixes for name in ("tanh_0", "dense_0")]
+    assert [path for path in paths_of(model, array(2, 3)) if path != "shortcut"] == expected
+    params = named_leaves(model.init(KEY, array(2, 3))[0])
+    assert {f"{path}/kernel" for path in expected if path.endswith("dense_0")} <= params.keys()
+
+
+def test_the_paths_that_a_rule_sees_are_those_of_the_parameters():
+    model = Serial(Dense(4), Repeat(Residual(Serial(fnn.LayerNorm(), Dense(4))), 2), head=Serial(Dense(2)))
+    x = array(3, 4)
+    params, y, cache = forward(model, x)
+
+    def rule(path: str, layer: Layer, cache: Any, dy: Any) -> Any:
+        dparams, dx = layer.backward(cache, dy)
+        return {f"{path}/{name}": leaf for name, leaf in dparams.items()}, dx
+
+    reports = backprop(model, cache, jnp.ones_like(y), rule)[0]
+    found = {key[-1].key for key, _ in jax.tree_util.tree_flatten_with_path(reports)[0]}
+    assert found == named_leaves(params).keys()
+
+
+def test_reports_that_are_none_or_empty_are_left_out():
+    model = Serial(Dense(3), Relu(), inner=Serial(Tanh()), head=Dense(2))
+    _, y, cache = forward(model, array(2, 4))
+
+    def heads(path: str, layer: Layer, cache: Any, dy: Any) -> Any:
+        dparams, dx = layer.backward(cache, dy)
+        return (dparams if path == "head" else None), dx
+
+    reports = backprop(model, cache, jnp.ones_like(y), heads)[0]
+    assert list(reports) == ["head"]
+
+    def named(path: str, layer: Layer, cache: Any, dy: Any) -> Any:
+        return ({} if path == "inner/tanh_0" else jnp.zeros(())), layer.backward(cache, dy)[1]
+
+    assert list(backprop(model, cache, jnp.ones_like(y), named)[0]) == ["dense_0", "relu_0", "head"]
+
+
+def test_no_rule_is_the_layers_own_backward():
+    model = Serial(Dense(3), fnn.Parallel(Dense(2), Dense(2)))
+    params, y, cache = forward(model, array(2, 4))
+    dy = array(*y.shape)
+    dparams, dx = backprop(model, cache, dy)
+    close((dparams, dx), model.backward(cache, dy), tolerance=0)
+    assert jax.tree.structure(dparams) == jax.tree.structure(params)
+
+
+def test_a_rule_at_a_single_layer_has_the_empty_path():
+    assert paths_of(Dense(2), array(2, 3)) == [""]
+
+
+def test_feedback_alignment_by_a_rule():
+    model, x, dy = Serial(Dense(4), Tanh(), Dense(2)), array(3, 3), array(3, 2)
+    params, _, cache = forward(model, x)
+    feedback = array(4, 2)
+
+    def rule(path: str, layer: Layer, cache: Any, dy: Any) -> Any:
+        dparams, dx = layer.backward(cache, dy)
+        return dparams, dy @ feedback.T if path == "dense_1" else dx
+
+    hidden = jnp.tanh(x @ params["dense_0"]["kernel"])
+    expected = x.T @ ((dy @ feedback.T) * (1 - hidden**2))
+    close(backprop(model, cache, dy, rule)[0]["dense_0"]["kernel"], expected)

@@ -1,0 +1,49 @@
+"""Every row of the table through its whole contract, and no public class without a row."""
+
+import pytest
+
+import fnn
+import fnn.combinators
+import fnn.layers
+from fnn.penalties import Penalty
+from fnn.testing import check_layer, check_loss, check_penalty
+from tests.cases import LAYERS, LOSSES, PENALTIES, LayerCase, LossCase, PenaltyCase
+
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
+BASES = {fnn.Layer, fnn.Combinator, fnn.layers.Elementwise, fnn.Loss, Penalty}
+
+
+@pytest.mark.parametrize("case", LAYERS, ids=lambda case: case.name)
+def test_layer(case: LayerCase):
+    check_layer(case.layer, case.input(), per_example=case.per_example, forward_mode=case.forward_mode)
+
+
+@pytest.mark.parametrize("case", LOSSES, ids=lambda case: case.name)
+def test_loss(case: LossCase):
+    check_loss(case.loss, *case.batch(), additive=case.additive)
+
+
+@pytest.mark.parametrize("case", PENALTIES, ids=lambda case: case.name)
+def test_penalty(case: PenaltyCase):
+    check_penalty(case.penalty, case.params())
+
+
+def public_classes() -> set[type]:
+    modules = (fnn, fnn.layers, fnn.combinators, fnn.losses)
+    found = [value for module in modules for name, value in vars(module).items() if not name.startswith("_")]
+    kinds = (fnn.Layer, fnn.Loss, Penalty)
+    return {each for each in found if isinstance(each, type) and issubclass(each, kinds)} - BASES
+
+
+def test_every_public_class_has_a_row():
+    rows = {type(case.layer) for case in LAYERS} | {type(case.loss) for case in LOSSES}
+    rows |= {type(case.penalty) for case in PENALTIES}
+    missing = sorted(each.__name__ for each in public_classes() - rows)
+    assert not missing, f"add rows to tests/cases.py for {missing}"
+
+
+@pytest.mark.parametrize("rows", [LAYERS, LOSSES, PENALTIES], ids=["layers", "losses", "penalties"])
+def test_the_names_of_the_rows_are_unique(rows: tuple):
+    names = [case.name for case in rows]
+    assert len(set(names)) == len(names)
