@@ -321,7 +321,7 @@ def test_an_index_out_of_range_is_nan_inside_jit_and_has_no_gradient():
 def test_a_target_of_binary_cross_entropy_outside_0_to_1():
     with pytest.raises(ValueError, match=r"in \[0, 1\]; labels ±1 are for hinge losses"):
         BinaryCrossEntropy()(jnp.zeros(2), jnp.array([-1, 1]))
-    with pytest.raises(ValueError, match=r"lie in \[0, 1\]"):
+    with pytest.raises(ValueError, match=r"in \[0, 1\]"):
         BinaryCrossEntropy()(jnp.zeros(2), jnp.array([0.5, jnp.nan]))
 
 

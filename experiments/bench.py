@@ -1,0 +1,212 @@
+"""Bench: is a step by the hand-derived rules as fast as one by ``jax.grad``, and as lean?
+
+Claim: a compiled training step by hand is not slower than the automatic one, on the digits network and on a
+multi-layer perceptron; inside a compiled loop over steps, a convolutional network is many times faster on a CPU, where
+XLA runs the kernel gradient that ``jax.grad`` builds on a slow path (see ``fnn/layers/conv.py``).
+
+Measure: both programs are compiled once and run in turn, in one process, with every operand passed as an argument; the
+figures are medians, and the ratio is automatic over manual, so more than 1 means that by hand is faster. Memory and
+FLOPs are XLA's own counts for the compiled program.
+
+Result: a table, results.json and a picture in the folder of the run.
+"""
+
+import dataclasses
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+from rich.console import Console
+
+import fnn
+from experiments import plots, runs
+from experiments.digits import Digits
+from experiments.experiment import Experiment
+from fnn.train.epoch import Training
+
+METHODS = ("manual", "auto")
+HEADINGS = ("", "manual ms", "auto ms", "auto / manual", "manual MB", "auto MB", "auto / manual")
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """Something to run both ways: ``program(method)`` is the function of ``operands`` to compile."""
+
+    name: str
+    program: Callable[[str], Callable[..., Any]]
+    operands: tuple[Any, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Bench(Experiment):
+    """The options of the experiment."""
+
+    name = "bench"
+    quick_options: ClassVar = {"repetitions": 3, "width": 4, "epochs": 1}
+
+    epochs: int = 1
+    """How often every case is measured; the picture shows all measurements together."""
+
+    repetitions: int = 25
+    """Pairs of runs of every case."""
+
+    loop: int = 4
+    """Steps in a compiled loop."""
+
+    width: int = 32
+    """Channels of the digits network, and a sixteenth of the features of the perceptron."""
+
+    def run(self) -> bool:
+        folder, console = runs.new_folder(self.out, self.name), Console()
+        results = []
+        for case in self.cases():
+            with console.status(case.name):
+                results.append(self.measure(case))
+        rows = [row(result) for result in results]
+        console.print(runs.rich_table("A step by hand and by jax.grad", HEADINGS, rows))
+        runs.write_json(folder / "results.json", {"machine": runs.machine(), "results": results})
+        table = runs.markdown_table(HEADINGS, rows)
+        runs.write_report(
+            folder / "report.md",
+            "# A step by hand and by jax.grad",
+            "Medians; more than 1 in the ratio means that the hand-derived rules are faster, or leaner.",
+            table,
+            "![Ratios](ratios.png)",
+            runs.machine_section(),
+        )
+        picture(folder / "ratios.png", results)
+        console.print(f"Table and picture: {folder}", soft_wrap=True)
+        return True
+
+    def cases(self) -> list[Case]:
+        """Layers alone, and whole training steps, single and in a loop."""
+        width, key = self.width, jax.random.key(self.seed)
+        images = jax.random.normal(key, (64, 16, 16, width))
+        rows = jax.random.normal(key, (256, 16 * width))
+        layers = {
+            "Conv 3×3": (fnn.Conv(width, (3, 3)), images),
+            "Conv 3×3, 4 groups": (fnn.Conv(width, (3, 3), groups=4), images),
+            "Conv 3×3, stride 2": (fnn.Conv(width, (3, 3), strides=2), images),
+            "BatchNorm": (fnn.BatchNorm(), images),
+            "MaxPool": (fnn.MaxPool(2), images),
+            "MaxPool, overlapping": (fnn.MaxPool(3, strides=2), images),
+            "AvgPool": (fnn.AvgPool(2), images),
+            "Dense": (fnn.Dense(16 * width), rows),
+            "LayerNorm": (fnn.LayerNorm(), rows),
+            "Gelu": (fnn.Gelu(), rows),
+            "Softmax": (fnn.Softmax(), rows),
+            "Dropout": (fnn.Dropout(0.5), rows),
+        }
+        cases = [layer_case(name, layer, x) for name, (layer, x) in layers.items()]
+        digits = fnn.Objective(Digits(width=width).model(), fnn.CrossEntropy())
+        hidden = (fnn.Dense(16 * width), fnn.Relu())
+        perceptron = fnn.Objective(fnn.Serial(*hidden, *hidden, fnn.Dense(10)), fnn.CrossEntropy())
+        for name, objective, shape in (
+            ("digits network", digits, (64, 8, 8, 1)),
+            ("perceptron", perceptron, (128, 784)),
+        ):
+            batch = jax.random.normal(key, shape), jnp.arange(shape[0]) % 10
+            cases += [step_case(f"{name}, a step", objective, batch, 1)]
+            cases += [step_case(f"{name}, {self.loop} steps in a loop", objective, batch, self.loop)]
+        return cases
+
+    def measure(self, case: Case) -> dict[str, Any]:
+        """Median seconds, temporary bytes and FLOPs of both programs, run in turn."""
+        compiled = {method: jax.jit(case.program(method)).lower(*case.operands).compile() for method in METHODS}
+        seconds: dict[str, list[float]] = {method: [] for method in METHODS}
+        for program in compiled.values():
+            jax.block_until_ready(program(*case.operands))
+        for turn in range(self.epochs * self.repetitions):
+            # Who goes first changes, so that neither always finds the cache as the other left it.
+            for method in METHODS if turn % 2 else reversed(METHODS):
+                began = time.perf_counter()
+                jax.block_until_ready(compiled[method](*case.operands))
+                seconds[method].append(time.perf_counter() - began)
+        ratios = [auto / manual for manual, auto in zip(seconds["manual"], seconds["auto"], strict=True)]
+        result: dict[str, Any] = {"name": case.name, "ratio": statistics.median(ratios)}
+        for method, program in compiled.items():
+            memory: Any = program.memory_analysis()
+            result[method] = {
+                "seconds": statistics.median(seconds[method]),
+                "temporary_bytes": None if memory is None else memory.temp_size_in_bytes,
+                "flops": (program.cost_analysis() or {}).get("flops"),
+            }
+        return result
+
+
+def layer_case(name: str, layer: fnn.Layer, x: jax.Array) -> Case:
+    """Forward and backward of one layer in training."""
+    key = jax.random.key(0)
+    params, state = layer.init(key, x)
+    y = jax.eval_shape(lambda params, x: layer.apply(params, state, x, train=True, key=key)[0], params, x)
+    dy = jax.random.normal(key, y.shape, y.dtype)
+
+    def program(method: str) -> Callable[..., Any]:
+        def manual(params: Any, state: Any, x: Any, dy: Any, key: Any) -> Any:
+            y, new_state, cache = layer.forward(params, state, x, train=True, key=key)
+            return y, new_state, layer.backward(cache, dy)
+
+        def auto(params: Any, state: Any, x: Any, dy: Any, key: Any) -> Any:
+            def apply(params: Any, x: Any) -> Any:
+                return layer.apply(params, state, x, train=True, key=key)
+
+            y, vjp, new_state = jax.vjp(apply, params, x, has_aux=True)
+            return y, new_state, vjp(dy)
+
+        return manual if method == "manual" else auto
+
+    return Case(name, program, (params, state, x, dy, key))
+
+
+def step_case(name: str, objective: fnn.Objective, batch: tuple, steps: int) -> Case:
+    """Whole training steps with Adam; more than one as a scan."""
+    optimizer, key = fnn.optim.adam(1e-3), jax.random.key(0)
+
+    def program(method: str) -> Callable[..., Any]:
+        training = Training(objective, optimizer, method="manual" if method == "manual" else "auto")
+
+        def run(learned: Any, batch: tuple, key: jax.Array) -> Any:
+            if steps == 1:
+                return training.step(learned, batch, key)[0]
+            keys = jax.random.split(key, steps)
+            return jax.lax.scan(lambda learned, key: (training.step(learned, batch, key)[0], None), learned, keys)[0]
+
+        return run
+
+    return Case(name, program, (Training(objective, optimizer).start(key, batch[0]), batch, key))
+
+
+def row(result: dict[str, Any]) -> tuple[str, ...]:
+    """One line of the table."""
+    manual, auto = result["manual"], result["auto"]
+    times = (f"{1e3 * manual['seconds']:.2f}", f"{1e3 * auto['seconds']:.2f}", f"{result['ratio']:.2f}")
+    if not manual["temporary_bytes"] or auto["temporary_bytes"] is None:
+        return (result["name"], *times, "–", "–", "–")
+    one, other = manual["temporary_bytes"], auto["temporary_bytes"]
+    return (result["name"], *times, f"{one / 1e6:.2f}", f"{other / 1e6:.2f}", f"{other / one:.2f}")
+
+
+def picture(path: Any, results: list[dict[str, Any]]) -> None:
+    """The ratios of time as bars from 1, on a logarithmic axis."""
+    figure = plots.new_figure(8, 0.32 * len(results) + 1.4)
+    axes = figure.subplots()
+    names, ratios = [result["name"] for result in results][::-1], [result["ratio"] for result in results][::-1]
+    colours = [plots.BLUE if ratio >= 1 else plots.ORANGE for ratio in ratios]
+    axes.barh(names, [ratio - 1 for ratio in ratios], left=1, color=colours, height=0.65)
+    axes.set_xscale("log")
+    low, high = min(0.5, *ratios) * 0.9, max(2, *ratios) * 1.35
+    axes.set_xlim(low, high)
+    ticks = [tick for tick in (0.25, 0.5, 1, 2, 5, 10, 20, 50, 100) if low <= tick <= high]
+    axes.set_xticks(ticks, [f"{tick:g}×" for tick in ticks])
+    axes.minorticks_off()
+    axes.axvline(1, color=plots.INK, linewidth=1)
+    for place, ratio in enumerate(ratios):
+        axes.text(max(ratio, 1) * 1.03, place, f"{ratio:.2f}", va="center", fontsize=8, color=plots.INK)
+    plots.clean(axes)
+    axes.grid(axis="y", visible=False)
+    axes.tick_params(axis="y", length=0)
+    plots.title(figure, "How many times faster by hand than by jax.grad", "median of interleaved runs")
+    plots.save(figure, path)

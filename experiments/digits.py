@@ -1,0 +1,165 @@
+"""Handwritten digits: does a small convolutional network, trained by the hand-derived gradients, read 99 % of them?
+
+Claim: the mean test accuracy of five seeds is at least 99.0 %, in under 90 seconds on two CPU cores, compilation
+included.
+
+Measure: the 1797 digits of scikit-learn are split once, stratified: 1293 to train on, 144 to validate on, 360 to test.
+All seeds are trained in one compiled program, one after the other. The validation part chooses which seed is saved;
+the test part is touched once, at the end, by all seeds.
+
+Result: FILL
+"""
+
+import dataclasses
+import time
+from typing import ClassVar, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from rich.console import Console
+
+import fnn
+from experiments import data, digits_report
+from experiments.digits_report import Outcome, Trained
+from experiments.experiment import Experiment
+from experiments.runs import new_folder
+from fnn.layer import Params, State
+from fnn.train.progress import ProgressBar
+
+
+@dataclasses.dataclass(frozen=True)
+class Digits(Experiment):
+    """The options of the experiment."""
+
+    name = "digits"
+    quick_options: ClassVar = {"epochs": 4, "seeds": 2, "width": 8}
+
+    epochs: int = 30
+    """Passes over the training data."""
+
+    seeds: int = 5
+    """How many networks to train: with the seeds seed, seed + 1, …"""
+
+    batch_size: int = 64
+    """Images a step."""
+
+    learning_rate: float = 3e-3
+    """The highest learning rate: a tenth of the steps leads up to it, half a cosine down to zero."""
+
+    weight_decay: float = 0.05
+    """The weight decay of AdamW."""
+
+    label_smoothing: float = 0.1
+    """How much of every target is spread over all classes."""
+
+    dropout: float = 0.3
+    """The fraction of features dropped before the last layer."""
+
+    width: int = 32
+    """Channels of the first two convolutions; the third has twice as many."""
+
+    method: Literal["manual", "auto"] = "manual"
+    """The gradient: by the hand-derived rules, or by jax.grad."""
+
+    def __post_init__(self) -> None:
+        if self.seeds < 1:
+            raise ValueError(f"seeds is a number of networks of at least 1, got {self.seeds}")
+
+    def model(self) -> fnn.Layer:
+        """Three convolutions with batch norm, one max pool, one dense layer."""
+
+        def block(features: int) -> fnn.Layer:
+            # The normalisation that follows takes every constant out again: a bias would do nothing.
+            return fnn.Serial(fnn.Conv(features, (3, 3), use_bias=False), fnn.BatchNorm(), fnn.Relu())
+
+        return fnn.Serial(
+            block(self.width),
+            block(self.width),
+            fnn.MaxPool(2),
+            block(2 * self.width),
+            fnn.Flatten(),
+            fnn.Dropout(self.dropout),
+            fnn.Dense(10),
+        )
+
+    def objective(self) -> fnn.Objective:
+        """The model with its loss."""
+        return fnn.Objective(self.model(), fnn.CrossEntropy(label_smoothing=self.label_smoothing))
+
+    def run(self) -> bool:
+        began, console = time.perf_counter(), Console()
+        folder = new_folder(self.out, self.name)
+        digits = data.load_digits()
+        trained = self.train(digits)
+        outcome = self.outcome(trained, digits)
+        digits_report.write(folder, self, digits, trained, outcome, seconds=time.perf_counter() - began)
+        console.print(digits_report.table(trained, outcome))
+        console.print(digits_report.conclusion(trained, outcome, seconds=time.perf_counter() - began))
+        console.print(f"Report, pictures and checkpoint: {folder}", soft_wrap=True)
+        return True
+
+    def train(self, digits: data.Digits) -> Trained:
+        """All seeds, in one compiled program; sees the training and validation parts alone."""
+        # The program takes the data as arguments: XLA does not fold them into it.
+        operands = (digits.train.images, digits.train.labels), (digits.validation.images, digits.validation.labels)
+        steps = self.epochs * -(-len(digits.train.labels) // self.batch_size)
+        rate = fnn.optim.warmup_cosine(self.learning_rate, max(1, steps // 10), steps)
+        epochs_done = 0
+
+        def on_epoch(epoch: np.ndarray, values: dict[str, np.ndarray]) -> None:
+            # Callbacks may come out of order, and do not know their seed: they are counted.
+            nonlocal epochs_done
+            seed = self.seed + epochs_done // self.epochs
+            shown = {"seed": seed, "loss": values["loss"], "validation accuracy": values["validation_accuracy"]}
+            bar.epoch(epochs_done, shown)
+            epochs_done += 1
+
+        train = fnn.make_train(
+            self.objective(),
+            fnn.optim.adamw(rate, weight_decay=self.weight_decay),
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            metrics=(fnn.Accuracy(),),
+            augment=data.shift,
+            method=self.method,
+            on_epoch=on_epoch,
+        )
+
+        @jax.jit
+        def train_all(keys: jax.Array, data: tuple, validation: tuple) -> fnn.TrainResult:
+            return jax.lax.map(lambda key: train(key, data, validation=validation), keys)
+
+        seeds = range(self.seed, self.seed + self.seeds)
+        keys = jax.vmap(jax.random.key)(jnp.arange(seeds.start, seeds.stop))
+        began = time.perf_counter()
+        program = train_all.lower(keys, *operands).compile()
+        compiled = time.perf_counter()
+        with ProgressBar("digits", epochs=self.seeds * self.epochs) as bar:
+            result = jax.block_until_ready(program(keys, *operands))
+            jax.effects_barrier()
+        finished = time.perf_counter()
+        history = {name: np.asarray(values) for name, values in result.history.items()}
+        return Trained(tuple(seeds), result.params, result.state, history, compiled - began, finished - compiled)
+
+    def outcome(self, trained: Trained, digits: data.Digits) -> Outcome:
+        """Chooses a seed, and only then looks at the test part."""
+        model = self.model()
+
+        @jax.jit
+        def probabilities(params: Params, state: State, images: jax.Array) -> jax.Array:
+            return jax.lax.map(lambda each: jax.nn.softmax(model.apply(each[0], each[1], images)[0]), (params, state))
+
+        def evaluate(part: data.Part) -> np.ndarray:
+            return np.asarray(probabilities(trained.params, trained.state, jnp.asarray(part.images)))
+
+        def accuracy(each: np.ndarray, part: data.Part) -> np.ndarray:
+            return (each.argmax(-1) == part.labels).mean(-1)
+
+        train, validation = accuracy(evaluate(digits.train), digits.train), evaluate(digits.validation)
+        of_labels = validation[:, np.arange(len(digits.validation.labels)), digits.validation.labels]
+        validated, certainty = accuracy(validation, digits.validation), np.log(of_labels).mean(-1)
+        # 144 images make ties likely: of the seeds with the best accuracy, the one that gives the labels most.
+        selected = max(range(self.seeds), key=lambda i: (validated[i], certainty[i]))
+        test = evaluate(digits.test)
+        return Outcome(train, validated, accuracy(test, digits.test), selected, test)

@@ -1,0 +1,45 @@
+"""What all experiments share: the options, and how ``--quick`` changes their defaults."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """The base of experiments. A subclass is a frozen dataclass too: its fields and their docstrings are the options.
+
+    The module of a subclass opens with one line for the list of experiments.
+    """
+
+    name: ClassVar[str] = "experiment"
+    quick_options: ClassVar[dict[str, Any]] = {}
+    """The defaults under ``--quick``; an option that is given goes before them."""
+
+    seed: int = 0
+    """Where all randomness comes from."""
+
+    epochs: int = 1
+    """Passes over the training data."""
+
+    out: Path | None = None
+    """The folder to write to, new or empty; by default runs/NAME/TIME."""
+
+    quick: bool = False
+    """A run of a few seconds that goes through everything: it has smaller defaults, and proves nothing."""
+
+    @classmethod
+    def quickly(cls, **options: Any) -> Self:
+        """The experiment with the smaller defaults of ``--quick``."""
+        changed: dict[str, Any] = {**cls.quick_options, "quick": True, **options}
+        return cls(**changed)
+
+    def run(self) -> bool:
+        """Runs the experiment, writes its folder, and says whether what it checks held."""
+        raise NotImplementedError(f"{type(self).__name__} does not define run")
+
+    def options(self) -> dict[str, Any]:
+        """The options as plain values, for JSON."""
+        return {
+            name: str(value) if isinstance(value, Path) else value for name, value in dataclasses.asdict(self).items()
+        }

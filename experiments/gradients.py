@@ -1,0 +1,99 @@
+"""Gradients: do the hand-derived rules give what reverse mode, forward mode and finite differences give?
+
+Claim: on a multi-layer perceptron, a convolutional network with batch norm and a residual network of ``Repeat``, every
+parameter's gradient and every layer's delta by hand equals ``jax.grad`` to 1e-12 in float64, and five-point differences
+to 1e-8.
+
+Measure: each model is trained for some epochs on digits, so that it stands where training stands, and
+``fnn.compare_gradients`` compares the four methods on a fresh batch, in training.
+
+Result: reports, JSON and pictures in the folder of the run; the exit code is 1 if a report fails.
+"""
+
+import dataclasses
+from pathlib import Path
+from typing import ClassVar
+
+import jax
+import jax.numpy as jnp
+from rich.console import Console
+
+import fnn
+from experiments import data
+from experiments.experiment import Experiment
+from experiments.runs import machine_section, new_folder, write_json, write_report
+
+
+@dataclasses.dataclass(frozen=True)
+class Gradients(Experiment):
+    """The options of the experiment."""
+
+    name = "gradients"
+    quick_options: ClassVar = {"epochs": 1, "batch_size": 8, "width": 4, "training_images": 64, "cost": False}
+
+    epochs: int = 2
+    """Passes over the training data before the gradients are compared."""
+
+    batch_size: int = 32
+    """Images in the batch whose gradient is compared, and in a step of training."""
+
+    width: int = 16
+    """Channels of the convolutions, and a quarter of the features of dense layers."""
+
+    training_images: int = 1293
+    """How many images to train on."""
+
+    cost: bool = True
+    """Whether to measure what each method costs."""
+
+    def models(self) -> dict[str, fnn.Layer]:
+        """The three models by name."""
+        features, channels = 4 * self.width, self.width
+        block = fnn.Serial(fnn.LayerNorm(), fnn.Dense(features), fnn.Gelu(), fnn.Dropout(0.1))
+        return {
+            "mlp": fnn.Serial(
+                fnn.Flatten(), fnn.Dense(features), fnn.Tanh(), fnn.Dense(features), fnn.Silu(), fnn.Dense(10)
+            ),
+            "cnn": fnn.Serial(
+                *(fnn.Conv(channels, (3, 3)), fnn.BatchNorm(), fnn.Relu(), fnn.MaxPool(2)),
+                *(fnn.Conv(2 * channels, (3, 3), strides=2), fnn.BatchNorm(), fnn.LeakyRelu()),
+                *(fnn.GlobalAvgPool(), fnn.Dense(10)),
+            ),
+            "residual": fnn.Serial(
+                fnn.Flatten(), fnn.Dense(features), fnn.Repeat(fnn.Residual(block), 4), head=fnn.Dense(10)
+            ),
+        }
+
+    def run(self) -> bool:
+        folder, console = new_folder(self.out, self.name), Console()
+        write_json(folder / "config.json", self.options())
+        reports = {}
+        for name, model in self.models().items():
+            console.rule(name)
+            reports[name] = self.compare(model)
+            console.print(reports[name])
+            save(folder, name, reports[name])
+        ok = all(report.ok for report in reports.values())
+        parts = [f"## {name}\n\n![{name}]({name}.png)\n\n{report.to_markdown()}" for name, report in reports.items()]
+        verdicts = "\n".join(f"- {name}: {report.verdict}" for name, report in reports.items())
+        write_report(folder / "report.md", "# Gradients, four ways", verdicts, *parts, machine_section())
+        console.print(f"Reports and pictures: {folder}", soft_wrap=True)
+        return ok
+
+    def compare(self, model: fnn.Layer) -> fnn.GradientReport:
+        """Trains a model a little and compares its gradients on a batch of the validation part."""
+        digits, key = data.load_digits(), jax.random.key(self.seed)
+        objective = fnn.Objective(model, fnn.CrossEntropy(label_smoothing=0.1), (fnn.L2(1e-4),))
+        train = fnn.make_train(objective, fnn.optim.adam(1e-3), epochs=self.epochs, batch_size=self.batch_size)
+        images, labels = (jnp.asarray(part[: self.training_images]) for part in digits.train[:2])
+        result = jax.jit(train)(key, (images, labels))
+        batch = tuple(jnp.asarray(part[: self.batch_size]) for part in digits.validation[:2])
+        return fnn.compare_gradients(
+            objective, result.params, result.state, batch, key=jax.random.fold_in(key, 1), cost=self.cost
+        )
+
+
+def save(folder: Path, name: str, report: fnn.GradientReport) -> None:
+    """Writes a report as JSON and as a picture."""
+    (folder / f"{name}.json").write_text(report.to_json(indent=2) + "\n", encoding="utf-8")
+    report.plot(folder / f"{name}.png")

@@ -1,0 +1,47 @@
+"""How the pictures of the experiments look: one style, colours that the colour-blind can tell apart, no windows."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+BLUE, ORANGE, GREEN, PURPLE = "#0b6e99", "#e08e0b", "#2a9d6f", "#7a5195"
+RED, INK, GREY, PALE = "#c8102e", "#222222", "#8a8a8a", "#e6e6e6"
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure that belongs to no window and no global state, so that nothing has to be closed."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    figure.get_layout_engine().set(w_pad=0.08, h_pad=0.08)  # pyright: ignore
+    return figure
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Writes the picture."""
+    figure.savefig(path, dpi=150)
+
+
+def title(figure: Figure, text: str, subtitle: str = "") -> None:
+    """What the picture shows, above on the left."""
+    # Two texts in one place: the layout makes room for the title, whose first line the subtitle's blank line keeps.
+    figure.suptitle(f"{text}\n{subtitle}" if subtitle else text, x=0.012, ha="left", fontsize=12, color=INK)
+
+
+def clean(axes: Any) -> None:
+    """Only the lines that say something."""
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(GREY)
+    axes.tick_params(colors=INK, labelsize=9, color=GREY)
+    axes.grid(axis="y", color=PALE, linewidth=0.8)
+    axes.set_axisbelow(True)
+
+
+def band(axes: Any, x: Sequence[int] | np.ndarray, runs: np.ndarray, colour: str, label: str) -> None:
+    """The mean over runs (rows), from the lowest to the highest shaded, the name at the end of the line."""
+    mean = runs.mean(0)
+    axes.fill_between(x, runs.min(0), runs.max(0), color=colour, alpha=0.18, linewidth=0)
+    axes.plot(x, mean, color=colour, linewidth=2, label=label, marker="o" if len(x) < 2 else "")

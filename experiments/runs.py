@@ -1,0 +1,80 @@
+"""The folder of a run, and the words and tables of its report."""
+
+import datetime
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.table import Table
+
+from fnn.doctor import environment
+
+SHOWN = ("Python", "jax", "jaxlib", "numpy", "fnn", "CPUs", "devices", "XLA_FLAGS")
+"""Of what is known about the machine, what a report states."""
+
+
+def new_folder(out: Path | None, name: str) -> Path:
+    """Makes the folder of a run: ``out``, or ``runs/NAME/TIME``; nothing that is there is ever written over.
+
+    Errors: ``FileExistsError`` if ``out`` is there and not empty.
+    """
+    if out is not None:
+        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+            raise FileExistsError(f"{out} is already there and not empty; give --out another folder")
+        out.mkdir(parents=True, exist_ok=True)
+        return out
+    stem = Path("runs") / name / f"{datetime.datetime.now():%Y%m%d-%H%M%S}"
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    folder, count = stem, 1
+    while True:
+        try:
+            folder.mkdir()  # two runs of the same second do not meet
+        except FileExistsError:
+            count += 1
+            folder = stem.with_name(f"{stem.name}-{count}")
+        else:
+            return folder
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes strict, indented JSON."""
+    path.write_text(json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def write_json_lines(path: Path, rows: Iterable[dict[str, Any]]) -> None:
+    """Writes one line of strict JSON a row."""
+    path.write_text("".join(json.dumps(row, allow_nan=False) + "\n" for row in rows), encoding="utf-8")
+
+
+def write_report(path: Path, *parts: str) -> None:
+    """Writes Markdown, its parts separated by blank lines."""
+    path.write_text("\n\n".join(part.strip("\n") for part in parts if part) + "\n", encoding="utf-8")
+
+
+def machine() -> dict[str, str]:
+    """The versions and the hardware of a run."""
+    facts = environment()
+    return {name: facts[name] for name in SHOWN if name in facts}
+
+
+def markdown_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table whose columns are aligned right, but for the first."""
+    lines = [f"| {' | '.join(headings)} |", "|:---" + "|---:" * (len(headings) - 1) + "|"]
+    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
+
+
+def rich_table(title: str, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+    """The same for the terminal."""
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    for i, heading in enumerate(headings):
+        table.add_column(heading, justify="right" if i else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def machine_section() -> str:
+    """The section of a report on versions and hardware."""
+    return "## Versions and hardware\n\n" + "\n".join(f"- {name}: {value}" for name, value in machine().items())
