@@ -147,19 +147,21 @@ class Digits(Experiment):
         model = self.model()
 
         @jax.jit
-        def probabilities(params: Params, state: State, images: jax.Array) -> jax.Array:
-            return jax.lax.map(lambda each: jax.nn.softmax(model.apply(each[0], each[1], images)[0]), (params, state))
+        def log_probabilities(params: Params, state: State, images: jax.Array) -> jax.Array:
+            return jax.lax.map(
+                lambda each: jax.nn.log_softmax(model.apply(each[0], each[1], images)[0]), (params, state)
+            )
 
         def evaluate(part: data.Part) -> np.ndarray:
-            return np.asarray(probabilities(trained.params, trained.state, jnp.asarray(part.images)))
+            return np.asarray(log_probabilities(trained.params, trained.state, jnp.asarray(part.images)))
 
         def accuracy(each: np.ndarray, part: data.Part) -> np.ndarray:
             return (each.argmax(-1) == part.labels).mean(-1)
 
         train, validation = accuracy(evaluate(digits.train), digits.train), evaluate(digits.validation)
         of_labels = validation[:, np.arange(len(digits.validation.labels)), digits.validation.labels]
-        validated, certainty = accuracy(validation, digits.validation), np.log(of_labels).mean(-1)
+        validated, certainty = accuracy(validation, digits.validation), of_labels.mean(-1)
         # 144 images make ties likely: of the seeds with the best accuracy, the one that gives the labels most.
         selected = max(range(self.seeds), key=lambda i: (validated[i], certainty[i]))
         test = evaluate(digits.test)
-        return Outcome(train, validated, accuracy(test, digits.test), selected, test)
+        return Outcome(train, validated, accuracy(test, digits.test), selected, np.exp(test))

@@ -98,7 +98,7 @@ def misread(path: Path, images: np.ndarray, found: Sequence[Mistake], *, network
     rows = max(1, -(-len(shown) // columns))
     figure = new_figure(1.35 * columns + 0.3, 1.85 * rows + 0.75)
     left_out = f"; the first {SHOWN} of {len(found)}" if len(found) > SHOWN else ""
-    subtitle = f"confidence is the mean of the networks that say so, of {networks}{left_out}"
+    subtitle = f"as what most of those that are wrong read them, and how sure these are{left_out}"
     title(figure, "Test digits that some network misreads", subtitle if shown else "there are none")
     for i, axes in enumerate(figure.subplots(rows, columns, squeeze=False).flat):
         axes.set_axis_off()
@@ -107,6 +107,6 @@ def misread(path: Path, images: np.ndarray, found: Sequence[Mistake], *, network
             axes.imshow(images[mistake.place, ..., 0], cmap="gray_r", vmin=0, vmax=1)
             words = f"{mistake.label} read as {mistake.predicted}"
             axes.set_title(words, fontsize=10, color=RED, pad=4)
-            below = f"{100 * mistake.confidence:.0f} % sure\n{mistake.wrong} of {networks}"
+            below = f"{100 * mistake.confidence:.0f} % sure\n{mistake.wrong} of {networks} wrong"
             axes.text(0.5, -0.05, below, transform=axes.transAxes, ha="center", va="top", fontsize=8, color=INK)
     save(figure, path)

@@ -61,7 +61,7 @@ def write(
     digits_plots.confusion(folder / "confusion_matrix.png", outcome.probabilities.argmax(-1), test.labels)
     found = mistakes(test.labels, outcome.probabilities)
     digits_plots.misread(folder / "misclassified.png", test.images, found, networks=networks)
-    runs.write_report(folder / "report.md", *sections(options, digits, trained, outcome, seconds))
+    runs.write_report(folder / "report.md", *sections(folder, options, digits, trained, outcome, seconds))
 
 
 def history_rows(trained: Trained) -> list[dict[str, Any]]:
@@ -112,7 +112,9 @@ def conclusion(trained: Trained, outcome: Outcome, *, seconds: float) -> str:
     )
 
 
-def sections(options: Any, digits: data.Digits, trained: Trained, outcome: Outcome, seconds: float) -> list[str]:
+def sections(
+    folder: Path, options: Any, digits: data.Digits, trained: Trained, outcome: Outcome, seconds: float
+) -> list[str]:
     """The parts of report.md."""
     sizes = " / ".join(str(len(part.labels)) for part in digits)
     return [
@@ -134,13 +136,13 @@ def sections(options: Any, digits: data.Digits, trained: Trained, outcome: Outco
         f" batches of {options.batch_size}, gradient: `{options.method}`.\n"
         f"- All {options.seeds} seeds in one compiled program (`jax.lax.map` over `fnn.make_train`).",
         "## The checkpoint\n\nParameters and state of the selected seed. From the root of the repository:\n\n"
-        "```python\n" + snippet(options) + "```",
+        "```python\n" + snippet(folder, options) + "```",
         runs.machine_section(),
     ]
 
 
-def snippet(options: Any) -> str:
-    """Python that loads the checkpoint from ``folder`` and tests it once more."""
+def snippet(folder: Path, options: Any) -> str:
+    """Python that loads the checkpoint and tests it once more."""
     return f"""import jax
 import jax.numpy as jnp
 import fnn
@@ -149,7 +151,7 @@ from experiments.digits import Digits
 
 model, test = Digits(width={options.width}, dropout={options.dropout}).model(), data.load_digits().test
 params, state = jax.eval_shape(model.init, jax.random.key(0), test.images[:1])
-network = fnn.load(folder + "/checkpoint.safetensors", like={{"params": params, "state": state}})
+network = fnn.load("{(folder / "checkpoint.safetensors").as_posix()}", like={{"params": params, "state": state}})
 outputs, _ = model.apply(network["params"], network["state"], jnp.asarray(test.images))
 print(fnn.Accuracy()(outputs, test.labels))
 """

@@ -16,12 +16,11 @@ from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
-from rich.console import Console
 
 import fnn
 from experiments import data
 from experiments.experiment import Experiment
-from experiments.runs import machine_section, new_folder, write_json, write_report
+from experiments.runs import machine_section, new_folder, wide_console, write_json, write_report
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,7 +64,7 @@ class Gradients(Experiment):
         }
 
     def run(self) -> bool:
-        folder, console = new_folder(self.out, self.name), Console()
+        folder, console = new_folder(self.out, self.name), wide_console()
         write_json(folder / "config.json", self.options())
         reports = {}
         for name, model in self.models().items():

@@ -9,7 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 BLUE, ORANGE, GREEN, PURPLE = "#0b6e99", "#e08e0b", "#2a9d6f", "#7a5195"
-RED, INK, GREY, PALE = "#c8102e", "#222222", "#8a8a8a", "#e6e6e6"
+RED, INK, DIM, GREY, PALE = "#c8102e", "#222222", "#5c5c5c", "#8a8a8a", "#e6e6e6"
 
 
 def new_figure(width: float, height: float) -> Figure:
@@ -27,8 +27,12 @@ def save(figure: Figure, path: Path) -> None:
 
 def title(figure: Figure, text: str, subtitle: str = "") -> None:
     """What the picture shows, above on the left."""
-    # Two texts in one place: the layout makes room for the title, whose first line the subtitle's blank line keeps.
-    figure.suptitle(f"{text}\n{subtitle}" if subtitle else text, x=0.012, ha="left", fontsize=12, color=INK)
+    width, height = figure.get_size_inches()
+    figure.text(0.15 / width, 1 - 0.13 / height, text, va="top", fontsize=12, weight="bold", color=INK)
+    figure.text(0.15 / width, 1 - 0.37 / height, subtitle, va="top", fontsize=9.5, color=DIM)
+    # The layout knows nothing of these texts: it is told to stay below them.
+    room = 0.62 if subtitle else 0.38
+    figure.get_layout_engine().set(rect=(0, 0, 1, 1 - room / height))  # pyright: ignore
 
 
 def clean(axes: Any) -> None:
@@ -41,7 +45,7 @@ def clean(axes: Any) -> None:
 
 
 def band(axes: Any, x: Sequence[int] | np.ndarray, runs: np.ndarray, colour: str, label: str) -> None:
-    """The mean over runs (rows), from the lowest to the highest shaded, the name at the end of the line."""
+    """The mean over runs (rows), shaded from the lowest to the highest."""
     mean = runs.mean(0)
     axes.fill_between(x, runs.min(0), runs.max(0), color=colour, alpha=0.18, linewidth=0)
     axes.plot(x, mean, color=colour, linewidth=2, label=label, marker="o" if len(x) < 2 else "")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rich import box
+from rich.console import Console
 from rich.table import Table
 
 from fnn.doctor import environment
@@ -36,6 +37,11 @@ def new_folder(out: Path | None, name: str) -> Path:
             folder = stem.with_name(f"{stem.name}-{count}")
         else:
             return folder
+
+
+def wide_console() -> Console:
+    """A console for wide tables: on a narrower terminal lines wrap, but no column is lost."""
+    return Console(width=max(120, Console().width))
 
 
 def write_json(path: Path, value: Any) -> None:

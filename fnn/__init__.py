@@ -17,6 +17,7 @@ from fnn.combinators import Serial as Serial
 from fnn.doctor import doctor as doctor
 from fnn.gradients.compare import compare_gradients as compare_gradients
 from fnn.gradients.manual_vjp import with_manual_vjp as with_manual_vjp
+from fnn.gradients.report import GradientReport as GradientReport
 from fnn.layer import Layer as Layer
 from fnn.layer import Static as Static
 from fnn.layers import AvgPool as AvgPool

@@ -9,6 +9,7 @@ import fnn
 from experiments import data
 from experiments.digits import Digits
 from fnn.optim.transform import apply_updates
+from fnn.paths import named_leaves
 
 OBJECTIVE = Digits().objective()
 
@@ -41,9 +42,7 @@ def trained(method, dtype, steps):
 def relative_errors(one, other):
     return {
         path: float(jnp.linalg.norm((leaf - reference).ravel()) / jnp.linalg.norm(reference.ravel()))
-        for (path, leaf), reference in zip(
-            fnn.paths.named_leaves(one).items(), fnn.paths.named_leaves(other).values(), strict=True
-        )
+        for (path, leaf), reference in zip(named_leaves(one).items(), named_leaves(other).values(), strict=True)
     }
 
 

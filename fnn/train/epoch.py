@@ -79,7 +79,7 @@ class Training:
             learned, more = self.step(learned, take(data, chosen), jax.random.fold_in(key, index))
             return learned, add(totals, more)
 
-        return jax.lax.fori_loop(*limits, body, (learned, totals))
+        return jax.lax.fori_loop(limits[0], limits[1], body, (learned, totals))
 
     def rest(
         self, learned: Learned, totals: Totals, data: tuple, order: jax.Array, plan: Plan, key: jax.Array

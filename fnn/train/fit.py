@@ -96,7 +96,7 @@ def fit(
                     break
     best = learned if watch is None else watch.learned
     history = {name: np.array([row[name] for row in rows]) for name in names}
-    return TrainResult(*best, history, len(rows))
+    return TrainResult(best.params, best.state, best.opt_state, history, len(rows))
 
 
 def _epoch_runner(

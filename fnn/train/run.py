@@ -97,7 +97,7 @@ def make_train(
             return learned, values
 
         learned, history, epochs_run = _loop(one_epoch, learned, names, epochs, early_stopping, training)
-        return TrainResult(*learned, history, epochs_run)
+        return TrainResult(learned.params, learned.state, learned.opt_state, history, epochs_run)
 
     return train
 

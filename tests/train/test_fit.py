@@ -13,7 +13,8 @@ from fnn.train.progress import ProgressBar
 
 X = jax.random.normal(jax.random.key(0), (45, 4))
 Y = (X[:, 0] > 0).astype(int) + (X[:, 1] > 0)
-OBJECTIVE = fnn.Objective(fnn.Serial(fnn.Dense(8, use_bias=False), fnn.BatchNorm(), fnn.Relu(), fnn.Dense(3)), fnn.CrossEntropy())
+MODEL = fnn.Serial(fnn.Dense(8, use_bias=False), fnn.BatchNorm(), fnn.Relu(), fnn.Dense(3))
+OBJECTIVE = fnn.Objective(MODEL, fnn.CrossEntropy())
 
 
 def fit(data=(X, Y), **options):
