@@ -8,9 +8,9 @@ Measure: both programs are compiled once and run in turn, in one process, with e
 figures are medians, and the ratio is automatic over manual, so more than 1 means that by hand is faster. Memory and
 FLOPs are XLA's own counts for the compiled program.
 
-Result: automatic over manual is 1.01 for a step of the digits network, 22 for four steps in a loop, 1.02 and 0.99 for the
-perceptron; 24 for a convolution of four groups, 0.96 to 1.2 for the other layers. Batch and layer norm need half the
-temporary memory; the digits network needs 1.14 times as much. Two CPU cores, Python 3.11.7, jax 0.9.2.
+Result: automatic over manual is 1.01 for a step of the digits network, 22 for four steps in a loop, 1.02 and 0.99 for
+the perceptron; 24 for a convolution of four groups, 0.96 to 1.2 for the other layers. Batch and layer norm need half
+the temporary memory; the digits network needs 1.14 times as much. Two CPU cores, Python 3.11.7, jax 0.9.2.
 """
 
 import dataclasses
