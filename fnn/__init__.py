@@ -3,9 +3,12 @@
 Read ``fnn/layer.py`` first: it states the contract that everything else follows.
 """
 
+from fnn import combinators as combinators
 from fnn import initializers as initializers
+from fnn import layers as layers
 from fnn import losses as losses
 from fnn import optim as optim
+from fnn import testing as testing
 from fnn import xla
 from fnn.backprop import Combinator as Combinator
 from fnn.backprop import backprop as backprop

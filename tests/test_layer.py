@@ -56,6 +56,13 @@ def test_the_snake_name_of_every_public_layer():
     assert {name: each.snake_name for name, each in public.items()} == SNAKE_NAMES
 
 
+def test_the_documentation_prints_every_name():
+    printed = f"{fnn.layers.__doc__} {fnn.combinators.__doc__}".split()
+    for name, snake in SNAKE_NAMES.items():
+        if name not in ("Layer", "Combinator"):
+            assert printed[printed.index(name) + 1] == snake
+
+
 def test_every_public_layer_declares_its_snake_name_itself():
     for name in SNAKE_NAMES:
         assert "snake_name" in vars(getattr(fnn, name)), name

@@ -1,4 +1,9 @@
-"""Layers made of layers, one wiring a file."""
+"""Layers made of layers, one wiring a file.
+
+Their names in paths (see ``fnn.layers``):
+
+    Parallel parallel         Remat remat               Repeat repeat         Residual residual    Serial serial
+"""
 
 from fnn.combinators.parallel import Parallel as Parallel
 from fnn.combinators.remat import Remat as Remat

@@ -1,4 +1,17 @@
-"""The layers, one concept a file."""
+"""The layers, one concept a file.
+
+A positional layer of a combinator is named after its class, with a count; these names stand in the paths of parameters
+and checkpoints and do not change:
+
+    AvgPool avg_pool          BatchNorm batch_norm      Conv conv             Dense dense          Dropout dropout
+    Embedding embedding       Flatten flatten           Gelu gelu             LayerNorm layer_norm
+    GlobalAvgPool global_avg_pool                       LeakyRelu leaky_relu  MaxPool max_pool     Relu relu
+    Reshape reshape           Sigmoid sigmoid           Silu silu             Softmax softmax      Swish swish
+    Tanh tanh
+
+A class of your own takes the name that it declares, ``class MyLayer(fnn.Layer, name="my_layer")``, or that of its class
+in snake case.
+"""
 
 from fnn.layers.batch_norm import BatchNorm as BatchNorm
 from fnn.layers.conv import Conv as Conv
