@@ -26,7 +26,7 @@ class Experiment:
     """The folder to write to, new or empty; by default runs/NAME/TIME."""
 
     quick: bool = False
-    """A run of a few seconds that goes through everything: it has smaller defaults, and proves nothing."""
+    """A short run that goes through everything: it has smaller defaults, and proves nothing."""
 
     @classmethod
     def quickly(cls, **options: Any) -> Self:

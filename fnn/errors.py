@@ -37,6 +37,9 @@ class Place(str):
         self.path, self.rest = path, rest
         return self
 
+    def __getnewargs__(self) -> tuple[str, str]:
+        return self.path, self.rest  # an exception can be sent to another process
+
 
 @contextmanager
 def located(name: str, layer: Any, x: Any, verb: str = "applied to") -> Iterator[None]:
@@ -98,6 +101,22 @@ def same_dtype(name: str, value: Any, dtype: Any) -> jax.Array:
     if value.dtype != dtype:
         raise TypeError(f"parameter {name!r} is {value.dtype} but the input is {dtype}; cast one of them explicitly")
     return value
+
+
+def instance_hint(thing: Any) -> str:
+    """What to say where an object was expected and a class came."""
+    return f"; did you mean {thing.__name__}(…)?" if isinstance(thing, type) else ""
+
+
+def tuple_of(kind: type, name: str, things: Any) -> tuple:
+    """The things as a tuple, all of one class, or ``TypeError``."""
+    if isinstance(things, kind):
+        raise TypeError(f"{name} is a list, got one {type(things).__name__}; write {name}=[{things!r}]")
+    things = tuple(things)
+    for each in things:
+        if not isinstance(each, kind):
+            raise TypeError(f"{name} holds objects of {kind.__name__}, got {each!r}{instance_hint(each)}")
+    return things
 
 
 def positive(name: str, value: Any) -> None:

@@ -67,9 +67,21 @@ class Layer:
 
     def __init_subclass__(cls, *, name: str | None = None, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        if name is None and "snake_name" in vars(cls):
+            return  # made again by a decorator (slots=True), or declared in the class
         cls.snake_name = name or re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", cls.__name__).lower()
         # The dataclass decorator keeps a __repr__ that it finds in the class itself, but not an inherited one.
         cls.__repr__ = cls.__repr__
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        # An attribute that is no field is seen by no comparison: under jit, one layer would pass for another.
+        own = vars(cls)
+        if "__dataclass_fields__" not in own and ("__init__" in own or own.get("__annotations__")):
+            raise TypeError(
+                f"{cls.__name__} is not a frozen dataclass: write @dataclasses.dataclass(frozen=True) above the class,"
+                f" and its options as fields (features: int) in place of an __init__"
+            )
+        return super().__new__(cls)
 
     def __repr__(self) -> str:
         """The constructor call, with fields at their defaults left out."""
@@ -86,11 +98,15 @@ class Layer:
         """The output, the new state and the cache for ``backward``."""
         if type(self).apply is Layer.apply:
             raise NotImplementedError(f"{type(self).__name__} defines neither forward nor apply")
-        y, new_state = self.apply(params, state, x, train=train, key=key)
+        applied = self.apply(params, state, x, train=train, key=key)
+        if not isinstance(applied, tuple) or len(applied) != 2:
+            raise TypeError(f"{type(self).__name__}.apply returns (y, state), got {describe(applied)}")
+        y, new_state = applied
         return y, new_state, {"params": params, "state": state, "x": x, "key": key, "train": Static(train)}
 
     def backward(self, cache: Cache, dy: Any) -> tuple[Params, Any]:
-        """The gradients ``(dparams, dx)`` of ``sum(dy · y)``; here, for layers without a hand rule, by ``jax.vjp``."""
+        """The gradients ``(dparams, dx)`` of ``sum(dy · y)``: derived by hand as the class says (``rule`` is "hand"),
+        or by ``jax.vjp`` of ``apply`` where its author gave no rule ("auto")."""
         if type(self).forward is not Layer.forward:
             raise NotImplementedError(f"{type(self).__name__} defines forward without its backward")
         params, with_params = floating_leaves(cache["params"])
@@ -155,6 +171,8 @@ def named_key(key: jax.Array, name: str) -> jax.Array: ...
 def named_key(key: None, name: str) -> None: ...
 def named_key(key: jax.Array | None, name: str) -> jax.Array | None:
     """The key of the child or parameter of that name: it depends on the name alone, not on what stands beside it."""
+    if key is not None and jnp.ndim(key) == 0 and not jnp.issubdtype(jnp.asarray(key).dtype, jax.dtypes.prng_key):
+        raise TypeError("expected a random key, got a number; write jax.random.key(0)")
     if key is None or not name:
         return key
     return jax.random.fold_in(key, zlib.crc32(name.encode()))

@@ -47,6 +47,8 @@ class Accuracy(Metric):
 
     def update(self, outputs: Any, targets: Any, weights: Any = None) -> dict[str, jax.Array]:
         outputs, targets = jnp.asarray(outputs), jnp.asarray(targets)
+        if outputs.ndim < 2 or outputs.shape[-1] == 1:
+            raise ValueError(f"accuracy compares the outputs of two classes or more (N, …, V), got {describe(outputs)}")
         labels = targets.argmax(-1) if targets.ndim == outputs.ndim else targets
         if labels.shape != outputs.shape[:-1]:
             raise ValueError(f"outputs {describe(outputs)} and targets {describe(targets)} do not belong together")

@@ -6,7 +6,7 @@ from typing import Any, Literal, NamedTuple
 import jax
 
 from fnn.backprop import add_gradients
-from fnn.errors import describe, located
+from fnn.errors import describe, instance_hint, located, tuple_of
 from fnn.layer import Layer, Params, State
 from fnn.losses.loss import Loss
 from fnn.penalties import Penalty
@@ -42,10 +42,12 @@ class Objective:
 
     def __post_init__(self) -> None:
         if not isinstance(self.model, Layer):
-            raise TypeError(f"the model of an objective is a layer, got {self.model!r}")
+            raise TypeError(f"the model of an objective is a layer, got {self.model!r}{instance_hint(self.model)}")
         if not isinstance(self.loss, Loss):
-            raise TypeError(f"the loss of an objective is a loss object such as CrossEntropy(), got {self.loss!r}")
-        object.__setattr__(self, "penalties", tuple(self.penalties))
+            raise TypeError(
+                f"the loss of an objective is one such as CrossEntropy(), got {self.loss!r}{instance_hint(self.loss)}"
+            )
+        object.__setattr__(self, "penalties", tuple_of(Penalty, "penalties", self.penalties))
 
     def init(self, key: jax.Array, inputs: Any) -> tuple[Params, State]:
         """Parameters and state for inputs like these (arrays or shapes)."""

@@ -25,8 +25,8 @@ def join(*names: str) -> str:
 
 def check_name(name: str) -> str:
     """Returns a valid name of a child or raises ``ValueError``."""
-    if not isinstance(name, str) or not name or SEPARATOR in name:
-        raise ValueError(f"a name is a non-empty string without {SEPARATOR!r}, got {name!r}")
+    if not isinstance(name, str) or not name or any(character in name for character in f"{SEPARATOR}*?["):
+        raise ValueError(f"a name is a non-empty string without {SEPARATOR!r} and without *, ? and [, got {name!r}")
     return name
 
 

@@ -108,6 +108,9 @@ class _Recorder(Layer):
     times: int
     rows: list[Row] = dataclasses.field(compare=False, repr=False)
 
+    def __repr__(self) -> str:
+        return repr(self.inner)  # errors name the layer that the reader wrote
+
     def forward(
         self, params: Params, state: State, x: Any, *, train: bool = False, key: jax.Array | None = None
     ) -> tuple[Any, State, Cache]:

@@ -5,6 +5,7 @@ from collections import Counter
 from typing import Any, Self
 
 from fnn.backprop import Combinator
+from fnn.errors import instance_hint
 from fnn.layer import Layer
 from fnn.paths import check_name
 
@@ -43,11 +44,12 @@ class NamedChildren(Combinator):
 
     def __repr__(self) -> str:
         counts: Counter[str] = Counter()
-        shown = []
+        shown, positional = [], True
         for name, layer in self.children().items():
             automatic = f"{layer.snake_name}_{counts[layer.snake_name]}"
-            counts[layer.snake_name] += name == automatic
-            shown.append(repr(layer) if name == automatic else f"{name}={layer!r}")
+            positional &= name == automatic  # nothing positional follows a keyword
+            counts[layer.snake_name] += 1
+            shown.append(repr(layer) if positional else f"{name}={layer!r}")
         shown += [f"{name}={value!r}" for name, value in self._options().items()]
         return f"{type(self).__name__}({', '.join(shown)})"
 
@@ -56,7 +58,7 @@ def check_layer_type(parent: Layer, layer: Any) -> Layer:
     """Returns a layer or raises ``TypeError``."""
     if isinstance(layer, Layer):
         return layer
-    hint = f"; did you mean {layer.__name__}(…)?" if isinstance(layer, type) else ""
+    hint = f"; write {type(parent).__name__}(*layers)" if isinstance(layer, list | tuple) else instance_hint(layer)
     raise TypeError(f"{type(parent).__name__} is made of layers, got {layer!r}{hint}")
 
 

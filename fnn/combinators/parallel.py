@@ -53,6 +53,7 @@ class Parallel(NamedChildren, name="parallel"):
         return {} if self.merge == "sum" else {"merge": self.merge}
 
     def connect(self, x: Any, call: Call) -> tuple[Any, Cache]:
+        x = jax.tree.map(jnp.asarray, x)
         outputs, caches = [], {}
         for name, child in self.children().items():
             y, caches[name] = call(name, child, x)
@@ -74,7 +75,9 @@ class Parallel(NamedChildren, name="parallel"):
             dx = dinput if dx is None else add_gradients(dx, dinput)
         return nest(reports), dx
 
-    def _split(self, cache: Cache, dy: jax.Array) -> Iterable[jax.Array]:
+    def _split(self, cache: Cache, dy: Any) -> Iterable[Any]:
+        if dy is None:  # the outputs are not floating
+            return [None] * len(self.layers)
         if self.merge == "concatenate":
             return jnp.split(dy, list(itertools.accumulate(cache["sizes"].value))[:-1], axis=-1)
         if self.merge == "multiply":

@@ -3,6 +3,9 @@
 import dataclasses
 from typing import Any, Self
 
+import jax
+import jax.numpy as jnp
+
 from fnn.backprop import Call, Combinator, Visit, add_gradients, nest
 from fnn.combinators.named import check_layer_type, check_same_names
 from fnn.errors import describe
@@ -46,13 +49,14 @@ class Residual(Combinator, name="residual"):
         return type(self)(*children.values()) if "" in children else type(self)(**children)
 
     def connect(self, x: Any, call: Call) -> tuple[Any, Cache]:
+        x = jax.tree.map(jnp.asarray, x)
         cache, carried = {}, _first(x)
         y, cache["inner"] = call("" if self.shortcut is None else "inner", self.inner, x)
         if self.shortcut is not None:
             carried, cache["shortcut"] = call("shortcut", self.shortcut, carried)
-        if getattr(carried, "shape", None) != getattr(_first(y), "shape", None):
+        if describe(carried) != describe(_first(y)):
             raise ValueError(
-                f"a residual adds the inner output {describe(_first(y))} to {describe(carried)}: the shapes differ;"
+                f"a residual adds the inner output {describe(_first(y))} to {describe(carried)}: they differ;"
                 f" give it a shortcut that maps the input to the inner output's shape"
             )
         return _with_first(y, _first(y) + carried), cache
@@ -71,4 +75,7 @@ def _first(x: Any) -> Any:
 
 
 def _with_first(x: Any, first: Any) -> Any:
-    return (first, *x[1:]) if isinstance(x, tuple) else first
+    if not isinstance(x, tuple):
+        return first
+    fields = getattr(x, "_fields", None)
+    return (first, *x[1:]) if fields is None else type(x)(first, *x[1:])

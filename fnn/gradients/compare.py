@@ -66,6 +66,8 @@ def compare_gradients(
     ``tolerances`` replaces those of single methods: 1e-12 in float64 and 1e-5 in float32, 1e-8 for differences.
     ``cost=False`` leaves out the compiled cost, which is measured on the operands as given, in their own dtype.
 
+    Compare at trained or perturbed parameters: at initial ones, scales of 1 and biases of 0 hide a forgotten factor.
+
     Errors: ``ValueError`` for an unknown method or dtype, or fewer than two gradients to compare, and all that the
     model raises; ``TypeError`` for an objective that is none or a batch that is no tuple.
 

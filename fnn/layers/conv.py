@@ -12,7 +12,7 @@ from fnn.errors import floating_array, parameter, positive
 from fnn.initializers import Initializer, LecunNormal, Zeros
 from fnn.layer import Cache, Layer, Params, State, float_dtype
 from fnn.layers.affine import add_bias, affine_gradients, init_affine
-from fnn.layers.windows import Padding, Windows, check_padding, per_axis, windows
+from fnn.layers.windows import Padding, Windows, check_padding, sizes, windows
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,8 +66,7 @@ class Conv(Layer, name="conv"):
         positive("features", self.features)
         positive("groups", self.groups)
         for name in ("kernel_size", "strides", "dilation"):
-            value = getattr(self, name)
-            per_axis(name, value, 1 if isinstance(value, int) else len(value))
+            object.__setattr__(self, name, sizes(name, getattr(self, name)))
         check_padding(self.padding)
         if self.features % self.groups:
             raise ValueError(f"groups={self.groups} does not divide features={self.features}")

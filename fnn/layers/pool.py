@@ -13,7 +13,7 @@ from jax import lax
 
 from fnn.errors import floating_array
 from fnn.layer import Cache, Layer, Params, State, Static, wide_dtype
-from fnn.layers.windows import Padding, Windows, check_padding, per_axis, windows
+from fnn.layers.windows import Padding, Windows, check_padding, sizes, windows
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,9 +25,8 @@ class _Pool(Layer):
 
     def __post_init__(self) -> None:
         for name in ("window", "strides"):
-            value = getattr(self, name)
-            if value is not None:
-                per_axis(name, value, 1 if isinstance(value, int) else len(value))
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, sizes(name, getattr(self, name)))
         check_padding(self.padding)
 
     def _windows(self, sizes: tuple[int, ...]) -> Windows:

@@ -61,6 +61,8 @@ class Reshape(Layer, name="reshape"):
     shape: tuple[int, ...]
 
     def __post_init__(self) -> None:
+        if not isinstance(self.shape, tuple | list):
+            raise TypeError(f"a shape is a tuple, got {self.shape!r}; write ({self.shape!r},)")
         object.__setattr__(self, "shape", tuple(self.shape))
         if self.shape.count(-1) > 1 or any(size < -1 for size in self.shape):
             raise ValueError(f"a shape has sizes of at least 0 and at most one −1, got {self.shape}")

@@ -4,7 +4,7 @@ Along one axis, output o reads the padded input at o·stride + k·dilation for k
 """
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from fnn.errors import positive
 
@@ -47,6 +47,16 @@ class Windows(NamedTuple):
             (low, (out - 1) * stride + (window - 1) * dilation + 1 - size - low)
             for size, window, stride, dilation, (low, _), out in zip(*self, self.out, strict=True)
         )
+
+
+def sizes(name: str, value: Any) -> int | tuple[int, ...]:
+    """A size for every axis, or a tuple with one for each, checked; hashable, as a field of a layer is."""
+    if isinstance(value, int):
+        positive(name, value)
+        return value
+    if not isinstance(value, tuple | list):
+        raise TypeError(f"{name} is an integer or a tuple with one an axis, got {value!r}")
+    return per_axis(name, value, len(value))
 
 
 def per_axis(name: str, value: int | Sequence[int], rank: int) -> tuple[int, ...]:

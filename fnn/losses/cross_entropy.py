@@ -18,7 +18,7 @@ from fnn.losses.loss import Loss, same_shape
 class CrossEntropy(Loss):
     """Softmax and cross-entropy together, from logits.
 
-    Forward:   t = (Σᵢ qᵢ) L − Σᵢ qᵢ zᵢ,  L = log Σⱼ e^(zⱼ);  value = Σ w t / Σ w
+    Forward:   t = (Σᵢ qᵢ) L − Σᵢ qᵢ zᵢ,  L = log Σⱼ e^(zⱼ), of z less its largest entry;  value = Σ w t / Σ w
                q the target distribution: for a label c with smoothing s, qᵢ = (1 − s) [i = c] + s/V
     Backward:  dz = ((Σᵢ qᵢ) softmax(z) − q) · dvalue · w / Σ w;  for labels and the plain mean, (p − y)/N
 
@@ -50,28 +50,35 @@ class CrossEntropy(Loss):
         self.check(logits, target)
         if target.ndim < logits.ndim and target.dtype.itemsize < 4:
             target = target.astype(jnp.int32)  # an index of 8 or 16 bits cannot count up to V
-        z = logits.astype(wide_dtype(logits.dtype))
+        z = self._shifted(logits)
         log_sum = logsumexp(z, -1, keepdims=True)
         q = self._distribution(target, z)
-        terms = q.sum(-1) * log_sum[..., 0] - (q * z).sum(-1)
+        # A class that cannot be (logit −∞) and has no share of the target costs nothing: 0 · ∞ is to be 0.
+        terms = q.sum(-1) * log_sum[..., 0] - (q * jnp.where(q == 0, 0, z)).sum(-1)
         if target.ndim < logits.ndim:
             terms = jnp.where(self._valid(target, logits), terms, jnp.nan)
         return terms, {"logits": logits, "log_sum": log_sum, "target": target}
 
     def terms_backward(self, cache: Cache, dterms: jax.Array) -> jax.Array:
         logits, log_sum, target = cache["logits"], cache["log_sum"], cache["target"]
-        z = logits.astype(log_sum.dtype)
+        z = self._shifted(logits)
         q = self._distribution(target, z)
         if target.ndim < logits.ndim:
             dterms = jnp.where(self._valid(target, logits), dterms, 0)
         dz = q.sum(-1, keepdims=True) * jnp.exp(z - log_sum) - q
         return (dz * (dterms[..., None] if dterms.ndim else dterms)).astype(logits.dtype)
 
-    def counted(self, target: Any) -> jax.Array | None:
+    def counted(self, target: Any, shape: tuple[int, ...]) -> jax.Array | None:
         target = jnp.asarray(target)
-        if self.ignore_index is None or not jnp.issubdtype(target.dtype, jnp.integer):
+        if self.ignore_index is None or target.shape != shape:  # a distribution has one axis more
             return None
         return target != self.ignore_index
+
+    def _shifted(self, logits: jax.Array) -> jax.Array:
+        """The logits less the largest, which changes nothing but the digits that are left of large ones."""
+        z = logits.astype(wide_dtype(logits.dtype))
+        largest = jax.lax.stop_gradient(z.max(-1, keepdims=True))
+        return z - jnp.where(jnp.isfinite(largest), largest, 0)
 
     def _distribution(self, target: jax.Array, z: jax.Array) -> jax.Array:
         if target.ndim == z.ndim:
@@ -101,15 +108,15 @@ class CrossEntropy(Loss):
                 labels = np.asarray(target)
                 wrong = labels[~self._valid(labels, logits)]
                 if wrong.size:
-                    raise ValueError(f"labels lie in [0, {logits.shape[-1]}), got {wrong[:5].tolist()}")
+                    raise ValueError(f"labels lie in [0, {logits.shape[-1]}), got {np.unique(wrong)[:5].tolist()}")
 
 
 @dataclasses.dataclass(frozen=True)
 class BinaryCrossEntropy(Loss):
     """Sigmoid and cross-entropy together, from logits, over every entry on its own.
 
-    Forward:   t = log(1 + e^z) − y z,  value = Σ w t / Σ w
-    Backward:  dz = (sigmoid(z) − y) · dvalue · w / Σ w
+    Forward:   t = y log(1 + e⁻ᶻ) + (1 − y) log(1 + e^z),  value = Σ w t / Σ w
+    Backward:  dz = ((1 − y) sigmoid(z) − y sigmoid(−z)) · dvalue · w / Σ w,  which is (sigmoid(z) − y) · …
 
     Cache:   ``logits`` z and ``target`` y, as given; ``dtype`` Static, to compute in
     Shapes:  logits and target of one shape; the target boolean, integer or floating, in [0, 1] → scalar
@@ -126,7 +133,9 @@ class BinaryCrossEntropy(Loss):
         self.check(logits, target)
         wide = wide_dtype(logits.dtype)
         z = logits.astype(wide)
-        terms = jax.nn.softplus(z) - z * target.astype(wide)
+        y = target.astype(wide)
+        # Both answers by a softplus of their own: log(1 + e^z) − yz cancels to 0 for a sure and right answer.
+        terms = y * jax.nn.softplus(-z) + (1 - y) * jax.nn.softplus(z)
         return terms, {"logits": logits, "target": target, "dtype": Static(wide)}
 
     def check(self, prediction: Any, target: Any) -> None:
@@ -137,5 +146,6 @@ class BinaryCrossEntropy(Loss):
 
     def terms_backward(self, cache: Cache, dterms: jax.Array) -> jax.Array:
         logits, wide = cache["logits"], cache["dtype"].value
-        slope = jax.lax.logistic(logits.astype(wide)) - cache["target"].astype(wide)
+        z, y = logits.astype(wide), cache["target"].astype(wide)
+        slope = (1 - y) * jax.lax.logistic(z) - y * jax.lax.logistic(-z)
         return (slope * dterms).astype(logits.dtype)

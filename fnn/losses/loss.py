@@ -35,8 +35,8 @@ class Loss:
         """Raises for a target that does not fit the prediction (an array, or its shape); its values are looked at
         where they can be, outside jit."""
 
-    def counted(self, target: Any) -> jax.Array | None:
-        """A boolean array: the terms that count; ``None`` if all do."""
+    def counted(self, target: Any, shape: tuple[int, ...]) -> jax.Array | None:
+        """Which of the terms, an array of this shape, count; ``None`` if all do."""
         return None
 
     def __call__(self, prediction: Any, target: Any, weights: Any = None) -> jax.Array:
@@ -60,7 +60,7 @@ class Loss:
         return self._weights(terms, target, weights)[1]
 
     def _weights(self, terms: Any, target: Any, weights: Any) -> tuple[jax.Array | None, jax.Array]:
-        counted = self.counted(target)
+        counted = self.counted(target, terms.shape)
         if weights is not None:
             weights = expanded(jnp.asarray(weights), terms.shape).astype(terms.dtype)
         if counted is not None:
@@ -90,7 +90,7 @@ def same_shape(prediction: Any, target: Any) -> tuple[jax.Array, jax.Array]:
     prediction, target = floating_array(prediction), jnp.asarray(target)
     if prediction.shape != target.shape:
         raise ValueError(
-            f"prediction and target have one shape, got {describe(prediction)} and {describe(target)};"
+            f"prediction and target must have the same shape, got {describe(prediction)} and {describe(target)};"
             f" nothing is broadcast, so reshape one of them"
         )
     return prediction, target

@@ -45,6 +45,12 @@ def arrays(data: Any) -> tuple:
     """Data as a tuple of pytrees of arrays, all of one length."""
     inputs, targets, weights = unpacked(data)
     parts = (inputs, targets) if weights is None else (inputs, targets, weights)
+    for name, part in zip(("inputs", "targets", "weights"), parts, strict=False):
+        for leaf in jax.tree.leaves(part):
+            if not hasattr(leaf, "shape"):
+                raise TypeError(f"{name} are arrays, got {type(part).__name__}; write numpy.asarray({name})")
+            if getattr(leaf.dtype, "kind", "") in "USO":
+                raise TypeError(f"{name} are numbers, got an array of {leaf.dtype}; encode them as integers first")
     parts = jax.tree.map(jnp.asarray, parts)
     lengths = {jnp.shape(leaf)[:1] for leaf in jax.tree.leaves(parts)}
     if len(lengths) != 1 or () in lengths:
@@ -71,9 +77,11 @@ def check_data(objective: Objective, params: Params, state: State, data: tuple, 
     inputs, targets, weights = unpacked(data)
     outputs = output_shape(objective.model, params, state, inputs)
     objective.loss.check(outputs, targets)
+    jax.eval_shape(objective.loss.forward, outputs, targets, weights)  # with the shapes of the data, not of a batch
     for part, tree in (("inputs", inputs), ("targets", targets), ("weights", weights)):
         for leaf in jax.tree.leaves(tree):
             if is_concrete(leaf) and is_floating(leaf):
-                finite = np.asarray(jnp.isfinite(leaf).reshape(leaf.shape[0], -1).all(1))
+                # NumPy's, so that data that are constants of a trace are looked at too.
+                finite = np.isfinite(np.asarray(leaf)).reshape(leaf.shape[0], -1).all(1)
                 if not finite.all():
                     raise ValueError(f"the {part} of the {name} are not finite in sample {int(np.argmin(finite))}")

@@ -1,12 +1,13 @@
 """One training step, one epoch, one evaluation: the pure functions that ``make_train`` and ``fit`` are made of."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
+from fnn.errors import tuple_of
 from fnn.layer import Params, State, named_key
 from fnn.metrics import Metric, ratio
 from fnn.objective import Method, Objective, unpacked
@@ -34,10 +35,23 @@ class Training:
 
     objective: Objective
     optimizer: Any
-    metrics: tuple[Metric, ...] = ()
+    metrics: Sequence[Metric] = ()
     augment: Augment | None = None
     method: Method = "manual"
     shuffle: bool = True
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.objective, Objective):
+            raise TypeError(f"expected an Objective(model, loss), got {self.objective!r}")
+        if not (hasattr(self.optimizer, "init") and hasattr(self.optimizer, "update")):
+            raise TypeError(
+                f"expected an optimizer, a record of init and update, got {self.optimizer!r};"
+                f" a constructor like adam is called first: adam(1e-3)"
+            )
+        object.__setattr__(self, "metrics", tuple_of(Metric, "metrics", self.metrics))
+        names = ["loss", *(metric.name for metric in self.metrics)]
+        if len(set(names)) < len(names) or any(name.startswith("validation_") for name in names):
+            raise ValueError(f"the entries of a history need different names, not beginning with validation_: {names}")
 
     def start(self, key: jax.Array, inputs: Any) -> Learned:
         """Initial parameters, state and optimiser state."""

@@ -64,7 +64,7 @@ def fit(
     positive("epochs", epochs)
     if (params is None) != (state is None):
         raise ValueError("give params and state together: both come from the same init or run")
-    training = Training(objective, optimizer, tuple(metrics), augment, method, shuffle)
+    training = Training(objective, optimizer, metrics, augment, method, shuffle)
     data = arrays(data)
     if params is None or state is None:
         learned = jax.jit(training.start)(key, jax.tree.map(lambda leaf: leaf[:1], data[0]))
@@ -88,7 +88,8 @@ def fit(
             learned, values = run_epoch(learned, epoch_key, lambda done, epoch=epoch: bar.step(epoch, done))
             if validation is not None:
                 values = with_validation(values, evaluate(learned, validation))
-            rows.append(jax.device_get({name: values[name] for name in names}))  # jit sorts its dicts
+            row = jax.device_get(values)
+            rows.append({name: row[name] for name in names})  # JAX sorts its dicts
             bar.epoch(epoch, rows[-1])
             if early_stopping is not None and watch is not None and sign is not None:
                 watch = early_stopping.update(watch, values[early_stopping.monitor], learned, sign)

@@ -55,6 +55,10 @@ def make_train(
     The remainder of an epoch is a step of its own smaller size (see ``fnn.train.data.plan``). With ``early_stopping``
     the parameters, state and optimiser state are those of the best epoch.
 
+    Seeds in one program: ``jax.jit(jax.vmap(lambda key: train(key, data, validation=held_out)))(keys)`` (``vmap`` maps
+    every keyword argument, so name those that stay in a lambda). In a compiled run nothing can be raised for a label
+    out of range: the loss is NaN then.
+
     >>> import fnn
     >>> objective = fnn.Objective(fnn.Dense(1), fnn.MeanSquaredError())
     >>> train = jax.jit(make_train(objective, fnn.optim.sgd(0.1), epochs=50, batch_size=8))
@@ -70,7 +74,7 @@ def make_train(
         training = Training(
             _resolved(objective, hyperparams, isinstance(objective, Objective)),
             _resolved(optimizer, hyperparams, hasattr(optimizer, "init") and hasattr(optimizer, "update")),
-            tuple(metrics),
+            metrics,
             augment,
             method,
             shuffle,
