@@ -198,5 +198,6 @@ class TestErrorsOfTraining:
             fnn.Objective(fnn.Dense(2), fnn.CrossEntropy()), fnn.optim.sgd(0.1), epochs=1, batch_size=2
         )
         assert jnp.isfinite(jax.jit(lambda key: train(key, data))(KEY).history["loss"]).all()
+        bad = (jnp.full((4, 2), jnp.nan), data[1])
         with pytest.raises(ValueError, match="not finite in sample 0"):
-            jax.jit(lambda key: train(key, (np.full((4, 2), np.nan, np.float32), data[1])))(KEY)
+            jax.jit(lambda key: train(key, bad))(KEY)
