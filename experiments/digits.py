@@ -7,8 +7,8 @@ Measure: the 1797 digits of scikit-learn are split once, stratified: 1293 to tra
 All seeds are trained in one compiled program, one after the other. The validation part chooses which seed is saved;
 the test part is touched once, at the end, by all seeds.
 
-Result: mean test accuracy 99.50 % (99.44, 99.17, 99.72, 99.72, 99.44; seeds 0 to 4), 34 s in all,
-of which 11 s to compile and 17 s to train; two CPU cores, Python 3.11.7, jax 0.9.2.
+Result: mean test accuracy 99.56 % (99.17, 99.72, 99.72, 99.72, 99.44; seeds 0 to 4); 34 s in all, 11 s of it to compile
+and 17 s to train, on two CPU cores with nothing else to do, 69 s beside two other jobs; Python 3.11.7, jax 0.9.2.
 """
 
 import dataclasses
