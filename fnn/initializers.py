@@ -14,6 +14,8 @@ import jax
 import jax.numpy as jnp
 from jax.nn import initializers as jax_initializers
 
+from fnn.layer import wide_dtype
+
 Initializer = Callable[[jax.Array, tuple[int, ...], Any], jax.Array]
 
 
@@ -144,8 +146,7 @@ class Orthogonal:
 
     def __call__(self, key: jax.Array, shape: tuple[int, ...], dtype: Any) -> jax.Array:
         # The QR decomposition exists in float32 and float64 only.
-        wide = jnp.float32 if jnp.dtype(dtype).itemsize < 4 else dtype
-        return jax_initializers.orthogonal(self.scale)(key, shape, wide).astype(dtype)
+        return jax_initializers.orthogonal(self.scale)(key, shape, wide_dtype(dtype)).astype(dtype)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -26,6 +26,7 @@ import jax
 import jax.numpy as jnp
 
 from fnn.errors import describe, is_floating
+from fnn.layer import wide_dtype
 from fnn.paths import named_leaves
 
 
@@ -164,7 +165,7 @@ def _shapes(tree: Any) -> list[tuple[int, ...]]:
 
 def accumulator_dtype(leaf: Any) -> Any:
     """The dtype to compute and accumulate in for a leaf: its own, at least float32."""
-    return leaf.dtype if leaf.dtype.itemsize >= 4 else jnp.dtype(jnp.float32)
+    return jnp.dtype(wide_dtype(leaf.dtype))
 
 
 def zeros_like(params: Any) -> Any:
