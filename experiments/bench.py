@@ -2,7 +2,7 @@
 
 Claim: a compiled training step by hand is not slower than the automatic one, on the digits network and on a
 multi-layer perceptron; inside a compiled loop over steps, a convolutional network is many times faster on a CPU, where
-XLA runs the kernel gradient that ``jax.grad`` builds on a slow path (see ``fnn/layers/conv.py``).
+XLA runs the kernel gradient that ``jax.grad`` builds on a slow path (see ``fnn/layers/convolution.py``).
 
 Measure: both programs are compiled once and run in turn, in one process, with every operand passed as an argument; the
 figures are medians, and the ratio is automatic over manual, so more than 1 means that by hand is faster. Memory and
@@ -15,7 +15,6 @@ the temporary memory; the digits network needs 1.14 times as much. Two CPU cores
 
 import dataclasses
 import statistics
-import time
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -27,6 +26,7 @@ import fnn
 from experiments import plots, runs
 from experiments.digits import Digits
 from experiments.experiment import Experiment
+from experiments.in_turn import seconds_in_turn
 from fnn.train.epoch import Learned, Training
 
 METHODS = ("manual", "auto")
@@ -120,18 +120,9 @@ class Bench(Experiment):
     def measure(self, case: Case) -> dict[str, Any]:
         """Median seconds, temporary bytes and FLOPs of both programs, run in turn."""
         compiled = {method: jax.jit(case.program(method)).lower(*case.operands).compile() for method in METHODS}
-        seconds: dict[str, list[float]] = {method: [] for method in METHODS}
-        for program in compiled.values():
-            jax.block_until_ready(program(*case.operands))
-        started = time.perf_counter()
-        for turn in range(self.epochs * self.repetitions):
-            if turn >= 5 and time.perf_counter() - started > self.epochs * self.limit:
-                break
-            # Who goes first changes, so that neither always finds the cache as the other left it.
-            for method in METHODS if turn % 2 else reversed(METHODS):
-                began = time.perf_counter()
-                jax.block_until_ready(compiled[method](*case.operands))
-                seconds[method].append(time.perf_counter() - began)
+        seconds = seconds_in_turn(
+            compiled, case.operands, turns=self.epochs * self.repetitions, limit=self.epochs * self.limit
+        )
         ratios = [auto / manual for manual, auto in zip(seconds["manual"], seconds["auto"], strict=True)]
         result: dict[str, Any] = {"name": case.name, "ratio": statistics.median(ratios)}
         for method, program in compiled.items():

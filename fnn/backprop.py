@@ -15,7 +15,7 @@ from typing import Any
 import jax
 
 from fnn.errors import describe, located
-from fnn.layer import Cache, Layer, Params, State, named_key
+from fnn.layer import Cache, Layer, Params, State, float_dtype, named_key
 from fnn.paths import join
 
 Call = Callable[[str, Layer, Any], tuple[Any, Cache]]
@@ -44,6 +44,7 @@ class Combinator(Layer, name="combinator"):
 
     def init(self, key: jax.Array, x: Any) -> tuple[Params, State]:
         inputs: dict[str, Any] = {}
+        jax.tree.map(float_dtype, x)  # a dtype that is not available is no other in silence
 
         def trace(name: str, child: Layer, x: Any) -> tuple[Any, Cache]:
             inputs[name] = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), x)

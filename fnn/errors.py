@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.core import Tracer
 
 from fnn.paths import join
@@ -81,12 +82,40 @@ def floating_array(x: Any) -> jax.Array:
     return x
 
 
-def parameter(params: Any, name: str, shape: tuple[int, ...], dtype: Any) -> jax.Array:
-    """Returns ``params[name]`` or raises: it must be there, with the shape that the input asks for and its dtype."""
+def exact_array(x: Any) -> jax.Array:
+    """Returns x as an array or raises: JAX would wrap NumPy's 64-bit integers round to 32 bits without a word."""
+    if not isinstance(x, jax.Array):
+        x = np.asarray(x)
+        if x.dtype.kind in "iu" and x.size:
+            kept = jnp.asarray(x[..., :0] if x.ndim else x.reshape(1)[:0]).dtype
+            low, high = int(x.min()), int(x.max())
+            if low < jnp.iinfo(kept).min or high > jnp.iinfo(kept).max:
+                raise ValueError(
+                    f"expected integers that {kept} can hold, got values from {low} to {high};"
+                    f" make them smaller, or enable 64 bits with jax.config.update('jax_enable_x64', True)"
+                )
+    return jnp.asarray(x)
+
+
+def integer_array(x: Any, what: str = "indices") -> jax.Array:
+    """Returns x as an array of integers of 32 bits or more, or raises: one of 8 or 16 bits cannot count up to V."""
+    x = exact_array(x)
+    if not jnp.issubdtype(x.dtype, jnp.integer):
+        raise TypeError(f"{what} are integers, got {describe(x)}; convert them with astype(int)")
+    return x.astype(jnp.int32) if x.dtype.itemsize < 4 else x
+
+
+def part(params: Any, name: str) -> Any:
+    """Returns ``params[name]``, a parameter or a dict of them, or raises."""
     if not isinstance(params, dict) or name not in params:
         found = sorted(params) if isinstance(params, dict) else type(params).__name__
         raise ValueError(f"expected a parameter {name!r}, found {found}; were these params made by this model's init?")
-    value = params[name]
+    return params[name]
+
+
+def parameter(params: Any, name: str, shape: tuple[int, ...], dtype: Any) -> jax.Array:
+    """Returns ``params[name]`` or raises: it must be there, with the shape that the input asks for and its dtype."""
+    value = part(params, name)
     if jnp.shape(value) != shape:
         raise ValueError(
             f"parameter {name!r} has shape {jnp.shape(value)} where this input needs {shape};"
@@ -101,6 +130,15 @@ def same_dtype(name: str, value: Any, dtype: Any) -> jax.Array:
     if value.dtype != dtype:
         raise TypeError(f"parameter {name!r} is {value.dtype} but the input is {dtype}; cast one of them explicitly")
     return value
+
+
+def output_gradient(dy: Any, shape: tuple[int, ...]) -> jax.Array:
+    """Returns dy or raises: it has the shape of the output, and nothing is broadcast to it."""
+    if isinstance(dy, tuple | list | dict) or not hasattr(dy, "shape"):
+        raise TypeError(f"expected the gradient of one output, an array of shape {shape}, got {describe(dy)}")
+    if dy.shape != shape:
+        raise ValueError(f"expected the gradient of an output of shape {shape}, got {describe(dy)}")
+    return dy
 
 
 def instance_hint(thing: Any) -> str:
@@ -125,3 +163,15 @@ def positive(name: str, value: Any) -> None:
         raise TypeError(f"{name} is an integer, got {value!r}")
     if value < 1:
         raise ValueError(f"{name} is at least 1, got {value}")
+
+
+def at_least_zero(name: str, value: Any) -> None:
+    """Raises for a Python number below 0, or NaN; a tracer passes."""
+    if isinstance(value, int | float) and not value >= 0:
+        raise ValueError(f"{name} is at least 0, got {value}")
+
+
+def above_zero(name: str, value: Any) -> None:
+    """Raises for a Python number that is not above 0; a tracer passes."""
+    if isinstance(value, int | float) and not value > 0:
+        raise ValueError(f"{name} is above 0, got {value}")

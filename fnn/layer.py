@@ -84,9 +84,9 @@ class Layer:
         return super().__new__(cls)
 
     def __repr__(self) -> str:
-        """The constructor call, with fields at their defaults left out."""
+        """The constructor call, with fields at their defaults left out and functions by their names."""
         shown = (f for f in dataclasses.fields(self) if f.repr and not _is_default(f, getattr(self, f.name)))
-        return f"{type(self).__name__}({', '.join(f'{f.name}={getattr(self, f.name)!r}' for f in shown)})"
+        return f"{type(self).__name__}({', '.join(f'{f.name}={_shown(getattr(self, f.name))}' for f in shown)})"
 
     def init(self, key: jax.Array, x: Any) -> tuple[Params, State]:
         """Parameters and state for inputs like ``x`` (arrays or shapes); by default there are none."""
@@ -150,6 +150,11 @@ def _is_default(field: dataclasses.Field, value: Any) -> bool:
     return default is not dataclasses.MISSING and type(value) is type(default) and bool(value == default)
 
 
+def _shown(value: Any) -> str:
+    """A value as it prints, a function by its name and not by its address."""
+    return getattr(value, "__qualname__", repr(value)) if callable(value) else repr(value)
+
+
 def floating_leaves(tree: Any) -> tuple[list, Callable[..., Any]]:
     """The floating leaves of a pytree, and the function that puts others in their places.
 
@@ -184,8 +189,16 @@ def output_shape(layer: Layer, params: Params, state: State, x: Any) -> Any:
 
 
 def float_dtype(x: Any) -> Any:
-    """The dtype of parameters for an input: its own if floating, else JAX's default (for indices, say)."""
-    return x.dtype if is_floating(x) else jnp.zeros(()).dtype
+    """The dtype of parameters for an input: its own if floating, else JAX's default (for indices, say).
+
+    An array of float64 becomes float32 without x64, as everywhere in JAX; asking for float64 by a shape is an error.
+    """
+    if not is_floating(x):
+        return jnp.zeros(()).dtype
+    available = jax.dtypes.canonicalize_dtype(x.dtype)
+    if available != x.dtype and isinstance(x, jax.ShapeDtypeStruct):
+        raise ValueError(f"{x.dtype} is not available; switch it on with jax.config.update('jax_enable_x64', True)")
+    return available
 
 
 def required_key(layer: Layer, key: jax.Array | None) -> jax.Array:

@@ -6,12 +6,16 @@ from typing import Any, Literal, NamedTuple
 import jax
 
 from fnn.backprop import add_gradients
+from fnn.combinators.serial import Serial
 from fnn.errors import describe, instance_hint, located, tuple_of
 from fnn.layer import Layer, Params, State
 from fnn.losses.loss import Loss
 from fnn.penalties import Penalty
 
 Method = Literal["manual", "auto"]
+
+HEAD = "loss"
+"""The name of the head of a loss in its model."""
 
 
 class Aux(NamedTuple):
@@ -26,6 +30,11 @@ class Objective:
     """value = loss(model(inputs), targets, weights) + Σ penalties(params)
 
     ``batch`` is ``(inputs, targets)`` or ``(inputs, targets, weights)``.
+
+    A loss with parameters of its own brings a head, which is appended to the model under the name ``loss``: ``model``
+    is then ``Serial(…, loss=head)``, where the layers of a ``Serial`` keep their names and any other model is the first
+    layer, named as in ``Serial(model)``. A model that has a layer ``loss`` already keeps it, so a model may come with
+    the head in it (to be tied to an embedding, say), and an objective made from the fields of another is equal to it.
 
     >>> import jax.numpy as jnp, fnn
     >>> objective = Objective(fnn.Dense(2), fnn.CrossEntropy(), (fnn.L2(1e-4),))
@@ -48,6 +57,7 @@ class Objective:
                 f"the loss of an objective is one such as CrossEntropy(), got {self.loss!r}{instance_hint(self.loss)}"
             )
         object.__setattr__(self, "penalties", tuple_of(Penalty, "penalties", self.penalties))
+        object.__setattr__(self, "model", _with_head(self.model, self.loss.head))
 
     def init(self, key: jax.Array, inputs: Any) -> tuple[Params, State]:
         """Parameters and state for inputs like these (arrays or shapes)."""
@@ -94,6 +104,19 @@ class Objective:
             cost, penalty_cache = penalty.forward(params)
             value, grads = value + cost, add_gradients(grads, penalty.backward(penalty_cache))
         return (value, Aux(new_state, outputs)), grads
+
+
+def _with_head(model: Layer, head: Layer | None) -> Layer:
+    if head is None or _has_head(model):
+        return model
+    body = model if isinstance(model, Serial) else Serial(model)
+    return Serial(**body.children(), **{HEAD: head})
+
+
+def _has_head(layer: Layer) -> bool:
+    children = layer.children()
+    # By its path, not its type: a comparison of gradients puts other layers in the places of all.
+    return HEAD in children or ("" in children and _has_head(children[""]))
 
 
 def unpacked(batch: Any) -> tuple[Any, Any, Any]:

@@ -7,13 +7,14 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from fnn.errors import at_least_zero
 from fnn.layer import Cache, Params, wide_dtype
+from fnn.losses.regression import magnitude
 from fnn.paths import map_named, named_leaves, select
 
 
-@dataclasses.dataclass(frozen=True)
 class Penalty:
-    """The base of penalties: a subclass gives ``value`` and ``slope`` of one parameter array.
+    """The base of penalties: a subclass, a frozen dataclass, has ``paths`` and gives ``value`` and ``slope``.
 
     Forward:   value = Σ over the selected arrays W of value(W)
     Backward:  dW = dvalue · slope(W) for the selected arrays, 0 for the others
@@ -21,12 +22,8 @@ class Penalty:
     Cache:   ``params``, as given
     """
 
-    strength: float
-    paths: str | tuple[str, ...] = "*/kernel"
-
-    def __post_init__(self) -> None:
-        if isinstance(self.strength, int | float) and not self.strength >= 0:
-            raise ValueError(f"strength is at least 0, got {self.strength}")
+    paths: str | tuple[str, ...]
+    """The globs of the parameters that are penalised: a field, after those of the strength."""
 
     def value(self, w: jax.Array) -> jax.Array:
         """The penalty of one array."""
@@ -73,9 +70,14 @@ class L1(Penalty):
     Source: Tibshirani 1996.
     """
 
+    strength: float
+    paths: str | tuple[str, ...] = "*/kernel"
+
+    def __post_init__(self) -> None:
+        at_least_zero("strength", self.strength)
+
     def value(self, w: jax.Array) -> jax.Array:
-        # jax.grad of jnp.abs alone is 1 at 0.
-        return jnp.asarray(self.strength, w.dtype) * jnp.where(w == 0, 0, jnp.abs(w)).sum()
+        return jnp.asarray(self.strength, w.dtype) * magnitude(w).sum()
 
     def slope(self, w: jax.Array) -> jax.Array:
         return jnp.asarray(self.strength, w.dtype) * jnp.sign(w)
@@ -98,8 +100,44 @@ class L2(Penalty):
     Source: Hoerl and Kennard 1970.
     """
 
+    strength: float
+    paths: str | tuple[str, ...] = "*/kernel"
+
+    def __post_init__(self) -> None:
+        at_least_zero("strength", self.strength)
+
     def value(self, w: jax.Array) -> jax.Array:
         return jnp.asarray(0.5 * self.strength, w.dtype) * jnp.vdot(w, w)
 
     def slope(self, w: jax.Array) -> jax.Array:
         return jnp.asarray(self.strength, w.dtype) * w
+
+
+@dataclasses.dataclass(frozen=True)
+class ElasticNet(Penalty):
+    """Both: λ₁ Σ|w| + ½ λ₂ Σw², which drives weights to zero and keeps those of like inputs together.
+
+    Forward:   value = λ₁ Σ |w| + ½ λ₂ Σ w²
+    Backward:  dw = (λ₁ sign(w) + λ₂ w) dvalue, with sign(0) = 0
+
+    Errors: ``ValueError`` for a negative strength, and for a glob that selects nothing.
+
+    >>> ElasticNet(0.5, 1.0)({"kernel": jnp.array([-2.0, 3.0]), "bias": jnp.ones(2)})
+    Array(9., dtype=float32)
+
+    Source: Zou and Hastie 2005.
+    """
+
+    l1: float
+    l2: float
+    paths: str | tuple[str, ...] = "*/kernel"
+
+    def __post_init__(self) -> None:
+        at_least_zero("l1", self.l1)
+        at_least_zero("l2", self.l2)
+
+    def value(self, w: jax.Array) -> jax.Array:
+        return L1(self.l1).value(w) + L2(self.l2).value(w)
+
+    def slope(self, w: jax.Array) -> jax.Array:
+        return L1(self.l1).slope(w) + L2(self.l2).slope(w)

@@ -9,6 +9,7 @@ import jax
 from fnn.backprop import Combinator
 from fnn.combinators.repeat import Repeat
 from fnn.errors import describe, is_floating
+from fnn.flops import flops
 from fnn.layer import Cache, Layer, Params, State
 from fnn.paths import join
 from fnn.rendering import as_text
@@ -18,7 +19,7 @@ from fnn.rendering import as_text
 class Row:
     """One layer that is not a combinator. ``times`` is how often ``Repeat`` runs it; the figures are for all of them.
 
-    FLOPs are counted by XLA before it optimises; ``cache_bytes`` is what the layer keeps for its backward pass, where
+    FLOPs are those of ``fnn.flops``; ``cache_bytes`` is what the layer keeps for its backward pass, where
     an array that two layers keep is counted for both.
     """
 
@@ -26,8 +27,8 @@ class Row:
     layer: Layer
     output: str
     parameters: int
-    forward_flops: float
-    backward_flops: float
+    forward_flops: int
+    backward_flops: int
     cache_bytes: int
     rule: str
     times: int
@@ -38,19 +39,17 @@ class Summary:
     """The rows of a model and their sums; ``print`` shows a table."""
 
     rows: tuple[Row, ...]
+    parameters: int
+    """The number of parameters, that is of their entries. Where a combinator makes a layer's parameters from others
+    (``Tied``, ``WeightNorm``), the row counts what the layer sees, and this sum alone what there is."""
 
     @property
-    def parameters(self) -> int:
-        """The number of parameters, that is of their entries."""
-        return sum(row.parameters for row in self.rows)
-
-    @property
-    def forward_flops(self) -> float:
+    def forward_flops(self) -> int:
         """Floating-point operations of one forward pass in training."""
         return sum(row.forward_flops for row in self.rows)
 
     @property
-    def backward_flops(self) -> float:
+    def backward_flops(self) -> int:
         """Floating-point operations of one backward pass."""
         return sum(row.backward_flops for row in self.rows)
 
@@ -96,7 +95,7 @@ def summary(model: Layer, x: Any) -> Summary:
     rows: list[Row] = []
     recorder = _recording(model, "", 1, rows)
     jax.eval_shape(lambda *given: recorder.forward(*given[:3], train=True, key=given[3]), params, state, x, key)
-    return Summary(tuple(rows))
+    return Summary(tuple(rows), sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,9 +115,9 @@ class _Recorder(Layer):
     ) -> tuple[Any, State, Cache]:
         y, new_state, cache = self.inner.forward(params, state, x, train=train, key=key)
         given = jax.tree.map(_shape, (params, state, x, key))
-        forward = _flops(lambda *given: self.inner.apply(*given[:3], train=train, key=given[3])[0], *given)
+        forward = flops(lambda *given: self.inner.apply(*given[:3], train=train, key=given[3])[0], *given)
         dy = jax.tree.map(lambda leaf: _shape(leaf) if is_floating(leaf) else None, y)
-        backward = _flops(self.inner.backward, jax.tree.map(_shape, cache), dy)
+        backward = flops(self.inner.backward, jax.tree.map(_shape, cache), dy)
         self.rows.append(
             Row(
                 self.path,
@@ -143,12 +142,6 @@ def _recording(layer: Layer, path: str, times: int, rows: list[Row]) -> Layer:
     return layer.with_children({name: _recording(child, join(path, name), times, rows) for name, child in children})
 
 
-def _flops(function: Any, *shapes: Any) -> float:
-    analysis = jax.jit(function).lower(*shapes).cost_analysis()
-    # XLA leaves out what is zero; on some platforms it counts nothing at all.
-    return math.nan if analysis is None else float(analysis.get("flops", 0))
-
-
 def _shape(leaf: Any) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype)
 
@@ -159,8 +152,6 @@ def short(number: float) -> str:
     >>> short(0), short(999), short(1_500_000)
     ('', '999', '1.5 M')
     """
-    if math.isnan(number):
-        return "unknown"
     for prefix in ("", " k", " M", " G", " T", " P"):
         if abs(number) < 999.5:
             return f"{number:.3g}{prefix}" if number else ""

@@ -83,7 +83,7 @@ CONFIGURATIONS = [
     (
         lambda: Serial(Dense(2), Relu),
         TypeError,
-        "Serial is made of layers, got <class 'fnn.layers.elementwise.Relu'>; did you mean Relu(…)?",
+        "Serial is made of layers, got <class 'fnn.layers.rectifiers.Relu'>; did you mean Relu(…)?",
     ),
     (lambda: Serial(jnp.tanh), TypeError, "Serial is made of layers, got <PjitFunction"),
     (lambda: Residual(Relu(), 3), TypeError, "Residual is made of layers, got 3"),
@@ -216,7 +216,7 @@ def test_a_fault_in_the_backward_says_where_too():
     model = Serial(body=Serial(Dense(3), Tanh()))
     params, state = model.init(KEY, zeros(2, 4))
     _, _, cache = model.forward(params, state, zeros(2, 4))
-    with pytest.raises(TypeError) as raised:
+    with pytest.raises(ValueError, match=r"expected the gradient of an output of shape \(2, 3\)") as raised:
         model.backward(cache, jnp.zeros((2, 5)))
     assert len(places(raised.value)) == 1
     assert places(raised.value)[0].startswith("in body/tanh_0: Tanh(), given the output gradient float64[2,5]")
@@ -368,3 +368,23 @@ def test_nan_in_a_sample_reaches_its_output_and_no_other(layer: Layer):
 def test_nan_in_a_prediction_reaches_the_value(loss: Any):
     prediction = jnp.zeros((3, 2)).at[1, 0].set(jnp.nan)
     assert jnp.isnan(loss(prediction, jnp.ones((3, 2))))
+
+
+# ---- data out of range inside jit, where nothing can raise
+
+
+def test_indices_out_of_range_have_no_gradient_inside_jit():
+    layer, dy = Embedding(3, 1), jnp.array([[1.0], [2.0], [4.0]])
+
+    def gradient(x: Any) -> Any:
+        _, _, cache = layer.forward({"embedding": jnp.zeros((3, 1))}, {}, x)
+        return layer.backward(cache, dy)[0]["embedding"]
+
+    assert jax.jit(gradient)(jnp.array([-1, 1, 3])).tolist() == [[0], [2], [0]]
+
+
+def test_labels_out_of_range_have_no_gradient_inside_jit():
+    def gradient(labels: Any) -> Any:
+        return CrossEntropy().backward(CrossEntropy().forward(jnp.zeros((3, 2)), labels)[1])
+
+    assert jax.jit(gradient)(jnp.array([-1, 0, 2])).tolist() == [[0, 0], [-1 / 6, 1 / 6], [0, 0]]

@@ -16,7 +16,13 @@ BASES = {fnn.Layer, fnn.Combinator, fnn.layers.Elementwise, fnn.Loss, Penalty}
 
 @pytest.mark.parametrize("case", LAYERS, ids=lambda case: case.name)
 def test_layer(case: LayerCase):
-    check_layer(case.layer, case.input(), per_example=case.per_example, forward_mode=case.forward_mode)
+    check_layer(
+        case.layer,
+        case.input(),
+        per_example=case.per_example,
+        forward_mode=case.forward_mode,
+        finite=case.finite,
+    )
 
 
 @pytest.mark.parametrize("case", LOSSES, ids=lambda case: case.name)
@@ -40,7 +46,7 @@ def test_every_public_class_has_a_row():
     rows = {type(case.layer) for case in LAYERS} | {type(case.loss) for case in LOSSES}
     rows |= {type(case.penalty) for case in PENALTIES}
     missing = sorted(each.__name__ for each in public_classes() - rows)
-    assert not missing, f"add rows to tests/cases.py for {missing}"
+    assert not missing, f"add rows to tests/cases/ for {missing}"
 
 
 @pytest.mark.parametrize("rows", [LAYERS, LOSSES, PENALTIES], ids=["layers", "losses", "penalties"])

@@ -26,31 +26,81 @@ def image(*lines: list[float]) -> np.ndarray:
     return np.array(lines, float)[None, :, :, None]
 
 
+SCALE, SCALE_ALPHA = 1.0507009873554804934, 1.0507009873554804934 * 1.6732632423543772848
+
 # The layer, an input on its kinks or ties, and the gradient of the sum of its outputs.
 LAYERS = {
     "ReLU'(0) = 0": (fnn.Relu(), rows(-0.0, 0.0, 1.0), rows(0, 0, 1)),
     "leaky ReLU'(0) = slope": (fnn.LeakyRelu(0.1), rows(-0.0, 0.0, 1.0), rows(0.1, 0.1, 1)),
     "leaky ReLU'(0) = slope, slope 0": (fnn.LeakyRelu(0.0), rows(0.0), rows(0)),
+    "PReLU'(0) = slope, 0.25 at first": (fnn.PRelu(), rows(-0.0, 0.0, 1.0), rows(0.25, 0.25, 1)),
+    "ReLU6' = 0 at 0 and 6": (fnn.Relu6(), rows(-0.0, 0.0, 3.0, 6.0), rows(0, 0, 1, 0)),
+    "squared ReLU'(0) = 0": (fnn.SquaredRelu(), rows(-0.0, 0.0, 1.0), rows(0, 0, 2)),
+    "ELU'(0) = α": (fnn.Elu(0.5), rows(-0.0, 0.0, 1.0), rows(0.5, 0.5, 1)),
+    "ELU'(0) = α, α = 0": (fnn.Elu(0.0), rows(-0.0, 0.0, 1.0), rows(0, 0, 1)),
+    "CELU'(0) = 1": (fnn.Celu(2.0), rows(-0.0, 0.0, 1.0), rows(1, 1, 1)),
+    "SELU'(0) = λα": (fnn.Selu(), rows(-0.0, 0.0, 1.0), rows(SCALE_ALPHA, SCALE_ALPHA, SCALE)),
+    "hard tanh' = 0 at ±1": (fnn.HardTanh(), rows(-1.0, -0.0, 1.0), rows(0, 1, 0)),
+    "hard sigmoid' = 0 at ±3": (fnn.HardSigmoid(), rows(-3.0, 0.0, 3.0), rows(0, 1 / 6, 0)),
+    "hard Swish' = 0 at −3, 1 at 3": (fnn.HardSwish(), rows(-3.0, 0.0, 3.0), rows(0, 0.5, 1)),
+    "softsign'(0) = 1": (fnn.Softsign(), rows(-0.0, 0.0, 1.0), rows(1, 1, 0.25)),
+    "step' = 0": (fnn.Step(), rows(-1.0, -0.0, 0.0, 1.0), rows(0, 0, 0, 0)),
+    "step' = 1, straight-through": (fnn.Step(straight_through=True), rows(-1.0, -0.0, 0.0, 1.0), rows(1, 1, 1, 1)),
+    "a tie in maxout: the first": (fnn.Maxout(3), rows(2, 2, 1, 0, 0, 0), rows(1, 0, 0, 1, 0, 0)),
+    "a tie in maxout: the first of the later": (fnn.Maxout(3), rows(1, 2, 2, -1, 1, 1), rows(0, 1, 0, 0, 1, 0)),
     "a tie in a pool: the first": (fnn.MaxPool(3), series(2, 2, 1), series(1, 0, 0)),
     "a tie in a pool: the first of the later": (fnn.MaxPool(3), series(1, 2, 2), series(0, 1, 0)),
     "a tie of all": (fnn.MaxPool(2), image([0, 0], [0, 0]), image([1, 0], [0, 0])),
     "a tie in row order": (fnn.MaxPool(2), image([1, 5], [5, 1]), image([0, 1], [0, 0])),
     "a tie in overlapping windows": (fnn.MaxPool(2, strides=1), series(3, 3, 3), series(1, 1, 0)),
+    "a tie in a global pool: the first": (fnn.GlobalMaxPool(), series(1, 2, 2), series(0, 1, 0)),
+    "a tie in a global pool, in row order": (fnn.GlobalMaxPool(), image([1, 5], [5, 1]), image([0, 1], [0, 0])),
+    "a tie of all in a global pool, at −∞": (fnn.GlobalMaxPool(), series(-np.inf, -np.inf), series(1, 0)),
     "a tie with padding at −∞": (fnn.MaxPool(2, strides=1, padding="CAUSAL"), series(1, 1), series(2, 0)),
 }
 
 PENALTIES = {
     "|x|' at 0 is 0": (fnn.L1(2.0), np.array([-1.0, -0.0, 0.0, 3.0]), np.array([-2.0, 0, 0, 2])),
+    "|x|' at 0 is 0, with squares": (fnn.ElasticNet(2.0, 1.0), np.array([-1.0, -0.0, 0.0]), np.array([-3.0, 0, 0])),
 }
+
+
+# The loss, a prediction on its kinks or ties, the target, and the gradient of the sum of the terms.
+LOSSES = {
+    "|x|' at 0 is 0": (fnn.MeanAbsoluteError(), [-0.0, 0.0, 2.0, -2.0], [0.0] * 4, [0, 0, 1, -1]),
+    "a root of a mean at 0": (fnn.RootMeanSquaredError(), [1.0, -2.0], [1.0, -2.0], [0, 0]),
+    "Huber at delta": (fnn.Huber(2.0), [2.0, -2.0, 3.0], [0.0] * 3, [2, -2, 2]),
+    "a hinge at a margin of exactly 1": (fnn.Hinge(), [1.0, -1.0, 0.5, 0.0], [1, -1, 1, -1], [0, 0, -1, 1]),
+    "the perceptron at y z = 0: −y": (fnn.PerceptronLoss(), [0.0, -0.0, 0.0, 3.0], [1, 1, -1, 1], [-1, -1, 1, 0]),
+    "a hinge of classes at a margin of exactly 1": (fnn.MultiClassHinge(), [[2.0, 1.0]], [0], [[0, 0]]),
+    "a tie of rivals: the first": (fnn.MultiClassHinge(), [[5.0, 2, 5], [1, 1, 1]], [1, 0], [[1, -1, 0], [-1, 1, 0]]),
+    "a zero vector": (fnn.CosineSimilarity(), [[0.0, 0.0], [0.0, -0.0]], [[1.0, 2.0], [0.0, 0.0]], [[0, 0], [0, 0]]),
+    "a triplet on its margin": (fnn.Triplet(1.0), [[[0.0], [1.0], [2.0]]], None, [[[0], [0], [0]]]),
+    "a triplet whose points coincide": (fnn.Triplet(1.0), [[[1.0], [1.0], [1.5]]], None, [[[1], [0], [-1]]]),
+    "a sure label": (fnn.Focal(0.5), [[40.0, 0.0]], [0], [[0, 0]]),
+}
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_loss(name: str):
+    loss, prediction, target, expected = LOSSES[name]
+    prediction, target = jnp.asarray(prediction), None if target is None else jnp.asarray(target)
+    _, cache = loss.forward(prediction, target)
+    count = loss.weight(prediction, target)  # the value is the mean of so many terms
+    assert (count * loss.backward(cache) == np.array(expected, float)).all()
+    assert (
+        count * jax.grad(lambda prediction: loss(prediction, target))(prediction) == np.array(expected, float)
+    ).all()
 
 
 @pytest.mark.parametrize("name", LAYERS)
 def test_layer(name: str):
     layer, x, expected = LAYERS[name]
     x = jnp.asarray(x)
-    y, _, cache = layer.forward({}, {}, x)
+    params, state = layer.init(jax.random.key(0), x)
+    y, _, cache = layer.forward(params, state, x)
     assert (layer.backward(cache, jnp.ones_like(y))[1] == expected).all()
-    assert (jax.grad(lambda x: layer.apply({}, {}, x)[0].sum())(x) == expected).all()
+    assert (jax.grad(lambda x: layer.apply(params, state, x)[0].sum())(x) == expected).all()
 
 
 @pytest.mark.parametrize("name", PENALTIES)
@@ -81,9 +131,10 @@ def test_nan_wins_in_a_max_pool_wherever_it_stands(place: int):
     assert dx[0, :, 0].tolist() == [float(i == place) for i in range(3)] + [0, 0, 1]
 
 
-def test_the_first_nan_of_a_window_has_its_gradient():
-    layer = fnn.MaxPool(3)
-    y, _, cache = layer.forward({}, {}, series(1, NAN, NAN))
+@pytest.mark.parametrize("layer", [fnn.MaxPool(3), fnn.GlobalMaxPool()], ids=repr)
+def test_the_first_nan_of_a_window_has_its_gradient(layer: Layer):
+    y, _, cache = layer.forward({}, {}, series(5, NAN, NAN))
+    assert jnp.isnan(y).all()
     assert layer.backward(cache, jnp.ones_like(y))[1][0, :, 0].tolist() == [0, 1, 0]
 
 

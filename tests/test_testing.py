@@ -14,7 +14,6 @@ import fnn
 from fnn.layer import Layer, Static
 from fnn.layers.standardize import normalized
 from fnn.losses import Loss
-from fnn.penalties import Penalty
 from fnn.testing import check_layer, check_loss, check_penalty
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -509,7 +508,7 @@ def test_a_value_that_is_not_a_scalar():
 
 def test_faults_of_a_penalty():
     @dataclasses.dataclass(frozen=True)
-    class Wrong(Penalty):
+    class Wrong(fnn.L2):
         def value(self, w: Any) -> Any:
             return self.strength * jnp.vdot(w, w)
 

@@ -2,11 +2,27 @@
 
 Their names in paths (see ``fnn.layers``):
 
-    Parallel parallel         Remat remat               Repeat repeat         Residual residual    Serial serial
+    Bidirectional bidirectional                             Cast cast                   DropConnect drop_connect
+    FeedForward feed_forward    First first                 Parallel parallel           Remat remat
+    Repeat repeat               Residual residual           SeparableConv separable_conv
+    Serial serial               SpectralNorm spectral_norm  Tied tied
+    TimeDistributed time_distributed                        TransformerBlock transformer_block
+    WeightNorm weight_norm
 """
 
+from fnn.combinators.bidirectional import Bidirectional as Bidirectional
+from fnn.combinators.cast import Cast as Cast
+from fnn.combinators.drop_connect import DropConnect as DropConnect
+from fnn.combinators.feed_forward import FeedForward as FeedForward
+from fnn.combinators.first import First as First
 from fnn.combinators.parallel import Parallel as Parallel
 from fnn.combinators.remat import Remat as Remat
 from fnn.combinators.repeat import Repeat as Repeat
 from fnn.combinators.residual import Residual as Residual
+from fnn.combinators.separable_conv import SeparableConv as SeparableConv
 from fnn.combinators.serial import Serial as Serial
+from fnn.combinators.spectral_norm import SpectralNorm as SpectralNorm
+from fnn.combinators.tied import Tied as Tied
+from fnn.combinators.time_distributed import TimeDistributed as TimeDistributed
+from fnn.combinators.transformer_block import TransformerBlock as TransformerBlock
+from fnn.combinators.weight_norm import WeightNorm as WeightNorm

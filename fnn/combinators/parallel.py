@@ -12,7 +12,7 @@ from jax import lax
 
 from fnn.backprop import Call, Visit, add_gradients, nest
 from fnn.combinators.named import NamedChildren
-from fnn.errors import describe
+from fnn.errors import describe, output_gradient
 from fnn.layer import Cache, Layer, Static
 
 Merge = Literal["sum", "concatenate", "multiply"]
@@ -72,7 +72,7 @@ class Parallel(NamedChildren, name="parallel"):
         reports, dx = {}, None
         for (name, child), dbranch in zip(self.children().items(), self._split(cache, dy), strict=True):
             reports[name], dinput = visit(name, child, cache["branches"][name], dbranch)
-            dx = dinput if dx is None else add_gradients(dx, dinput)
+            dx = add_gradients(dx, dinput)
         return nest(reports), dx
 
     def _split(self, cache: Cache, dy: Any) -> Iterable[Any]:
@@ -82,7 +82,7 @@ class Parallel(NamedChildren, name="parallel"):
             return jnp.split(dy, list(itertools.accumulate(cache["sizes"].value))[:-1], axis=-1)
         if self.merge == "multiply":
             outputs = [cache["outputs"][name] for name in self.names]
-            left = itertools.accumulate(outputs[:-1], jnp.multiply, initial=dy)
+            left = itertools.accumulate(outputs[:-1], jnp.multiply, initial=output_gradient(dy, outputs[0].shape))
             right = list(itertools.accumulate(outputs[:0:-1], jnp.multiply, initial=jnp.ones_like(dy)))[::-1]
             return [before * behind for before, behind in zip(left, right, strict=True)]
         return [dy] * len(self.layers)

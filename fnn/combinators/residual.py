@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from fnn.backprop import Call, Combinator, Visit, add_gradients, nest
+from fnn.combinators.first import first_member, with_first_member
 from fnn.combinators.named import check_layer_type, check_same_names
 from fnn.errors import describe
 from fnn.layer import Cache, Layer
@@ -50,32 +51,21 @@ class Residual(Combinator, name="residual"):
 
     def connect(self, x: Any, call: Call) -> tuple[Any, Cache]:
         x = jax.tree.map(jnp.asarray, x)
-        cache, carried = {}, _first(x)
+        cache, carried = {}, first_member(x)
         y, cache["inner"] = call("" if self.shortcut is None else "inner", self.inner, x)
         if self.shortcut is not None:
             carried, cache["shortcut"] = call("shortcut", self.shortcut, carried)
-        if describe(carried) != describe(_first(y)):
+        if describe(carried) != describe(first_member(y)):
             raise ValueError(
-                f"a residual adds the inner output {describe(_first(y))} to {describe(carried)}: they differ;"
+                f"a residual adds the inner output {describe(first_member(y))} to {describe(carried)}: they differ;"
                 f" give it a shortcut that maps the input to the inner output's shape"
             )
-        return _with_first(y, _first(y) + carried), cache
+        return with_first_member(y, first_member(y) + carried), cache
 
     def fold(self, cache: Cache, dy: Any, visit: Visit) -> tuple[Any, Any]:
-        reports, dcarried = {}, _first(dy)
+        reports, dcarried = {}, first_member(dy)
         if self.shortcut is not None:
             reports["shortcut"], dcarried = visit("shortcut", self.shortcut, cache["shortcut"], dcarried)
         name = "" if self.shortcut is None else "inner"
         reports[name], dx = visit(name, self.inner, cache["inner"], dy)
-        return nest(reports), _with_first(dx, add_gradients(_first(dx), dcarried))
-
-
-def _first(x: Any) -> Any:
-    return x[0] if isinstance(x, tuple) else x
-
-
-def _with_first(x: Any, first: Any) -> Any:
-    if not isinstance(x, tuple):
-        return first
-    fields = getattr(x, "_fields", None)
-    return (first, *x[1:]) if fields is None else type(x)(first, *x[1:])
+        return nest(reports), with_first_member(dx, add_gradients(first_member(dx), dcarried))

@@ -1,9 +1,9 @@
-"""The base of combinators with one layer inside that adds no segment to a path."""
+"""The base of combinators with one layer inside."""
 
 import dataclasses
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
-from fnn.backprop import Call, Combinator, Visit
+from fnn.backprop import Call, Combinator, Visit, nest
 from fnn.combinators.named import check_layer_type, check_same_names
 from fnn.layer import Cache, Layer
 
@@ -15,8 +15,10 @@ class Wrapper(Combinator, name="wrapper"):
     Forward:   y = f(x)
     Backward:  the inner backward
 
-    Params, State, Cache: the inner ones unchanged
+    Params, State, Cache: the inner ones unchanged; the layer adds no segment to a path, unless ``segment`` names one
     """
+
+    segment: ClassVar[str] = ""
 
     inner: Layer
 
@@ -24,14 +26,15 @@ class Wrapper(Combinator, name="wrapper"):
         check_layer_type(self, self.inner)
 
     def children(self) -> dict[str, Layer]:
-        return {"": self.inner}
+        return {self.segment: self.inner}
 
     def with_children(self, children: dict[str, Layer]) -> Self:
         check_same_names(self, children)
-        return dataclasses.replace(self, inner=children[""])
+        return dataclasses.replace(self, inner=children[self.segment])
 
     def connect(self, x: Any, call: Call) -> tuple[Any, Cache]:
-        return call("", self.inner, x)
+        return call(self.segment, self.inner, x)
 
     def fold(self, cache: Cache, dy: Any, visit: Visit) -> tuple[Any, Any]:
-        return visit("", self.inner, cache, dy)
+        report, dx = visit(self.segment, self.inner, cache, dy)
+        return nest({self.segment: report}), dx

@@ -1,11 +1,13 @@
 """The same gradient by hand, by reverse mode, by forward mode and by differences, leaf by leaf."""
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 import jax
 import numpy as np
 
+from fnn.combinators.cast import uncast
 from fnn.errors import positive
 from fnn.gradients.cost import measure
 from fnn.gradients.deltas import placed_layers
@@ -61,7 +63,8 @@ def compare_gradients(
 
     Everything is computed in float64, whatever the caller's setting; random masks stay those of float32. With
     ``dtype="float32"`` manual, reverse and forward run in float32 and are compared with the float64 reverse at the same
-    point (differences stay in float64: in float32 they would show their own rounding alone).
+    point (differences stay in float64: in float32 they would show their own rounding alone). A ``Cast`` inside the
+    model is left out, so that the rules within it are compared and not the rounding of its dtype.
 
     ``tolerances`` replaces those of single methods: 1e-12 in float64 and 1e-5 in float32, 1e-8 for differences.
     ``cost=False`` leaves out the compiled cost, which is measured on the operands as given, in their own dtype.
@@ -87,7 +90,8 @@ def compare_gradients(
         raise ValueError(f"entrywise is a number of entries of at least 0, got {entrywise}")
     allowed = {method: FINITE_TOLERANCE if method == "finite" else TOLERANCES[dtype] for method in methods}
     allowed |= _checked_tolerances(tolerances or {}, methods)
-    problem, operands = Problem(objective, train), Operands(params, state, tuple(batch), key)
+    exact = dataclasses.replace(objective, model=uncast(objective.model))
+    problem, operands = Problem(exact, train), Operands(params, state, tuple(batch), key)
 
     def probes(key: Key) -> Directions:
         return Directions("/".join(key), wide.variables[key].shape, entrywise, directions, seed)
@@ -121,14 +125,15 @@ def compare_gradients(
         train=train,
         value=float(records.value),
         tolerances={method: allowed[method] for method in methods if method != reference},
-        kinks=find_kinks(objective, records.inputs, wide.operands.params),
+        kinks=find_kinks(objective, records, wide.operands),
         suspect=suspect(objective.model, rows, found["manual"], found[reference]) if "manual" in methods else "",
-        cost=measure(problem, operands, methods) if cost else (),
+        cost=measure(Problem(objective, train), operands, methods) if cost else (),
         entrywise=entrywise,
         directions=directions,
         seed=seed,
         platform=jax.default_backend(),
         cost_dtype=_dtypes(operands),
+        uncast=exact != objective,
     )
 
 

@@ -103,12 +103,13 @@ def instrumented_state(layer: Layer, state: State, deltas: dict[str, Any] | None
     if not isinstance(layer, Combinator):
         delta = (deltas or {}).get(path)
         return {"inner": state} if delta is None else {"inner": state, "delta": delta}
-    return nest(
-        {
-            name: instrumented_state(child, entry(state, name), deltas, join(path, name))
-            for name, child in layer.children().items()
-        }
-    )
+    children = layer.children()
+    own = {} if "" in children else {name: part for name, part in state.items() if name not in children}
+    inner = {
+        name: instrumented_state(child, entry(state, name), deltas, join(path, name))
+        for name, child in children.items()
+    }
+    return {**own, **nest(inner)}
 
 
 def by_path(layer: Layer, tree: Any) -> dict[str, Any]:

@@ -34,6 +34,7 @@ class Findings:
     seed: int = 0
     platform: str = ""
     cost_dtype: str = ""
+    uncast: bool = False
 
     @property
     def ok(self) -> bool:

@@ -27,11 +27,12 @@ class Operands(NamedTuple):
 
 
 class Records(NamedTuple):
-    """The value, and what every layer saw, by path."""
+    """The value, what every layer saw, by path, and what the loss was given."""
 
     value: Any
     inputs: dict[str, Any]
     outputs: dict[str, Any]
+    prediction: Any = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +67,7 @@ class Problem:
             train=self.train,
             key=operands.key,
         )
-        return value, _records(value, by_path(model, aux.state))
+        return value, _records(value, by_path(model, aux.state))._replace(prediction=aux.outputs)
 
     def outputs(self, operands: Operands) -> dict[str, Any]:
         """The shapes and dtypes of the outputs of all layers, by path."""

@@ -7,9 +7,10 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from fnn.errors import floating_array, is_concrete, parameter
+from fnn.errors import floating_array, is_concrete
 from fnn.layer import Cache, Layer, Params, State, Static, float_dtype, state_entry, wide_dtype
-from fnn.layers.standardize import moments, normalized, standardize_backward
+from fnn.layers.scaled import init_scaled, scaled, scaled_backward
+from fnn.layers.standardize import check_epsilon, moments, normalized, standardize_backward
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,6 +33,8 @@ class BatchNorm(Layer, name="batch_norm"):
     Conventions: ``decay`` is the weight of the old statistic; both variances are biased (1/n; PyTorch's running
     variance is not, so convert on import). ``axis_name`` takes the statistics over a mapped axis of devices as well.
     A bias right before a batch norm has a gradient of exactly zero in training.
+    A batch in which μ or σ² of any channel is not finite leaves the state as it is, bit for bit, on all devices: one
+    NaN does not poison the statistics for ever, and a ``count`` that did not move is the flag.
 
     Errors: ``ValueError`` for training on one value a channel (its variance is 0), for missing state, and, outside jit,
     for inference before the first update.
@@ -55,19 +58,14 @@ class BatchNorm(Layer, name="batch_norm"):
     def __post_init__(self) -> None:
         if isinstance(self.decay, int | float) and not 0 <= self.decay <= 1:
             raise ValueError(f"decay lies in [0, 1], got {self.decay}")
-        if isinstance(self.epsilon, int | float) and not self.epsilon >= 0:
-            raise ValueError(f"epsilon is at least 0, got {self.epsilon}")
+        check_epsilon(self.epsilon)
 
     def init(self, key: jax.Array, x: Any) -> tuple[Params, State]:
         if x.ndim < 2:
             raise ValueError(f"expected an input (N, …, C), got the shape {tuple(x.shape)}")
-        dtype, shape = float_dtype(x), (x.shape[-1],)
-        params = {"scale": jnp.ones(shape, dtype)} if self.use_scale else {}
-        if self.use_bias:
-            params["bias"] = jnp.zeros(shape, dtype)
-        wide = wide_dtype(dtype)
+        wide, shape = wide_dtype(float_dtype(x)), (x.shape[-1],)
         state = {"mean": jnp.zeros(shape, wide), "var": jnp.ones(shape, wide), "count": jnp.zeros((), jnp.int32)}
-        return params, state
+        return init_scaled(self, x), state
 
     def forward(
         self, params: Params, state: State, x: Any, *, train: bool = False, key: jax.Array | None = None
@@ -75,64 +73,50 @@ class BatchNorm(Layer, name="batch_norm"):
         x = floating_array(x)
         if x.ndim < 2:
             raise ValueError(f"expected an input (N, …, C), got the shape {x.shape}")
-        shape, wide = x.shape[-1:], wide_dtype(x.dtype)
-        running_mean, running_var = (state_entry(state, name, shape) for name in ("mean", "var"))
+        old = {name: state_entry(state, name, x.shape[-1:]) for name in ("mean", "var")}
         count = state_entry(state, "count", ())
         if train:
             self._check_batch(x)
             mean, var = moments(x, _all_but_last(x), self.axis_name)
-            new_state = {
-                "mean": self._moved(running_mean, mean),
-                "var": self._moved(running_var, var),
-                "count": count + 1,
-            }
+            new_state = self._updated(old, count, {"mean": mean, "var": var})
         else:
             if is_concrete(count) and int(count) == 0:
                 raise ValueError(
                     "this batch norm has no statistics yet (count is 0): use the state that a training step returned"
                 )
-            mean, var = (jnp.asarray(each, wide).reshape(_row(x)) for each in (running_mean, running_var))
+            shape, wide = (1,) * (x.ndim - 1) + x.shape[-1:], wide_dtype(x.dtype)
+            mean, var = (jnp.asarray(each, wide).reshape(shape) for each in old.values())
             new_state = state
         inverse = lax.rsqrt(var + self.epsilon)
-        y = normalized(x, mean, inverse)
-        cache = {"x": x, "mean": mean, "inverse": inverse, "train": Static(train)}
-        if self.use_scale:
-            cache["scale"] = parameter(params, "scale", shape, x.dtype)
-            y = y * cache["scale"].astype(wide).reshape(_row(x))
-        if self.use_bias:
-            y = y + parameter(params, "bias", shape, x.dtype).astype(wide).reshape(_row(x))
-        return y.astype(x.dtype), new_state, cache
+        y, kept = scaled(self, params, normalized(x, mean, inverse), x.dtype)
+        return y, new_state, {"x": x, "mean": mean, "inverse": inverse, "train": Static(train), **kept}
 
     def backward(self, cache: Cache, dy: jax.Array) -> tuple[Params, jax.Array]:
-        x, mean, inverse = cache["x"], cache["mean"], cache["inverse"]
-        axes, dtype = _all_but_last(x), dy.dtype
-        normal, dy = normalized(x, mean, inverse), dy.astype(mean.dtype)
-        dparams, dnormal = {}, dy
-        if self.use_scale:
-            dparams["scale"] = (dy * normal).sum(axes).astype(dtype)
-            dnormal = dy * cache["scale"].astype(dy.dtype).reshape(_row(x))
-        if self.use_bias:
-            dparams["bias"] = dy.sum(axes).astype(dtype)
+        x, inverse = cache["x"], cache["inverse"]
+        normal = normalized(x, cache["mean"], inverse)
+        dparams, dnormal = scaled_backward(self, cache, dy, normal)
         if cache["train"].value:
-            dx = standardize_backward(dnormal, normal, inverse, axes, self.axis_name)
+            dx = standardize_backward(dnormal, normal, inverse, _all_but_last(x), self.axis_name)
         else:
             dx = inverse * dnormal
-        return dparams, dx.astype(dtype)
+        return dparams, dx.astype(dy.dtype)
 
     def _check_batch(self, x: jax.Array) -> None:
         copies = 1 if self.axis_name is None else lax.axis_size(self.axis_name)
         if x.size // x.shape[-1] * copies < 2:
             raise ValueError("training needs at least two values a channel to take a variance of, got one")
 
-    def _moved(self, old: jax.Array, new: jax.Array) -> jax.Array:
+    def _updated(self, old: State, count: jax.Array, new: State) -> State:
         # Statistics are not differentiated, and no gradient may leak through a state that is returned.
-        new = lax.stop_gradient(new).reshape(old.shape).astype(old.dtype)
-        return self.decay * old + (1 - self.decay) * new
+        new = {name: lax.stop_gradient(each).reshape(old[name].shape) for name, each in new.items()}
+        # Where the mean is not finite neither is the mean of (x − mean)², so the variance alone tells.
+        finite = jnp.isfinite(new["var"]).all()
+
+        def moved(old: jax.Array, new: jax.Array) -> jax.Array:
+            return jnp.where(finite, self.decay * old + (1 - self.decay) * new.astype(old.dtype), old)
+
+        return {**{name: moved(old[name], new[name]) for name in old}, "count": count + finite.astype(count.dtype)}
 
 
 def _all_but_last(x: jax.Array) -> tuple[int, ...]:
     return tuple(range(x.ndim - 1))
-
-
-def _row(x: jax.Array) -> tuple[int, ...]:
-    return (1,) * (x.ndim - 1) + x.shape[-1:]

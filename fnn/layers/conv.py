@@ -1,22 +1,81 @@
 """Convolution over any number of spatial axes."""
 
 import dataclasses
-import functools
 from typing import Any
 
 import jax
-import jax.numpy as jnp
-from jax import lax
 
-from fnn.errors import floating_array, parameter, positive
+from fnn.errors import floating_array, output_gradient, parameter, positive
 from fnn.initializers import Initializer, LecunNormal, Zeros
 from fnn.layer import Cache, Layer, Params, State, float_dtype
 from fnn.layers.affine import add_bias, affine_gradients, init_affine
+from fnn.layers.convolution import exchange, gather, kernel_gradient, scatter
 from fnn.layers.windows import Padding, Windows, check_padding, sizes, windows
 
 
 @dataclasses.dataclass(frozen=True)
-class Conv(Layer, name="conv"):
+class Convolution(Layer):
+    """The base of ``Conv`` and its adjoint: the options, their checks and the shapes of the parameters."""
+
+    features: int
+    kernel_size: int | tuple[int, ...]
+    _: dataclasses.KW_ONLY
+    strides: int | tuple[int, ...] = 1
+    padding: Padding = "SAME"
+    dilation: int | tuple[int, ...] = 1
+    groups: int = 1
+    use_bias: bool = True
+    kernel_init: Initializer = LecunNormal()
+    bias_init: Initializer = Zeros()
+
+    def __post_init__(self) -> None:
+        positive("features", self.features)
+        positive("groups", self.groups)
+        for name in ("kernel_size", "strides", "dilation"):
+            object.__setattr__(self, name, sizes(name, getattr(self, name)))
+        check_padding(self.padding)
+        if self.features % self.groups:
+            raise ValueError(f"groups={self.groups} does not divide features={self.features}")
+
+    def windows(self, spatial: tuple[int, ...]) -> Windows:
+        """The windows for an input of these spatial sizes."""
+        raise NotImplementedError
+
+    def init(self, key: jax.Array, x: Any) -> tuple[Params, State]:
+        shape = (*self._windows(x).window, x.shape[-1] // self.groups, self.features)
+        return init_affine(self, key, shape, float_dtype(x)), {}
+
+    def _windows(self, x: Any) -> Windows:
+        check_image(x, self.kernel_size)
+        if x.shape[-1] % self.groups:
+            raise ValueError(f"groups={self.groups} does not divide the {x.shape[-1]} channels of the input")
+        return self.windows(x.shape[1:-1])
+
+    # These two stand here because pyright takes an inherited initialiser for a method.
+    def _with_bias(self, params: Params, y: jax.Array) -> jax.Array:
+        return add_bias(self, params, y)
+
+    def _gradients(self, dkernel: jax.Array, dy: jax.Array) -> Params:
+        return affine_gradients(self, dkernel, dy)
+
+    def _inputs(self, params: Params, x: Any) -> tuple[jax.Array, jax.Array, Windows]:
+        x = floating_array(x)
+        w = self._windows(x)
+        return x, parameter(params, "kernel", (*w.window, x.shape[-1] // self.groups, self.features), x.dtype), w
+
+
+def check_image(x: Any, kernel_size: int | tuple[int, ...]) -> None:
+    """Raises ``ValueError`` unless x has a spatial axis for every size of the kernel, at least one."""
+    rank = x.ndim - 2 if isinstance(kernel_size, int) else len(kernel_size)
+    if x.ndim != rank + 2 or rank < 1:
+        raise ValueError(
+            f"expected an input (N, {'…' if rank < 1 else ', '.join(['spatial'] * rank)}, C)"
+            f" for kernel_size={kernel_size}, got the shape {tuple(x.shape)}"
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Conv(Convolution, name="conv"):
     """A convolution (cross-correlation) over the axes between batch and channels; 1-, 2- or 3-D and beyond.
 
     Forward, along one spatial axis with stride s, dilation d and p zeros of padding in front:
@@ -51,125 +110,18 @@ class Conv(Layer, name="conv"):
     Source: LeCun et al. 1989; the two adjoints follow from the index equation o·s + k·d − p = i.
     """
 
-    features: int
-    kernel_size: int | tuple[int, ...]
-    _: dataclasses.KW_ONLY
-    strides: int | tuple[int, ...] = 1
-    padding: Padding = "SAME"
-    dilation: int | tuple[int, ...] = 1
-    groups: int = 1
-    use_bias: bool = True
-    kernel_init: Initializer = LecunNormal()
-    bias_init: Initializer = Zeros()
-
-    def __post_init__(self) -> None:
-        positive("features", self.features)
-        positive("groups", self.groups)
-        for name in ("kernel_size", "strides", "dilation"):
-            object.__setattr__(self, name, sizes(name, getattr(self, name)))
-        check_padding(self.padding)
-        if self.features % self.groups:
-            raise ValueError(f"groups={self.groups} does not divide features={self.features}")
-
-    def _windows(self, x: Any) -> Windows:
-        rank = x.ndim - 2 if isinstance(self.kernel_size, int) else len(self.kernel_size)
-        if x.ndim != rank + 2 or rank < 1:
-            raise ValueError(
-                f"expected an input (N, {'…' if rank < 1 else ', '.join(['spatial'] * rank)}, C)"
-                f" for kernel_size={self.kernel_size}, got the shape {tuple(x.shape)}"
-            )
-        if x.shape[-1] % self.groups:
-            raise ValueError(f"groups={self.groups} does not divide the {x.shape[-1]} channels of the input")
-        return windows(x.shape[1:-1], self.kernel_size, self.strides, self.dilation, self.padding)
-
-    def init(self, key: jax.Array, x: Any) -> tuple[Params, State]:
-        shape = (*self._windows(x).window, x.shape[-1] // self.groups, self.features)
-        return init_affine(self, key, shape, float_dtype(x)), {}
+    def windows(self, spatial: tuple[int, ...]) -> Windows:
+        return windows(spatial, self.kernel_size, self.strides, self.dilation, self.padding)
 
     def forward(
         self, params: Params, state: State, x: Any, *, train: bool = False, key: jax.Array | None = None
     ) -> tuple[jax.Array, State, Cache]:
-        x = floating_array(x)
-        w = self._windows(x)
-        kernel = parameter(params, "kernel", (*w.window, x.shape[-1] // self.groups, self.features), x.dtype)
-        y = lax.conv_general_dilated(
-            x,
-            kernel,
-            w.strides,
-            w.pads,
-            rhs_dilation=w.dilation,
-            dimension_numbers=_channels_last(x.ndim),
-            feature_group_count=self.groups,
-        )
-        return add_bias(self, params, y), state, {"x": x, "kernel": kernel}
+        x, kernel, w = self._inputs(params, x)
+        return self._with_bias(params, gather(x, kernel, w, self.groups)), state, {"x": x, "kernel": kernel}
 
     def backward(self, cache: Cache, dy: jax.Array) -> tuple[Params, jax.Array]:
         x, kernel = cache["x"], cache["kernel"]
         w = self._windows(x)
-        dkernel = _kernel_gradient(x, dy, w, self.groups)
-        dx = lax.conv_general_dilated(
-            dy,
-            _adjoint_kernel(kernel, self.groups),
-            (1,) * len(w.window),
-            w.adjoint_pads,
-            lhs_dilation=w.strides,
-            rhs_dilation=w.dilation,
-            dimension_numbers=_channels_last(x.ndim),
-            feature_group_count=self.groups,
-        )
-        return affine_gradients(self, dkernel, dy), dx
-
-
-def _channels_last(rank: int) -> lax.ConvDimensionNumbers:
-    spatial = tuple(range(1, rank - 1))
-    image, kernel = (0, rank - 1, *spatial), (rank - 1, rank - 2, *range(rank - 2))
-    return lax.ConvDimensionNumbers(image, kernel, image)
-
-
-# Compiled on its own, so that running eagerly does not compile the choice anew at each call.
-@functools.partial(jax.jit, static_argnums=(2, 3), inline=True)
-def _kernel_gradient(x: jax.Array, dy: jax.Array, w: Windows, groups: int) -> jax.Array:
-    return lax.platform_dependent(
-        x,
-        dy,
-        cpu=lambda x, dy: _kernel_gradient_moved(x, dy, w, groups),
-        default=lambda x, dy: _kernel_gradient_in_place(x, dy, w, groups),
-    )
-
-
-def _kernel_gradient_in_place(x: jax.Array, dy: jax.Array, w: Windows, groups: int) -> jax.Array:
-    # Channels take the batch's place and samples are summed over as channels are: the groups of x's channels are
-    # then groups of the batch, each meeting its own block of dy's features.
-    spatial, rank = tuple(range(1, x.ndim - 1)), x.ndim
-    numbers = lax.ConvDimensionNumbers(
-        (rank - 1, 0, *spatial), (rank - 1, 0, *spatial), (rank - 2, rank - 1, *range(rank - 2))
-    )
-    return lax.conv_general_dilated(
-        x, dy, w.dilation, w.kernel_pads, None, w.strides, numbers, batch_group_count=groups
-    )
-
-
-def _kernel_gradient_moved(x: jax.Array, dy: jax.Array, w: Windows, groups: int) -> jax.Array:
-    """The same with every axis moved to where XLA:CPU has a fast convolution.
-
-    Inside a loop (a scan over batches, say) XLA:CPU leaves the axes of the plain form where they are and runs it a
-    hundred times slower; ``jax.grad`` has that form.
-    """
-    spatial = tuple(range(1, x.ndim - 1))
-    samples_last, features_last = x.transpose(x.ndim - 1, *spatial, 0), dy.transpose(*spatial, 0, dy.ndim - 1)
-
-    def one_group(x: jax.Array, dy: jax.Array) -> jax.Array:
-        numbers = _channels_last(x.ndim)
-        return lax.conv_general_dilated(x, dy, w.dilation, w.kernel_pads, None, w.strides, numbers)
-
-    blocks = zip(jnp.split(samples_last, groups, 0), jnp.split(features_last, groups, -1), strict=True)
-    moved = jnp.concatenate([one_group(*block) for block in blocks], -1)
-    return moved.transpose(*spatial, 0, x.ndim - 1)
-
-
-def _adjoint_kernel(kernel: jax.Array, groups: int) -> jax.Array:
-    """Reversed along the spatial axes, inputs and outputs exchanged within each group: (*k, F/G, C)."""
-    *window, channels, features = kernel.shape
-    reversed_kernel = lax.rev(kernel, tuple(range(len(window))))
-    blocks = reversed_kernel.reshape(*window, channels, groups, features // groups)
-    return blocks.swapaxes(-1, -3).reshape(*window, features // groups, groups * channels)
+        dy = output_gradient(dy, (x.shape[0], *w.out, self.features))
+        dkernel = kernel_gradient(x, dy, w, self.groups)
+        return self._gradients(dkernel, dy), scatter(dy, exchange(kernel, self.groups), w, self.groups)

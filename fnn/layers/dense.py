@@ -6,7 +6,7 @@ from typing import Any
 import jax
 from jax import lax
 
-from fnn.errors import floating_array, parameter, positive
+from fnn.errors import floating_array, output_gradient, parameter, positive
 from fnn.initializers import Initializer, LecunNormal, Zeros
 from fnn.layer import Cache, Layer, Params, State, float_dtype
 from fnn.layers.affine import add_bias, affine_gradients, init_affine
@@ -58,6 +58,6 @@ class Dense(Layer, name="dense"):
 
     def backward(self, cache: Cache, dy: jax.Array) -> tuple[Params, jax.Array]:
         x, kernel = cache["x"], cache["kernel"]
-        leading = tuple(range(x.ndim - 1))
+        dy, leading = output_gradient(dy, (*x.shape[:-1], self.features)), tuple(range(x.ndim - 1))
         dkernel = lax.dot_general(x, dy, ((leading, leading), ((), ())))
         return affine_gradients(self, dkernel, dy), dy @ kernel.T

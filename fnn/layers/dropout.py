@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fnn.errors import floating_array
+from fnn.errors import floating_array, output_gradient
 from fnn.layer import Cache, Layer, Params, State, required_key
 
 
@@ -24,7 +24,7 @@ class Dropout(Layer, name="dropout"):
     The mask is drawn with a float32 probability, so that it is the same in every precision. ``rate`` may be a traced
     scalar (to sweep over it), which is not checked.
 
-    Errors: ``ValueError`` for a rate outside [0, 1) and for training without a key.
+    Errors: ``ValueError`` for a rate outside [0, 1) and for training without a key at a rate that is not 0.
 
     >>> Dropout(0.5).apply({}, {}, jnp.ones(6), train=True, key=jax.random.key(0))[0].tolist()
     [0.0, 0.0, 2.0, 2.0, 0.0, 2.0]
@@ -42,14 +42,21 @@ class Dropout(Layer, name="dropout"):
         self, params: Params, state: State, x: Any, *, train: bool = False, key: jax.Array | None = None
     ) -> tuple[jax.Array, State, Cache]:
         x = floating_array(x)
-        if not train:
+        if not train or not drops(self.rate):
             return x, state, {}
         keep = 1 - self.rate
         mask = jax.random.bernoulli(required_key(self, key), jnp.asarray(keep, np.float32), x.shape)
         return self._masked(mask, x), state, {"mask": mask}
 
     def backward(self, cache: Cache, dy: jax.Array) -> tuple[Params, jax.Array]:
-        return {}, self._masked(cache["mask"], dy) if "mask" in cache else dy
+        if "mask" not in cache:
+            return {}, dy
+        return {}, self._masked(cache["mask"], output_gradient(dy, cache["mask"].shape))
 
     def _masked(self, mask: jax.Array, x: jax.Array) -> jax.Array:
         return jnp.where(mask, x / jnp.asarray(1 - self.rate, x.dtype), 0)
+
+
+def drops(rate: Any) -> bool:
+    """Whether dropout at this rate does anything; of a traced rate that is not known, and it does."""
+    return not isinstance(rate, int | float | np.number) or rate != 0

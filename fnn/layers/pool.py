@@ -1,9 +1,8 @@
-"""Pooling: the maximum or the mean of every window, or the mean of the whole image."""
+"""Pooling: the maximum or the mean of every window, or of the whole image."""
 
 import dataclasses
 import itertools
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -11,9 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from fnn.errors import floating_array
+from fnn.errors import floating_array, output_gradient
 from fnn.layer import Cache, Layer, Params, State, Static, wide_dtype
-from fnn.layers.windows import Padding, Windows, check_padding, sizes, windows
+from fnn.layers.windows import Padding, Windows, check_padding, sizes, views, windows
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,11 +65,10 @@ class MaxPool(_Pool, name="max_pool"):
     ) -> tuple[jax.Array, State, Cache]:
         x = _image(x)
         w = self._windows(x.shape[1:-1])
-        padded = lax.pad(x, jnp.array(-jnp.inf, x.dtype), [(0, 0, 0), *((*pad, 0) for pad in w.pads), (0, 0, 0)])
-        slices = (lax.slice(padded, *limits) for limits in _slices(w, padded.shape))
-        y = next(slices)
+        candidates = views(x, w, -math.inf)
+        y = next(candidates)
         winner = jnp.zeros(y.shape, jnp.uint8 if math.prod(w.window) <= 256 else jnp.int32)
-        for k, candidate in enumerate(slices, start=1):
+        for k, candidate in enumerate(candidates, start=1):
             # Strictly greater, so that the first of equals stays; a NaN compares as nothing and must win by name.
             better = (candidate > y) | (jnp.isnan(candidate) & ~jnp.isnan(y))
             y, winner = jnp.where(better, candidate, y), jnp.where(better, jnp.array(k, winner.dtype), winner)
@@ -78,6 +76,7 @@ class MaxPool(_Pool, name="max_pool"):
 
     def backward(self, cache: Cache, dy: jax.Array) -> tuple[Params, jax.Array]:
         shape, winner = cache["shape"].value, cache["winner"]
+        dy = output_gradient(dy, winner.shape)
         w = self._windows(shape[1:-1])
         dx = jnp.zeros(shape, dy.dtype)
         for k, place in enumerate(itertools.product(*map(range, w.window))):
@@ -88,14 +87,6 @@ class MaxPool(_Pool, name="max_pool"):
             ]
             dx = dx + lax.pad(jnp.where(winner == k, dy, 0), jnp.zeros((), dy.dtype), [(0, 0, 0), *pads, (0, 0, 0)])
         return {}, dx
-
-
-def _slices(w: Windows, padded: tuple[int, ...]) -> Iterator[tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]]:
-    """The limits of the slice that holds the k-th element of every window, for each k in row order."""
-    strides = (1, *w.strides, 1)
-    for place in itertools.product(*map(range, w.window)):
-        ends = (k + (out - 1) * stride + 1 for k, out, stride in zip(place, w.out, w.strides, strict=True))
-        yield (0, *place, 0), (padded[0], *ends, padded[-1]), strides
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,7 +114,9 @@ class AvgPool(_Pool, name="avg_pool"):
         return (total / _counts(w, total.dtype)).astype(x.dtype), state, {"shape": Static(x.shape)}
 
     def backward(self, cache: Cache, dy: jax.Array) -> tuple[Params, jax.Array]:
-        w = self._windows(cache["shape"].value[1:-1])
+        samples, *sizes, channels = cache["shape"].value
+        w = self._windows(tuple(sizes))
+        dy = output_gradient(dy, (samples, *w.out, channels))
         share = dy.astype(wide_dtype(dy.dtype))
         share = share / _counts(w, share.dtype)
         return {}, _sum_windows(share, w.window, (1,) * len(w.window), w.adjoint_pads, spread=w.strides).astype(
@@ -177,5 +170,38 @@ class GlobalAvgPool(Layer, name="global_avg_pool"):
 
     def backward(self, cache: Cache, dy: jax.Array) -> tuple[Params, jax.Array]:
         shape = cache["shape"].value
+        samples, channels = output_gradient(dy, (shape[0], shape[-1])).shape
         share = dy / math.prod(shape[1:-1])
-        return {}, jnp.broadcast_to(share.reshape(share.shape[0], *(1 for _ in shape[1:-1]), share.shape[-1]), shape)
+        return {}, jnp.broadcast_to(share.reshape(samples, *(1 for _ in shape[1:-1]), channels), shape)
+
+
+@dataclasses.dataclass(frozen=True)
+class GlobalMaxPool(Layer, name="global_max_pool"):
+    """The maximum over all spatial axes.
+
+    Forward:   y[n, c] = max_i x[n, i, c],  i*[n, c] = the first i that attains it
+    Backward:  dx[n, i, c] = dy[n, c] where i = i*[n, c], else 0
+
+    A tie sends its gradient to the first element (in row order); a NaN wins, the first of several.
+
+    Cache:   ``winner`` i* (N, C), counted in row order; ``shape`` Static, of x
+    Shapes:  (N, *spatial, C) → (N, C), any floating dtype, kept
+
+    >>> GlobalMaxPool().apply({}, {}, jnp.arange(4.0).reshape(1, 2, 2, 1))[0]
+    Array([[3.]], dtype=float32)
+    """
+
+    def forward(
+        self, params: Params, state: State, x: Any, *, train: bool = False, key: jax.Array | None = None
+    ) -> tuple[jax.Array, State, Cache]:
+        x = _image(x)
+        places = x.reshape(x.shape[0], -1, x.shape[-1])
+        winner = lax.argmax(places, 1, jnp.int32)
+        y = jnp.take_along_axis(places, winner[:, None], axis=1, mode="promise_in_bounds")[:, 0]
+        return y, state, {"winner": winner, "shape": Static(x.shape)}
+
+    def backward(self, cache: Cache, dy: jax.Array) -> tuple[Params, jax.Array]:
+        winner, shape = cache["winner"], cache["shape"].value
+        dy = output_gradient(dy, winner.shape)
+        place = lax.broadcasted_iota(winner.dtype, (1, math.prod(shape[1:-1]), 1), 1)
+        return {}, jnp.where(place == winner[:, None], dy[:, None], 0).reshape(shape)

@@ -1,4 +1,4 @@
-"""Softmax along an axis."""
+"""Softmax and its logarithm along an axis."""
 
 import dataclasses
 from typing import Any
@@ -6,19 +6,37 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from fnn.errors import floating_array
-from fnn.layer import Cache, Layer, Params, State
+from fnn.errors import floating_array, output_gradient
+from fnn.layer import Cache, Layer, Params, State, wide_dtype
 
 
 @dataclasses.dataclass(frozen=True)
-class Softmax(Layer, name="softmax"):
+class _AlongAxis(Layer):
+    axis: int = -1
+
+    def __call__(self, x: Any) -> jax.Array:
+        return self.forward({}, {}, x)[0]
+
+    def _shifted(self, x: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+        """x − max x, of which no exponential overflows, its exponential, and the sum of that, in at least float32."""
+        x = x.astype(wide_dtype(x.dtype))
+        # The shift changes nothing, so its own gradient is left out of the automatic one.
+        shifted = x - jax.lax.stop_gradient(x.max(self.axis, keepdims=True))
+        exponentials = jnp.exp(shifted)
+        return shifted, exponentials, exponentials.sum(self.axis, keepdims=True)
+
+
+@dataclasses.dataclass(frozen=True)
+class Softmax(_AlongAxis, name="softmax"):
     """The softmax along an axis. For training, give the logits to ``CrossEntropy`` instead: that is exact and cheaper.
 
     Forward:   yᵢ = e^(xᵢ − m) / Σⱼ e^(xⱼ − m),  m = maxⱼ xⱼ
     Backward:  dx = y ⊙ (dy − Σⱼ dyⱼ yⱼ)
 
+    An entry of −∞ has the probability 0; a row of nothing else has none, and is NaN.
+
     Cache:   ``y``
-    Shapes:  any → the same, any floating dtype, kept
+    Shapes:  any → the same, any floating dtype, kept; computed in at least float32
 
     Can also be called on an array.
 
@@ -28,20 +46,49 @@ class Softmax(Layer, name="softmax"):
     Source: Bridle 1990.
     """
 
-    axis: int = -1
+    def forward(
+        self, params: Params, state: State, x: Any, *, train: bool = False, key: jax.Array | None = None
+    ) -> tuple[jax.Array, State, Cache]:
+        x = floating_array(x)
+        _, exponentials, total = self._shifted(x)
+        y = (exponentials / total).astype(x.dtype)
+        return y, state, {"y": y}
 
-    def __call__(self, x: Any) -> jax.Array:
-        return self.forward({}, {}, x)[0]
+    def backward(self, cache: Cache, dy: jax.Array) -> tuple[Params, jax.Array]:
+        dy, wide = output_gradient(dy, cache["y"].shape), wide_dtype(dy.dtype)
+        y, wide_dy = cache["y"].astype(wide), dy.astype(wide)
+        return {}, (y * (wide_dy - (wide_dy * y).sum(self.axis, keepdims=True))).astype(dy.dtype)
+
+
+@dataclasses.dataclass(frozen=True)
+class LogSoftmax(_AlongAxis, name="log_softmax"):
+    """The logarithm of the softmax along an axis, without its underflow.
+
+    Forward:   yᵢ = xᵢ − m − log Σⱼ e^(xⱼ − m),  m = maxⱼ xⱼ
+    Backward:  dx = dy − e^y Σⱼ dyⱼ
+
+    An entry of −∞ has the logarithm −∞; a row of nothing else is NaN.
+
+    Cache:   ``y``
+    Shapes:  any → the same, any floating dtype, kept; computed in at least float32
+
+    Can also be called on an array.
+
+    >>> [f"{y:.2f}" for y in LogSoftmax()(jnp.array([0.0, 0.0, -1e4]))]
+    ['-0.69', '-0.69', '-10000.69']
+
+    Source: Bridle 1990.
+    """
 
     def forward(
         self, params: Params, state: State, x: Any, *, train: bool = False, key: jax.Array | None = None
     ) -> tuple[jax.Array, State, Cache]:
         x = floating_array(x)
-        # The shift changes nothing, so its own gradient is left out of the automatic one.
-        exponentials = jnp.exp(x - jax.lax.stop_gradient(x.max(self.axis, keepdims=True)))
-        y = exponentials / exponentials.sum(self.axis, keepdims=True)
+        shifted, _, total = self._shifted(x)
+        y = (shifted - jnp.log(total)).astype(x.dtype)
         return y, state, {"y": y}
 
     def backward(self, cache: Cache, dy: jax.Array) -> tuple[Params, jax.Array]:
-        y = cache["y"]
-        return {}, y * (dy - (dy * y).sum(self.axis, keepdims=True))
+        dy, wide = output_gradient(dy, cache["y"].shape), wide_dtype(dy.dtype)
+        y, wide_dy = cache["y"].astype(wide), dy.astype(wide)
+        return {}, (wide_dy - jnp.exp(y) * wide_dy.sum(self.axis, keepdims=True)).astype(dy.dtype)

@@ -8,7 +8,8 @@ x̂ depends on x directly, through μ and through σ². With dμ/dx = 1/n and d�
 
     dx = r (dx̂ − mean(dx̂) − x̂ · mean(dx̂ ⊙ x̂))
 
-which says: take from dx̂ its components along 1 and along x̂, the directions in which x̂ cannot change.
+which says: take from dx̂ its components along 1 and along x̂, the directions in which x̂ cannot change. Without the
+mean, x̂ = x r with r = 1/√(mean(x²) + ε), the direction 1 is free: dx = r (dx̂ − x̂ · mean(dx̂ ⊙ x̂)).
 
 The variance is computed in two passes; E[x²] − E[x]² loses everything when the mean is large. ``axis_name`` extends the
 set over the devices of a mapped axis: every mean becomes a mean of means of equal sizes.
@@ -47,5 +48,17 @@ def standardize_backward(
 ) -> jax.Array:
     """dx from dx̂, x̂ and r, where μ and σ² are those of x itself."""
     along_one = _mean(dnormalized, axes, axis_name)
-    along_normal = _mean(dnormalized * normal, axes, axis_name)
-    return inverse * (dnormalized - along_one - normal * along_normal)
+    return rescale_backward(dnormalized, normal, inverse, axes, axis_name) - inverse * along_one
+
+
+def rescale_backward(
+    dnormalized: jax.Array, normal: jax.Array, inverse: jax.Array, axes: Axes, axis_name: Any = None
+) -> jax.Array:
+    """dx from dx̂, x̂ and r, where x̂ = x r and mean(x²) is that of x itself."""
+    return inverse * (dnormalized - normal * _mean(dnormalized * normal, axes, axis_name))
+
+
+def check_epsilon(epsilon: Any) -> None:
+    """Raises unless epsilon is at least 0."""
+    if isinstance(epsilon, int | float) and not epsilon >= 0:
+        raise ValueError(f"epsilon is at least 0, got {epsilon}")

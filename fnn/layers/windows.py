@@ -3,8 +3,13 @@
 Along one axis, output o reads the padded input at o·stride + k·dilation for k = 0 … window − 1.
 """
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
 
 from fnn.errors import positive
 
@@ -100,22 +105,15 @@ def windows(
     window = per_axis("the window", window, rank)
     strides = per_axis("strides", strides, rank)
     dilation = per_axis("dilation", dilation, rank)
-    extents = tuple((w - 1) * d + 1 for w, d in zip(window, dilation, strict=True))
-    if padding == "VALID":
-        pads = ((0, 0),) * rank
-    elif padding == "CAUSAL":
-        pads = tuple((extent - 1, 0) for extent in extents)
-    elif padding == "SAME":
+    extents = _extents(window, dilation)
+    if padding == "SAME":
         totals = (
             max((-(-size // stride) - 1) * stride + extent - size, 0)
             for size, stride, extent in zip(sizes, strides, extents, strict=True)
         )
         pads = tuple((total // 2, total - total // 2) for total in totals)
     else:
-        each = padding if isinstance(padding, tuple) else (padding,) * rank
-        pads = tuple(pad if isinstance(pad, tuple) else (pad, pad) for pad in each)
-        if len(pads) != rank:
-            raise ValueError(f"padding {padding!r} has {len(pads)} entries for {rank} spatial axes")
+        pads = _fixed_pads(extents, padding)
     result = Windows(sizes, window, strides, dilation, pads)
     if any(out < 1 for out in result.out):
         raise ValueError(
@@ -123,3 +121,57 @@ def windows(
             f" with padding {padding!r}"
         )
     return result
+
+
+def adjoint_windows(
+    out: Sequence[int],
+    window: int | Sequence[int],
+    strides: int | Sequence[int],
+    dilation: int | Sequence[int],
+    padding: Padding,
+) -> Windows:
+    """The windows whose outputs have the sizes ``out``, over an image of the smallest sizes of which that is true.
+
+    Those are (out − 1)·stride + extent − Σ pads; for ``"SAME"``, whose pads depend on the sizes, out·stride.
+    """
+    rank = len(out)
+    window = per_axis("the window", window, rank)
+    strides = per_axis("strides", strides, rank)
+    dilation = per_axis("dilation", dilation, rank)
+    if padding == "SAME":
+        sizes = tuple(size * stride for size, stride in zip(out, strides, strict=True))
+    else:
+        extents = _extents(window, dilation)
+        sizes = tuple(
+            (size - 1) * stride + extent - sum(pad)
+            for size, stride, extent, pad in zip(out, strides, extents, _fixed_pads(extents, padding), strict=True)
+        )
+    if any(size < 1 for size in sizes):
+        raise ValueError(
+            f"padding {padding!r} leaves nothing of the output: an input of {'×'.join(map(str, out))}"
+            f" would give {'×'.join(map(str, sizes))}"
+        )
+    return windows(sizes, window, strides, dilation, padding)
+
+
+def _extents(window: tuple[int, ...], dilation: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple((w - 1) * d + 1 for w, d in zip(window, dilation, strict=True))
+
+
+def _fixed_pads(extents: tuple[int, ...], padding: Padding) -> tuple[tuple[int, int], ...]:
+    """The pads that do not depend on the sizes: of all but ``"SAME"``."""
+    if isinstance(padding, str):
+        return tuple((extent - 1 if padding == "CAUSAL" else 0, 0) for extent in extents)
+    each = padding if isinstance(padding, tuple) else (padding,) * len(extents)
+    if len(each) != len(extents):
+        raise ValueError(f"padding {padding!r} has {len(each)} entries for {len(extents)} spatial axes")
+    return tuple(pad if isinstance(pad, tuple) else (pad, pad) for pad in each)
+
+
+def views(x: jax.Array, w: Windows, fill: float) -> Iterator[jax.Array]:
+    """The k-th element of every window, (N, *out, C), for each k in row order; ``fill`` where it is padding."""
+    padded = lax.pad(x, jnp.array(fill, x.dtype), [(0, 0, 0), *((*pad, 0) for pad in w.pads), (0, 0, 0)])
+    for place in itertools.product(*map(range, w.window)):
+        starts = tuple(k * dilation for k, dilation in zip(place, w.dilation, strict=True))
+        ends = (low + (out - 1) * stride + 1 for low, out, stride in zip(starts, w.out, w.strides, strict=True))
+        yield lax.slice(padded, (0, *starts, 0), (x.shape[0], *ends, x.shape[-1]), (1, *w.strides, 1))

@@ -2,5 +2,21 @@
 
 from fnn.losses.cross_entropy import BinaryCrossEntropy as BinaryCrossEntropy
 from fnn.losses.cross_entropy import CrossEntropy as CrossEntropy
+from fnn.losses.ctc import CTC as CTC
+from fnn.losses.divergence import KLDivergence as KLDivergence
+from fnn.losses.focal import Focal as Focal
+from fnn.losses.likelihood import GaussianNLL as GaussianNLL
+from fnn.losses.likelihood import Poisson as Poisson
+from fnn.losses.linear_cross_entropy import LinearCrossEntropy as LinearCrossEntropy
+from fnn.losses.linear_head import LinearHead as LinearHead
 from fnn.losses.loss import Loss as Loss
+from fnn.losses.margin import Hinge as Hinge
+from fnn.losses.margin import MultiClassHinge as MultiClassHinge
+from fnn.losses.margin import PerceptronLoss as PerceptronLoss
+from fnn.losses.regression import Huber as Huber
+from fnn.losses.regression import LogCosh as LogCosh
+from fnn.losses.regression import MeanAbsoluteError as MeanAbsoluteError
 from fnn.losses.regression import MeanSquaredError as MeanSquaredError
+from fnn.losses.regression import RootMeanSquaredError as RootMeanSquaredError
+from fnn.losses.similarity import CosineSimilarity as CosineSimilarity
+from fnn.losses.similarity import Triplet as Triplet

@@ -1,16 +1,17 @@
 """Cross-entropy of classes, and of independent yes-or-no answers, from logits."""
 
 import dataclasses
+import math
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 from jax.scipy.special import logsumexp
 
-from fnn.errors import describe, floating_array, is_concrete
+from fnn.errors import describe, exact_array, floating_array, is_concrete
 from fnn.layer import Cache, Static, wide_dtype
+from fnn.losses.labels import at_class, class_labels, is_class
 from fnn.losses.loss import Loss, same_shape
 
 
@@ -18,54 +19,61 @@ from fnn.losses.loss import Loss, same_shape
 class CrossEntropy(Loss):
     """Softmax and cross-entropy together, from logits.
 
-    Forward:   t = (Σᵢ qᵢ) L − Σᵢ qᵢ zᵢ,  L = log Σⱼ e^(zⱼ), of z less its largest entry;  value = Σ w t / Σ w
+    Forward:   t = (Σᵢ qᵢ) L − Σᵢ qᵢ zᵢ + λ L²,  L = log Σⱼ e^(zⱼ);  value = Σ w t / Σ w
                q the target distribution: for a label c with smoothing s, qᵢ = (1 − s) [i = c] + s/V
-    Backward:  dz = ((Σᵢ qᵢ) softmax(z) − q) · dvalue · w / Σ w;  for labels and the plain mean, (p − y)/N
+               λ = ``z_loss``, which keeps L near 0; the first two terms are worked out of z less its largest entry
+    Backward:  dz = ((Σᵢ qᵢ + 2 λ L) softmax(z) − q) · dvalue · w / Σ w;  for labels and the plain mean, (p − y)/N
 
-    Cache:   ``logits`` z (…, V) and ``target``, as given; ``log_sum`` L (…, 1)
+    Cache:   ``logits`` z (…, V) and ``target``, as given; ``log_sum`` (…, 1), L less the largest entry of z
     Shapes:  logits (…, V); target integer (…), or one-hot or soft (…, V); weights of the leading axes → scalar
 
     Labels equal to ``ignore_index`` do not count, nor do they in Σ w.
 
-    Errors: ``ValueError`` for a target of another shape and, outside jit, for a label outside [0, V); ``TypeError`` for
-    a target of shape (…) that is not integer. Inside jit, where values cannot be looked at, a label outside makes the
-    value NaN; it never wraps.
+    Errors: ``ValueError`` for a target of another shape, for options out of their range and, outside jit, for a label
+    outside [0, V); ``TypeError`` for a target of shape (…) that is not integer. Inside jit, where values cannot be
+    looked at, a label outside makes the value NaN; it never wraps.
 
     >>> CrossEntropy()(jnp.array([[0.0, 0.0], [0.0, 0.0]]), jnp.array([0, 1]))
     Array(0.6931472, dtype=float32)
 
-    Source: Bridle 1990; label smoothing: Szegedy et al. 2016, §7.
+    Source: Bridle 1990; label smoothing: Szegedy et al. 2016, §7; z-loss: Chowdhery et al. 2022, §5.
     """
 
     _: dataclasses.KW_ONLY
     label_smoothing: float = 0.0
     ignore_index: int | None = None
+    z_loss: float = 0.0
 
     def __post_init__(self) -> None:
         if isinstance(self.label_smoothing, int | float) and not 0 <= self.label_smoothing < 1:
             raise ValueError(f"label_smoothing lies in [0, 1), got {self.label_smoothing}")
+        if isinstance(self.z_loss, int | float) and not 0 <= self.z_loss < math.inf:
+            raise ValueError(f"z_loss is a finite strength of at least 0, got {self.z_loss}")
 
     def terms(self, prediction: Any, target: Any) -> tuple[jax.Array, Cache]:
-        logits, target = floating_array(prediction), jnp.asarray(target)
-        self.check(logits, target)
-        if target.ndim < logits.ndim and target.dtype.itemsize < 4:
-            target = target.astype(jnp.int32)  # an index of 8 or 16 bits cannot count up to V
-        z = self._shifted(logits)
+        logits = floating_array(prediction)
+        target = self._target(logits, target)
+        z, largest = self._shifted(logits, target)
         log_sum = logsumexp(z, -1, keepdims=True)
         q = self._distribution(target, z)
         # A class that cannot be (logit −∞) and has no share of the target costs nothing: 0 · ∞ is to be 0.
         terms = q.sum(-1) * log_sum[..., 0] - (q * jnp.where(q == 0, 0, z)).sum(-1)
+        if self._has_z_loss:
+            terms = terms + jnp.asarray(self.z_loss, z.dtype) * jnp.square(log_sum + largest)[..., 0]
         if target.ndim < logits.ndim:
-            terms = jnp.where(self._valid(target, logits), terms, jnp.nan)
+            terms = jnp.where(is_class(target, logits.shape[-1], self.ignore_index), terms, jnp.nan)
         return terms, {"logits": logits, "log_sum": log_sum, "target": target}
 
     def terms_backward(self, cache: Cache, dterms: jax.Array) -> jax.Array:
         logits, log_sum, target = cache["logits"], cache["log_sum"], cache["target"]
-        z = self._shifted(logits)
+        z, largest = self._shifted(logits, target)
         q = self._distribution(target, z)
         if target.ndim < logits.ndim:
-            dterms = jnp.where(self._valid(target, logits), dterms, 0)
-        dz = q.sum(-1, keepdims=True) * jnp.exp(z - log_sum) - q
+            dterms = jnp.where(is_class(target, logits.shape[-1], self.ignore_index), dterms, 0)
+        slope = q.sum(-1, keepdims=True)
+        if self._has_z_loss:
+            slope = slope + 2 * jnp.asarray(self.z_loss, z.dtype) * (log_sum + largest)
+        dz = slope * jnp.exp(z - log_sum) - q
         return (dz * (dterms[..., None] if dterms.ndim else dterms)).astype(logits.dtype)
 
     def counted(self, target: Any, shape: tuple[int, ...]) -> jax.Array | None:
@@ -74,41 +82,36 @@ class CrossEntropy(Loss):
             return None
         return target != self.ignore_index
 
-    def _shifted(self, logits: jax.Array) -> jax.Array:
-        """The logits less the largest, which changes nothing but the digits that are left of large ones."""
-        z = logits.astype(wide_dtype(logits.dtype))
-        largest = jax.lax.stop_gradient(z.max(-1, keepdims=True))
-        return z - jnp.where(jnp.isfinite(largest), largest, 0)
-
-    def _distribution(self, target: jax.Array, z: jax.Array) -> jax.Array:
-        if target.ndim == z.ndim:
-            q = target.astype(z.dtype)
-        else:
-            q = (target[..., None] == lax.broadcasted_iota(target.dtype, z.shape, z.ndim - 1)).astype(z.dtype)
-        smoothing = jnp.asarray(self.label_smoothing, z.dtype)
-        # Smoothing keeps the sum of a target, whatever that is.
-        return (1 - smoothing) * q + smoothing * q.mean(-1, keepdims=True)
-
-    def _valid(self, target: Any, logits: Any) -> Any:
-        valid = (target >= 0) & (target < logits.shape[-1])
-        return valid if self.ignore_index is None else valid | (target == self.ignore_index)
+    @property
+    def _has_z_loss(self) -> bool:
+        return not isinstance(self.z_loss, int | float) or self.z_loss != 0  # a tracer may be any number
 
     def check(self, prediction: Any, target: Any) -> None:
-        logits, target = prediction, jnp.asarray(target)
+        self._target(prediction, target)
+
+    def _target(self, logits: Any, target: Any) -> jax.Array:
+        target = exact_array(target)
         if logits.ndim < 1 or target.shape not in (logits.shape, logits.shape[:-1]):
             raise ValueError(
                 f"expected labels {logits.shape[:-1]} or a distribution {logits.shape} for logits {describe(logits)},"
                 f" got {describe(target)}"
             )
-        if target.ndim < logits.ndim:
-            if not jnp.issubdtype(target.dtype, jnp.integer):
-                raise TypeError(f"labels are integers, got {describe(target)}; convert them with astype(int)")
-            if is_concrete(target):
-                # NumPy's, also where a constant target meets traced logits: JAX would trace the comparison.
-                labels = np.asarray(target)
-                wrong = labels[~self._valid(labels, logits)]
-                if wrong.size:
-                    raise ValueError(f"labels lie in [0, {logits.shape[-1]}), got {np.unique(wrong)[:5].tolist()}")
+        return target if target.ndim == logits.ndim else class_labels(target, logits, self.ignore_index)
+
+    def _shifted(self, logits: jax.Array, target: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """The logits less the largest, which changes nothing but the digits that are left of large ones, and it."""
+        z = logits.astype(wide_dtype(logits.dtype))
+        if self.ignore_index is not None and target.ndim < z.ndim:
+            z = jnp.where((target == self.ignore_index)[..., None], 0, z)  # whatever stands there
+        largest = jax.lax.stop_gradient(z.max(-1, keepdims=True))
+        largest = jnp.where(jnp.isfinite(largest), largest, 0)
+        return z - largest, largest
+
+    def _distribution(self, target: jax.Array, z: jax.Array) -> jax.Array:
+        q = (target if target.ndim == z.ndim else at_class(target, z.shape)).astype(z.dtype)
+        smoothing = jnp.asarray(self.label_smoothing, z.dtype)
+        # Smoothing keeps the sum of a target, whatever that is.
+        return (1 - smoothing) * q + smoothing * q.mean(-1, keepdims=True)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,7 +125,7 @@ class BinaryCrossEntropy(Loss):
     Shapes:  logits and target of one shape; the target boolean, integer or floating, in [0, 1] → scalar
 
     Errors: ``ValueError`` for shapes that differ ((N, 1) against (N,) included) and, outside jit, for a target outside
-    [0, 1].
+    [0, 1]; inside jit such a target makes the value NaN.
 
     >>> BinaryCrossEntropy()(jnp.zeros(2), jnp.array([0, 1]))
     Array(0.6931472, dtype=float32)
@@ -136,6 +139,7 @@ class BinaryCrossEntropy(Loss):
         y = target.astype(wide)
         # Both answers by a softplus of their own: log(1 + e^z) − yz cancels to 0 for a sure and right answer.
         terms = y * jax.nn.softplus(-z) + (1 - y) * jax.nn.softplus(z)
+        terms = terms + jnp.where((y >= 0) & (y <= 1), 0, jnp.nan).astype(wide)
         return terms, {"logits": logits, "target": target, "dtype": Static(wide)}
 
     def check(self, prediction: Any, target: Any) -> None:

@@ -5,8 +5,13 @@ A loss turns a prediction and a target into terms (one an example, or one an ent
     value = Σ w t / Σ w        dt = dvalue · w / Σ w
 
 with ``weights`` w of the shape of the leading axes of the terms, repeated over the others; without them every term
-counts 1. A sum of weights of zero gives the value 0 and the gradient 0. So weights of 0 mask examples out, and
-micro-batches add up exactly: the whole is the mean of the parts weighted by ``loss.weight``.
+counts 1. A sum of weights of zero gives the value 0 and the gradient 0. So weights of 0 mask examples out, whatever
+stands there (a prediction or a target that is NaN leaves no trace), and micro-batches add up exactly: the whole is the
+mean of the parts weighted by ``loss.weight``.
+
+The masking is a selection on the way in (``select``: 0 in the place of a prediction that does not count) and another
+on the way out, since a product would leave 0 · NaN; backward is the transpose of both. What does not count is selected
+away from ``jax.grad`` too, so the derivative by a *weight* is meant only where that weight is not 0.
 """
 
 import dataclasses
@@ -14,14 +19,27 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from fnn.errors import describe, floating_array, is_floating
-from fnn.layer import Cache, wide_dtype
+from fnn.errors import describe, exact_array, floating_array, is_concrete, is_floating
+from fnn.layer import Cache, Layer, wide_dtype
 
 
 @dataclasses.dataclass(frozen=True)
 class Loss:
-    """The base of losses: a subclass gives ``terms`` and ``terms_backward``."""
+    """The base of losses: a subclass gives ``terms`` and ``terms_backward``.
+
+    One that forms its gradient on the way forward gives ``terms``, and ``__call__``, ``forward`` and ``backward``.
+    """
+
+    @property
+    def head(self) -> Layer | None:
+        """The layer with the parameters of the loss, which ``Objective`` appends to the model; ``None`` for none."""
+        return None
+
+    def predictions(self, outputs: Any) -> Any:
+        """What metrics see of the outputs of a model: the outputs, unless the loss ends the model with its head."""
+        return outputs
 
     def terms(self, prediction: Any, target: Any) -> tuple[jax.Array, Cache]:
         """The terms, and the cache for their backward."""
@@ -39,20 +57,36 @@ class Loss:
         """Which of the terms, an array of this shape, count; ``None`` if all do."""
         return None
 
+    def select(self, keep: jax.Array, prediction: Any) -> Any:
+        """The prediction where ``keep``, of the leading axes of the terms, holds, 0 elsewhere; and its gradient alike.
+
+        A prediction of one array is selected by its leading axes. A loss whose prediction is a tree, or whose terms
+        are not of the prediction's leading axes, says here which entries belong to which term.
+        """
+        shape = getattr(prediction, "shape", None)
+        if shape is None or shape[: keep.ndim] != keep.shape:
+            return prediction
+        return jnp.where(keep.reshape(keep.shape + (1,) * (len(shape) - keep.ndim)), prediction, 0)
+
     def __call__(self, prediction: Any, target: Any, weights: Any = None) -> jax.Array:
         """The value; ``jax.grad`` through it is the automatic gradient."""
         return self.forward(prediction, target, weights)[0]
 
     def forward(self, prediction: Any, target: Any, weights: Any = None) -> tuple[jax.Array, Cache]:
         """The value, and the cache: ``terms``, that of the terms, and ``share``, w / Σ w."""
+        if weights is not None:
+            check_weights(weights)
+            prediction = self.select(jnp.asarray(weights).astype(bool), prediction)
         terms, cache = self.terms(prediction, target)
         share = self._share(terms, target, weights)
-        value = (terms * share).sum() if share.ndim else terms.sum() * share
+        value = jnp.where(share == 0, 0, terms * share).sum() if share.ndim else terms.sum() * share
         return value, {"terms": cache, "share": share}
 
     def backward(self, cache: Cache, dvalue: Any = 1.0) -> Any:
         """The gradient of the prediction."""
-        return self.terms_backward(cache["terms"], jnp.asarray(dvalue, cache["share"].dtype) * cache["share"])
+        share = cache["share"]
+        dprediction = self.terms_backward(cache["terms"], jnp.asarray(dvalue, share.dtype) * share)
+        return self.select(share != 0, dprediction)
 
     def weight(self, prediction: Any, target: Any, weights: Any = None) -> jax.Array:
         """Σ w: what this batch counts beside others."""
@@ -63,17 +97,27 @@ class Loss:
         counted = self.counted(target, terms.shape)
         if weights is not None:
             weights = expanded(jnp.asarray(weights), terms.shape).astype(terms.dtype)
+            weights = jnp.where(weights >= 0, weights, jnp.nan)  # where nothing can be raised, the value shows it
         if counted is not None:
             weights = counted.astype(terms.dtype) if weights is None else jnp.where(counted, weights, 0)
         if weights is None:
             return None, jnp.asarray(terms.size, terms.dtype)
         return weights, weights.sum()
 
-    def _share(self, terms: jax.Array, target: Any, weights: Any) -> jax.Array:
+    def _share(self, terms: Any, target: Any, weights: Any) -> jax.Array:
         each, total = self._weights(terms, target, weights)
         if each is None:
             return 1 / total
         return jnp.where(total == 0, 0, each / jnp.where(total == 0, 1, total))
+
+
+def check_weights(weights: Any, what: str = "weights") -> None:
+    """Raises for weights below 0, or NaN, where values can be looked at."""
+    if is_concrete(weights):
+        values = np.asarray(weights)
+        wrong = values[~(values >= 0)]
+        if wrong.size:
+            raise ValueError(f"{what} are at least 0, got {np.unique(wrong)[:5].tolist()}")
 
 
 def expanded(weights: jax.Array, shape: tuple[int, ...]) -> jax.Array:
@@ -87,7 +131,7 @@ def expanded(weights: jax.Array, shape: tuple[int, ...]) -> jax.Array:
 
 def same_shape(prediction: Any, target: Any) -> tuple[jax.Array, jax.Array]:
     """Prediction and target of an elementwise loss, as arrays of one shape, or an error: nothing broadcasts."""
-    prediction, target = floating_array(prediction), jnp.asarray(target)
+    prediction, target = floating_array(prediction), exact_array(target)
     if prediction.shape != target.shape:
         raise ValueError(
             f"prediction and target must have the same shape, got {describe(prediction)} and {describe(target)};"

@@ -1,17 +1,50 @@
-"""Losses of real-valued predictions."""
+"""Losses of real-valued predictions: functions of the difference from the target."""
 
 import dataclasses
+import math
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
+from fnn.errors import above_zero
 from fnn.layer import Cache, Static
 from fnn.losses.loss import Loss, real_target
 
 
 @dataclasses.dataclass(frozen=True)
-class MeanSquaredError(Loss):
+class DifferenceLoss(Loss):
+    """The base of losses of the difference e = p − y alone: a subclass gives ``cost`` and ``slope``.
+
+    Forward:   t = cost(e),  value = Σ w t / Σ w
+    Backward:  dp = slope(e) · dvalue · w / Σ w
+
+    Cache:   ``difference`` e, ``dtype`` Static
+    Shapes:  prediction p and target y (N, …) of one shape and dtype, weights w of its leading axes → scalar
+
+    Errors: ``ValueError`` for shapes that differ ((N, 1) against (N,) included), ``TypeError`` for dtypes that differ.
+    """
+
+    def cost(self, e: jax.Array) -> jax.Array:
+        """What a difference costs, written so that ``jax.grad`` gives the documented slope on kinks."""
+        raise NotImplementedError
+
+    def slope(self, e: jax.Array) -> jax.Array:
+        """Its derivative."""
+        raise NotImplementedError
+
+    def terms(self, prediction: Any, target: Any) -> tuple[jax.Array, Cache]:
+        dtype = jnp.asarray(prediction).dtype
+        prediction, target = real_target(prediction, target)
+        difference = prediction - target
+        return self.cost(difference), {"difference": difference, "dtype": Static(dtype)}
+
+    def terms_backward(self, cache: Cache, dterms: jax.Array) -> jax.Array:
+        return (self.slope(cache["difference"]) * dterms).astype(cache["dtype"].value)
+
+
+@dataclasses.dataclass(frozen=True)
+class MeanSquaredError(DifferenceLoss):
     """The mean of squared differences, over everything.
 
     Forward:   t = (p − y)²,  value = Σ w t / Σ w
@@ -26,11 +59,131 @@ class MeanSquaredError(Loss):
     Array(2.5, dtype=float32)
     """
 
-    def terms(self, prediction: Any, target: Any) -> tuple[jax.Array, Cache]:
-        dtype = jnp.asarray(prediction).dtype
-        prediction, target = real_target(prediction, target)
-        difference = prediction - target
-        return jnp.square(difference), {"difference": difference, "dtype": Static(dtype)}
+    def cost(self, e: jax.Array) -> jax.Array:
+        return jnp.square(e)
 
-    def terms_backward(self, cache: Cache, dterms: jax.Array) -> jax.Array:
-        return (2 * cache["difference"] * dterms).astype(cache["dtype"].value)
+    def slope(self, e: jax.Array) -> jax.Array:
+        return 2 * e
+
+
+@dataclasses.dataclass(frozen=True)
+class RootMeanSquaredError(MeanSquaredError):
+    """The root of the mean of squared differences.
+
+    Forward:   m = Σ w (p − y)² / Σ w,  value = √m
+    Backward:  dp = (p − y) / √m · dvalue · w / Σ w, and 0 where m = 0
+
+    Cache:   ``mean``, that of the mean of squares; ``value`` √m
+    Shapes:  as of ``MeanSquaredError``
+
+    A root of a mean does not add up over micro-batches; the loss that training reports for an epoch is the mean of the
+    roots of its batches.
+
+    Errors: as of ``MeanSquaredError``.
+
+    >>> RootMeanSquaredError()(jnp.array([1.0, 7.0]), jnp.array([0.0, 0.0]))
+    Array(5., dtype=float32)
+    """
+
+    def forward(self, prediction: Any, target: Any, weights: Any = None) -> tuple[jax.Array, Cache]:
+        mean, cache = super().forward(prediction, target, weights)
+        value = root(mean)
+        return value, {"mean": cache, "value": value}
+
+    def backward(self, cache: Cache, dvalue: Any = 1.0) -> jax.Array:
+        value: jax.Array = cache["value"]
+        dmean = jnp.asarray(dvalue, value.dtype) / (2 * jnp.where(value == 0, 1, value))
+        return super().backward(cache["mean"], jnp.where(value == 0, 0, dmean))
+
+
+@dataclasses.dataclass(frozen=True)
+class MeanAbsoluteError(DifferenceLoss):
+    """The mean of absolute differences, over everything.
+
+    Forward:   t = |p − y|,  value = Σ w t / Σ w
+    Backward:  dp = sign(p − y) · dvalue · w / Σ w, with sign(0) = 0
+
+    Cache:   ``difference`` p − y, ``dtype`` Static
+    Shapes:  as of ``MeanSquaredError``
+
+    Errors: as of ``MeanSquaredError``.
+
+    >>> MeanAbsoluteError()(jnp.array([1.0, 2.0]), jnp.array([0.0, 4.0]))
+    Array(1.5, dtype=float32)
+    """
+
+    def cost(self, e: jax.Array) -> jax.Array:
+        return magnitude(e)
+
+    def slope(self, e: jax.Array) -> jax.Array:
+        return jnp.sign(e)
+
+
+@dataclasses.dataclass(frozen=True)
+class Huber(DifferenceLoss):
+    """Squares up to ``delta`` δ, and straight on from there: an outlier pulls no harder than δ.
+
+    Forward:   c = clip(e, −δ, δ),  t = c (e − ½ c), of e = p − y;  that is ½ e² up to δ and δ (|e| − ½ δ) beyond
+    Backward:  dp = c · dvalue · w / Σ w
+
+    Cache:   ``difference`` p − y, ``dtype`` Static
+    Shapes:  as of ``MeanSquaredError``
+
+    Errors: ``ValueError`` for a delta that is not above 0; else as of ``MeanSquaredError``.
+
+    >>> Huber()(jnp.array([0.5, 3.0]), jnp.array([0.0, 0.0]))
+    Array(1.3125, dtype=float32)
+
+    Source: Huber 1964, eq. 1.
+    """
+
+    delta: float = 1.0
+
+    def __post_init__(self) -> None:
+        above_zero("delta", self.delta)
+
+    def cost(self, e: jax.Array) -> jax.Array:
+        c = self.slope(e)
+        return c * (e - 0.5 * c)
+
+    def slope(self, e: jax.Array) -> jax.Array:
+        delta = jnp.asarray(self.delta, e.dtype)
+        return jnp.clip(e, -delta, delta)
+
+
+@dataclasses.dataclass(frozen=True)
+class LogCosh(DifferenceLoss):
+    """The logarithm of the hyperbolic cosine: ½ e² near 0, |e| − log 2 far out, smooth between.
+
+    Forward:   t = log cosh e, of e = p − y;  ½ log(1 + sinh² e) for |e| < 1, |e| + log(1 + e^(−2|e|)) − log 2 beyond
+    Backward:  dp = tanh e · dvalue · w / Σ w
+
+    Cache:   ``difference`` p − y, ``dtype`` Static
+    Shapes:  as of ``MeanSquaredError``
+
+    The two forms are equal; each keeps the digits where the other loses them.
+
+    Errors: as of ``MeanSquaredError``.
+
+    >>> LogCosh()(jnp.array([0.0, 1000.0]), jnp.array([0.0, 0.0])).round(3)
+    Array(499.653, dtype=float32)
+    """
+
+    def cost(self, e: jax.Array) -> jax.Array:
+        small = jnp.abs(e) < 1
+        near, far = jnp.where(small, e, 0), jnp.where(small, 1, jnp.abs(e))
+        beyond = far + jnp.log1p(jnp.exp(-2 * far)) - math.log(2)
+        return jnp.where(small, 0.5 * jnp.log1p(jnp.square(jnp.sinh(near))), beyond)
+
+    def slope(self, e: jax.Array) -> jax.Array:
+        return jnp.tanh(e)
+
+
+def magnitude(x: jax.Array) -> jax.Array:
+    """|x|, with the slope 0 at 0 by ``jax.grad`` too, which takes 1 for that of ``jnp.abs``."""
+    return jnp.where(x == 0, 0, jnp.abs(x))
+
+
+def root(x: jax.Array) -> jax.Array:
+    """√x, with the slope 0 at 0 in place of infinity."""
+    return jnp.where(x == 0, 0, jnp.sqrt(jnp.where(x == 0, 1, x)))

@@ -10,7 +10,8 @@ import jax.numpy as jnp
 from fnn.optim.decay import decay_weights
 from fnn.optim.gradient_descent import scale_by_learning_rate
 from fnn.optim.hyperparameters import FRACTION, NOT_NEGATIVE, Hyperparameter, Hyperparameters
-from fnn.optim.transform import Optimizer, chain, check_gradients, increment, zero_count, zeros_like
+from fnn.optim.leafwise import leafwise, running_mean, sum_of_weights
+from fnn.optim.transform import Optimizer, chain
 
 
 class ScaleByAdamState(NamedTuple):
@@ -43,40 +44,13 @@ def scale_by_adam(
     """
     given = Hyperparameters(ScaleByAdamState, b1=b1, b2=b2, eps=eps, eps_root=eps_root)
 
-    def init(params: Any) -> ScaleByAdamState:
-        return ScaleByAdamState(zero_count(), given.initial(), zeros_like(params), zeros_like(params))
+    def rule(values: dict, count: Any, g: Any, m: Any, v: Any) -> tuple[Any, ...]:
+        m, v = running_mean(g, m, values["b1"]), running_mean(g * g, v, values["b2"])
+        corrected = v / sum_of_weights(values["b2"], count)
+        u = m / sum_of_weights(values["b1"], count) / (jnp.sqrt(corrected + values["eps_root"]) + values["eps"])
+        return u, m, v
 
-    def update(grads: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, ScaleByAdamState]:
-        del extra
-        values, hyperparams = given.at(state)
-        grads, like = check_gradients(grads, params, state.mu)
-        b1, b2, eps, eps_root = (values[name] for name in ("b1", "b2", "eps", "eps_root"))
-        count = increment(state.count)
-        mu = jax.tree.map(lambda g, m: running_mean(g.astype(m.dtype), m, b1), grads, state.mu)
-        nu = jax.tree.map(lambda g, v: running_mean(g.astype(v.dtype) ** 2, v, b2), grads, state.nu)
-        m_weight, v_weight = sum_of_weights(b1, count), sum_of_weights(b2, count)
-
-        def direction(m: jax.Array, v: jax.Array, like: jax.Array) -> jax.Array:
-            root = jnp.sqrt(v / v_weight.astype(v.dtype) + eps_root.astype(v.dtype))
-            return (m / m_weight.astype(m.dtype) / (root + eps.astype(v.dtype))).astype(like.dtype)
-
-        return jax.tree.map(direction, mu, nu, like), ScaleByAdamState(count, hyperparams, mu, nu)
-
-    return Optimizer(init, update)
-
-
-def running_mean(x: jax.Array, mean: jax.Array, decay: jax.Array) -> jax.Array:
-    """``decay · mean + (1 − decay) · x`` in the dtype of mean."""
-    return decay.astype(mean.dtype) * mean + (1 - decay).astype(mean.dtype) * x
-
-
-def sum_of_weights(decay: jax.Array, count: jax.Array) -> jax.Array:
-    """``1 − decay^count``, the weights of all values in a running mean that began at 0: the divisor of bias correction.
-
-    Written as −expm1(count · log(decay)): the plain difference loses the digits that decay^count shares with 1, three
-    of float32's seven at decay 0.999 and count 1. For decay 0 the logarithm is −∞ and the result 1.
-    """
-    return -jnp.expm1(count.astype(decay.dtype) * jnp.log1p(decay - 1))
+    return leafwise(given, rule, mu=0, nu=0)
 
 
 def adam(

@@ -1,5 +1,6 @@
 """Clipping of gradients."""
 
+from collections.abc import Callable
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -7,7 +8,17 @@ import jax
 import jax.numpy as jnp
 
 from fnn.optim.hyperparameters import POSITIVE, Hyperparameter, Hyperparameters
+from fnn.optim.leafwise import leafwise
 from fnn.optim.transform import Optimizer, accumulator_dtype, check_gradients, increment, zero_count
+
+
+class ClipByValueState(NamedTuple):
+    """State of ``clip_by_value``; hyperparams: ``max_value``."""
+
+    count: jax.Array
+    hyperparams: dict[str, Any]
+
+    ranges = MappingProxyType({"max_value": POSITIVE})
 
 
 class ClipByGlobalNormState(NamedTuple):
@@ -41,6 +52,44 @@ def clip_by_global_norm(max_norm: Hyperparameter) -> Optimizer:
     >>> transform.update(grads, transform.init(grads))[0]
     {'bias': Array([1.5], dtype=float32), 'kernel': Array([[2.]], dtype=float32)}
     """
+    return _clip_by_norm(max_norm, lambda grads: [grads])
+
+
+def clip_by_norm(max_norm: Hyperparameter) -> Optimizer:
+    """Shortens the gradient of every leaf to ``max_norm`` where it is longer; else as ``clip_by_global_norm``.
+
+        u = g min(1, max_norm / √(Σ g²))          the sum over the entries of one leaf
+
+    >>> transform = clip_by_norm(2.5)
+    >>> grads = {"bias": jnp.array([1.0]), "kernel": jnp.array([[3.0, 4.0]])}
+    >>> transform.update(grads, transform.init(grads))[0]
+    {'bias': Array([1.], dtype=float32), 'kernel': Array([[1.5, 2. ]], dtype=float32)}
+    """
+    return _clip_by_norm(max_norm, jax.tree.leaves)
+
+
+def clip_by_value(max_value: Hyperparameter) -> Optimizer:
+    """Brings every entry of the gradient into [−max_value, max_value].
+
+        u = min(max(g, −c), c)                    c: max_value; a NaN stays one
+
+    Raises ``ValueError`` for a bound of 0 or less, ``TypeError`` for what is no number, scalar array or schedule.
+
+    >>> transform = clip_by_value(2.0)
+    >>> transform.update(jnp.array([-3.0, 1.0]), transform.init(jnp.zeros(2)))[0]
+    Array([-2.,  1.], dtype=float32)
+    """
+    given = Hyperparameters(ClipByValueState, max_value=max_value)
+
+    def rule(values: dict, count: Any, g: Any) -> tuple[Any, ...]:
+        del count
+        return (jnp.clip(g, -values["max_value"], values["max_value"]),)
+
+    return leafwise(given, rule)
+
+
+def _clip_by_norm(max_norm: Hyperparameter, parts: Callable[[Any], list]) -> Optimizer:
+    """Clips each part of the gradient, a list of trees, as one vector."""
     given = Hyperparameters(ClipByGlobalNormState, max_norm=max_norm)
 
     def init(params: Any) -> ClipByGlobalNormState:
@@ -51,30 +100,36 @@ def clip_by_global_norm(max_norm: Hyperparameter) -> Optimizer:
         del extra
         values, hyperparams = given.at(state)
         grads, like = check_gradients(grads, params)
-        state = ClipByGlobalNormState(increment(state.count), hyperparams)
-        leaves = jax.tree.leaves(grads)
-        if not leaves:
-            return grads, state
-        dtype = max((accumulator_dtype(leaf) for leaf in leaves), key=lambda dtype: dtype.itemsize)
-        max_norm = values["max_norm"].astype(dtype)
-        largest = jnp.max(jnp.stack([jnp.max(jnp.abs(leaf), initial=0).astype(dtype) for leaf in leaves]))
-        # Bounded, so that 1 / scale is no subnormal number, which XLA flushes to 0; the squares then have room either
-        # way. The norm does not depend on the scale, so neither does its derivative.
-        bound = 2.0 ** (jnp.finfo(dtype).maxexp * 3 // 4)
-        scale = jnp.where(jnp.isinf(largest), largest, jnp.clip(largest, 1 / bound, bound))
-        shrink = jax.lax.stop_gradient(1 / scale)
-        squares = sum(jnp.sum((leaf.astype(dtype) * shrink) ** 2) for leaf in leaves)
-        # A zero gradient counts as if its squares summed to 1: no slope of a root at 0, no 1/0, and 0 comes out.
-        shrunk_norm = jnp.sqrt(jnp.where(largest == 0, jnp.ones((), dtype), squares))
-        # The norm itself may overflow to infinity, which rightly compares as too long: the clipped gradient is made
-        # without it. The comparison is written so that a NaN counts as too long, and spreads.
-        short = shrunk_norm * scale <= max_norm
-        factor = jnp.where(short, jnp.ones((), dtype), max_norm) / shrunk_norm
-
-        def clip(g: jax.Array, like: jax.Array) -> jax.Array:
-            g = g.astype(dtype)
-            return jnp.where(short, g, g * shrink * factor).astype(like.dtype)
-
-        return jax.tree.map(clip, grads, like), state
+        clipped = [_clipped(part, values["max_norm"]) for part in parts(grads)]
+        leaves, treedef = jax.tree.leaves(clipped), jax.tree.structure(grads)
+        updates = jax.tree.map(lambda u, like: u.astype(like.dtype), treedef.unflatten(leaves), like)
+        return updates, ClipByGlobalNormState(increment(state.count), hyperparams)
 
     return Optimizer(init, update)
+
+
+def _clipped(grads: Any, max_norm: jax.Array) -> Any:
+    leaves = jax.tree.leaves(grads)
+    if not leaves:
+        return grads
+    dtype = max((accumulator_dtype(leaf) for leaf in leaves), key=lambda dtype: dtype.itemsize)
+    max_norm = max_norm.astype(dtype)
+    largest = jnp.max(jnp.stack([jnp.max(jnp.abs(leaf), initial=0).astype(dtype) for leaf in leaves]))
+    # Bounded, so that 1 / scale is no subnormal number, which XLA flushes to 0; the squares then have room either way.
+    # The norm does not depend on the scale, so neither does its derivative.
+    bound = 2.0 ** (jnp.finfo(dtype).maxexp * 3 // 4)
+    scale = jnp.where(jnp.isinf(largest), largest, jnp.clip(largest, 1 / bound, bound))
+    shrink = jax.lax.stop_gradient(1 / scale)
+    squares = sum(jnp.sum((leaf.astype(dtype) * shrink) ** 2) for leaf in leaves)
+    # A zero gradient counts as if its squares summed to 1: no slope of a root at 0, no 1/0, and 0 comes out.
+    shrunk_norm = jnp.sqrt(jnp.where(largest == 0, jnp.ones((), dtype), squares))
+    # The norm itself may overflow to infinity, which rightly compares as too long: the clipped gradient is made without
+    # it. The comparison is written so that a NaN counts as too long, and spreads.
+    short = shrunk_norm * scale <= max_norm
+    factor = jnp.where(short, jnp.ones((), dtype), max_norm) / shrunk_norm
+
+    def clip(g: jax.Array) -> jax.Array:
+        g = g.astype(dtype)
+        return jnp.where(short, g, g * shrink * factor)
+
+    return jax.tree.map(clip, grads)

@@ -6,15 +6,8 @@ from typing import Any, NamedTuple
 import jax
 
 from fnn.optim.hyperparameters import FRACTION, NOT_NEGATIVE, Hyperparameter, Hyperparameters
-from fnn.optim.transform import (
-    Optimizer,
-    accumulator_dtype,
-    chain,
-    check_gradients,
-    increment,
-    zero_count,
-    zeros_like,
-)
+from fnn.optim.leafwise import leafwise, running_mean
+from fnn.optim.transform import Optimizer, chain
 
 
 class ScaleByLearningRateState(NamedTuple):
@@ -36,6 +29,16 @@ class AccumulateVelocityState(NamedTuple):
     ranges = MappingProxyType({"momentum": FRACTION})
 
 
+class AccumulateMeanState(NamedTuple):
+    """State of ``ema_momentum``'s mean; hyperparams: ``beta``."""
+
+    count: jax.Array
+    hyperparams: dict[str, Any]
+    velocity: Any
+
+    ranges = MappingProxyType({"beta": FRACTION})
+
+
 def scale_by_learning_rate(learning_rate: Hyperparameter) -> Optimizer:
     """The last transformation of every optimiser: from a direction of ascent to a step of descent.
 
@@ -51,22 +54,11 @@ def scale_by_learning_rate(learning_rate: Hyperparameter) -> Optimizer:
     """
     given = Hyperparameters(ScaleByLearningRateState, learning_rate=learning_rate)
 
-    def init(params: Any) -> ScaleByLearningRateState:
-        del params  # there is nothing to accumulate
-        return ScaleByLearningRateState(zero_count(), given.initial())
+    def rule(values: dict, count: Any, g: Any) -> tuple[Any, ...]:
+        del count
+        return (-values["learning_rate"] * g,)
 
-    def update(grads: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, ScaleByLearningRateState]:
-        del extra
-        grads, like = check_gradients(grads, params)
-        values, hyperparams = given.at(state)
-
-        def scale(g: jax.Array, like: jax.Array) -> jax.Array:
-            dtype = accumulator_dtype(like)
-            return (-values["learning_rate"].astype(dtype) * g.astype(dtype)).astype(like.dtype)
-
-        return jax.tree.map(scale, grads, like), ScaleByLearningRateState(increment(state.count), hyperparams)
-
-    return Optimizer(init, update)
+    return leafwise(given, rule)
 
 
 def accumulate_velocity(momentum: Hyperparameter, *, nesterov: bool = False) -> Optimizer:
@@ -88,23 +80,12 @@ def accumulate_velocity(momentum: Hyperparameter, *, nesterov: bool = False) -> 
     """
     given = Hyperparameters(AccumulateVelocityState, momentum=momentum)
 
-    def init(params: Any) -> AccumulateVelocityState:
-        return AccumulateVelocityState(zero_count(), given.initial(), zeros_like(params))
+    def rule(values: dict, count: Any, g: Any, v: Any) -> tuple[Any, ...]:
+        del count
+        v = g + values["momentum"] * v
+        return (g + values["momentum"] * v if nesterov else v), v
 
-    def update(grads: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, AccumulateVelocityState]:
-        del extra
-        values, hyperparams = given.at(state)
-        grads, like = check_gradients(grads, params, state.velocity)
-
-        def push(g: jax.Array, v: jax.Array) -> jax.Array:
-            return g.astype(v.dtype) + values["momentum"].astype(v.dtype) * v
-
-        velocity = jax.tree.map(push, grads, state.velocity)
-        directions = jax.tree.map(push, grads, velocity) if nesterov else velocity
-        updates = jax.tree.map(lambda u, like: u.astype(like.dtype), directions, like)
-        return updates, AccumulateVelocityState(increment(state.count), hyperparams, velocity)
-
-    return Optimizer(init, update)
+    return leafwise(given, rule, velocity=0)
 
 
 def sgd(learning_rate: Hyperparameter, *, momentum: Hyperparameter | None = None, nesterov: bool = False) -> Optimizer:
@@ -161,3 +142,26 @@ def nesterov(learning_rate: Hyperparameter) -> Optimizer:
     Array(-1.9, dtype=float32)
     """
     return sgd(learning_rate, momentum=0.9, nesterov=True)
+
+
+def ema_momentum(learning_rate: Hyperparameter, beta: Hyperparameter = 0.9) -> Optimizer:
+    """Gradient descent along the running mean of the gradients.
+
+        v ← β v + (1 − β) g                       from v = 0, not corrected for that start
+        w ← w − η v                               β: beta, η: learning_rate
+
+    At a constant rate it is ``sgd(learning_rate * (1 − beta), momentum=beta)``. Errors as ``sgd``.
+
+    >>> import jax.numpy as jnp
+    >>> optimizer = ema_momentum(0.5, beta=0.75)
+    >>> optimizer.update(jnp.array(8.0), optimizer.init(jnp.array(0.0)))[0]
+    Array(-1., dtype=float32)
+    """
+    given = Hyperparameters(AccumulateMeanState, beta=beta)
+
+    def rule(values: dict, count: Any, g: Any, v: Any) -> tuple[Any, ...]:
+        del count
+        v = running_mean(g, v, values["beta"])
+        return v, v
+
+    return chain(leafwise(given, rule, velocity=0), scale_by_learning_rate(learning_rate))

@@ -62,55 +62,139 @@ class cosine:
         check_number("final", self.final, NOT_NEGATIVE)
 
     def __call__(self, step: Any) -> jax.Array:
-        return _cosine(default_float(step), self.init, self.steps, self.final)
+        time = jnp.minimum(default_float(step), self.steps) / self.steps
+        return half_cosine(time, default_float(self.init), default_float(self.final))
 
 
 @dataclasses.dataclass(frozen=True)
-class warmup_cosine:
-    """A line from 0 to ``peak`` over ``warmup_steps``, then half a cosine down to ``final`` at step ``steps``.
+class step_decay:
+    """``init`` times ``factor`` once every ``every`` steps.
 
-        value = peak · step / warmup_steps                                                      step < warmup_steps
-        t = min(step − warmup_steps, steps − warmup_steps) / (steps − warmup_steps)
-        value = final + (peak − final) · ½ (1 + cos(π t))                                        after
+        value = init · factor^⌊step / every⌋
 
-    ``steps`` counts the whole run, the warm-up included; the first update, at step 0, has rate 0 unless
-    ``warmup_steps`` is 0. This is optax's ``warmup_cosine_decay_schedule(0.0, peak, warmup_steps, steps, final)``.
-    Raises ``ValueError`` for a negative number and unless 0 ≤ warmup_steps < steps, ``TypeError`` for what is no
-    number, or no integer.
+    Raises ``ValueError`` for a negative number and for ``every`` below 1, ``TypeError`` for what is no number, or no
+    integer.
 
-    Source: Goyal et al., Accurate, large minibatch SGD, 2017, section 2.2 (the warm-up); Loshchilov and Hutter, SGDR,
-    2017, equation 5 (the cosine).
-
-    >>> schedule = warmup_cosine(1.0, 4, 14)
-    >>> print(schedule(0), schedule(1), schedule(4), schedule(14))
-    0.0 0.25 1.0 0.0
+    >>> schedule = step_decay(1.0, 0.5, 10)
+    >>> print(schedule(9), schedule(10), schedule(25))
+    1.0 0.5 0.25
     """
 
-    peak: Any
-    warmup_steps: int
-    steps: int
-    final: Any = 0.0
+    init: Any
+    factor: Any
+    every: int
 
     def __post_init__(self) -> None:
-        check_number("peak", self.peak, NOT_NEGATIVE)
-        positive("steps", self.steps)
-        if isinstance(self.warmup_steps, bool) or not isinstance(self.warmup_steps, int):
-            raise TypeError(f"warmup_steps is an integer, got {self.warmup_steps!r}")
-        if not 0 <= self.warmup_steps < self.steps:
-            raise ValueError(
-                f"0 <= warmup_steps < steps, got warmup_steps={self.warmup_steps} and steps={self.steps};"
-                f" steps counts the whole run, the warm-up included"
-            )
-        check_number("final", self.final, NOT_NEGATIVE)
+        check_number("init", self.init, NOT_NEGATIVE)
+        check_number("factor", self.factor, NOT_NEGATIVE)
+        positive("every", self.every)
 
     def __call__(self, step: Any) -> jax.Array:
-        step = default_float(step)
-        warming = default_float(self.peak) * (step / max(self.warmup_steps, 1))
-        after = _cosine(step - self.warmup_steps, self.peak, self.steps - self.warmup_steps, self.final)
-        return jax.lax.select(step < self.warmup_steps, warming, after)
+        times = default_float(jnp.asarray(step) // self.every)
+        return default_float(self.init) * default_float(self.factor) ** times
 
 
-def _cosine(step: jax.Array, init: Any, steps: int, final: Any) -> jax.Array:
-    init, final = default_float(init), default_float(final)
-    time = jnp.minimum(step, steps) / steps
+@dataclasses.dataclass(frozen=True)
+class exponential:
+    """``init`` times ``rate`` for every ``steps`` steps, continuously.
+
+        value = init · rate^(step / steps)
+
+    Raises ``ValueError`` for a negative number and for ``steps`` below 1, ``TypeError`` for what is no number, or no
+    integer.
+
+    >>> schedule = exponential(1.0, 0.25, 10)
+    >>> print(schedule(0), schedule(5), schedule(10))
+    1.0 0.5 0.25
+    """
+
+    init: Any
+    rate: Any
+    steps: int
+
+    def __post_init__(self) -> None:
+        check_number("init", self.init, NOT_NEGATIVE)
+        check_number("rate", self.rate, NOT_NEGATIVE)
+        positive("steps", self.steps)
+
+    def __call__(self, step: Any) -> jax.Array:
+        return default_float(self.init) * default_float(self.rate) ** (default_float(step) / self.steps)
+
+
+@dataclasses.dataclass(frozen=True)
+class polynomial:
+    """From ``init`` at step 0 to ``final`` at step ``steps``, where it stays, along a power of what is left.
+
+        t = min(step, steps) / steps
+        value = final + (init − final) · (1 − t)^power            a line for power 1
+
+    Raises ``ValueError`` for a negative number and for ``steps`` below 1, ``TypeError`` for what is no number, or no
+    integer.
+
+    >>> schedule = polynomial(1.0, 10, power=2.0)
+    >>> print(schedule(0), schedule(5), schedule(10), schedule(99))
+    1.0 0.25 0.0 0.0
+    """
+
+    init: Any
+    steps: int
+    final: Any = 0.0
+    power: Any = 1.0
+
+    def __post_init__(self) -> None:
+        check_number("init", self.init, NOT_NEGATIVE)
+        positive("steps", self.steps)
+        check_number("final", self.final, NOT_NEGATIVE)
+        check_number("power", self.power, NOT_NEGATIVE)
+
+    def __call__(self, step: Any) -> jax.Array:
+        init, final = default_float(self.init), default_float(self.final)
+        left = 1 - jnp.minimum(default_float(step), self.steps) / self.steps
+        return final + (init - final) * left ** default_float(self.power)
+
+
+@dataclasses.dataclass(frozen=True)
+class piecewise:
+    """``values[i]`` from step ``boundaries[i − 1]`` on, until ``boundaries[i]``.
+
+    Raises ``ValueError`` for a negative value, boundaries that do not grow, or unless there is one value more than
+    boundaries; ``TypeError`` for what is no number.
+
+    >>> schedule = piecewise((1.0, 0.5, 0.25), (10, 20))
+    >>> print(schedule(9), schedule(10), schedule(20))
+    1.0 0.5 0.25
+    """
+
+    values: tuple[Any, ...]
+    boundaries: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "values", tuple(self.values))
+        object.__setattr__(self, "boundaries", growing(self.boundaries, len(self.values)))
+        for position, value in enumerate(self.values):
+            check_number(f"values[{position}]", value, NOT_NEGATIVE)
+
+    def __call__(self, step: Any) -> jax.Array:
+        return chosen([default_float(value) for value in self.values], self.boundaries, step)
+
+
+def growing(boundaries: Any, pieces: int) -> tuple[int, ...]:
+    """The boundaries between so many pieces, or ``ValueError``."""
+    boundaries = tuple(boundaries)
+    grow = all(one < other for one, other in zip((0, *boundaries), boundaries, strict=False))
+    if len(boundaries) != pieces - 1 or not grow:
+        raise ValueError(f"{pieces} pieces have {pieces - 1} boundaries, growing from above 0, got {boundaries}")
+    return boundaries
+
+
+def chosen(values: list[jax.Array], boundaries: tuple[int, ...], step: Any) -> jax.Array:
+    """The value of the piece that the step lies in."""
+    value = values[0]
+    for boundary, later in zip(boundaries, values[1:], strict=True):
+        value = jnp.where(jnp.asarray(step) >= boundary, later, value)
+    return jnp.broadcast_to(value, jnp.shape(step))
+
+
+def half_cosine(time: jax.Array, init: jax.Array, final: jax.Array) -> jax.Array:
+    """From ``init`` at time 0 to ``final`` at time 1 along half a cosine."""
     return final + (init - final) * (0.5 * (1 + jnp.cos(jnp.pi * time)))

@@ -168,14 +168,19 @@ def accumulator_dtype(leaf: Any) -> Any:
     return jnp.dtype(wide_dtype(leaf.dtype))
 
 
-def zeros_like(params: Any) -> Any:
-    """An accumulator for params, at zero: zeros of their shapes, at least float32."""
+def full_like(params: Any, value: Any) -> Any:
+    """An accumulator for params, at a value: arrays of their shapes, at least float32."""
 
-    def zeros(param: Any) -> jax.Array:
+    def full(param: Any) -> jax.Array:
         param = jnp.asarray(param)
-        return jnp.zeros_like(param, dtype=accumulator_dtype(param))
+        return jnp.full_like(param, value, dtype=accumulator_dtype(param))
 
-    return jax.tree.map(zeros, params)
+    return jax.tree.map(full, params)
+
+
+def zeros_like(params: Any) -> Any:
+    """An accumulator for params, at zero."""
+    return full_like(params, 0)
 
 
 def zero_count() -> jax.Array:

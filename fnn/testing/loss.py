@@ -37,8 +37,9 @@ def check_loss(
 
     Checked: purity, the cache, shapes and dtypes; eager = jit = vmap; the gradient against ``jax.vjp``, ``jax.jvp``
     and five-point differences; its linearity in ``dvalue``; that weights of one change nothing, that rows of weight
-    zero might as well not be there, that a zero sum of weights gives value and gradient 0, and that micro-batches add
-    up to the whole (``additive=False`` stands aside from the last, for a root of a mean).
+    zero might as well not be there (also with predictions that are NaN), that a zero sum of weights gives value and
+    gradient 0, and that micro-batches add up to the whole (``additive=False`` stands aside from the last, for a root of
+    a mean).
 
     >>> import fnn, jax.numpy as jnp
     >>> check_loss(fnn.MeanSquaredError(), jnp.arange(4.0), jnp.ones(4)).reverse < 1e-12
@@ -239,6 +240,14 @@ def _check_weights(
     same("weights of zero against rows left out", masked, kept[0], spread)
     touched = [path for path in spread if rowwise[path] and masked[1][path][~keep].any()]
     found.expect(not touched, f"weights of zero: expected a gradient of exactly 0 in those rows of {touched}")
+
+    def nan(leaf: Any) -> Any:
+        rows = is_floating(leaf) and leaf.shape[:1] == (examples,)
+        return jnp.where(keep.reshape((-1,) + (1,) * (leaf.ndim - 1)), leaf, jnp.nan) if rows else leaf
+
+    value, gradient, _ = results(jax.tree.map(nan, prediction), target, jnp.where(mask, weights, 0))
+    hidden = float(value), arrays({"dprediction": gradient})
+    same("weights of zero on predictions that are NaN", hidden, masked[0], masked[1])
 
     nothing = run(everything, jnp.zeros_like(weights))
     found.expect(nothing[0] == 0, f"a zero sum of weights: expected the value 0, got {nothing[0]}")

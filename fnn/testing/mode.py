@@ -84,6 +84,9 @@ class Mode:
                 return False
             alike(found, "dparams", result[0], self.params)
             alike(found, "dx", result[1], gradient_like(self.x))
+            for path, leaf in named_leaves(result[0]).items():
+                zero = is_floating(leaf) or not array(leaf).any()
+                found.expect(zero, f"dparams, {path}: expected zeros for what is not floating")
             _unchanged(found, "backward", (cache, self.dy), kept)
             if len(found.lines) == before:
                 identical(found, "backward a second time", self.layer.backward(cache, self.dy), result)
@@ -164,7 +167,7 @@ class Mode:
 
             def by_hand(leaves: list) -> list:
                 point = rebuild(leaves)
-                return self._floating(self.round_trip(point["dparams"], state, point["dx"], key, dy))
+                return self.floating(self.round_trip(point["dparams"], state, point["dx"], key, dy))
 
             def automatic(leaves: list) -> list:
                 return oracles.reverse(function, leaves, dy_leaves)
@@ -190,7 +193,7 @@ class Mode:
             tangents = oracles.normal_like(200 + seed, self.leaves)
             with found.step("differentiation"):
                 results = everything(self.params, self.state, self.x, self.key, dy, tangents)
-                gradient = self._floating(results["manual"])
+                gradient = self.floating(results["manual"])
                 gradients.append(gradient)
                 cotangents.append(dy)
                 ours, theirs = self.named(gradient), self.named(results["automatic"])
@@ -208,13 +211,14 @@ class Mode:
             with found.step("linearity"):
                 a, b = 0.7, -1.9
                 dy = jax.tree.map(lambda p, q: a * p + b * q, *cotangents[:2])
-                got = self.named(self._floating(self.run(self.x, dy)))
+                got = self.named(self.floating(self.run(self.x, dy)))
                 expected = self.named([a * p + b * q for p, q in zip(*gradients[:2], strict=True)])
                 what = "backward of a combination of output gradients against the combination of their backwards"
                 agree(found, what, got, expected, tolerance)
         return errors
 
-    def _floating(self, out: dict[str, Any]) -> list:
+    def floating(self, out: dict[str, Any]) -> list:
+        """The gradients in what ``round_trip`` returned, in the order of ``names``."""
         named = named_leaves({part: out[part] for part in ("dparams", "dx")})
         return [named[name] for name in self.names]
 
@@ -267,7 +271,7 @@ class Mode:
                 "backward against finite differences",
                 lambda leaves: compiled(leaves, self.params, self.state, self.x, self.key),
                 dict(zip(self.names, self.leaves, strict=True)),
-                self.named(self._floating(self.eager)),
+                self.named(self.floating(self.eager)),
                 dy,
                 tolerance,
             )

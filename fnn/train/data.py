@@ -6,8 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fnn.errors import describe, is_concrete, is_floating, positive
-from fnn.layer import Params, State, output_shape
+from fnn.errors import describe, exact_array, is_concrete, is_floating, positive
+from fnn.layer import Layer, Params, State, output_shape
+from fnn.losses.loss import check_weights
 from fnn.objective import Objective, unpacked
 
 
@@ -51,7 +52,7 @@ def arrays(data: Any) -> tuple:
                 raise TypeError(f"{name} are arrays, got {type(part).__name__}; write numpy.asarray({name})")
             if getattr(leaf.dtype, "kind", "") in "USO":
                 raise TypeError(f"{name} are numbers, got an array of {leaf.dtype}; encode them as integers first")
-    parts = jax.tree.map(jnp.asarray, parts)
+    parts = jax.tree.map(exact_array, parts)
     lengths = {jnp.shape(leaf)[:1] for leaf in jax.tree.leaves(parts)}
     if len(lengths) != 1 or () in lengths:
         raise ValueError(f"inputs, targets and weights have one length, their first axis; got {describe(parts)}")
@@ -71,13 +72,16 @@ def take(data: Any, indices: jax.Array) -> Any:
 def check_data(objective: Objective, params: Params, state: State, data: tuple, name: str = "data") -> None:
     """Raises for data that do not fit the model and the loss; values are looked at where they can be.
 
-    In a compiled program nothing can be raised for a bad value, so labels out of range and inputs or targets that are
-    not finite are caught here, on the host, where data enter.
+    In a compiled program nothing can be raised for a bad value, so labels out of range, inputs or targets that are not
+    finite and indices past the vocabulary are caught here, on the host, where data enter.
     """
     inputs, targets, weights = unpacked(data)
     outputs = output_shape(objective.model, params, state, inputs)
     objective.loss.check(outputs, targets)
+    if weights is not None:
+        check_weights(weights, f"the weights of the {name}")
     jax.eval_shape(objective.loss.forward, outputs, targets, weights)  # with the shapes of the data, not of a batch
+    _check_indices(objective.model, params, state, inputs, name)
     for part, tree in (("inputs", inputs), ("targets", targets), ("weights", weights)):
         for leaf in jax.tree.leaves(tree):
             if is_concrete(leaf) and is_floating(leaf):
@@ -85,3 +89,26 @@ def check_data(objective: Objective, params: Params, state: State, data: tuple, 
                 finite = np.isfinite(np.asarray(leaf)).reshape(leaf.shape[0], -1).all(1)
                 if not finite.all():
                     raise ValueError(f"the {part} of the {name} are not finite in sample {int(np.argmin(finite))}")
+
+
+def _check_indices(model: Layer, params: Params, state: State, inputs: Any, name: str, chunk: int = 1024) -> None:
+    """Raises for an index past its table: inside a program such an index makes NaN, so one pass over the data tells."""
+    integers = any(jnp.issubdtype(leaf.dtype, jnp.integer) for leaf in jax.tree.leaves(inputs))
+    if not integers or not all(map(is_concrete, jax.tree.leaves((params, state, inputs)))):
+        return
+
+    @jax.jit
+    def finite(inputs: Any) -> jax.Array:
+        outputs, _ = model.apply(params, state, inputs)
+        return jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(outputs)]).all()
+
+    def part(start: int, size: int) -> Any:
+        return jax.tree.map(lambda leaf: leaf[start : start + size], inputs)
+
+    for start in range(0, samples(inputs), chunk):
+        if not finite(part(start, chunk)):
+            which = next((each for each in range(start, samples(inputs)) if not finite(part(each, 1))), start)
+            raise ValueError(
+                f"the model's output is not finite for sample {which} of the {name}: an index lies outside its"
+                f" vocabulary, or the parameters are not finite"
+            )

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from fnn.errors import positive
+from fnn.errors import describe, positive
 from fnn.metrics import Metric
 
 
@@ -26,7 +26,8 @@ class EarlyStopping:
     ``monitor`` names an entry of the history. A loss improves downwards, a metric as it says itself. NaN never
     improves. The result of the run is that of the best epoch.
 
-    Errors: ``ValueError`` for a patience below 1, a negative ``min_delta``, a monitor that is not in the history.
+    Errors: ``ValueError`` for a patience below 1, a negative ``min_delta``, a monitor that is not in the history or is
+    an array there.
 
     >>> EarlyStopping(5, monitor="validation_accuracy")
     EarlyStopping(patience=5, min_delta=0.0, monitor='validation_accuracy')
@@ -59,6 +60,8 @@ class EarlyStopping:
 
     def update(self, watch: Watch, value: jax.Array, learned: Any, sign: int) -> Watch:
         """After an epoch whose monitored value is ``value``."""
+        if value.ndim:
+            raise ValueError(f"early stopping watches a number, but {self.monitor!r} is an array, {describe(value)}")
         value = sign * value.astype(watch.best.dtype)
         better = value > watch.best + jnp.asarray(self.min_delta, watch.best.dtype)
         return Watch(

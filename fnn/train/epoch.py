@@ -11,6 +11,7 @@ from fnn.errors import tuple_of
 from fnn.layer import Params, State, named_key
 from fnn.metrics import Metric, ratio
 from fnn.objective import Method, Objective, unpacked
+from fnn.optim.nonfinite import accepted
 from fnn.optim.transform import apply_updates, update
 from fnn.train.data import Plan, take
 
@@ -76,7 +77,12 @@ class Training:
         extra = {"value": value, "grad": grads, "weight": weight, "value_fn": value_fn}
         updates, opt_state = update(self.optimizer, grads, learned.opt_state, learned.params, **extra)
         params = apply_updates(learned.params, updates)
-        return Learned(params, aux.state, opt_state), self._totals(value, weight, aux.outputs, targets, weights)
+        totals, state = self._totals(value, weight, aux.outputs, targets, weights), aux.state
+        good = accepted(opt_state)
+        if good is not None:  # a step that was left out leaves no trace: neither in batch statistics nor in the loss
+            state = jax.tree.map(lambda new, old: jnp.where(good, new, old), state, learned.state)
+            totals = jax.tree.map(lambda total: jnp.where(good, total, jnp.zeros_like(total)), totals)
+        return Learned(params, state, opt_state), totals
 
     def order(self, key: jax.Array, samples: int) -> jax.Array:
         """The order in which an epoch sees the samples."""
@@ -155,6 +161,8 @@ class Training:
         weight = weight.astype(value.dtype)
         # A batch of weight 0 counts nothing, whatever its value.
         totals: Totals = {"loss": {"sum": jnp.where(weight == 0, 0, value * weight), "weight": weight}}
+        if self.metrics:
+            outputs = self.objective.loss.predictions(outputs)
         return totals | {metric.name: metric.update(outputs, targets, weights) for metric in self.metrics}
 
 

@@ -3,6 +3,7 @@
 from types import TracebackType
 from typing import Any, Self
 
+import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -45,8 +46,8 @@ class ProgressBar:
         self.bar.update(self.task, completed=epoch + steps_done / self.steps)
 
     def epoch(self, epoch: int, values: dict[str, Any]) -> None:
-        """After an epoch (counted from 0), with the values to show."""
-        text = "  ".join(f"{name} {float(value):.4g}" for name, value in values.items())
+        """After an epoch (counted from 0), with the values of which to show the numbers; arrays are left out."""
+        text = "  ".join(f"{name} {float(value):.4g}" for name, value in values.items() if np.ndim(value) == 0)
         self.bar.update(self.task, completed=epoch + 1, values=text)
         every = -(-self.epochs // 10)
         if self.shown and not self.console.is_terminal and ((epoch + 1) % every == 0 or epoch + 1 == self.epochs):

@@ -115,7 +115,7 @@ def _loop(
     training: Training,
 ) -> tuple[Learned, dict[str, jax.Array], jax.Array]:
     values = jax.eval_shape(lambda learned: one_epoch(jnp.array(0), learned)[1], learned)
-    history = {name: jnp.full(epochs, jnp.nan, values[name].dtype) for name in names}
+    history = {name: jnp.full((epochs, *values[name].shape), jnp.nan, values[name].dtype) for name in names}
     watch = None if early_stopping is None else early_stopping.start(learned)
 
     def goes_on(carry: tuple) -> jax.Array:

@@ -189,6 +189,27 @@ def test_penalties_are_part_of_the_parameter_rows():
     assert penalised["bias"].norm == plain["bias"].norm
 
 
+LOSSES_ON_KINKS = {
+    "loss: 2 of 4 predictions equal the target": (fnn.MeanAbsoluteError(), (4, 1), np.array([[0.0], [0], [1], [2]])),
+    "loss: 4 of 4 margins are exactly 0": (fnn.PerceptronLoss(), (4, 1), np.array([[1], [1], [-1], [1]])),
+    "loss: 4 of 4 margins are exactly 1, or those of several rivals": (fnn.MultiClassHinge(), (4, 3), np.zeros(4, int)),
+    "loss: 4 of 4 triplets are exactly on the margin, or have points that coincide": (
+        fnn.Triplet(1.0),
+        (4, 3, 2),
+        None,
+    ),
+}
+
+
+@pytest.mark.parametrize("note", LOSSES_ON_KINKS)
+def test_the_kinks_of_losses_are_found(note: str):
+    loss, shape, target = LOSSES_ON_KINKS[note]
+    zero = lambda params: jax.tree.map(jnp.zeros_like, params)  # noqa: E731
+    report = report_of(fnn.Dense(shape[-1]), normal(*shape), target, loss=loss, change=zero)
+    assert report.ok, str(report)
+    assert [str(kink) for kink in report.kinks] == [note]
+
+
 def test_zeros_under_an_l1_penalty_are_kinks():
     zero_row = lambda params: {**params, "kernel": params["kernel"].at[0].set(0)}  # noqa: E731
     report = report_of(fnn.Dense(2), normal(3, 4), labels(3, 2), penalties=(fnn.L1(0.1),), change=zero_row)

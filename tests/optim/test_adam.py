@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fnn import optim
-from fnn.optim.adam import sum_of_weights
+from fnn.optim.leafwise import sum_of_weights
 
 
 def test_two_steps_of_adam_by_hand():

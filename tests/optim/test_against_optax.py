@@ -2,6 +2,7 @@
 
 import functools
 import importlib
+import inspect
 from typing import Any
 
 import jax
@@ -14,6 +15,9 @@ from fnn import optim
 optax: Any = importlib.import_module("optax")  # Any: its annotations ask for its own record, its functions do not
 
 STEPS = 100
+
+# The large rates are ones at which the run still settles: beyond, normalised steps swing about the optimum and any
+# rounding grows, in optax alone too.
 
 # name: (ours, optax's, a small and a large learning rate); each takes the rate.
 CASES = {
@@ -35,6 +39,146 @@ CASES = {
         lambda rate: optim.adamw(rate, weight_decay=0.1, paths="*"),
         lambda rate: optax.adamw(rate, weight_decay=0.1),
         (1e-4, 0.1),
+    ),
+    "ema momentum": (
+        optim.ema_momentum,
+        lambda rate: optax.chain(optax.ema(0.9, debias=False), optax.scale(-rate)),
+        (1e-3, 0.5),
+    ),
+    "adagrad": (optim.adagrad, optax.adagrad, (1e-3, 0.5)),
+    "adagrad from zero": (
+        lambda rate: optim.adagrad(rate, 0.0, 1e-3),
+        lambda rate: optax.adagrad(rate, 0.0, 1e-3),
+        (1e-3, 0.5),
+    ),
+    "adadelta": (optim.adadelta, optax.adadelta, (1.0, 10.0)),
+    **{
+        f"rmsprop, {options}": (
+            functools.partial(optim.rmsprop, **options),
+            functools.partial(optax.rmsprop, **options),
+            (1e-4, 0.01),
+        )
+        for options in (
+            # With the default eps a gradient that passes zero is divided by a root of nothing but its own rounding.
+            {"eps": 1e-2},
+            {"eps_in_sqrt": False, "decay": 0.8, "eps": 1e-2, "initial_scale": 1.0},
+            {"centered": True, "eps": 1e-2, "momentum": 0.9},
+            {"momentum": 0.9, "nesterov": True, "bias_correction": True, "eps": 1e-2},
+        )
+    },
+    "amsgrad": (optim.amsgrad, optax.amsgrad, (1e-4, 0.1)),
+    "nadam": (optim.nadam, optax.nadam, (1e-4, 0.1)),
+    "adamax": (optim.adamax, optax.adamax, (1e-4, 0.1)),
+    "radam": (optim.radam, optax.radam, (1e-4, 0.1)),
+    "radam, nesterov": (
+        functools.partial(optim.radam, nesterov=True, b2=0.99),
+        functools.partial(optax.radam, nesterov=True, b2=0.99),
+        (1e-4, 0.1),
+    ),
+    "lion": (
+        lambda rate: optim.lion(rate, weight_decay=0.1, paths="*"),
+        lambda rate: optax.lion(rate, weight_decay=0.1),
+        (1e-4, 0.03),
+    ),
+    "lamb": (
+        lambda rate: optim.lamb(rate, weight_decay=0.1, paths="*"),
+        lambda rate: optax.lamb(rate, weight_decay=0.1),
+        (1e-4, 0.02),
+    ),
+    "adafactor": (
+        optim.adafactor,
+        # optax raises t to −decay_rate in float32, unless the exponent is more than a Python number.
+        lambda rate: optax.adafactor(rate, decay_rate=np.float64(0.8)),
+        (1e-3, 0.02),
+    ),
+    "adafactor, factored": (
+        lambda rate: optim.adafactor(rate, 2),
+        lambda rate: optax.adafactor(rate, 2, decay_rate=np.float64(0.8)),
+        (1e-3, 0.02),
+    ),
+    "adafactor, all of it": (
+        lambda rate: optim.adafactor(
+            rate, 2, 0.7, -2, False, None, momentum=0.9, weight_decay_rate=1e-3, eps=1e-8, paths="*"
+        ),
+        lambda rate: optax.adafactor(
+            rate,
+            2,
+            np.float64(0.7),
+            -2,
+            False,
+            None,
+            momentum=0.9,
+            dtype_momentum=jnp.zeros(()).dtype,
+            weight_decay_rate=1e-3,
+            eps=1e-8,
+        ),
+        (1e-3, 0.03),
+    ),
+    "muon": (optim.muon, optax.contrib.muon, (1e-4, 0.02)),
+    "muon, all of it": (
+        lambda rate: optim.muon(
+            rate,
+            ((4.0, -6.0, 3.0), (3.0, -4.0, 1.5)),
+            beta=0.8,
+            weight_decay=0.1,
+            nesterov=False,
+            adaptive=True,
+            adam_b1=0.8,
+            adam_b2=0.95,
+            adam_eps_root=1e-4,
+            adam_weight_decay=0.2,
+            adam_learning_rate=rate / 2,
+            consistent_rms=0.2,
+            paths="*",
+        ),
+        lambda rate: optax.contrib.muon(
+            rate,
+            ((4.0, -6.0, 3.0), (3.0, -4.0, 1.5)),
+            beta=0.8,
+            weight_decay=0.1,
+            nesterov=False,
+            adaptive=True,
+            adam_b1=0.8,
+            adam_b2=0.95,
+            adam_eps_root=1e-4,
+            adam_weight_decay=0.2,
+            adam_learning_rate=rate / 2,
+            consistent_rms=0.2,
+        ),
+        (1e-3, 0.1),
+    ),
+    "schedule-free sgd": (
+        lambda rate: optim.schedule_free_sgd(rate, weight_decay=0.1, paths="*"),
+        lambda rate: optax.contrib.schedule_free_sgd(rate, weight_decay=0.1),
+        (1e-2, 1.0),
+    ),
+    "schedule-free sgd with warm-up": (
+        lambda rate: optim.schedule_free_sgd(rate, 30, b1=0.7, weight_lr_power=1.0),
+        # The rate of the same step in both places: optax's own warm-up has them one step apart.
+        lambda rate: optax.contrib.schedule_free(
+            optax.sgd(lambda step: rate * jnp.minimum(1, (step + jnp.ones(())) / 30)),
+            lambda step: rate * jnp.minimum(1, (step + jnp.zeros(())) / 30),
+            b1=0.7,
+            weight_lr_power=1.0,
+        ),
+        (1e-2, 1.0),
+    ),
+    "schedule-free adamw": (
+        lambda rate: optim.schedule_free_adamw(rate, weight_decay=0.1, paths="*"),
+        lambda rate: optax.contrib.schedule_free_adamw(rate, weight_decay=0.1),
+        (1e-3, 0.1),
+    ),
+    "sgd that slows down on a plateau": (
+        lambda rate: optim.chain(optim.sgd(rate), optim.reduce_on_plateau(0.5, 3, 0.02, 1e-3, 2, 4, 0.1)),
+        lambda rate: optax.chain(
+            optax.sgd(rate), optax.contrib.reduce_on_plateau(0.5, 3, 0.02, 1e-3, 2, 4, min_scale=0.1)
+        ),
+        (1e-2, 0.5),
+    ),
+    "l-bfgs with a rate": (
+        lambda rate: optim.lbfgs(rate, 5),
+        lambda rate: optax.lbfgs(rate, 5, linesearch=None),
+        (0.01, 0.3),
     ),
     "clipped sgd": (
         lambda rate: optim.chain(optim.clip_by_global_norm(0.3), optim.sgd(rate)),
@@ -69,11 +213,12 @@ def runner(which, name, dtype):
 
     def run(rate):
         params, loss = problem(dtype)
-        optimizer = make(rate)
+        optimizer = make(rate) if which == 0 else optax.with_extra_args_support(make(rate))
 
         def step(carry, _):
             params, opt_state = carry
-            updates, opt_state = optimizer.update(jax.grad(loss)(params), opt_state, params)
+            value, grads = jax.value_and_grad(loss)(params)
+            updates, opt_state = optimizer.update(grads, opt_state, params, value=value)
             return ((optim, optax)[which].apply_updates(params, updates), opt_state), None
 
         return jax.lax.scan(step, (params, optimizer.init(params)), None, length=STEPS)[0][0]
@@ -103,9 +248,45 @@ def test_a_hundred_steps_in_float32_agree_with_optax(name):
     for rate in CASES[name][2]:
         exact = run(1, name, rate, "float64")
         ours, theirs = run(0, name, rate, "float32"), run(1, name, rate, "float32")
-        assert error(ours, exact) <= 1e-6
+        # Where a step of a rounding error's size moves the path (a division by a small root), both are further off.
+        assert error(ours, exact) <= max(1e-6, 1.1 * error(theirs, exact))
         # optax keeps 1 − b2 to float32 and divides by 1 − float32(b2)ᵗ: at 0.999 its mean of squares is 1.3e-5 off.
         assert error(ours, theirs) <= 1e-6 + error(theirs, exact)
+
+
+NAMES = (
+    "adadelta",
+    "adafactor",
+    "adagrad",
+    "adam",
+    "adamax",
+    "adamw",
+    "amsgrad",
+    "lamb",
+    "lbfgs",
+    "lion",
+    "muon",
+    "nadam",
+    "radam",
+    "reduce_on_plateau",
+    "rmsprop",
+    "schedule_free",
+    "schedule_free_adamw",
+    "schedule_free_sgd",
+    "sgd",
+)
+# The globs of the decay and of what counts as a matrix, a variant, the line search that optax takes whole, and what
+# takes the part of optax's base optimiser.
+OUR_OWN = {"paths", "matrices", "eps_in_sqrt", "max_linesearch_steps", "slope_rtol", "curv_rtol", "direction"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_arguments_and_defaults_are_those_of_optax(name):
+    theirs = inspect.signature(getattr(optax, name, None) or getattr(optax.contrib, name)).parameters
+    ours = inspect.signature(getattr(optim, name)).parameters
+    shared = [key for key in ours if key in theirs and key != "learning_rate"]
+    assert {key: ours[key].default for key in shared} == {key: theirs[key].default for key in shared}
+    assert set(ours) - set(theirs) <= OUR_OWN
 
 
 def test_the_runs_went_somewhere():

@@ -40,6 +40,31 @@ def test_no_warmup_begins_at_the_peak():
         (optim.cosine(0.3, 14), optax.cosine_decay_schedule(0.3, 14)),
         (optim.cosine(0.3, 14, 0.06), optax.cosine_decay_schedule(0.3, 14, 0.2)),
         (optim.warmup_cosine(0.3, 4, 14), optax.warmup_cosine_decay_schedule(0.0, 0.3, 4, 14)),
+        (optim.exponential(0.3, 0.5, 7), optax.exponential_decay(0.3, 7, 0.5)),
+        (optim.step_decay(0.3, 0.5, 4), optax.exponential_decay(0.3, 4, 0.5, staircase=True)),
+        (optim.polynomial(0.3, 10, 0.1), optax.linear_schedule(0.3, 0.1, 10)),
+        (optim.polynomial(0.3, 10, 0.1, 3), optax.polynomial_schedule(0.3, 0.1, 3, 10)),
+        (optim.piecewise((0.4, 0.2, 0.6), (4, 9)), optax.piecewise_constant_schedule(0.4, {4: 0.5, 9: 3.0})),
+        (optim.one_cycle(0.3, 14), optax.cosine_onecycle_schedule(14, 0.3)),
+        (
+            optim.one_cycle(0.3, 14, 0.5, 10.0, 100.0),
+            optax.cosine_onecycle_schedule(14, 0.3, 0.5, div_factor=10.0, final_div_factor=100.0),
+        ),
+        (
+            optim.join((optim.polynomial(0.0, 4, 0.3), optim.cosine(0.3, 9)), (4,)),
+            optax.join_schedules([optax.linear_schedule(0.0, 0.3, 4), optax.cosine_decay_schedule(0.3, 9)], [4]),
+        ),
+        (
+            optim.warm_restarts(0.3, 5, 0.1),
+            optax.join_schedules([optax.cosine_decay_schedule(0.3, 5, 1 / 3)] * 202, [5 * i for i in range(1, 202)]),
+        ),
+        (
+            optim.warmup_stable_decay(0.3, 3, 5, 14, 0.1),
+            optax.join_schedules(
+                [optax.linear_schedule(0.0, 0.3, 3), optax.constant_schedule(0.3), optax.linear_schedule(0.3, 0.1, 5)],
+                [3, 9],
+            ),
+        ),
         (optim.warmup_cosine(0.3, 4, 14, 0.1), optax.warmup_cosine_decay_schedule(0.0, 0.3, 4, 14, 0.1)),
     ],
 )
@@ -49,7 +74,43 @@ def test_schedules_agree_with_optax(ours, theirs):
             np.testing.assert_allclose(ours(jnp.array(step)), theirs(jnp.array(step)), rtol=1e-12, atol=1e-16)
 
 
-@pytest.mark.parametrize("schedule", [optim.constant(0.5), optim.cosine(0.5, 9), optim.warmup_cosine(0.5, 3, 9)])
+def test_inverse_sqrt_by_hand():
+    schedule = optim.inverse_sqrt(0.5, 4)
+    assert [float(schedule(step)) for step in (0, 1, 2, 4, 16, 64)] == [0, 0.125, 0.25, 0.5, 0.25, 0.125]
+
+
+def test_restarts_of_growing_cycles():
+    # Cycles of 3, 9, 27 … steps, so restarts at 3, 12, 39; half-way through the second at 7.5.
+    schedule = optim.warm_restarts(1.0, 3, factor=3)
+    assert [float(schedule(step)) for step in (0, 3, 12, 39)] == [1, 1, 1, 1]
+    np.testing.assert_allclose(schedule(6), 0.5 * (1 + math.cos(math.pi / 3)), rtol=1e-6)
+    assert float(schedule(2)) < 0.3
+    assert 0 <= float(schedule(2**31 - 1)) <= 1
+
+
+def test_no_warm_up_begins_at_the_plateau():
+    schedule = optim.warmup_stable_decay(0.5, 0, 4, 8)
+    assert [float(schedule(step)) for step in (0, 4, 6, 8, 99)] == [0.5, 0.5, 0.25, 0, 0]
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        optim.constant(0.5),
+        optim.cosine(0.5, 9),
+        optim.warmup_cosine(0.5, 3, 9),
+        optim.step_decay(0.5, 0.5, 3),
+        optim.exponential(0.5, 0.5, 3),
+        optim.polynomial(0.5, 9),
+        optim.piecewise((0.5, 0.25), (4,)),
+        optim.inverse_sqrt(0.5, 3),
+        optim.warmup_stable_decay(0.5, 2, 3, 9),
+        optim.warm_restarts(0.5, 2, factor=2),
+        optim.one_cycle(0.5, 9),
+        optim.join((optim.constant(0.5), optim.cosine(0.5, 4)), (5,)),
+    ],
+    ids=lambda schedule: type(schedule).__name__,
+)
 def test_a_schedule_is_a_value_and_takes_any_step(schedule):
     assert hash(schedule) == hash(type(schedule)(**vars(schedule)))
     assert schedule == type(schedule)(**vars(schedule))
@@ -96,3 +157,23 @@ def test_wrong_schedules_are_refused():
         optim.warmup_cosine(0.1, 0.5, 10)  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match="final is a finite number"):
         optim.warmup_cosine(0.1, 1, 10, -1.0)
+    with pytest.raises(ValueError, match="every is at least 1, got 0"):
+        optim.step_decay(0.1, 0.5, 0)
+    with pytest.raises(ValueError, match="rate is a finite number of at least 0, got -1"):
+        optim.exponential(0.1, -1, 10)
+    with pytest.raises(ValueError, match="power is a finite number of at least 0"):
+        optim.polynomial(0.1, 10, power=-1)
+    with pytest.raises(ValueError, match=r"2 pieces have 1 boundaries, growing from above 0, got \(5, 3\)"):
+        optim.piecewise((0.1, 0.2), (5, 3))
+    with pytest.raises(ValueError, match=r"3 pieces have 2 boundaries, growing from above 0, got \(5, 3\)"):
+        optim.join((optim.constant(0.1),) * 3, (5, 3))
+    with pytest.raises(TypeError, match=r"join takes schedules, functions of the step, got 0.1"):
+        optim.join((0.1, optim.constant(0.1)), (5,))  # pyright: ignore[reportArgumentType]
+    with pytest.raises(ValueError, match="warmup_steps is at least 1, got 0"):
+        optim.inverse_sqrt(0.1, 0)
+    with pytest.raises(ValueError, match="warm-up and decay fit into the run, got 6 \\+ 6 of 10 steps"):
+        optim.warmup_stable_decay(0.1, 6, 6, 10)
+    with pytest.raises(ValueError, match="warmup_fraction leaves at least one step before the peak"):
+        optim.one_cycle(0.1, 10, warmup_fraction=0.01)
+    with pytest.raises(ValueError, match="factor is at least 1, got 0"):
+        optim.warm_restarts(0.1, 10, factor=0)

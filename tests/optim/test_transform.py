@@ -15,6 +15,10 @@ OPTIMIZERS = {
     "adam": lambda rate: optim.adam(rate),
     "adamw": lambda rate: optim.adamw(rate, weight_decay=0.1),
     "clipped": lambda rate: optim.chain(optim.clip_by_global_norm(1.0), optim.momentum(rate)),
+    "adafactor": lambda rate: optim.adafactor(rate, 2, momentum=0.9, weight_decay_rate=0.1),
+    "muon": lambda rate: optim.muon(rate, weight_decay=0.1),
+    "schedule free": lambda rate: optim.schedule_free_adamw(rate, weight_decay=0.1),
+    "l-bfgs": lambda rate: optim.lbfgs(rate, 3),
     "decayed": lambda rate: optim.chain(optim.decay_weights(0.1), optim.sgd(rate)),
 }
 PARAMS = {"bias": jnp.array([0.5, -1.0]), "kernel": jnp.array([[1.0, 2.0], [3.0, -4.0]]), "nothing": {}, "none": None}

@@ -1,0 +1,66 @@
+"""Dropout of connections: of the entries of kernels."""
+
+import dataclasses
+
+import jax
+
+from fnn.combinators.kernels import kernels_of, with_leaves
+from fnn.combinators.reparameterized import Reparameterized
+from fnn.layer import Cache, Params, State, named_key, required_key
+from fnn.layers.dropout import Dropout, drops
+
+
+@dataclasses.dataclass(frozen=True)
+class DropConnect(Reparameterized, name="drop_connect"):
+    """In training, runs the inner layer with a fraction ``rate`` of the entries of its kernels set to 0.
+
+    Forward:   W' = m ⊙ W / (1 − rate),  m ~ Bernoulli(1 − rate),  for every kernel W inside;  y = f(x; W')
+    Backward:  the inner backward for dx and dW',  then dW = m ⊙ dW' / (1 − rate)
+
+    Params, State: the inner ones unchanged; a kernel is a parameter named ``kernel`` or ``*_kernel``
+    Cache:   ``inner``: the inner cache; in training ``transform``: each kernel's ``mask`` m, boolean, by path
+
+    One mask of each kernel serves the whole batch. It is drawn as ``Dropout`` draws its own, from a key of its path.
+    The inner layer gets a key apart, so that one drop connect in another draws other masks.
+
+    Errors: ``ValueError`` for a rate outside [0, 1), for training without a key and for an inner layer without kernels.
+
+    >>> import jax.numpy as jnp
+    >>> from fnn.layers import Dense
+    >>> layer, params = DropConnect(Dense(1), 0.5), {"kernel": jnp.ones((6, 1)), "bias": jnp.zeros(1)}
+    >>> layer.apply(params, {}, jnp.eye(6), train=True, key=jax.random.key(0))[0].ravel().tolist()
+    [2.0, 2.0, 0.0, 0.0, 2.0, 2.0]
+
+    Source: Wan et al. 2013, with the scaling in training in place of their approximation in inference.
+    """
+
+    rate: float
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        Dropout(self.rate)  # which checks it
+
+    @property
+    def _dropout(self) -> Dropout:
+        return Dropout(self.rate)
+
+    def own(self, params: Params) -> Params:
+        kernels_of(self, params)  # or there is nothing to drop
+        return params
+
+    def inner_key(self, key: jax.Array | None) -> jax.Array | None:
+        return named_key(key, "inner")
+
+    def reparameterize(
+        self, params: Params, state: State, *, train: bool, key: jax.Array | None
+    ) -> tuple[Params, State, Cache]:
+        if not train or not drops(self.rate):
+            return params, {}, {}
+        key, masked, cache = required_key(self, key), {}, {}
+        for path, kernel in kernels_of(self, params).items():
+            masked[path], _, cache[path] = self._dropout.forward({}, {}, kernel, train=True, key=named_key(key, path))
+        return with_leaves(params, masked), {}, cache
+
+    def transpose(self, cache: Cache, dparams: Params) -> Params:
+        kernels = kernels_of(self, dparams) if cache else {}
+        return with_leaves(dparams, {path: self._dropout.backward(cache[path], dw)[1] for path, dw in kernels.items()})

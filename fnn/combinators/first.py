@@ -1,0 +1,56 @@
+"""Layers on the first member of a tuple, while the others pass by."""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from fnn.backprop import Call, Visit, add_gradients
+from fnn.combinators.wrapper import Wrapper
+from fnn.layer import Cache
+
+
+@dataclasses.dataclass(frozen=True)
+class First(Wrapper, name="first"):
+    """Applies the inner layer to the first member of a tuple and passes the others on.
+
+    Forward:   (x₀, x₁, …) ↦ (f(x₀), x₁, …),  or with ``whole`` (f(x₀, x₁, …), x₁, …);  an array x ↦ f(x)
+    Backward:  (dy₀, dy₁, …) ↦ (J₀ᵀ dy₀, dy₁, …),  with ``whole`` (J₀ᵀ dy₀, dy₁ + J₁ᵀ dy₀, …); None for a mask
+
+    Params, State, Cache: the inner ones unchanged; the layer adds no segment to a path
+
+    So layers of one array go into a model whose data are ``(x, mask)``, and with ``whole`` layers that read the mask
+    without handing it on.
+
+    >>> from fnn.layers import Relu
+    >>> First(Relu()).apply({}, {}, (jnp.array([-1.0, 2.0]), jnp.array([True, False])))[0]
+    (Array([0., 2.], dtype=float32), Array([ True, False], dtype=bool))
+    """
+
+    _: dataclasses.KW_ONLY
+    whole: bool = False
+
+    def connect(self, x: Any, call: Call) -> tuple[Any, Cache]:
+        x = jax.tree.map(jnp.asarray, x)
+        y, cache = call("", self.inner, x if self.whole else first_member(x))
+        return with_first_member(x, y), cache
+
+    def fold(self, cache: Cache, dy: Any, visit: Visit) -> tuple[Any, Any]:
+        report, dx = visit("", self.inner, cache, first_member(dy))
+        if self.whole and isinstance(dy, tuple):
+            return report, add_gradients(dx, with_first_member(dy, None))
+        return report, with_first_member(dy, dx)
+
+
+def first_member(x: Any) -> Any:
+    """The first member of a tuple, or the array itself."""
+    return x[0] if isinstance(x, tuple) else x
+
+
+def with_first_member(x: Any, first: Any) -> Any:
+    """The tuple with another first member, or that member in the place of an array."""
+    if not isinstance(x, tuple):
+        return first
+    fields = getattr(x, "_fields", None)
+    return (first, *x[1:]) if fields is None else type(x)(first, *x[1:])

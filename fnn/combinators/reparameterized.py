@@ -1,0 +1,93 @@
+"""The base of combinators that run a layer with parameters made from others."""
+
+import dataclasses
+from typing import Any
+
+import jax
+
+from fnn.backprop import Visit, check_children, entry, nest
+from fnn.combinators.wrapper import Wrapper
+from fnn.errors import located
+from fnn.layer import Cache, Params, State, Static, named_key
+
+
+@dataclasses.dataclass(frozen=True)
+class Reparameterized(Wrapper, name="reparameterized"):
+    """The inner layer at parameters θ' = T(θ); a subclass gives ``own``, ``reparameterize`` and ``transpose``.
+
+    Forward:   θ' = T(θ),  y = f(x; θ')
+    Backward:  the inner backward for dx and dθ',  then dθ = (∂T/∂θ)ᵀ dθ'
+
+    Cache:   ``inner``: the inner cache; ``transform``: that of T; ``params`` Static: the structure and shapes of θ'
+
+    A report of a rule of ``backprop`` that is not shaped like θ' is passed on as it is. A subclass with state of
+    its own gives its child a ``segment``, so that what stands beside that name is its own.
+    """
+
+    def own(self, params: Params) -> Params:
+        """θ, from the parameters θ' that the inner init drew."""
+        return params
+
+    def own_state(self, key: jax.Array, params: Params) -> State:
+        """The state beside the inner one, at the start."""
+        return {}
+
+    def reparameterize(
+        self, params: Params, state: State, *, train: bool, key: jax.Array | None
+    ) -> tuple[Params, State, Cache]:
+        """θ', the new state beside the inner one, and what ``transpose`` needs."""
+        raise NotImplementedError(f"{type(self).__name__} does not define reparameterize")
+
+    def transpose(self, cache: Cache, dparams: Params) -> Params:
+        """dθ from dθ'."""
+        raise NotImplementedError(f"{type(self).__name__} does not define transpose")
+
+    def inner_key(self, key: jax.Array | None) -> jax.Array | None:
+        """The key of the inner layer when it runs; another than that of its init where T draws random numbers too."""
+        return named_key(key, self.segment)
+
+    def init(self, key: jax.Array, x: Any) -> tuple[Params, State]:
+        with located(self.segment, self.inner, x):
+            params, state = self.inner.init(named_key(key, self.segment), x)
+        own = self.own_state(key, params)
+        return nest({self.segment: self.own(params)}), {**own, **nest({self.segment: state})}
+
+    def forward(
+        self, params: Params, state: State, x: Any, *, train: bool = False, key: jax.Array | None = None
+    ) -> tuple[Any, State, Cache]:
+        inner_params, own, cache = self._transformed(params, state, train, key)
+        with located(self.segment, self.inner, x):
+            y, inner_state, inner_cache = self.inner.forward(
+                inner_params, entry(state, self.segment), x, train=train, key=self.inner_key(key)
+            )
+        kept = {"inner": inner_cache, "transform": cache, "params": Static(_structure(inner_params))}
+        return y, {**own, **nest({self.segment: inner_state})}, kept
+
+    def apply(
+        self, params: Params, state: State, x: Any, *, train: bool = False, key: jax.Array | None = None
+    ) -> tuple[Any, State]:
+        inner_params, own, _ = self._transformed(params, state, train, key)
+        with located(self.segment, self.inner, x):
+            y, inner_state = self.inner.apply(
+                inner_params, entry(state, self.segment), x, train=train, key=self.inner_key(key)
+            )
+        return y, {**own, **nest({self.segment: inner_state})}
+
+    def fold(self, cache: Cache, dy: Any, visit: Visit) -> tuple[Any, Any]:
+        report, dx = visit(self.segment, self.inner, cache["inner"], dy)
+        if _structure(report) == cache["params"].value:
+            report = self.transpose(cache["transform"], report)
+        return nest({self.segment: report}), dx
+
+    def _transformed(
+        self, params: Params, state: State, train: bool, key: jax.Array | None
+    ) -> tuple[Params, State, Cache]:
+        check_children("params", params, [self.segment])
+        check_children("state", state, [""])
+        own = {name: part for name, part in state.items() if name != self.segment} if self.segment else {}
+        return self.reparameterize(entry(params, self.segment), own, train=train, key=key)
+
+
+def _structure(tree: Any) -> tuple:
+    leaves, treedef = jax.tree.flatten(tree)
+    return treedef, tuple(getattr(leaf, "shape", None) for leaf in leaves)

@@ -1,0 +1,121 @@
+"""Spectral normalisation."""
+
+import dataclasses
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from fnn.combinators.kernels import kernels_of, nested, with_leaves
+from fnn.combinators.reparameterized import Reparameterized
+from fnn.errors import positive
+from fnn.layer import Cache, Params, State, named_key, state_entry, wide_dtype
+from fnn.layers.standardize import check_epsilon
+from fnn.paths import named_leaves
+
+FIRST_ITERATIONS = 15
+"""Of a random vector, in init, so that a model that has not been trained is normalised too."""
+
+
+@dataclasses.dataclass(frozen=True)
+class SpectralNorm(Reparameterized, name="spectral_norm"):
+    """Runs the inner layer with every kernel divided by its largest singular value, as power iteration estimates it.
+
+    Forward, in training:   ``iterations`` times  v = W u/‖W u‖,  u = Wᵀv/‖Wᵀv‖;  then as in inference
+    Forward, in inference:  σ = ‖W u‖,  W' = W/σ  for every kernel inside, seen as a matrix (rest, F);  y = f(x; W')
+    Backward:  the inner backward for dx and dW';  with v = W u/σ, which makes σ = vᵀW u,  dσ = v uᵀ  and
+               dW = (dW' − Σ(dW' ⊙ W') · v uᵀ)/σ
+
+    Params:  ``inner``: the inner ones
+    State:   ``inner``: the inner one, if there is one; ``u``: of each kernel, by path, u (F,) in at least float32
+    Cache:   ``inner``: the inner cache; ``transform``: of each kernel, by path, ``kernel`` W' (which the inner layer
+             keeps anyway), ``u``, ``v`` (rest,) and ``sigma``
+
+    Conventions: a kernel is a parameter named ``kernel`` or ``*_kernel``. u is a constant for the gradient, so in
+    training a difference quotient, which moves u, agrees only once the iteration has converged. A kernel with
+    ‖W u‖ ≤ ``epsilon`` is left as it is (σ = 1), and u stays where an iteration meets a norm that is not above it. A
+    kernel that ``Repeat`` stacks counts as one matrix: put the spectral norm inside the repeat.
+
+    Errors: ``ValueError`` for fewer than one iteration, an epsilon below 0, an inner layer without kernels and a
+    missing state; ``TypeError`` for iterations that are no integer.
+
+    >>> from fnn.layers import Dense
+    >>> layer = SpectralNorm(Dense(2, use_bias=False))
+    >>> params, state = {"inner": {"kernel": jnp.diag(jnp.array([4.0, 1.0]))}}, {"u": {"kernel": jnp.array([1.0, 0.0])}}
+    >>> layer.apply(params, state, jnp.ones((1, 2)))[0]
+    Array([[1.  , 0.25]], dtype=float32)
+
+    Source: Miyato et al. 2018, algorithm 1, with eq. 12 for the gradient.
+    """
+
+    segment: ClassVar[str] = "inner"
+
+    _: dataclasses.KW_ONLY
+    iterations: int = 1
+    epsilon: float = 1e-12
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        positive("iterations", self.iterations)
+        check_epsilon(self.epsilon)
+
+    def own_state(self, key: jax.Array, params: Params) -> State:
+        vectors = {}
+        for path, kernel in kernels_of(self, params).items():
+            matrix = _matrix(kernel)
+            start = jax.random.normal(named_key(key, f"u/{path}"), matrix.shape[-1:], np.float32).astype(matrix.dtype)
+            vectors[path] = self._iterated(matrix, start / jnp.linalg.norm(start), FIRST_ITERATIONS)
+        return {"u": nested(vectors)}
+
+    def reparameterize(
+        self, params: Params, state: State, *, train: bool, key: jax.Array | None
+    ) -> tuple[Params, State, Cache]:
+        old = named_leaves(state.get("u", {}))
+        vectors, normalized, cache = {}, {}, {}
+        for path, kernel in kernels_of(self, params).items():
+            matrix = _matrix(kernel)
+            u = lax.stop_gradient(jnp.asarray(state_entry(old, path, matrix.shape[-1:]), matrix.dtype))
+            if train:
+                u = self._iterated(lax.stop_gradient(matrix), u, self.iterations)
+            product = matrix @ u
+            length = _length(product)
+            sigma = jnp.where(length > self.epsilon, length, 1)
+            v = jnp.where(length > self.epsilon, product, 0) / sigma
+            normalized[path] = (matrix / sigma).reshape(kernel.shape).astype(kernel.dtype)
+            cache[path] = {"kernel": normalized[path], "u": u, "v": v, "sigma": sigma}
+            vectors[path] = u
+        return with_leaves(params, normalized), {"u": nested(vectors)} if train else state, cache
+
+    def transpose(self, cache: Cache, dparams: Params) -> Params:
+        def gradient(path: str, dkernel: jax.Array) -> jax.Array:
+            kernel, u, v, sigma = (cache[path][name] for name in ("kernel", "u", "v", "sigma"))
+            dw = _matrix(dkernel)
+            dsigma = jnp.vdot(dw, _matrix(kernel))
+            return ((dw - dsigma * jnp.outer(v, u)) / sigma).reshape(dkernel.shape).astype(dkernel.dtype)
+
+        return with_leaves(dparams, {path: gradient(path, dw) for path, dw in kernels_of(self, dparams).items()})
+
+    def _iterated(self, matrix: jax.Array, u: jax.Array, times: int) -> jax.Array:
+        def step(_: Any, u: jax.Array) -> jax.Array:
+            return self._unit(matrix.T @ self._unit(matrix @ u, jnp.zeros_like(matrix[:, 0])), u)
+
+        return lax.fori_loop(0, times, step, u)
+
+    def _unit(self, x: jax.Array, otherwise: jax.Array) -> jax.Array:
+        # One kernel of zeros, or one that is not finite, must not leave a vector behind that no iteration turns again.
+        length = _length(x)
+        good = (length > self.epsilon) & jnp.isfinite(length)
+        return jnp.where(good, x / jnp.where(good, length, 1), otherwise)
+
+
+def _matrix(kernel: jax.Array) -> jax.Array:
+    """The kernel as (rest, F), in at least float32."""
+    return kernel.astype(wide_dtype(kernel.dtype)).reshape(-1, kernel.shape[-1])
+
+
+def _length(x: jax.Array) -> jax.Array:
+    """‖x‖; 0 has slope 0."""
+    squared = jnp.vdot(x, x)
+    return jnp.where(squared > 0, lax.sqrt(jnp.where(squared > 0, squared, 1)), 0)

@@ -1,0 +1,147 @@
+"""One parameter in several places."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+
+from fnn.combinators.reparameterized import Reparameterized
+from fnn.errors import describe
+from fnn.layer import Cache, Params, State
+from fnn.paths import SEPARATOR, named_leaves
+
+Transform = Literal["transpose"] | Callable[[jax.Array], jax.Array] | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Tied(Reparameterized, name="tied"):
+    """The inner layer with some of its parameters taken from others: ``{target_path: source_path}``.
+
+    Forward:   θ_target = t(θ_source),  y = f(x; θ)
+    Backward:  dθ_source = dθ_source + t'(θ_source)ᵀ dθ_target, the sum over all places of the parameter
+
+    Params:  the inner ones without the targets
+    State:   the inner one unchanged
+    Cache:   ``inner``: the inner cache; with a function for t also the sources, in ``transform``
+
+    A path names one array, or a layer: then every array in it is tied. ``transform`` t is the identity, "transpose" (of
+    the last two axes: an embedding as the kernel of the last layer), or a function of one array, whose derivative is
+    then ``jax.vjp``'s and the rule "auto".
+
+    Errors: ``ValueError`` for a path that leads nowhere, a target that is a source too or lies in one, and shapes or
+    dtypes that differ.
+
+    >>> from fnn import Dense, Embedding, Serial
+    >>> model = Serial(symbols=Embedding(10, 4), out=Dense(10, use_bias=False))
+    >>> tied = Tied(model, {"out/kernel": "symbols/embedding"}, transform="transpose")
+    >>> params, _ = tied.init(jax.random.key(0), jnp.zeros((1, 3), int))
+    >>> list(params)
+    ['symbols']
+
+    Source: Press and Wolf 2017; the sum is the chain rule for a variable that is used twice.
+    """
+
+    ties: Mapping[str, str]
+    transform: Transform = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        ties = dict(self.ties) if isinstance(self.ties, Mapping | tuple) else None
+        if not ties or not all(isinstance(path, str) and path for tie in ties.items() for path in tie):
+            raise TypeError(f"ties are a dict {{target_path: source_path}} with at least one entry, got {self.ties!r}")
+        for target in ties:
+            for source in ties.values():
+                if within(source, target) or within(target, source):
+                    raise ValueError(f"{target!r} is tied to another parameter and overlaps the source {source!r}")
+            for other in ties:
+                if target != other and within(target, other):
+                    raise ValueError(f"{target!r} lies in {other!r}: both are targets, and one of them is enough")
+        if not (self.transform in (None, "transpose") or callable(self.transform)):
+            raise ValueError(f"transform is None, 'transpose' or a function of one array, got {self.transform!r}")
+        object.__setattr__(self, "ties", FrozenDict(ties))
+
+    @property
+    def rule(self) -> str:
+        return "auto" if callable(self.transform) else super().rule
+
+    def own(self, params: Params) -> Params:
+        for target, source in self.ties.items():
+            given = describe(jax.eval_shape(self._transformed_leaves, at(params, source)))
+            wanted = describe(jax.eval_shape(lambda part: part, at(params, target)))
+            if wanted != given:
+                raise ValueError(
+                    f"{target!r} is {wanted}, but its source {source!r} gives {given};"
+                    f" a transform may bring them together (transform='transpose', say)"
+                )
+        for target in self.ties:
+            params = without(params, target)
+        return params
+
+    def reparameterize(
+        self, params: Params, state: State, *, train: bool, key: jax.Array | None
+    ) -> tuple[Params, State, Cache]:
+        made = params
+        for target, source in self.ties.items():
+            if target in named_leaves(params):
+                raise ValueError(f"{target!r} is tied to {source!r} and not among the parameters; remove it")
+            made = put(made, target, self._transformed_leaves(at(params, source)))
+        sources = {source: at(params, source) for source in self.ties.values()} if callable(self.transform) else {}
+        return made, state, sources
+
+    def transpose(self, cache: Cache, dparams: Params) -> Params:
+        gradients = dparams
+        for target in self.ties:
+            gradients = without(gradients, target)
+        for target, source in self.ties.items():
+            dtarget = at(dparams, target)
+            if callable(self.transform):
+                _, vjp = jax.vjp(self._transformed_leaves, cache[source])
+                (dsource,) = vjp(dtarget)
+            else:
+                dsource = self._transformed_leaves(dtarget)  # a transposition is its own transpose
+            gradients = put(gradients, source, jax.tree.map(jnp.add, at(gradients, source), dsource))
+        return gradients
+
+    def _transformed_leaves(self, tree: Any) -> Any:
+        if self.transform is None:
+            return tree
+        one = self.transform if callable(self.transform) else lambda leaf: jnp.swapaxes(leaf, -1, -2)
+        return jax.tree.map(one, tree)
+
+
+class FrozenDict(dict):
+    """A dict that is never changed and so has a hash."""
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return hash(frozenset(self.items()))
+
+
+def within(path: str, other: str) -> bool:
+    """Whether a path is another one or lies below it."""
+    return f"{path}/".startswith(f"{other}/")
+
+
+def at(params: Params, path: str) -> Any:
+    """The part of nested parameters at a path, or ``ValueError``."""
+    part: Any = params
+    for name in path.split(SEPARATOR):
+        if not isinstance(part, dict) or name not in part:
+            raise ValueError(f"no parameter at {path!r}; there are {list(named_leaves(params))}")
+        part = part[name]
+    return part
+
+
+def put(params: Params, path: str, part: Any) -> Params:
+    """The parameters with that part at the path."""
+    name, _, rest = path.partition(SEPARATOR)
+    return {**params, name: put(params.get(name, {}), rest, part) if rest else part}
+
+
+def without(params: Params, path: str) -> Params:
+    """The parameters without the part at a path, and without the dicts that are empty then."""
+    name, _, rest = path.partition(SEPARATOR)
+    others = {other: part for other, part in params.items() if other != name}
+    left = without(params[name], rest) if rest else {}
+    return {**others, name: left} if left else others

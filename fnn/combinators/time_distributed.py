@@ -1,0 +1,59 @@
+"""A layer applied to every step of sequences."""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from fnn.backprop import Call, Visit
+from fnn.combinators.wrapper import Wrapper
+from fnn.errors import describe
+from fnn.layer import Cache, Static
+
+
+@dataclasses.dataclass(frozen=True)
+class TimeDistributed(Wrapper, name="time_distributed"):
+    """Applies the inner layer to every step: the axes N and T become its one batch axis.
+
+    Forward:   y[n, t] = f(x)[n·T + t],  x (N·T, …) the input with its first two axes joined
+    Backward:  the inner backward at dy with its first two axes joined; those of dx are parted again
+
+    Params, State: the inner ones unchanged; the layer adds no segment to a path
+    Cache:     ``inner``: the inner one; ``steps`` Static: (N, T)
+    Shapes:    every leaf of the input is (N, T, …), every leaf of the output likewise
+
+    The steps share all that samples share: batch norm sees N · T samples, dropout draws a mask for each step.
+
+    Errors: ``ValueError`` for a leaf without the two axes or with others than the rest, and for an inner output that
+    does not keep the N · T samples.
+
+    >>> from fnn.layers import Conv
+    >>> layer = TimeDistributed(Conv(4, 3))
+    >>> params, state = layer.init(jax.random.key(0), jax.ShapeDtypeStruct((2, 5, 8, 8, 1), "float32"))
+    >>> layer.apply(params, state, jnp.ones((2, 5, 8, 8, 1)))[0].shape
+    (2, 5, 8, 8, 4)
+    """
+
+    def connect(self, x: Any, call: Call) -> tuple[Any, Cache]:
+        x = jax.tree.map(jnp.asarray, x)
+        axes = {leaf.shape[:2] for leaf in jax.tree.leaves(x)}
+        if len(axes) != 1 or len(steps := axes.pop()) != 2:
+            raise ValueError(f"expected every array of the input (N, T, …), with one N and one T, got {describe(x)}")
+        y, cache = call("", self.inner, jax.tree.map(_joined, x))
+        samples = steps[0] * steps[1]
+        if any(leaf.shape[:1] != (samples,) for leaf in jax.tree.leaves(y)):
+            raise ValueError(f"expected {samples} samples, one a step, from the inner layer, got {describe(y)}")
+        return _parted(y, steps), {"inner": cache, "steps": Static(steps)}
+
+    def fold(self, cache: Cache, dy: Any, visit: Visit) -> tuple[Any, Any]:
+        report, dx = visit("", self.inner, cache["inner"], jax.tree.map(_joined, dy))
+        return report, _parted(dx, cache["steps"].value)
+
+
+def _joined(leaf: jax.Array) -> jax.Array:
+    return leaf.reshape(-1, *leaf.shape[2:])
+
+
+def _parted(tree: Any, steps: tuple[int, ...]) -> Any:
+    return jax.tree.map(lambda leaf: leaf.reshape(*steps, *leaf.shape[1:]), tree)

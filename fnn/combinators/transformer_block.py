@@ -1,0 +1,67 @@
+"""The block of a transformer."""
+
+import dataclasses
+
+from fnn.combinators.composed import Composed
+from fnn.combinators.feed_forward import FeedForward
+from fnn.combinators.first import First
+from fnn.combinators.residual import Residual
+from fnn.combinators.serial import Serial
+from fnn.layer import Layer
+from fnn.layers.attention import MultiHeadAttention
+from fnn.layers.dropout import Dropout, drops
+from fnn.layers.layer_norm import LayerNorm
+from fnn.layers.swish import Gelu
+
+
+@dataclasses.dataclass(frozen=True)
+class TransformerBlock(Composed, name="transformer_block"):
+    """Attention and a position-wise network, each behind a norm and with a way round it (pre-norm).
+
+    Forward:   u = x + attention(norm(x), mask),  y = u + f(norm(u) W₁ + b₁) W₂ + b₂
+    Backward:  that of its layers, last to first; the mask has no gradient
+
+    Params:  ``attention``: {``norm``, ``heads``: those of ``MultiHeadAttention``},
+             ``mlp``: {``norm``, ``hidden``, ``out``: those of ``FeedForward``}
+    State, Cache: those of its layers under the same names
+    Shapes:  (x, mask) → (y, mask),  x → y,  x and y (N, T, D); masks as in ``MultiHeadAttention``. It can be repeated.
+
+    ``kv_heads``, ``causal`` and ``rotary`` are those of ``MultiHeadAttention``, ``activation`` that of ``FeedForward``;
+    ``norm`` is the layer in front of both. ``dropout`` drops attention probabilities, and entries of the output of each
+    of the two branches.
+
+    >>> import fnn, jax, jax.numpy as jnp
+    >>> model = fnn.Repeat(fnn.TransformerBlock(2, 16), 3)
+    >>> x, mask = jnp.ones((1, 5, 4)), jnp.ones((1, 5), bool)
+    >>> params, state = model.init(jax.random.key(0), (x, mask))
+    >>> params["mlp"]["hidden"]["kernel"].shape
+    (3, 4, 16)
+
+    Source: Vaswani et al. 2017, with the norms in front as in Xiong et al. 2020, fig. 1b.
+    """
+
+    num_heads: int
+    hidden: int
+    _: dataclasses.KW_ONLY
+    kv_heads: int | None = None
+    causal: bool = False
+    rotary: bool = False
+    dropout: float = 0.0
+    activation: Layer = dataclasses.field(default_factory=Gelu)
+    norm: Layer = dataclasses.field(default_factory=LayerNorm)
+
+    def __post_init__(self) -> None:
+        _ = self.composition  # its layers check the options
+
+    @property
+    def composition(self) -> Serial:
+        heads = MultiHeadAttention(
+            self.num_heads, kv_heads=self.kv_heads, causal=self.causal, rotary=self.rotary, dropout=self.dropout
+        )
+        mlp = FeedForward(self.hidden, activation=self.activation).children()
+        drop = {"dropout": Dropout(self.dropout)} if drops(self.dropout) else {}
+        attention = {"norm": First(self.norm), "heads": First(heads, whole=True)}
+        return Serial(
+            attention=Residual(Serial(**attention, **{name: First(layer) for name, layer in drop.items()})),
+            mlp=First(Residual(Serial(norm=self.norm, **mlp, **drop))),
+        )

@@ -1,0 +1,44 @@
+"""Layers without parameters that are linear in their input: one wiring, y = A x and dx = Aᵀ dy, serves them all."""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from fnn.errors import output_gradient
+from fnn.layer import Cache, Layer, Params, State, Static
+
+
+@dataclasses.dataclass(frozen=True)
+class FixedMap(Layer):
+    """The base of layers that move entries about: a subclass gives ``mapped`` and, right below, its ``transpose``.
+
+    Forward:   y = A x
+    Backward:  dx = Aᵀ dy, None for an input that is not floating (indices on their way to an embedding)
+
+    Cache:   ``shape`` Static, of x
+    """
+
+    def mapped(self, x: jax.Array) -> jax.Array:
+        """A x."""
+        raise NotImplementedError
+
+    def transpose(self, dy: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+        """Aᵀ dy, where x has that shape."""
+        raise NotImplementedError
+
+    def forward(
+        self, params: Params, state: State, x: Any, *, train: bool = False, key: jax.Array | None = None
+    ) -> tuple[jax.Array, State, Cache]:
+        x = jnp.asarray(x)
+        if x.ndim < 1:
+            raise ValueError("expected an input (N, …), got a scalar")
+        return self.mapped(x), state, {"shape": Static(x.shape)}
+
+    def backward(self, cache: Cache, dy: Any) -> tuple[Params, Any]:
+        if dy is None:
+            return {}, None
+        shape = cache["shape"].value
+        mapped = jax.eval_shape(self.mapped, jax.ShapeDtypeStruct(shape, dy.dtype))
+        return {}, self.transpose(output_gradient(dy, mapped.shape), shape)

@@ -1,0 +1,59 @@
+"""The base of layers that standardise within each sample."""
+
+import dataclasses
+from typing import Any
+
+import jax
+from jax import lax
+
+from fnn.errors import floating_array
+from fnn.layer import Cache, Layer, Params, State
+from fnn.layers.scaled import init_scaled, scaled, scaled_backward
+from fnn.layers.standardize import Axes, check_epsilon, moments, normalized, standardize_backward
+
+
+@dataclasses.dataclass(frozen=True)
+class SampleNorm(Layer, name="sample_norm"):
+    """Standardises every set of entries of a sample, then scales and shifts each channel; a subclass gives ``sets``.
+
+    Forward:   μ, σ² of each set;  x̂ = (x − μ) r,  r = 1/√(σ² + ε);  y = γ ⊙ x̂ + β
+    Backward:  dγ = Σ dy ⊙ x̂,  dβ = Σ dy,  dx̂ = γ ⊙ dy
+               dx = r (dx̂ − mean(dx̂) − x̂ · mean(dx̂ ⊙ x̂)),  the means over each set
+
+    Cache:   ``x``, ``mean``, ``inverse`` r, one a set, and ``scale`` if there is one; x̂ is computed again
+    """
+
+    _: dataclasses.KW_ONLY
+    epsilon: float = 1e-5
+    use_scale: bool = True
+    use_bias: bool = True
+
+    def __post_init__(self) -> None:
+        check_epsilon(self.epsilon)
+
+    def sets(self, shape: tuple[int, ...]) -> tuple[tuple[int, ...], Axes]:
+        """The shape in which to see an input of this shape, and the axes that a set takes up in it."""
+        raise NotImplementedError(f"{type(self).__name__} does not define sets")
+
+    def init(self, key: jax.Array, x: Any) -> tuple[Params, State]:
+        self.sets(tuple(x.shape))
+        return init_scaled(self, x), {}
+
+    def forward(
+        self, params: Params, state: State, x: Any, *, train: bool = False, key: jax.Array | None = None
+    ) -> tuple[jax.Array, State, Cache]:
+        x = floating_array(x)
+        view, axes = self.sets(x.shape)
+        mean, var = moments(x.reshape(view), axes)
+        inverse = lax.rsqrt(var + self.epsilon)
+        normal = normalized(x.reshape(view), mean, inverse).reshape(x.shape)
+        y, kept = scaled(self, params, normal, x.dtype)
+        return y, state, {"x": x, "mean": mean, "inverse": inverse, **kept}
+
+    def backward(self, cache: Cache, dy: jax.Array) -> tuple[Params, jax.Array]:
+        x, inverse = cache["x"], cache["inverse"]
+        view, axes = self.sets(x.shape)
+        normal = normalized(x.reshape(view), cache["mean"], inverse)
+        dparams, dnormal = scaled_backward(self, cache, dy, normal.reshape(x.shape))
+        dx = standardize_backward(dnormal.reshape(view), normal, inverse, axes)
+        return dparams, dx.reshape(x.shape).astype(dy.dtype)

@@ -1,0 +1,72 @@
+"""The focal loss: cross-entropy that looks away from what is easy."""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from fnn.errors import at_least_zero, floating_array
+from fnn.layer import Cache
+from fnn.losses.cross_entropy import CrossEntropy
+from fnn.losses.labels import class_labels
+from fnn.losses.loss import Loss
+
+
+@dataclasses.dataclass(frozen=True)
+class Focal(Loss):
+    """Cross-entropy times (1 − p)^γ, p the probability of the label: ``gamma`` γ = 0 is cross-entropy.
+
+    Forward:   c = log Σⱼ e^(zⱼ) − z_label,  u = 1 − e^(−c) = 1 − p,  t = u^γ c,  value = Σ w t / Σ w
+    Backward:  dc = u^γ (1 + γ e^(−c) c/u) · dvalue · w / Σ w,  and dz = (p − y) dc as of ``CrossEntropy``
+
+    Cache:   ``cross_entropy``, that of ``CrossEntropy``; ``cost`` c (…)
+    Shapes:  logits z (…, V), integer labels (…), weights of the leading axes → scalar
+
+    For yes-or-no answers take two logits, (z, 0). The paper's α, a weight a class, goes into ``weights``:
+    ``alpha[labels]``, over whose sum the mean is then taken. Labels equal to ``ignore_index`` do not count.
+
+    Errors: ``ValueError`` for a gamma below 0 and labels of another shape; else as of ``CrossEntropy``.
+
+    >>> Focal()(jnp.zeros((1, 2)), jnp.array([0]))
+    Array(0.1732868, dtype=float32)
+
+    Source: Lin et al. 2017, eq. 4.
+    """
+
+    gamma: float = 2.0
+    _: dataclasses.KW_ONLY
+    ignore_index: int | None = None
+
+    def __post_init__(self) -> None:
+        at_least_zero("gamma", self.gamma)
+
+    @property
+    def _cross_entropy(self) -> CrossEntropy:
+        return CrossEntropy(ignore_index=self.ignore_index)
+
+    def terms(self, prediction: Any, target: Any) -> tuple[jax.Array, Cache]:
+        logits = floating_array(prediction)
+        labels = class_labels(target, logits, self.ignore_index)
+        cost, cache = self._cross_entropy.terms(logits, labels)
+        sure, c, u, gamma = self._parts(cost)
+        terms = jnp.where(sure, jnp.where(gamma == 0, cost, 0), u**gamma * c)
+        return terms, {"cross_entropy": cache, "cost": cost}
+
+    def terms_backward(self, cache: Cache, dterms: jax.Array) -> jax.Array:
+        sure, c, u, gamma = self._parts(cache["cost"])
+        slope = u**gamma * (1 + gamma * jnp.exp(-c) * c / u)
+        slope = jnp.where(sure, jnp.where(gamma == 0, 1, 0), slope)
+        return self._cross_entropy.terms_backward(cache["cross_entropy"], slope * dterms)
+
+    def _parts(self, cost: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
+        """Where the label is sure to the last digit; c and u (1 and its u there: u^γ may have no slope at 0); and γ."""
+        sure = cost == 0
+        c = jnp.where(sure, 1, cost)
+        return sure, c, -jnp.expm1(-c), jnp.asarray(self.gamma, cost.dtype)
+
+    def counted(self, target: Any, shape: tuple[int, ...]) -> jax.Array | None:
+        return self._cross_entropy.counted(target, shape)
+
+    def check(self, prediction: Any, target: Any) -> None:
+        class_labels(target, prediction, self.ignore_index)

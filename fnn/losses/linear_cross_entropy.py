@@ -1,0 +1,187 @@
+"""The projection onto a large vocabulary and its cross-entropy together, without the logits of all rows at once."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from fnn.errors import describe, exact_array, floating_array, positive, same_dtype
+from fnn.initializers import Initializer, LecunNormal
+from fnn.layer import Cache, Static, wide_dtype
+from fnn.losses.cross_entropy import CrossEntropy
+from fnn.losses.linear_head import LinearHead
+from fnn.losses.loss import Loss
+
+
+@dataclasses.dataclass(frozen=True)
+class LinearCrossEntropy(Loss):
+    """Projection, softmax and cross-entropy together: ``Dense(V, use_bias=False)`` and ``CrossEntropy`` in one.
+
+    Forward:   z = h W,  t = the term of ``CrossEntropy`` at z;  value = Σ w t / Σ w
+    Backward:  dz = that of ``CrossEntropy``,  dh = dz Wᵀ · dvalue,  dW = Σ hᵀ dz · dvalue
+
+    Only ``chunk`` rows have logits at any one time. Their gradient is formed while they are there: the share w / Σ w of
+    a row does not depend on its logits, so dz needs nothing that comes later, and the backward pass only scales by
+    dvalue. That is three matrix products; logits made again in a backward pass would be four. The memory is
+    ``chunk`` · V for the logits beside the D · V of dW, which there is in any case: with ``chunk`` up to D, chunks of
+    the vocabulary too would save little, and they would need the logits twice.
+
+    The parameters belong to ``head``, which ``Objective`` appends to the model under the name ``loss``: W is
+    ``params["loss"]["kernel"]``, and the outputs of the model are the pair (h, W). ``predictions(outputs)`` gives the
+    logits; metrics are given these. Calling the loss forms no gradient; ``jax.grad`` through it makes the logits again.
+
+    Cache:   ``dhidden`` (…, D) and ``dkernel`` (D, V) for dvalue = 1, in at least float32; ``dtype`` Static, h's
+    Shapes:  (h (…, D), W (D, V)), labels (…) integer, weights of the leading axes → scalar, of at least float32
+
+    ``label_smoothing``, ``ignore_index``, ``z_loss`` and labels out of range are those of ``CrossEntropy``.
+
+    Errors: ``ValueError`` for a kernel or labels of another shape and, outside jit, for a label outside [0, V);
+    ``TypeError`` for a prediction that is not a pair, for labels that are not integers and for dtypes that differ.
+
+    >>> loss = LinearCrossEntropy(3, chunk=2)
+    >>> outputs, labels = (jnp.ones((4, 2)), jnp.zeros((2, 3))), jnp.array([0, 1, 2, 0])
+    >>> loss(outputs, labels)
+    Array(1.0986123, dtype=float32)
+    >>> value, cache = loss.forward(outputs, labels)
+    >>> [each.shape for each in loss.backward(cache)]
+    [(4, 2), (2, 3)]
+
+    Source: Hsu et al. 2024 (Liger), which forms the gradient in the forward pass; Wijmans et al. 2024.
+    """
+
+    vocabulary: int
+    _: dataclasses.KW_ONLY
+    chunk: int = 256
+    label_smoothing: float = 0.0
+    ignore_index: int | None = None
+    z_loss: float = 0.0
+    kernel_init: Initializer = LecunNormal()
+
+    def __post_init__(self) -> None:
+        positive("vocabulary", self.vocabulary)
+        positive("chunk", self.chunk)
+        _ = self._of_logits  # looks at the other options
+
+    @property
+    def head(self) -> LinearHead:
+        """The layer that holds the kernel."""
+        return LinearHead(self.vocabulary, kernel_init=self.kernel_init)
+
+    @property
+    def _of_logits(self) -> CrossEntropy:
+        return CrossEntropy(label_smoothing=self.label_smoothing, ignore_index=self.ignore_index, z_loss=self.z_loss)
+
+    def predictions(self, outputs: Any) -> jax.Array:
+        """The logits h W (…, V) of all rows, in at least float32."""
+        hidden, kernel = self._pair(outputs)
+        wide = wide_dtype(hidden.dtype)
+        return hidden.astype(wide) @ kernel.astype(wide)
+
+    def __call__(self, prediction: Any, target: Any, weights: Any = None) -> jax.Array:
+        """The value; ``jax.grad`` through it is the automatic gradient."""
+        return super().forward(prediction, target, weights)[0]
+
+    def terms(self, prediction: Any, target: Any) -> tuple[jax.Array, Cache]:
+        hidden, kernel, labels = self._operands(prediction, target)
+        counted = self.counted(labels, labels.shape)
+        if counted is not None:
+            hidden, _ = self.select(counted, (hidden, kernel))
+
+        # Checkpointed, so that the automatic gradient does not keep the logits either.
+        @jax.checkpoint
+        def terms_of(kernel: jax.Array, hidden: jax.Array, labels: jax.Array) -> jax.Array:
+            return self._of_logits.terms(hidden.astype(kernel.dtype) @ kernel, labels)[0]
+
+        def step(carry: None, rows: tuple) -> tuple[None, jax.Array]:
+            return carry, terms_of(kernel, *rows)
+
+        _, terms = in_chunks(step, None, (hidden.reshape(-1, hidden.shape[-1]), labels.reshape(-1)), self.chunk)
+        return terms.reshape(labels.shape), {}
+
+    def forward(self, prediction: Any, target: Any, weights: Any = None) -> tuple[jax.Array, Cache]:
+        """The value, and the gradient of hidden and kernel as the cache."""
+        hidden, kernel, labels = self._operands(prediction, target)
+        share = self._share(jax.ShapeDtypeStruct(labels.shape, kernel.dtype), labels, weights)
+        share = jnp.broadcast_to(share, labels.shape)
+        hidden, share = self.select(share != 0, (hidden, kernel))[0], share.reshape(-1)
+
+        def step(dkernel: jax.Array, rows: tuple) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+            hidden, labels, share = rows
+            hidden = hidden.astype(kernel.dtype)
+            terms, cache = self._of_logits.terms(hidden @ kernel, labels)
+            dlogits = self._of_logits.terms_backward(cache, share)
+            return dkernel + hidden.T @ dlogits, (terms, dlogits @ kernel.T)
+
+        rows = (hidden.reshape(-1, hidden.shape[-1]), labels.reshape(-1), share)
+        dkernel, (terms, dhidden) = in_chunks(step, jnp.zeros_like(kernel), rows, self.chunk)
+        cache = {"dhidden": dhidden.reshape(hidden.shape), "dkernel": dkernel, "dtype": Static(hidden.dtype)}
+        counted: Any = jnp.where(share == 0, 0, terms * share)
+        return counted.sum(), cache
+
+    def backward(self, cache: Cache, dvalue: Any = 1.0) -> tuple[jax.Array, jax.Array]:
+        """The gradient of the pair (h, W)."""
+
+        def scaled(gradient: jax.Array) -> jax.Array:
+            return (jnp.asarray(dvalue, gradient.dtype) * gradient).astype(cache["dtype"].value)
+
+        return scaled(cache["dhidden"]), scaled(cache["dkernel"])
+
+    def check(self, prediction: Any, target: Any) -> None:
+        hidden, kernel = _pair(prediction)
+        if hidden.ndim < 1 or kernel.shape != (hidden.shape[-1], self.vocabulary):
+            raise ValueError(
+                f"expected hidden vectors (…, D) and a kernel (D, {self.vocabulary}), got {describe((hidden, kernel))}"
+            )
+        target = exact_array(target)
+        if target.shape != hidden.shape[:-1]:
+            raise ValueError(
+                f"expected labels {hidden.shape[:-1]} for hidden vectors {describe(hidden)}, got {describe(target)}"
+            )
+        self._of_logits.check(jax.ShapeDtypeStruct((*target.shape, self.vocabulary), hidden.dtype), target)
+
+    def select(self, keep: jax.Array, prediction: Any) -> tuple[Any, Any]:
+        return super().select(keep, prediction[0]), prediction[1]
+
+    def counted(self, target: Any, shape: tuple[int, ...]) -> jax.Array | None:
+        return self._of_logits.counted(target, shape)
+
+    def _operands(self, prediction: Any, target: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
+        """Hidden vectors as they are, the kernel in the dtype to compute in, and labels."""
+        hidden, kernel = self._pair(prediction)
+        self.check((hidden, kernel), target)
+        return hidden, kernel.astype(wide_dtype(kernel.dtype)), jnp.asarray(target)
+
+    def _pair(self, prediction: Any) -> tuple[jax.Array, jax.Array]:
+        hidden, kernel = _pair(prediction)
+        hidden = floating_array(hidden)
+        return hidden, same_dtype("kernel", kernel, hidden.dtype)
+
+
+def _pair(prediction: Any) -> tuple[Any, Any]:
+    if not isinstance(prediction, tuple | list) or len(prediction) != 2:
+        raise TypeError(
+            f"expected the pair (hidden, kernel) that the head of the loss gives, got {describe(prediction)};"
+            f" Objective appends the head, unless the model has a layer named 'loss' already"
+        )
+    return prediction[0], prediction[1]
+
+
+def in_chunks(step: Callable[[Any, Any], tuple[Any, Any]], carry: Any, rows: Any, size: int) -> tuple[Any, Any]:
+    """``lax.scan`` of ``step(carry, rows) -> (carry, outputs)`` over ``size`` rows at a time, and once over the rest.
+
+    The outputs have the first axis of the rows, and are joined again.
+    """
+    count = jax.tree.leaves(rows)[0].shape[0]
+    steps = count // size
+    parts = []
+    if steps:
+        full = jax.tree.map(lambda leaf: leaf[: steps * size].reshape(steps, size, *leaf.shape[1:]), rows)
+        carry, outputs = lax.scan(step, carry, full)
+        parts.append(jax.tree.map(lambda leaf: leaf.reshape(steps * size, *leaf.shape[2:]), outputs))
+    if count % size:
+        carry, outputs = step(carry, jax.tree.map(lambda leaf: leaf[steps * size :], rows))
+        parts.append(outputs)
+    return carry, parts[0] if len(parts) == 1 else jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *parts)

@@ -1,0 +1,145 @@
+"""Losses of a margin: how far an answer is short of being right by enough."""
+
+import dataclasses
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+
+from fnn.errors import floating_array
+from fnn.layer import Cache, Static, wide_dtype
+from fnn.losses.labels import at_class, check_signs, class_labels, is_class, is_sign
+from fnn.losses.loss import Loss, same_shape
+
+
+@dataclasses.dataclass(frozen=True)
+class SignedMargin(Loss):
+    """The base of losses of the margin y z of a label ±1: what it is short of ``least``.
+
+    Forward:   t = max(0, s),  s = least − y z
+    Backward:  dz = −y · dvalue · w / Σ w where t counts, else 0
+
+    Cache:   ``slope`` −y or 0, ``dtype`` Static
+    """
+
+    least: ClassVar[float]
+
+    def met(self, short: jax.Array) -> jax.Array:
+        """Whether the margin is wide enough to cost nothing; at ``short`` = 0 a convention."""
+        raise NotImplementedError
+
+    def terms(self, prediction: Any, target: Any) -> tuple[jax.Array, Cache]:
+        logits, labels = same_shape(prediction, target)
+        self.check(logits, labels)
+        wide = wide_dtype(logits.dtype)
+        valid: jax.Array = is_sign(labels.astype(wide))
+        y = jnp.where(valid, labels.astype(wide), 0)
+        short = jnp.where(valid, self.least - y * logits.astype(wide), jnp.nan)
+        met = self.met(short)  # NaN is short of every margin
+        return jnp.where(met, 0, short), {"slope": jnp.where(met, 0, -y), "dtype": Static(logits.dtype)}
+
+    def terms_backward(self, cache: Cache, dterms: jax.Array) -> jax.Array:
+        return (cache["slope"] * dterms).astype(cache["dtype"].value)
+
+    def check(self, prediction: Any, target: Any) -> None:
+        check_signs(target)
+
+
+@dataclasses.dataclass(frozen=True)
+class Hinge(SignedMargin):
+    """The hinge loss of a linear support vector machine, of labels ±1.
+
+    Forward:   t = max(0, 1 − y z),  value = Σ w t / Σ w
+    Backward:  dz = −y · dvalue · w / Σ w where y z < 1, else 0; at the margin of exactly 1 it is 0
+
+    Cache:   ``slope`` −y or 0, ``dtype`` Static
+    Shapes:  outputs z and labels y (N, …) of one shape, weights w of its leading axes → scalar
+
+    With ``L2(1/(C N))`` on the kernel this is the machine that a solver of ½‖w‖² + C Σ t finds.
+
+    Errors: ``ValueError`` for shapes that differ ((N, 1) against (N,) included) and, outside jit, for labels other than
+    −1 and 1; inside jit such a label makes the value NaN.
+
+    >>> Hinge()(jnp.array([0.5, -2.0, 3.0, -1.0]), jnp.array([1, 1, 1, -1]))
+    Array(0.875, dtype=float32)
+
+    Source: Cortes and Vapnik 1995.
+    """
+
+    least = 1.0
+
+    def met(self, short: jax.Array) -> jax.Array:
+        return short <= 0
+
+
+@dataclasses.dataclass(frozen=True)
+class PerceptronLoss(SignedMargin):
+    """The perceptron's criterion, of labels ±1: what the misclassified are on the wrong side by.
+
+    Forward:   t = max(0, −y z),  value = Σ w t / Σ w
+    Backward:  dz = −y · dvalue · w / Σ w where y z ≤ 0, else 0; at y z = 0 it is −y, or zero weights would never learn
+
+    Cache:   ``slope`` −y or 0, ``dtype`` Static
+    Shapes:  outputs z and labels y (N, …) of one shape, weights w of its leading axes → scalar
+
+    Only the misclassified add to the sum, and N times the value is −Σ y z over them; one at a time, with
+    z = x·w + b, gradient descent of rate α is Rosenblatt's rule w ← w + α y x, b ← b + α y.
+
+    Errors: as of ``Hinge``.
+
+    >>> PerceptronLoss()(jnp.array([0.5, -2.0, 0.0]), jnp.array([1, 1, 1]))
+    Array(0.6666667, dtype=float32)
+
+    Source: Rosenblatt 1958; as a loss: Bishop 2006, eq. 4.54.
+    """
+
+    least = 0.0
+
+    def met(self, short: jax.Array) -> jax.Array:
+        return short < 0
+
+
+@dataclasses.dataclass(frozen=True)
+class MultiClassHinge(Loss):
+    """The hinge of the label against its strongest rival (Crammer and Singer's).
+
+    Forward:   r = argmax_(j≠c) zⱼ, the first of equals;  t = max(0, 1 + z_r − z_c), of the label c;
+               value = Σ w t / Σ w
+    Backward:  dz_c = −g, dz_r = g, 0 elsewhere, g = dvalue · w / Σ w where t > 0, else 0
+
+    Cache:   ``labels`` c (…), ``rival`` r (…), ``active``, t > 0 (…); ``shape`` and ``dtype`` Static
+    Shapes:  logits z (…, V), V ≥ 2; integer labels (…); weights of the leading axes → scalar
+
+    Errors: ``ValueError`` for labels of another shape, for a single class and, outside jit, for a label outside [0, V);
+    ``TypeError`` for labels that are not integers. Inside jit a label outside makes the value NaN.
+
+    >>> MultiClassHinge()(jnp.array([[2.0, 1.5, -1.0], [0.0, 3.0, 0.0]]), jnp.array([0, 1]))
+    Array(0.25, dtype=float32)
+
+    Source: Crammer and Singer 2001.
+    """
+
+    def terms(self, prediction: Any, target: Any) -> tuple[jax.Array, Cache]:
+        logits = floating_array(prediction)
+        labels = class_labels(target, logits)
+        if logits.shape[-1] < 2:
+            raise ValueError(f"expected logits (…, V) of two classes or more, got the shape {logits.shape}")
+        z = logits.astype(wide_dtype(logits.dtype))
+        own = at_class(labels, z.shape)
+        # By its place, not by jnp.max, whose automatic gradient divides a tie.
+        rival = jnp.argmax(jnp.where(own, -jnp.inf, z), -1).astype(labels.dtype)
+        strongest = jnp.take_along_axis(z, rival[..., None], -1)[..., 0]
+        valid: jax.Array = is_class(labels, z.shape[-1])
+        short = jnp.where(valid, 1 + strongest - jnp.where(own, z, 0).sum(-1), jnp.nan)
+        met = short <= 0
+        facts = {"shape": Static(logits.shape), "dtype": Static(logits.dtype)}
+        return jnp.where(met, 0, short), {"labels": labels, "rival": rival, "active": valid & ~met, **facts}
+
+    def terms_backward(self, cache: Cache, dterms: jax.Array) -> jax.Array:
+        labels, rival, shape = cache["labels"], cache["rival"], cache["shape"].value
+        g = jnp.where(cache["active"], dterms, 0)[..., None]
+        dz = jnp.where(at_class(rival, shape), g, 0) - jnp.where(at_class(labels, shape), g, 0)
+        return dz.astype(cache["dtype"].value)
+
+    def check(self, prediction: Any, target: Any) -> None:
+        class_labels(target, prediction)

@@ -1,0 +1,13 @@
+"""Metrics: what is reported beside the loss, streamed over batches. One idea a file."""
+
+from fnn.metrics.accuracy import Accuracy as Accuracy
+from fnn.metrics.accuracy import TopKAccuracy as TopKAccuracy
+from fnn.metrics.area import AUC as AUC
+from fnn.metrics.confusion import F1 as F1
+from fnn.metrics.confusion import ConfusionMatrix as ConfusionMatrix
+from fnn.metrics.confusion import Precision as Precision
+from fnn.metrics.confusion import Recall as Recall
+from fnn.metrics.metric import Metric as Metric
+from fnn.metrics.metric import ratio as ratio
+from fnn.metrics.perplexity import Perplexity as Perplexity
+from fnn.metrics.r2 import R2 as R2

@@ -1,0 +1,36 @@
+"""What every metric is: sums that add up over batches of any size, and a value made of the totals."""
+
+import dataclasses
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+
+
+@dataclasses.dataclass(frozen=True)
+class Metric:
+    """The base of metrics: ``update`` gives sums for one batch, which are added up; ``value`` is made of the totals.
+
+    Both are pure and jittable, so a metric streams over batches, epochs and devices alike. ``name`` is that of its
+    entry in the history, a class attribute or a property; a value may be an array, whose history is then one too.
+    """
+
+    name: ClassVar[str] = "metric"
+    higher_is_better: ClassVar[bool] = True
+
+    def update(self, outputs: Any, targets: Any, weights: Any = None) -> Any:
+        """The sums of one batch: a pytree of arrays, to be added to those of the other batches."""
+        raise NotImplementedError(f"{type(self).__name__} does not define update")
+
+    def value(self, sums: Any) -> jax.Array:
+        """The metric from the totals."""
+        raise NotImplementedError(f"{type(self).__name__} does not define value")
+
+    def __call__(self, outputs: Any, targets: Any, weights: Any = None) -> jax.Array:
+        """The metric of one batch."""
+        return self.value(self.update(outputs, targets, weights))
+
+
+def ratio(numerator: jax.Array, denominator: jax.Array) -> jax.Array:
+    """The quotient; NaN, not an error or a warning, where nothing was counted."""
+    return jnp.where(denominator == 0, jnp.nan, numerator / jnp.where(denominator == 0, 1, denominator))

@@ -1,0 +1,84 @@
+"""Micro-batches: gradients summed over several batches before one update."""
+
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from fnn.errors import positive
+from fnn.optim.nonfinite import refuse_inner_skips
+from fnn.optim.transform import Optimizer, check_gradients, increment, update, zero_count, zeros_like
+
+
+class AccumulateState(NamedTuple):
+    """State of ``accumulate``: sums over the micro-batches since the last update, and the optimiser's own state."""
+
+    count: jax.Array
+    hyperparams: dict[str, Any]
+    weight: jax.Array
+    value: jax.Array
+    grads: Any
+    inner: Any
+
+    ranges = MappingProxyType({})
+
+
+def accumulate(optimizer: Any, steps: int) -> Optimizer:
+    """One update of the optimiser for every ``steps`` batches, on their gradient as one batch.
+
+        G ← G + a g,  A ← A + a                   a: weight, the sum of the batch's weights, 1 if none is passed
+        every ``steps`` calls: the update for the gradient G / A, then G = A = 0; in between an update of 0
+
+    By the weights it is exact for batches of different sizes and weights: a mean of means is not (of 1, 2 and 3 in
+    batches of two and one it is 2.25, not 2). ``value`` reaches the optimiser as the same weighted mean. Training
+    passes both. Where all of A is 0 the gradient is 0. Models with batch statistics are the exception: theirs are
+    those of the micro-batch. A call counts as a step for ``count`` here, but not for the optimiser and its schedules.
+
+    Raises ``ValueError`` for ``steps`` below 1 and for a ``skip_nonfinite`` inside, ``TypeError`` for what is no
+    integer.
+
+    >>> from fnn.optim import sgd
+    >>> optimizer = accumulate(sgd(1.0), 2)
+    >>> opt_state = optimizer.init(jnp.zeros(()))
+    >>> for gradient, weight in ((1.5, 2.0), (3.0, 1.0)):  # the means of (1, 2) and of (3,)
+    ...     updates, opt_state = optimizer.update(jnp.array(gradient), opt_state, weight=jnp.array(weight))
+    ...     print(updates)
+    0.0
+    -2.0
+    """
+    positive("steps", steps)
+
+    def init(params: Any) -> AccumulateState:
+        inner = optimizer.init(params)
+        refuse_inner_skips(inner, "accumulate")
+        return AccumulateState(zero_count(), {}, jnp.zeros(()), jnp.zeros(()), zeros_like(params), inner)
+
+    def accumulate_update(grads: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, AccumulateState]:
+        grads, like = check_gradients(grads, params, state.grads)
+        a = jnp.asarray(extra.get("weight", 1.0)).astype(state.weight.dtype)
+        weight = state.weight + a
+        # A batch of weight 0 counts nothing, whatever its gradient.
+        summed = jax.tree.map(
+            lambda g, total: total + jnp.where(a == 0, 0, a.astype(total.dtype) * g.astype(total.dtype)),
+            grads,
+            state.grads,
+        )
+        value = state.value + jnp.where(a == 0, 0, a * jnp.asarray(extra.get("value", 0.0)).astype(a.dtype))
+        full = (state.count + 1) % steps == 0
+        divisor = weight + (weight == 0).astype(weight.dtype)
+        mean = jax.tree.map(lambda total, like: (total / divisor.astype(total.dtype)).astype(like.dtype), summed, like)
+        if "value" in extra:
+            extra = {**extra, "value": value / divisor}
+
+        def apply() -> tuple[Any, Any]:
+            return update(optimizer, mean, state.inner, params, **{**extra, "weight": weight, "grad": mean})
+
+        def wait() -> tuple[Any, Any]:
+            return jax.tree.map(jnp.zeros_like, like), state.inner
+
+        updates, inner = jax.lax.cond(full, apply, wait)
+        weight, value, summed = jax.tree.map(lambda leaf: jnp.where(full, 0, leaf), (weight, value, summed))
+        return updates, AccumulateState(increment(state.count), {}, weight, value, summed, inner)
+
+    return Optimizer(init, accumulate_update)

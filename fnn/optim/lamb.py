@@ -1,0 +1,98 @@
+"""LAMB: Adam's direction, at a length in proportion to the weights of each leaf."""
+
+from collections.abc import Iterable
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from fnn.optim.adam import scale_by_adam
+from fnn.optim.decay import decay_weights
+from fnn.optim.gradient_descent import scale_by_learning_rate
+from fnn.optim.hyperparameters import Hyperparameter, Hyperparameters
+from fnn.optim.transform import Optimizer, accumulator_dtype, chain, check_gradients, increment, zero_count
+
+
+class ScaleByTrustRatioState(NamedTuple):
+    """State of ``scale_by_trust_ratio``; no hyperparams."""
+
+    count: jax.Array
+    hyperparams: dict[str, Any]
+
+    ranges = MappingProxyType({})
+
+
+def scale_by_trust_ratio() -> Optimizer:
+    """Gives the update of every leaf the norm of the leaf's parameters.
+
+        u = g ‖w‖ / ‖g‖                           a leaf at a time; u = g where either norm is 0
+
+    Raises ``ValueError`` for an ``update`` without params. Source: see ``lamb``.
+
+    >>> transform = scale_by_trust_ratio()
+    >>> params = {"kernel": jnp.array([30.0, 40.0])}
+    >>> transform.update({"kernel": jnp.array([0.0, 2.0])}, transform.init(params), params)[0]
+    {'kernel': Array([ 0., 50.], dtype=float32)}
+    """
+    given = Hyperparameters(ScaleByTrustRatioState)
+
+    def init(params: Any) -> ScaleByTrustRatioState:
+        del params  # there is nothing to accumulate
+        return ScaleByTrustRatioState(zero_count(), given.initial())
+
+    def update(grads: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, ScaleByTrustRatioState]:
+        del extra
+        if params is None:
+            raise ValueError("a trust ratio needs the params: call update(grads, opt_state, params)")
+        _, hyperparams = given.at(state)
+        grads, params = check_gradients(grads, params)
+
+        def scale(g: jax.Array, w: jax.Array) -> jax.Array:
+            dtype = accumulator_dtype(w)
+            wide = g.astype(dtype)
+            update_norm, weight_norm = _norm(wide), _norm(w.astype(dtype))
+            either = (update_norm == 0) | (weight_norm == 0)
+            ratio = jnp.where(either, 1, weight_norm / jnp.where(update_norm == 0, 1, update_norm))
+            return (wide * ratio).astype(w.dtype)
+
+        return jax.tree.map(scale, grads, params), ScaleByTrustRatioState(increment(state.count), hyperparams)
+
+    return Optimizer(init, update)
+
+
+def _norm(x: jax.Array) -> jax.Array:
+    return jnp.sqrt(jnp.sum(x * x))
+
+
+def lamb(
+    learning_rate: Hyperparameter,
+    b1: Hyperparameter = 0.9,
+    b2: Hyperparameter = 0.999,
+    eps: Hyperparameter = 1e-6,
+    eps_root: Hyperparameter = 0.0,
+    *,
+    weight_decay: Hyperparameter = 0.0,
+    paths: str | Iterable[str] = "*/kernel",
+) -> Optimizer:
+    """LAMB, for large batches: every leaf moves by a fixed part of its own norm.
+
+        u = m̂ / (√(v̂ + eps_root) + eps) + λ w    m̂, v̂ as in ``adam``; λ: weight_decay, 0 outside ``paths``
+        w ← w − η u ‖w‖ / ‖u‖                     a leaf at a time, η: learning_rate
+
+    A leaf of zeros (a bias at the start) moves by η u. By default the decay excludes biases and the scales of norms.
+    Errors as ``adamw``.
+
+    Source: You et al., Large batch optimization for deep learning, 2020, algorithm 2, with φ the identity.
+
+    >>> optimizer = lamb(0.5, eps=0.0)
+    >>> params = {"kernel": jnp.array([3.0, 4.0])}  # of norm 5; Adam's first direction is the sign, of norm √2
+    >>> optimizer.update({"kernel": jnp.array([8.0, -8.0])}, optimizer.init(params), params)[0]["kernel"].round(4)
+    Array([-1.7678,  1.7678], dtype=float32)
+    """
+    return chain(
+        scale_by_adam(b1, b2, eps, eps_root),
+        decay_weights(weight_decay, paths, name="weight_decay"),
+        scale_by_trust_ratio(),
+        scale_by_learning_rate(learning_rate),
+    )

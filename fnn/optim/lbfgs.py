@@ -1,0 +1,211 @@
+"""L-BFGS: Newton's direction from the last few steps, for the full batch."""
+
+from itertools import pairwise
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from fnn.errors import positive
+from fnn.optim.hyperparameters import NOT_NEGATIVE, Hyperparameter, Hyperparameters, Range
+from fnn.optim.line_search import Point, strong_wolfe
+from fnn.optim.transform import Optimizer, accumulator_dtype, check_gradients, increment, zero_count
+
+OPEN_FRACTION = Range("a number in (0, 1)", lambda value: 0 < value < 1)
+
+
+class LbfgsState(NamedTuple):
+    """State of ``lbfgs``; hyperparams: ``learning_rate``, or ``slope_rtol`` and ``curv_rtol`` of the line search.
+
+    All leaves of the parameters are one vector here. ``steps``, ``changes`` and ``weights`` are s, y and ρ = 1 / sᵀy,
+    the newest last; a pair that is not there has ρ = 0. ``step_size`` and ``evaluations`` are those of the last update.
+    """
+
+    count: jax.Array
+    hyperparams: dict[str, Any]
+    params: jax.Array
+    grads: jax.Array
+    steps: jax.Array
+    changes: jax.Array
+    weights: jax.Array
+    step_size: jax.Array
+    evaluations: jax.Array
+
+    ranges = MappingProxyType({"learning_rate": NOT_NEGATIVE, "slope_rtol": OPEN_FRACTION, "curv_rtol": OPEN_FRACTION})
+
+
+def lbfgs(
+    learning_rate: Hyperparameter | None = None,
+    memory_size: int = 10,
+    scale_init_precond: bool = True,
+    *,
+    max_linesearch_steps: int = 20,
+    slope_rtol: Hyperparameter = 1e-4,
+    curv_rtol: Hyperparameter = 0.9,
+) -> Optimizer:
+    """L-BFGS with a line search, or with a rate.
+
+        s = w − w before,  y = g − g before,  ρ = 1 / sᵀy           kept if sᵀy > ε ‖s‖ ‖y‖, memory_size of them
+        q ← g
+        for the pairs from the newest to the oldest:   α = ρ sᵀq,  q ← q − α y
+        r ← γ q                                   γ = sᵀy / yᵀy of the newest pair; min(1, 1/‖g‖) before there is one
+        for the pairs from the oldest to the newest:   β = ρ yᵀr,  r ← r + (α − β) s
+        w ← w − a r                               a: the line search of fnn/optim/line_search.py, from 1
+        w ← w − η r                               with a learning_rate η, and no search
+
+    ε is the rounding of the dtype, γ is 1 without ``scale_init_precond``. A pair without positive curvature is left
+    out, so r is a direction of descent, whatever the search returned; optax keeps all pairs but sᵀy = 0, and searches
+    along η r besides. Where no step is found that decreases the value (after ``max_linesearch_steps`` evaluations) the
+    update is 0 and the pairs are forgotten, so that the next one follows the gradient.
+
+    It is for a value that is a function of the parameters alone: the full batch, no augmentation, no ``accumulate``
+    around it. The search needs the extras ``value_fn`` and, unless they are to be computed again, ``value`` and
+    ``grad``; training passes all three (``batch_size`` the number of samples). What stands before it in a chain changes
+    the direction, not the function that is searched. The vectors are in the widest dtype of the params, at least
+    float32, and take 2 (memory_size + 1) times their memory.
+
+    Raises ``ValueError`` for a negative rate, tolerances outside 0 < slope_rtol < curv_rtol < 1, a memory or a number
+    of steps below 1, an ``update`` without params, or without ``value_fn`` where there is no rate; ``TypeError`` for
+    what is no number, scalar array or schedule.
+
+    Source: Nocedal and Wright, Numerical optimization, 2006, algorithms 7.4 and 7.5; Liu and Nocedal, 1989.
+
+    >>> from fnn.optim import apply_updates
+    >>> def value_fn(w):
+    ...     return (1 - w[0]) ** 2 + 100 * (w[1] - w[0] ** 2) ** 2
+    >>> optimizer, w = lbfgs(), jnp.array([-1.2, 1.0])
+    >>> opt_state = optimizer.init(w)
+    >>> for _ in range(40):
+    ...     value, grad = jax.value_and_grad(value_fn)(w)
+    ...     updates, opt_state = optimizer.update(grad, opt_state, w, value=value, grad=grad, value_fn=value_fn)
+    ...     w = apply_updates(w, updates)
+    >>> w.round(3)
+    Array([1., 1.], dtype=float32)
+    """
+    positive("memory_size", memory_size)
+    positive("max_linesearch_steps", max_linesearch_steps)
+    if learning_rate is None:
+        given = Hyperparameters(LbfgsState, slope_rtol=slope_rtol, curv_rtol=curv_rtol)
+        numbers = [each for each in (slope_rtol, curv_rtol) if isinstance(each, int | float)]
+        if len(numbers) == 2 and not numbers[0] < numbers[1]:
+            raise ValueError(f"slope_rtol is below curv_rtol, got {slope_rtol} and {curv_rtol}")
+    else:
+        given = Hyperparameters(LbfgsState, learning_rate=learning_rate)
+
+    def init(params: Any) -> LbfgsState:
+        vector = _vector(params)
+        size, memory = (vector.size,), (memory_size, vector.size)
+        # Each its own array, even where they are alike: a compiled step may be given all of them to overwrite.
+        arrays = [jnp.zeros(shape, vector.dtype) for shape in (size, size, memory, memory, (memory_size,), ())]
+        return LbfgsState(zero_count(), given.initial(), *arrays, evaluations=zero_count())
+
+    def update(grads: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, LbfgsState]:
+        if params is None:
+            raise ValueError("lbfgs needs the params: call update(grads, opt_state, params)")
+        values, hyperparams = given.at(state)
+        grads, params = check_gradients(grads, params)
+        dtype = state.params.dtype
+        w, g = _vector(params, dtype), _vector(grads, dtype)
+        if w.shape != state.params.shape:
+            raise ValueError(f"the params have {w.size} entries, the optimiser state is for {state.params.size}")
+        values = {name: value.astype(dtype) for name, value in values.items()}
+        pairs = _with_pair(
+            Pairs(state.steps, state.changes, state.weights), w - state.params, g - state.grads, state.count
+        )
+        direction = -_two_loops(g, pairs, scale=scale_init_precond)
+        if learning_rate is None:
+            start, phi = _along(direction, grads, params, extra, dtype)
+            step, evaluations = strong_wolfe(phi, start, **values, max_steps=max_linesearch_steps)
+            pairs = jax.tree.map(lambda part: jnp.where(step > 0, part, 0), pairs)
+        else:
+            step, evaluations = values["learning_rate"], zero_count()
+        # 0 · ∞: no step at all is 0, whatever the direction.
+        updates = _unvector(jnp.where(step == 0, 0, step * direction), params)
+        return updates, LbfgsState(
+            increment(state.count), hyperparams, w, g, *pairs, step_size=step, evaluations=evaluations
+        )
+
+    return Optimizer(init, update)
+
+
+class Pairs(NamedTuple):
+    """Some steps s, the changes y of the gradient along them, and ρ = 1 / sᵀy; the newest last."""
+
+    steps: jax.Array
+    changes: jax.Array
+    weights: jax.Array
+
+
+def _with_pair(pairs: Pairs, s: jax.Array, y: jax.Array, count: jax.Array) -> Pairs:
+    """The pairs with a newest one in the place of the oldest, if its curvature is positive."""
+    curvature, enough = _dot(s, y), jnp.finfo(s.dtype).eps * jnp.sqrt(_dot(s, s)) * jnp.sqrt(_dot(y, y))
+    keep = (count > 0) & (curvature > enough)  # False for NaN
+    new = Pairs(s, y, 1 / jnp.where(keep, curvature, 1))
+    return jax.tree.map(lambda part, one: jnp.where(keep, jnp.concatenate([part[1:], one[None]]), part), pairs, new)
+
+
+def _two_loops(g: jax.Array, pairs: Pairs, *, scale: bool) -> jax.Array:
+    """H g, for the approximation H of the inverse of the Hessian that the pairs stand for."""
+
+    def newest_to_oldest(q: jax.Array, pair: tuple) -> tuple[jax.Array, jax.Array]:
+        s, y, rho = pair
+        alpha = rho * _dot(s, q)  # 0 for a pair that is not there
+        return q - alpha * y, alpha
+
+    def oldest_to_newest(r: jax.Array, pair: tuple) -> tuple[jax.Array, None]:
+        s, y, rho, alpha = pair
+        return r + (alpha - rho * _dot(y, r)) * s, None
+
+    q, alphas = jax.lax.scan(newest_to_oldest, g, pairs, reverse=True)
+    gamma = _gamma(g, pairs.changes[-1], pairs.weights[-1]) if scale else 1
+    return jax.lax.scan(oldest_to_newest, gamma * q, (*pairs, alphas))[0]
+
+
+def _gamma(g: jax.Array, y: jax.Array, rho: jax.Array) -> jax.Array:
+    there = rho > 0
+    newest = 1 / jnp.where(there, rho * _dot(y, y), 1)
+    return jnp.where(there, newest, 1 / jnp.maximum(1, jnp.sqrt(_dot(g, g))))
+
+
+def _along(direction: jax.Array, grads: Any, params: Any, extra: dict[str, Any], dtype: Any) -> tuple[Point, Any]:
+    """φ(0) and the function a -> (φ(a), φ'(a)) for φ(a) = value_fn(params + a · direction)."""
+    value_fn = extra.get("value_fn")
+    if value_fn is None:
+        raise ValueError(
+            "the line search of lbfgs evaluates the objective: call update(grads, opt_state, params,"
+            " value_fn=value_fn), or give a learning_rate to do without it"
+        )
+    start = _vector(params, dtype)
+
+    def value_at(step: jax.Array) -> jax.Array:
+        return jnp.asarray(value_fn(_unvector(start + step * direction, params))).astype(dtype)
+
+    value, grad = extra.get("value"), extra.get("grad")
+    value = value_at(jnp.zeros((), dtype)) if value is None else jnp.asarray(value).astype(dtype)
+    slope = _dot(_vector(grads if grad is None else grad, dtype), direction)
+    return Point(jnp.zeros((), dtype), value, slope), jax.value_and_grad(value_at)
+
+
+def _vector(tree: Any, dtype: Any = None) -> jax.Array:
+    """All leaves as one vector, in the widest dtype of the accumulators of their kinds unless another is asked for."""
+    leaves = [jnp.asarray(leaf) for leaf in jax.tree.leaves(tree)]
+    if dtype is None:
+        widest = max((accumulator_dtype(leaf) for leaf in leaves), key=lambda each: each.itemsize, default=None)
+        dtype = jnp.zeros(()).dtype if widest is None else widest
+    return jnp.concatenate([jnp.zeros(0, dtype), *(leaf.astype(dtype).ravel() for leaf in leaves)])
+
+
+def _unvector(vector: jax.Array, like: Any) -> Any:
+    """The vector as a tree with the shapes and dtypes of another."""
+    leaves, treedef = jax.tree.flatten(like)
+    ends = [0]
+    for leaf in leaves:
+        ends.append(ends[-1] + leaf.size)
+    parts = [vector[one:other] for one, other in pairwise(ends)]
+    shaped = [part.reshape(leaf.shape).astype(leaf.dtype) for part, leaf in zip(parts, leaves, strict=True)]
+    return treedef.unflatten(shaped)
+
+
+def _dot(x: jax.Array, y: jax.Array) -> jax.Array:
+    return jnp.dot(x, y, precision="highest")

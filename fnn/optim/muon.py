@@ -1,0 +1,226 @@
+"""Muon: the momentum of a matrix, made orthogonal by a Newton–Schulz iteration."""
+
+import math
+from collections.abc import Iterable, Sequence
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from fnn.errors import positive
+from fnn.optim.adam import scale_by_adam
+from fnn.optim.adam_variants import scale_by_nadam
+from fnn.optim.hyperparameters import FRACTION, NOT_NEGATIVE, POSITIVE, Hyperparameter, Hyperparameters
+from fnn.optim.leafwise import mean_one_step_ahead, running_mean, sum_of_weights
+from fnn.optim.transform import (
+    Optimizer,
+    accumulator_dtype,
+    check_gradients,
+    increment,
+    zero_count,
+    zeros_like,
+)
+from fnn.paths import map_named, named_leaves, select
+
+Coefficients = tuple[float, float, float]
+
+STEEPEST: Coefficients = (3.4445, -4.7750, 2.0315)
+"""Jordan's coefficients: the steepest quintic at 0 that still brings every singular value to about 1."""
+
+
+class MuonState(NamedTuple):
+    """State of ``muon``: the momentum of the matrices, and the state of Adam for the ``rest``.
+
+    hyperparams: ``learning_rate``, ``beta``, ``eps``, ``weight_decay``, ``adam_weight_decay``, and those of
+    ``adam_learning_rate`` and ``consistent_rms`` that are given; those of Adam (``b1``, …) stand in ``rest``.
+    """
+
+    count: jax.Array
+    hyperparams: dict[str, Any]
+    mu: Any
+    rest: Any
+
+    ranges = MappingProxyType(
+        {
+            "learning_rate": NOT_NEGATIVE,
+            "beta": FRACTION,
+            "eps": NOT_NEGATIVE,
+            "weight_decay": NOT_NEGATIVE,
+            "adam_weight_decay": NOT_NEGATIVE,
+            "adam_learning_rate": NOT_NEGATIVE,
+            "consistent_rms": POSITIVE,
+        }
+    )
+
+
+def muon(
+    learning_rate: Hyperparameter,
+    ns_coeffs: Coefficients | Sequence[Coefficients] = STEEPEST,
+    ns_steps: int = 5,
+    beta: Hyperparameter = 0.95,
+    eps: Hyperparameter = 1e-8,
+    weight_decay: Hyperparameter = 0.0,
+    *,
+    nesterov: bool = True,
+    adaptive: bool = False,
+    adam_b1: Hyperparameter = 0.9,
+    adam_b2: Hyperparameter = 0.999,
+    adam_eps_root: Hyperparameter = 0.0,
+    adam_weight_decay: Hyperparameter = 0.0,
+    adam_learning_rate: Hyperparameter | None = None,
+    consistent_rms: Hyperparameter | None = None,
+    matrices: str | Iterable[str] | None = None,
+    paths: str | Iterable[str] = "*/kernel",
+) -> Optimizer:
+    """Muon for matrices, Adam for every other leaf.
+
+        m ← β m + (1 − β) g                       β: beta, from 0
+        M = m / (1 − βᵗ)                          nesterov=False
+        M = β m / (1 − βᵗ⁺¹) + (1 − β) g / (1 − βᵗ)                 nesterov
+        X = M / (‖M‖ + eps)                       ‖·‖ = √Σ·², so that every singular value is at most 1
+        X ← a X + b (X Xᵀ) X + c (X Xᵀ)² X        ns_steps times, (a, b, c) = ns_coeffs
+        X ← ⟨M, X⟩ X                              only if adaptive
+        s = √max(1, outputs / inputs)             X has shape (inputs, outputs)
+        s = consistent_rms · √max(inputs, outputs)                  if that is given; 0.2 for Adam's usual step size
+        w ← w − η (s X + λ w)                     η: learning_rate, λ: weight_decay, 0 outside ``paths``
+
+    With M = U S Vᵀ the iteration takes every singular value s to the polynomial a s + b s³ + c s⁵ again and again and
+    leaves U and V as they are. These coefficients grow small ones fastest and then let them wander about 1, between
+    0.7 and 1.2: what comes out is near U Vᵀ, not equal to it. A sequence of triples gives every step its own (then
+    ``ns_steps`` is not used). They are part of the program and cannot be set while it runs.
+
+    ``matrices``: by default the leaves with two axes, which includes the table of an embedding and the output layer,
+    that the authors leave to Adam. Globs (fnn.paths) choose others: ``"conv*/kernel"``; a leaf with more than two axes
+    is then the matrix of all but its last axis by its last, as of a convolution over patches. (For the ``query``
+    kernel of an attention, (features, heads, width), that is not the matrix of its product.)
+
+    The rest moves by ``nadam`` if ``nesterov`` and by ``adam`` if not, with ``eps``, ``adam_b1``, ``adam_b2`` and
+    ``adam_eps_root``, at the same rate or at ``adam_learning_rate``, and with the decay ``adam_weight_decay``. All this
+    is optax's convention; by default both decays exclude biases and scales (optax's decay everything, ``paths="*"``).
+    Of optax's ways of preparing X this is ``"frobenius"``.
+
+    Raises ``ValueError`` for a negative rate, beta outside [0, 1), coefficients that are no triples, a glob that
+    matches no path or a leaf with fewer than two axes, and an ``update`` without params; ``TypeError`` for what is no
+    number, scalar array or schedule.
+
+    Source: Jordan et al., Muon: an optimizer for hidden layers in neural networks, 2024; consistent_rms: Liu et al.,
+    Muon is scalable for LLM training, 2025; adaptive: Bernstein and Newhouse, Old optimizer, new norm, 2024.
+
+    >>> optimizer = muon(0.5, ns_coeffs=(1.5, -0.5, 0.0), ns_steps=20)  # the classical ones, which converge to U Vᵀ
+    >>> params = {"bias": jnp.zeros(2), "kernel": jnp.zeros((2, 2))}
+    >>> grads = {"bias": jnp.array([3.0, -1.0]), "kernel": jnp.array([[0.0, 4.0], [-1.0, 0.0]])}
+    >>> optimizer.update(grads, optimizer.init(params), params)[0]["kernel"].round(4) + 0.0
+    Array([[ 0. , -0.5],
+           [ 0.5,  0. ]], dtype=float32)
+    """
+    triples = _triples(ns_coeffs, ns_steps)
+    globs = (paths,) if isinstance(paths, str) else tuple(paths)
+    matrices = matrices if matrices is None or isinstance(matrices, str) else tuple(matrices)
+    optional = {"adam_learning_rate": adam_learning_rate, "consistent_rms": consistent_rms}
+    given = Hyperparameters(
+        MuonState,
+        learning_rate=learning_rate,
+        beta=beta,
+        eps=eps,
+        weight_decay=weight_decay,
+        adam_weight_decay=adam_weight_decay,
+        **{name: value for name, value in optional.items() if value is not None},
+    )
+    others = (scale_by_nadam if nesterov else scale_by_adam)(adam_b1, adam_b2, eps, adam_eps_root)
+
+    def init(params: Any) -> MuonState:
+        select(globs, named_leaves(params))  # a glob that matches nothing raises here, before any step
+        chosen = _chosen(matrices, params)
+        mu = zeros_like(_part(chosen, params))
+        return MuonState(zero_count(), given.initial(), mu, others.init(_part(chosen, params, inside=False)))
+
+    def update(grads: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, MuonState]:
+        del extra
+        if params is None:
+            raise ValueError("muon needs the params: call update(grads, opt_state, params)")
+        values, hyperparams = given.at(state)
+        grads, params = check_gradients(grads, params)
+        chosen, decayed = _chosen(matrices, params), set(select(globs, named_leaves(params)))
+        count = increment(state.count)
+
+        def direction(g: jax.Array, m: jax.Array) -> tuple[jax.Array, jax.Array]:
+            value = {name: value.astype(m.dtype) for name, value in values.items()}
+            g = g.astype(m.dtype)
+            m = running_mean(g, m, value["beta"])
+            ahead = mean_one_step_ahead(value["beta"], count, g, m)
+            mean = ahead if nesterov else m / sum_of_weights(value["beta"], count)
+            matrix = mean.reshape(-1, mean.shape[-1])
+            x = orthogonalised(matrix, triples, value["eps"])
+            x = jnp.sum(matrix * x) * x if adaptive else x
+            return (_size(matrix, value.get("consistent_rms")) * x).reshape(m.shape), m
+
+        def step(path: str, u: jax.Array, w: jax.Array) -> jax.Array:
+            dtype = accumulator_dtype(w)
+            own = path in chosen or "adam_learning_rate" not in values
+            rate = values["learning_rate" if own else "adam_learning_rate"].astype(dtype)
+            decay = values["weight_decay" if path in chosen else "adam_weight_decay"].astype(dtype)
+            u = u.astype(dtype)
+            u = u + decay * w.astype(dtype) if path in decayed else u
+            return (-rate * u).astype(w.dtype)
+
+        # Adam's directions come in the dtype of the params given: wide ones, so that they are rounded once.
+        wide = jax.tree.map(lambda w: w.astype(accumulator_dtype(w)), params)
+        rest = [_part(chosen, tree, inside=False) for tree in (grads, wide)]
+        directions, rest_state = others.update(rest[0], state.rest, rest[1])
+        moments = named_leaves(state.mu)
+        moved = {path: direction(g, moments[path]) for path, g in named_leaves(grads).items() if path in chosen}
+        directions = named_leaves(directions) | {path: u for path, (u, _) in moved.items()}
+        updates = map_named(lambda path, w: step(path, directions[path], w), params)
+        mu = map_named(lambda path, _: moved[path][1], state.mu)
+        return updates, MuonState(count, hyperparams, mu, rest_state)
+
+    return Optimizer(init, update)
+
+
+def orthogonalised(matrix: jax.Array, triples: Sequence[Coefficients], eps: Any) -> jax.Array:
+    """The matrix with singular values near 1: a Newton–Schulz step of aX + b(XXᵀ)X + c(XXᵀ)²X for every triple."""
+    tall = matrix.shape[0] > matrix.shape[1]
+    x = matrix.T if tall else matrix  # the same result, with the smaller of XXᵀ and XᵀX
+    x = x / (jnp.sqrt(jnp.sum(x * x)) + eps)
+    for a, b, c in triples:
+        square = x @ x.T
+        x = a * x + (b * square + c * (square @ square)) @ x
+    return x.T if tall else x
+
+
+def _size(matrix: jax.Array, consistent_rms: jax.Array | None) -> Any:
+    inputs, outputs = matrix.shape
+    if consistent_rms is None:
+        return math.sqrt(max(1, outputs / inputs))
+    return consistent_rms * math.sqrt(max(inputs, outputs))
+
+
+def _chosen(matrices: str | Iterable[str] | None, params: Any) -> set[str]:
+    leaves = named_leaves(params)
+    if matrices is None:
+        return {path for path, leaf in leaves.items() if jnp.ndim(leaf) == 2}
+    chosen = set(select(matrices, leaves))
+    for path in chosen:
+        if jnp.ndim(leaves[path]) < 2:
+            raise ValueError(
+                f"the matrices of muon have at least two axes, but {path!r} has shape {jnp.shape(leaves[path])};"
+                f" choose globs that leave it out"
+            )
+    return chosen
+
+
+def _part(chosen: set[str], tree: Any, *, inside: bool = True) -> Any:
+    """The tree with ``None`` for the leaves outside, or inside, the chosen paths."""
+    return map_named(lambda path, leaf: leaf if (path in chosen) == inside else None, tree)
+
+
+def _triples(ns_coeffs: Any, ns_steps: int) -> list[Coefficients]:
+    positive("ns_steps", ns_steps)
+    try:
+        rows = [tuple(map(float, row)) for row in ns_coeffs]
+    except TypeError:  # one triple, whose members are no rows
+        rows = [tuple(map(float, ns_coeffs))] * ns_steps
+    if not rows or any(len(row) != 3 for row in rows):
+        raise ValueError(f"ns_coeffs are three numbers, or three for every step, got {ns_coeffs!r}")
+    return [(a, b, c) for a, b, c in rows]

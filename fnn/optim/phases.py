@@ -1,0 +1,256 @@
+"""Schedules of several phases: warm-up, plateau, decay, restart."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from fnn.errors import positive
+from fnn.optim.hyperparameters import NOT_NEGATIVE, POSITIVE, check_number, default_float
+from fnn.optim.schedules import chosen, growing, half_cosine
+
+
+def check_warm_up(warmup_steps: Any, steps: Any) -> None:
+    """Raises unless 0 ≤ warmup_steps < steps, both integers."""
+    positive("steps", steps)
+    if isinstance(warmup_steps, bool) or not isinstance(warmup_steps, int):
+        raise TypeError(f"warmup_steps is an integer, got {warmup_steps!r}")
+    if not 0 <= warmup_steps < steps:
+        raise ValueError(
+            f"0 <= warmup_steps < steps, got warmup_steps={warmup_steps} and steps={steps};"
+            f" steps counts the whole run, the warm-up included"
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class warmup_cosine:
+    """A line from 0 to ``peak`` over ``warmup_steps``, then half a cosine down to ``final`` at step ``steps``.
+
+        value = peak · step / warmup_steps                                                      step < warmup_steps
+        t = min(step − warmup_steps, steps − warmup_steps) / (steps − warmup_steps)
+        value = final + (peak − final) · ½ (1 + cos(π t))                                        after
+
+    ``steps`` counts the whole run, the warm-up included; the first update, at step 0, has rate 0 unless
+    ``warmup_steps`` is 0. This is optax's ``warmup_cosine_decay_schedule(0.0, peak, warmup_steps, steps, final)``.
+    Raises ``ValueError`` for a negative number and unless 0 ≤ warmup_steps < steps, ``TypeError`` for what is no
+    number, or no integer.
+
+    Source: Goyal et al., Accurate, large minibatch SGD, 2017, section 2.2 (the warm-up); Loshchilov and Hutter, SGDR,
+    2017, equation 5 (the cosine).
+
+    >>> schedule = warmup_cosine(1.0, 4, 14)
+    >>> print(schedule(0), schedule(1), schedule(4), schedule(14))
+    0.0 0.25 1.0 0.0
+    """
+
+    peak: Any
+    warmup_steps: int
+    steps: int
+    final: Any = 0.0
+
+    def __post_init__(self) -> None:
+        check_number("peak", self.peak, NOT_NEGATIVE)
+        check_warm_up(self.warmup_steps, self.steps)
+        check_number("final", self.final, NOT_NEGATIVE)
+
+    def __call__(self, step: Any) -> jax.Array:
+        step = default_float(step)
+        warming = default_float(self.peak) * (step / max(self.warmup_steps, 1))
+        time = jnp.minimum(step - self.warmup_steps, self.steps - self.warmup_steps) / (self.steps - self.warmup_steps)
+        after = half_cosine(time, default_float(self.peak), default_float(self.final))
+        return jax.lax.select(step < self.warmup_steps, warming, after)
+
+
+@dataclasses.dataclass(frozen=True)
+class inverse_sqrt:
+    """A line from 0 to ``peak`` over ``warmup_steps``, then down with the root of the step, without an end.
+
+        value = peak · min(step / warmup_steps, √(warmup_steps / step))
+
+    Raises ``ValueError`` for a negative number and for ``warmup_steps`` below 1, ``TypeError`` for what is no number,
+    or no integer.
+
+    Source: Vaswani et al., Attention is all you need, 2017, equation 3, with the peak in the place of the width.
+
+    >>> schedule = inverse_sqrt(1.0, 4)
+    >>> print(schedule(0), schedule(2), schedule(4), schedule(16))
+    0.0 0.5 1.0 0.5
+    """
+
+    peak: Any
+    warmup_steps: int
+
+    def __post_init__(self) -> None:
+        check_number("peak", self.peak, NOT_NEGATIVE)
+        positive("warmup_steps", self.warmup_steps)
+
+    def __call__(self, step: Any) -> jax.Array:
+        step = default_float(step)
+        falling = jnp.sqrt(self.warmup_steps / jnp.maximum(step, self.warmup_steps))
+        return default_float(self.peak) * jnp.minimum(step / self.warmup_steps, falling)
+
+
+@dataclasses.dataclass(frozen=True)
+class warmup_stable_decay:
+    """A line from 0 up to ``peak``, the peak, and over the last ``decay_steps`` of ``steps`` a line down to ``final``.
+
+        value = peak · step / warmup_steps                                             step < warmup_steps
+        value = peak                                                                   until steps − decay_steps
+        value = final + (peak − final) · (steps − step) / decay_steps                  until steps, then final
+
+    Raises ``ValueError`` for a negative number and unless 0 ≤ warmup_steps < steps and warmup_steps + decay_steps ≤
+    steps; ``TypeError`` for what is no number, or no integer.
+
+    Source: Hu et al., MiniCPM, 2024, section 4.
+
+    >>> schedule = warmup_stable_decay(1.0, 4, 5, 20)
+    >>> print(schedule(2), schedule(4), schedule(15), schedule(20))
+    0.5 1.0 1.0 0.0
+    """
+
+    peak: Any
+    warmup_steps: int
+    decay_steps: int
+    steps: int
+    final: Any = 0.0
+
+    def __post_init__(self) -> None:
+        check_number("peak", self.peak, NOT_NEGATIVE)
+        check_number("final", self.final, NOT_NEGATIVE)
+        check_warm_up(self.warmup_steps, self.steps)
+        positive("decay_steps", self.decay_steps)
+        if self.warmup_steps + self.decay_steps > self.steps:
+            raise ValueError(
+                f"warm-up and decay fit into the run, got {self.warmup_steps} + {self.decay_steps} of {self.steps}"
+                f" steps"
+            )
+
+    def __call__(self, step: Any) -> jax.Array:
+        step, peak, final = default_float(step), default_float(self.peak), default_float(self.final)
+        rising = jnp.minimum(step / max(self.warmup_steps, 1), 1) if self.warmup_steps else jnp.ones_like(step)
+        falling = jnp.clip((self.steps - step) / self.decay_steps, 0, 1)
+        return jnp.where(step < self.warmup_steps, peak * rising, final + (peak - final) * falling)
+
+
+@dataclasses.dataclass(frozen=True)
+class warm_restarts:
+    """Half a cosine from ``init`` down to ``final``, again and again; each cycle is ``factor`` times as long.
+
+        value = final + (init − final) · ½ (1 + cos(π t / T))         t: steps since the restart, T: steps of the cycle
+
+    The first cycle has ``steps`` steps. Raises ``ValueError`` for a negative number, ``steps`` or ``factor`` below 1;
+    ``TypeError`` for what is no number, or no integer.
+
+    Source: Loshchilov and Hutter, SGDR, 2017, equation 5.
+
+    >>> schedule = warm_restarts(1.0, 4, factor=2)
+    >>> print(schedule(0), schedule(4), schedule(8).round(6), schedule(12))
+    1.0 1.0 0.5 1.0
+    """
+
+    init: Any
+    steps: int
+    final: Any = 0.0
+    factor: int = 1
+
+    def __post_init__(self) -> None:
+        check_number("init", self.init, NOT_NEGATIVE)
+        check_number("final", self.final, NOT_NEGATIVE)
+        positive("steps", self.steps)
+        positive("factor", self.factor)
+
+    def __call__(self, step: Any) -> jax.Array:
+        step = jnp.asarray(step)
+        length, since = jnp.full_like(step, self.steps), step
+        if self.factor == 1:
+            since = step % self.steps
+        else:
+            # At most 31 cycles fit into the integers, each at least twice the one before.
+            for _ in range(31):
+                over = since >= length
+                since = jnp.where(over, since - length, since)
+                length = jnp.where(over, jnp.minimum(length, 2**30 // self.factor) * self.factor, length)
+        time = default_float(since) / default_float(length)
+        return half_cosine(time, default_float(self.init), default_float(self.final))
+
+
+@dataclasses.dataclass(frozen=True)
+class one_cycle:
+    """Half a cosine up to ``peak`` and a longer one down to almost nothing.
+
+        value: peak / init_divisor → peak            over the first warmup_fraction of steps (rounded down)
+        value: peak → peak / (init_divisor · final_divisor)            over the rest, where it stays
+
+    This is optax's ``cosine_onecycle_schedule``. Raises ``ValueError`` for a negative peak, a divisor of 0 or less, a
+    fraction that leaves no step for either part, ``steps`` below 1; ``TypeError`` for what is no number, or no integer.
+
+    Source: Smith and Topin, Super-convergence, 2018, with cosines for lines.
+
+    >>> schedule = one_cycle(1.0, 20, warmup_fraction=0.25, init_divisor=4.0)
+    >>> print(schedule(0), schedule(5), schedule(20))
+    0.25 1.0 2.5e-05
+    """
+
+    peak: Any
+    steps: int
+    warmup_fraction: float = 0.3
+    init_divisor: Any = 25.0
+    final_divisor: Any = 1e4
+
+    def __post_init__(self) -> None:
+        check_number("peak", self.peak, NOT_NEGATIVE)
+        check_number("init_divisor", self.init_divisor, POSITIVE)
+        check_number("final_divisor", self.final_divisor, POSITIVE)
+        positive("steps", self.steps)
+        if not 0 < self._warm_up < self.steps:
+            raise ValueError(
+                f"warmup_fraction leaves at least one step before the peak and one after it, got"
+                f" {self.warmup_fraction} of {self.steps}"
+            )
+
+    @property
+    def _warm_up(self) -> int:
+        return int(self.warmup_fraction * self.steps)
+
+    def __call__(self, step: Any) -> jax.Array:
+        step, peak = default_float(step), default_float(self.peak)
+        init = peak / default_float(self.init_divisor)
+        up = half_cosine(step / self._warm_up, init, peak)
+        time = jnp.minimum(step - self._warm_up, self.steps - self._warm_up) / (self.steps - self._warm_up)
+        return jnp.where(step < self._warm_up, up, half_cosine(time, peak, init / default_float(self.final_divisor)))
+
+
+@dataclasses.dataclass(frozen=True)
+class join:
+    """One schedule after another: each starts at its own step 0 where the one before ends.
+
+        value = schedules[i](step − boundaries[i − 1])            boundaries[i − 1] ≤ step < boundaries[i]
+
+    Raises ``ValueError`` for boundaries that do not grow, or unless there is one schedule more than boundaries;
+    ``TypeError`` for what is no schedule.
+
+    >>> from fnn.optim import constant, polynomial
+    >>> schedule = join((polynomial(0.0, 4, final=1.0), constant(0.5)), (4,))
+    >>> print(schedule(2), schedule(3), schedule(4))
+    0.5 0.75 0.5
+    """
+
+    schedules: tuple[Callable[[Any], Any], ...]
+    boundaries: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "schedules", tuple(self.schedules))
+        for schedule in self.schedules:
+            if not callable(schedule):
+                raise TypeError(f"join takes schedules, functions of the step, got {schedule!r}")
+        object.__setattr__(self, "boundaries", growing(self.boundaries, len(self.schedules)))
+
+    def __call__(self, step: Any) -> jax.Array:
+        starts = (0, *self.boundaries)
+        values = [
+            default_float(schedule(jnp.maximum(step - start, 0)))
+            for schedule, start in zip(self.schedules, starts, strict=True)
+        ]
+        return chosen(values, self.boundaries, step)

@@ -1,0 +1,71 @@
+"""Combinators, and layers of users."""
+
+import numpy as np
+
+import fnn
+from tests.cases.draws import boolean, both, indices, normal
+from tests.cases.rows import LayerCase
+from tests.cases.users import Gated, Noisy, Scaled, Squared
+
+LAYERS = (
+    LayerCase("serial of nothing", fnn.Serial(), normal(2, 3)),
+    LayerCase("serial", fnn.Serial(fnn.Dense(4), fnn.Tanh(), head=fnn.Dense(2)), normal(3, 5)),
+    LayerCase(
+        "serial, a convolutional network",
+        fnn.Serial(
+            fnn.Conv(3, 3, use_bias=False),
+            fnn.BatchNorm(),
+            fnn.Relu(),
+            fnn.MaxPool(2),
+            fnn.Flatten(),
+            fnn.Dropout(0.2),
+            fnn.Dense(2),
+        ),
+        normal(3, 4, 4, 2),
+    ),
+    LayerCase(
+        "serial, from indices", fnn.Serial(fnn.Flatten(), fnn.Embedding(5, 3), fnn.GlobalAvgPool()), indices(5, 2, 2, 2)
+    ),
+    LayerCase("serial in serial", fnn.Serial(fnn.Serial(fnn.Dense(3)), body=fnn.Serial(fnn.Gelu())), normal(2, 4)),
+    LayerCase("residual", fnn.Residual(fnn.Serial(fnn.Dense(4), fnn.Tanh())), normal(3, 4)),
+    LayerCase("residual with a shortcut", fnn.Residual(fnn.Serial(fnn.Dense(3)), fnn.Dense(3)), normal(3, 4)),
+    LayerCase("residual of a tuple", fnn.Residual(Gated()), both(normal(3, 4), normal(3, 4))),
+    LayerCase("residual of a tuple with a mask", fnn.Residual(Scaled()), both(normal(3, 4), boolean(3, 4))),
+    LayerCase("parallel, summed", fnn.Parallel(fnn.Dense(3), fnn.Dense(3, use_bias=False)), normal(3, 4)),
+    LayerCase("parallel, joined", fnn.Parallel(fnn.Dense(3), left=fnn.Tanh(), merge="concatenate"), normal(2, 3, 4)),
+    LayerCase(
+        "parallel, three joined", fnn.Parallel(*[fnn.Dense(f) for f in (1, 3, 2)], merge="concatenate"), normal(2, 4)
+    ),
+    LayerCase("parallel of indices", fnn.Parallel(fnn.Flatten(), fnn.Flatten()), indices(5, 2, 3)),
+    LayerCase(
+        "parallel, multiplied",
+        fnn.Parallel(fnn.Dense(4), fnn.Sigmoid(), fnn.Dense(4), merge="multiply"),
+        normal(3, 4),
+    ),
+    LayerCase("parallel of one", fnn.Parallel(fnn.Dense(2), merge="multiply"), normal(3, 4)),
+    LayerCase("repeat", fnn.Repeat(fnn.Residual(fnn.Serial(fnn.LayerNorm(), fnn.Dense(4))), 3), normal(3, 4)),
+    LayerCase(
+        "repeat with state and noise", fnn.Repeat(fnn.Serial(fnn.BatchNorm(), fnn.Dropout(0.3)), 2), normal(5, 3)
+    ),
+    LayerCase("repeat of a tuple", fnn.Repeat(Gated(), 2), both(normal(2, 3), normal(2, 3))),
+    LayerCase("repeat of a user's layer", fnn.Repeat(Scaled(), 2), both(normal(2, 3), boolean(2, 3))),
+    LayerCase("remat", fnn.Remat(fnn.Serial(fnn.Dense(4), fnn.Tanh())), normal(3, 4)),
+    LayerCase("remat with state and noise", fnn.Remat(fnn.Serial(fnn.BatchNorm(), fnn.Dropout(0.3))), normal(5, 3)),
+    LayerCase("repeat of remat", fnn.Repeat(fnn.Remat(fnn.Serial(fnn.Dense(3), fnn.Gelu())), 2), normal(2, 3)),
+    # Its apply carries the hand rule, which has no forward mode; differences are the oracle.
+    LayerCase(
+        "with_manual_vjp",
+        fnn.with_manual_vjp(fnn.Serial(fnn.Dense(4), fnn.BatchNorm(), fnn.Tanh())),
+        normal(4, 3),
+        forward_mode=False,
+    ),
+    LayerCase("a user's layer with apply alone", Scaled(), both(normal(3, 4), boolean(3, 4))),
+    LayerCase("a user's layer with noise", Noisy(), normal(3, 4)),
+    LayerCase("a user's layer at transformed parameters", Squared(fnn.Dense(3)), normal(3, 4)),
+    LayerCase("a user's layer of two arrays", Gated(), both(normal(3, 4), normal(3, 4))),
+    LayerCase(
+        "a user's layer inside a model",
+        fnn.Serial(Gated(), mask=Scaled()),
+        both(normal(3, 4), lambda draw: np.ones((3, 4))),
+    ),
+)

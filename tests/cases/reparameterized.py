@@ -1,0 +1,50 @@
+"""Layers that run at parameters made from others."""
+
+import fnn
+from tests.cases.draws import normal
+from tests.cases.rows import LayerCase
+
+
+def two() -> fnn.Serial:
+    return fnn.Serial(fnn.Dense(4), fnn.Tanh(), head=fnn.Dense(2, use_bias=False))
+
+
+# So many iterations converge, and a vector that does not move when its kernel does has the slope of a constant one.
+MANY = 500
+
+LAYERS = (
+    LayerCase("drop connect", fnn.DropConnect(fnn.Dense(3), 0.3), normal(3, 4)),
+    LayerCase("drop connect of nothing", fnn.DropConnect(fnn.Dense(3), 0.0), normal(3, 4)),
+    LayerCase("drop connect of a convolution", fnn.DropConnect(fnn.Conv(2, 3), 0.5), normal(2, 4, 3)),
+    LayerCase("drop connect of two", fnn.DropConnect(two(), 0.3), normal(3, 4)),
+    LayerCase(
+        "drop connect in repeat and remat", fnn.Repeat(fnn.Remat(fnn.DropConnect(fnn.Dense(3), 0.3)), 2), normal(2, 3)
+    ),
+    LayerCase("drop connect of remat", fnn.DropConnect(fnn.Remat(fnn.Dense(3)), 0.3), normal(2, 3)),
+    LayerCase(
+        "drop connect of state and noise",
+        fnn.Serial(fnn.DropConnect(fnn.Serial(fnn.Dense(3), fnn.BatchNorm(), fnn.Dropout(0.3)), 0.3)),
+        normal(5, 3),
+    ),
+    LayerCase("weight norm", fnn.WeightNorm(fnn.Dense(3)), normal(3, 4)),
+    LayerCase("weight norm of a convolution", fnn.WeightNorm(fnn.Conv(2, (2, 3))), normal(2, 3, 4, 2)),
+    LayerCase("weight norm of two", fnn.WeightNorm(two()), normal(3, 4)),
+    LayerCase("weight norm in repeat and remat", fnn.Repeat(fnn.Remat(fnn.WeightNorm(fnn.Dense(3))), 2), normal(2, 3)),
+    LayerCase("weight norm of state", fnn.WeightNorm(fnn.Serial(fnn.BatchNorm(), fnn.Dense(3))), normal(5, 3)),
+    LayerCase("weight norm of drop connect", fnn.WeightNorm(fnn.DropConnect(fnn.Dense(3), 0.3)), normal(3, 4)),
+    LayerCase("spectral norm", fnn.SpectralNorm(fnn.Dense(3), iterations=MANY), normal(3, 4)),
+    LayerCase("spectral norm of a convolution", fnn.SpectralNorm(fnn.Conv(2, 3), iterations=MANY), normal(2, 4, 2)),
+    LayerCase("spectral norm of two", fnn.SpectralNorm(two(), iterations=MANY), normal(3, 4)),
+    LayerCase(
+        "spectral norm in repeat and remat",
+        fnn.Repeat(fnn.Remat(fnn.SpectralNorm(fnn.Dense(3), iterations=MANY)), 2),
+        normal(2, 3),
+    ),
+    LayerCase(
+        "spectral norm of state and noise",
+        fnn.Serial(
+            fnn.SpectralNorm(fnn.Serial(fnn.Dense(3), fnn.BatchNorm(), fnn.Dropout(0.3)), iterations=MANY, epsilon=1e-6)
+        ),
+        normal(5, 3),
+    ),
+)

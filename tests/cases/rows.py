@@ -1,0 +1,54 @@
+"""What a row of the table holds."""
+
+import dataclasses
+import zlib
+from typing import Any
+
+import numpy as np
+
+from fnn.layer import Layer
+from fnn.losses import Loss
+from fnn.penalties import Penalty
+from tests.cases.draws import Draw, off_zero
+
+
+@dataclasses.dataclass(frozen=True)
+class LayerCase:
+    """A layer, its input and what ``check_layer`` is told about it; ``large`` draws an input worth timing."""
+
+    name: str
+    layer: Layer
+    draw: Draw
+    per_example: bool = True
+    forward_mode: bool = True
+    finite: bool = True
+    large: Draw | None = None
+
+    def input(self) -> Any:
+        return self.draw(np.random.default_rng(zlib.crc32(self.name.encode())))
+
+
+@dataclasses.dataclass(frozen=True)
+class LossCase:
+    """A loss with its prediction, target and, if not one an example, weights."""
+
+    name: str
+    loss: Loss
+    draw: Draw
+    additive: bool = True
+
+    def batch(self) -> tuple:
+        return self.draw(np.random.default_rng(zlib.crc32(self.name.encode())))
+
+
+@dataclasses.dataclass(frozen=True)
+class PenaltyCase:
+    """A penalty; the parameters are those of ``params``."""
+
+    name: str
+    penalty: Penalty
+
+    def params(self) -> dict[str, Any]:
+        draw = np.random.default_rng(zlib.crc32(self.name.encode()))
+        dense = {"kernel": off_zero(3, 2)(draw), "bias": off_zero(2)(draw)}
+        return {"dense_0": dense, "lstm_0": {"recurrent_kernel": off_zero(2, 3)(draw)}, "scale": off_zero(2)(draw)}

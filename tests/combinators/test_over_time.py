@@ -1,0 +1,145 @@
+"""Bidirectional and TimeDistributed: what they are, by other means, and what they refuse."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import fnn
+from fnn.gradients.deltas import instrumented, placed_layers
+
+pytestmark = pytest.mark.usefixtures("strict_numerics", "quick_compilation")
+
+KEY = jax.random.key(0)
+X = np.random.default_rng(0).standard_normal((3, 4, 2))
+LENGTHS = np.array([4, 1, 3])
+
+
+def close(got: Any, expected: Any) -> None:
+    np.testing.assert_allclose(got, expected, rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize(
+    ("merge", "merged"),
+    [
+        ("concatenate", lambda one, other: np.concatenate((one, other), -1)),
+        ("sum", np.add),
+        ("multiply", np.multiply),
+    ],
+)
+def test_bidirectional_merges_a_layer_and_one_that_reads_each_sequence_flipped(merge: Any, merged: Any):
+    layer = fnn.Bidirectional(fnn.GRU(3), merge)
+    params, state = layer.init(KEY, (X, LENGTHS))
+    assert state == {}
+    forward, _ = fnn.GRU(3).apply(params["forward"], {}, (X, LENGTHS))
+    backward = np.zeros((3, 4, 3))
+    for sample, length in enumerate(LENGTHS):  # by flipping the input, not by the option
+        flipped = X[sample : sample + 1, :length][:, ::-1]
+        y, _ = fnn.GRU(3).apply(params["backward"], {}, flipped)
+        backward[sample, :length] = y[0, ::-1]
+    close(layer.apply(params, state, (X, LENGTHS))[0], merged(np.asarray(forward), backward))
+
+
+def test_the_directions_have_parameters_of_their_own():
+    params, _ = fnn.Bidirectional(fnn.LSTM(3)).init(KEY, X)
+    assert sorted(params) == ["backward", "forward"]
+    assert np.abs(params["forward"]["kernel"] - params["backward"]["kernel"]).max() > 0.1
+
+
+def test_a_reversed_layer_is_flipped_too():
+    children = fnn.Bidirectional(fnn.GRU(3, reverse=True)).children()
+    assert children == {"forward": fnn.GRU(3, reverse=True), "backward": fnn.GRU(3)}
+
+
+def test_bidirectional_takes_any_layers_under_its_names():
+    layer = fnn.Bidirectional(fnn.GRU(3))
+    assert layer.with_children(layer.children()) == layer
+    assert repr(layer) == "Bidirectional(inner=GRU(features=3))"
+    other = layer.with_children({"forward": fnn.Dense(3), "backward": fnn.Dense(2)})
+    assert other.children() == {"forward": fnn.Dense(3), "backward": fnn.Dense(2)}
+    assert list(instrumented(layer).children()) == ["forward", "backward"]
+    assert [each.path for each in placed_layers(layer)] == ["forward", "backward"]
+
+
+def test_gradients_of_a_model_over_time_agree_by_all_methods():
+    model = fnn.Serial(
+        fnn.TimeDistributed(fnn.Dense(3)), fnn.Bidirectional(fnn.LSTM(2)), last=fnn.GRU(2, return_sequences=False)
+    )
+    objective = fnn.Objective(model, fnn.MeanSquaredError())
+    params, state = objective.init(KEY, X)
+    report = fnn.compare_gradients(objective, params, state, (X, jnp.ones((3, 2))), key=KEY)
+    assert report.ok, report
+    assert {row.path for row in report.rows} >= {"bidirectional_0/backward/recurrent_kernel", "bidirectional_0/forward"}
+
+
+def test_bidirectional_refuses_what_has_no_direction():
+    with pytest.raises(
+        TypeError, match=r"flips the field reverse of a recurrent layer, and Dense\(features=3\) has none"
+    ):
+        fnn.Bidirectional(fnn.Dense(3))
+    with pytest.raises(TypeError, match=r"Bidirectional is made of layers, got .*; did you mean GRU\(…\)\?"):
+        fnn.Bidirectional(fnn.GRU)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="is made of layers, got 3"):
+        fnn.Bidirectional(fnn.GRU(2), opposite=3)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="merge is 'sum', 'concatenate' or 'multiply', got 'mean'"):
+        fnn.Bidirectional(fnn.GRU(2), "mean")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="with_children replaces layers, not names"):
+        fnn.Bidirectional(fnn.GRU(2)).with_children({"forward": fnn.GRU(2)})
+    layer = fnn.Bidirectional(fnn.GRU(2, return_carry=True))
+    with pytest.raises(ValueError, match="the outputs of the branches do not fit together to concatenate"):
+        layer.init(KEY, X)
+
+
+def test_an_error_names_the_direction():
+    layer = fnn.Bidirectional(fnn.GRU(2))
+    params, _ = layer.init(KEY, X)
+    with pytest.raises(ValueError, match="lengths lie in") as caught:
+        layer.apply(params, {}, (X, np.array([1, 2, 9])))
+    notes = [note for note in caught.value.__notes__ if note.startswith("in ")]
+    assert len(notes) == 1
+    assert notes[0].startswith("in forward: GRU(features=2), applied to")
+
+
+def test_time_distributed_applies_its_layer_to_every_step_alone():
+    images = np.random.default_rng(1).standard_normal((2, 3, 4, 5, 1))
+    layer, inner = fnn.TimeDistributed(fnn.Conv(2, 3)), fnn.Conv(2, 3)
+    params, _ = layer.init(KEY, images)
+    y, _ = layer.apply(params, {}, images)
+    for t in range(3):
+        close(y[:, t], inner.apply(params, {}, images[:, t])[0])
+
+
+def test_time_distributed_adds_no_segment_and_keeps_the_inner_parameters():
+    params, _ = fnn.TimeDistributed(fnn.Dense(3)).init(KEY, X)
+    expected, _ = fnn.Dense(3).init(KEY, X.reshape(12, 2))
+    assert sorted(params) == ["bias", "kernel"]
+    close(params["kernel"], expected["kernel"])
+
+
+def test_batch_norm_over_time_sees_all_steps_as_samples():
+    layer = fnn.TimeDistributed(fnn.BatchNorm(decay=0.0))
+    params, state = layer.init(KEY, X)
+    _, state = layer.apply(params, state, X, train=True)
+    close(state["mean"], np.asarray(X).reshape(12, 2).mean(0))
+    close(state["var"], np.asarray(X).reshape(12, 2).var(0))
+
+
+def test_time_distributed_refuses_what_has_no_steps():
+    layer = fnn.TimeDistributed(fnn.Tanh())
+    with pytest.raises(
+        ValueError, match=r"expected every array of the input \(N, T, …\), with one N and one T, got float64\[3\]"
+    ):
+        layer.apply({}, {}, jnp.zeros(3))
+    with pytest.raises(ValueError, match=r"with one N and one T, got \(float64\[3,4,2\], float64\[3,5\]\)"):
+        layer.apply({}, {}, (X, jnp.zeros((3, 5))))
+    with pytest.raises(ValueError, match=r"expected 12 samples, one a step, from the inner layer, got float64\[3,4\]"):
+        fnn.TimeDistributed(_Parted()).apply({}, {}, X)
+
+
+class _Parted(fnn.Tanh):
+    """A layer that loses the batch axis."""
+
+    def apply(self, params: Any, state: Any, x: Any, *, train: bool = False, key: Any = None) -> tuple:
+        return x[:, 0].reshape(3, 4), state

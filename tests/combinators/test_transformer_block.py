@@ -1,0 +1,246 @@
+"""The transformer block and what it is made of: first members, the feed-forward network, compositions."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import fnn
+from fnn.combinators.feed_forward import DenseTo, WithWidth
+from fnn.paths import named_leaves
+from fnn.testing import check_layer
+from tests.cases.users import Gated
+
+pytestmark = pytest.mark.usefixtures("strict_numerics")
+
+DRAW = np.random.default_rng(9)
+KEY = jax.random.key(0)
+
+
+def random(*shape: int) -> np.ndarray:
+    return DRAW.standard_normal(shape)
+
+
+Norm: Any = fnn.LayerNorm
+X, MASK = random(2, 5, 4), np.array([[True] * 5, [True] * 3 + [False] * 2])
+
+
+def made(layer: fnn.Layer, x: Any) -> Any:
+    params, _ = layer.init(KEY, x)
+    return jax.tree.map(lambda leaf: leaf + 0.2 * random(*leaf.shape), params)
+
+
+# ---- First
+
+
+def test_first_applies_its_layer_to_the_first_member_and_passes_the_others_on():
+    (y, other, mask), _ = fnn.First(fnn.Tanh()).apply({}, {}, (X, X, MASK))
+    np.testing.assert_allclose(y, np.tanh(X))
+    np.testing.assert_array_equal(other, X)
+    np.testing.assert_array_equal(mask, MASK)
+    np.testing.assert_allclose(fnn.First(fnn.Tanh()).apply({}, {}, X)[0], np.tanh(X))
+
+
+def test_first_keeps_the_type_of_a_named_tuple():
+    class Batch(NamedTuple):
+        x: Any
+        mask: Any
+
+    y, _, cache = fnn.First(fnn.Tanh()).forward({}, {}, Batch(X, MASK))
+    assert isinstance(y, Batch)
+    _, dx = fnn.First(fnn.Tanh()).backward(cache, Batch(jnp.asarray(X), None))
+    assert isinstance(dx, Batch)
+    assert dx.mask is None
+
+
+def test_first_of_the_whole_adds_the_gradients_of_what_passes_and_what_is_read():
+    class Product(fnn.Layer, name="product"):
+        def forward(self, params: Any, state: Any, x: Any, *, train: bool = False, key: Any = None) -> tuple:
+            return x[0] * x[1], state, {"x": x}
+
+        def backward(self, cache: Any, dy: Any) -> tuple:
+            return {}, (dy * cache["x"][1], dy * cache["x"][0])
+
+    a, b, da, db = map(jnp.asarray, (random(3), random(3), random(3), random(3)))
+    layer = fnn.First(Product(), whole=True)
+    (y, passed), _, cache = layer.forward({}, {}, (a, b))
+    np.testing.assert_allclose(y, a * b)
+    np.testing.assert_allclose(passed, b)
+    _, dx = layer.backward(cache, (da, db))
+    np.testing.assert_allclose(dx, (da * b, db + da * a))
+
+
+def test_first_is_made_of_a_layer():
+    with pytest.raises(TypeError, match=r"First is made of layers, got <class .*Relu'>; did you mean Relu\(…\)\?"):
+        fnn.First(fnn.Relu)  # type: ignore[arg-type]
+
+
+# ---- FeedForward
+
+
+def test_the_feed_forward_network_is_its_equation_and_returns_to_the_width_of_its_input():
+    layer = fnn.FeedForward(7, activation=fnn.Relu())
+    params = made(layer, X)
+    hidden, out = (jax.tree.map(np.asarray, params[name]) for name in ("hidden", "out"))
+    expected = np.maximum(X @ hidden["kernel"] + hidden["bias"], 0) @ out["kernel"] + out["bias"]
+    np.testing.assert_allclose(layer.apply(params, {}, X)[0], expected, rtol=1e-12)
+    assert {path: leaf.shape for path, leaf in named_leaves(params).items()} == {
+        "hidden/bias": (7,),
+        "hidden/kernel": (4, 7),
+        "out/bias": (4,),
+        "out/kernel": (7, 4),
+    }
+
+
+def test_a_layer_with_parameters_can_be_the_activation():
+    params, _ = fnn.FeedForward(7, activation=fnn.Serial(fnn.LayerNorm())).init(KEY, X)
+    assert params["activation"]["layer_norm_0"]["scale"].shape == (7,)
+
+
+def test_the_layers_that_carry_the_width_keep_the_contract():
+    check_layer(WithWidth(), X)
+    check_layer(DenseTo(), (X, fnn.Static(3)))
+    check_layer(DenseTo(use_bias=False), (X, fnn.Static(3)), dtypes=())
+
+
+def test_a_width_is_asked_for():
+    with pytest.raises(TypeError, match=r"expected an array and a Static .* got float64\[2,5,4\]"):
+        DenseTo().init(KEY, X)
+    with pytest.raises(ValueError, match="hidden is at least 1, got 0"):
+        fnn.FeedForward(0)
+    with pytest.raises(TypeError, match="FeedForward is made of layers"):
+        fnn.FeedForward(3, activation=jnp.tanh)  # type: ignore[arg-type]
+
+
+# ---- TransformerBlock
+
+
+def test_the_block_is_its_equations():
+    block = fnn.TransformerBlock(2, 7, kv_heads=1, causal=True, rotary=True)
+    params = made(block, (X, MASK))
+    (y, mask), _ = block.apply(params, {}, (X, MASK))
+
+    def at(layer: fnn.Layer, path: tuple, x: Any) -> Any:
+        own = params[path[0]] if len(path) == 1 else params[path[0]][path[1]]
+        return layer.apply(own, {}, x)[0]
+
+    heads = fnn.MultiHeadAttention(2, kv_heads=1, causal=True, rotary=True)
+    u = X + at(heads, ("attention", "heads"), (at(fnn.LayerNorm(), ("attention", "norm"), X), MASK))
+    mlp = {name: params["mlp"][name] for name in ("hidden", "out")}
+    expected = u + fnn.FeedForward(7).apply(mlp, {}, at(fnn.LayerNorm(), ("mlp", "norm"), u))[0]
+    np.testing.assert_allclose(y, expected, rtol=1e-12)
+    np.testing.assert_array_equal(mask, MASK)
+    everything = np.ones_like(MASK)
+    np.testing.assert_allclose(
+        block.apply(params, {}, X)[0], block.apply(params, {}, (X, everything))[0][0], rtol=1e-12
+    )
+
+
+def test_what_stands_behind_the_mask_changes_nothing_before_it():
+    model = fnn.Repeat(fnn.TransformerBlock(2, 6), 3)
+    params = made(model, (X, MASK))
+    other = np.where(MASK[..., None], X, random(*X.shape))
+    (y, _), (z, _) = (model.apply(params, {}, (each, MASK))[0] for each in (X, other))
+    np.testing.assert_allclose(y[MASK], z[MASK], rtol=1e-12)
+
+
+def test_the_paths_of_the_parameters():
+    params, state = fnn.TransformerBlock(2, 6, dropout=0.1).init(KEY, (X, MASK))
+    assert state == {}
+    norms = [f"{part}/norm/{name}" for part in ("attention", "mlp") for name in ("scale", "bias")]
+    heads = [
+        f"attention/heads/{name}/{leaf}" for name in ("query", "key", "value", "out") for leaf in ("kernel", "bias")
+    ]
+    mlp = [f"mlp/{name}/{leaf}" for name in ("hidden", "out") for leaf in ("kernel", "bias")]
+    assert named_leaves(params).keys() == {*norms, *heads, *mlp}
+
+
+def test_rules_reach_the_layers_inside_and_reports_of_repeated_blocks_are_stacked():
+    model = fnn.Repeat(fnn.TransformerBlock(2, 6), 3)
+    params = made(model, (X, MASK))
+    (y, _), _, cache = model.forward(params, {}, (X, MASK))
+    seen = []
+
+    def tap(path: str, layer: fnn.Layer, cache: Any, dy: Any) -> tuple:
+        seen.append(path)
+        return {"dy": dy}, layer.backward(cache, dy)[1]
+
+    reports, (dx, dmask) = fnn.backprop(model, cache, (jnp.ones_like(y), None), tap)
+    assert sorted(seen) == sorted(
+        ["attention/norm", "attention/heads", *(f"mlp/{n}" for n in ("norm", "width", "hidden", "activation", "out"))]
+    )
+    assert reports["attention"]["heads"]["dy"].shape == (3, 2, 5, 4)
+    assert reports["mlp"]["activation"]["dy"].shape == (3, 2, 5, 6)
+    assert dx.shape == X.shape
+    assert dmask is None
+
+
+def test_the_layers_inside_can_be_rewritten():
+    block = fnn.TransformerBlock(2, 6)
+    assert block.with_children(block.children()) == block
+    params = made(block, X)
+
+    def rewritten(layer: fnn.Layer) -> fnn.Layer:
+        if isinstance(layer, fnn.Gelu):
+            return fnn.Tanh()
+        return layer.with_children({name: rewritten(child) for name, child in layer.children().items()})
+
+    other = rewritten(block)
+    assert isinstance(other, fnn.Serial)
+    assert repr(other).startswith("Serial(attention=Residual(inner=Serial(norm=First(inner=LayerNorm())")
+    expected = fnn.TransformerBlock(2, 6, activation=fnn.Tanh()).apply(params, {}, X)[0]
+    np.testing.assert_array_equal(other.apply(params, {}, X)[0], expected)
+    with pytest.raises(ValueError, match="with_children replaces layers, not names"):
+        block.with_children({"attention": Gated()})
+
+
+def test_it_prints_as_it_was_made():
+    block = fnn.TransformerBlock(2, 6, causal=True, activation=fnn.Silu())
+    assert repr(block) == "TransformerBlock(num_heads=2, hidden=6, causal=True, activation=Silu())"
+    assert block == fnn.TransformerBlock(2, 6, causal=True, activation=fnn.Silu())
+    assert hash(block) == hash(fnn.TransformerBlock(2, 6, causal=True, activation=fnn.Silu()))
+
+
+def test_dropout_is_random_in_training_alone_and_needs_a_key():
+    block = fnn.TransformerBlock(2, 6, dropout=0.5)
+    params = made(block, X)
+    np.testing.assert_array_equal(block.apply(params, {}, X)[0], fnn.TransformerBlock(2, 6).apply(params, {}, X)[0])
+    with pytest.raises(ValueError, match="needs a key"):
+        block.apply(params, {}, X, train=True)
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda: fnn.TransformerBlock(0, 6), ValueError, "num_heads is at least 1, got 0"),
+        (lambda: fnn.TransformerBlock(2, 0), ValueError, "hidden is at least 1, got 0"),
+        (lambda: fnn.TransformerBlock(2, 6, dropout=1.0), ValueError, r"lies in \[0, 1\), got 1.0"),
+        (lambda: fnn.TransformerBlock(2, 6, kv_heads=3), ValueError, "kv_heads=3 does not divide num_heads=2"),
+        (lambda: fnn.TransformerBlock(2, 6, norm=Norm), TypeError, r"did you mean LayerNorm\(…\)\?"),
+    ],
+)
+def test_wrong_options(make: Any, error: type, message: str):
+    with pytest.raises(error, match=message):
+        make()
+
+
+def test_an_error_inside_says_where():
+    with pytest.raises(ValueError, match="num_heads=3 does not divide the 4 features") as caught:
+        fnn.Repeat(fnn.TransformerBlock(3, 6), 2).init(KEY, (X, MASK))
+    places = [note for note in caught.value.__notes__ if note.startswith("in ")]
+    expected = "in attention/heads: MultiHeadAttention(num_heads=3), applied to (float64[2,5,4], bool[2,5])"
+    assert places == [expected]
+
+
+def test_the_tools_see_its_layers():
+    model = fnn.Serial(fnn.Repeat(fnn.TransformerBlock(2, 6, activation=fnn.Tanh()), 2), head=fnn.Dense(3))
+    rows = {row.path: row for row in fnn.summary(model, X).rows}
+    assert rows["repeat_0/mlp/out"].parameters == 2 * (6 * 4 + 4)
+    assert rows["repeat_0/attention/heads"].rule == "hand"
+    objective = fnn.Objective(model, fnn.MeanSquaredError())
+    params, state = objective.init(KEY, X)
+    report = fnn.compare_gradients(objective, params, state, (X, random(2, 5, 3)), methods=("manual", "reverse"))
+    assert report.ok
+    assert report.max_error < 1e-12

@@ -1,0 +1,74 @@
+"""What holds for every model: the gradient by hand is the automatic one.
+
+Both are compiled as one program, or run operation by operation: the first is quicker for some hundred models, the
+second for thousands, once every operation has met every shape.
+"""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from fnn.testing.comparison import agree, alike, arrays, gradient_like, norm
+from fnn.testing.violations import Violations
+from tests.generated.grammar import Case
+from tests.points import Point, drawn_point
+
+TOLERANCE = 1e-12
+ROUNDING = 2.0**-50
+"""By how much the inputs are moved to see what rounding alone does to a gradient."""
+
+
+@dataclasses.dataclass
+class Record:
+    """The worst case met so far, and how many there were."""
+
+    cases: int = 0
+    ill_conditioned: int = 0
+    error: float = 0.0
+    case: Case | None = None
+
+    def __str__(self) -> str:
+        worst = "" if self.case is None else f", of {self.case.model!r} on {self.case.shape}, train={self.case.train}"
+        aside = f" ({self.ill_conditioned} ill-conditioned)" if self.ill_conditioned else ""
+        return f"{self.cases} models{aside}; largest relative error {self.error:.1e}{worst}"
+
+
+RECORD = Record()
+
+
+def check(case: Case, *, compiled: bool) -> None:
+    """Raises ``AssertionError`` unless the gradients of parameters and input agree to 1e-12."""
+    found = Violations(repr(case))
+    with jax.disable_jit():
+        point = drawn_point(case.model, case.input(), train=case.train, trained=False, seed=case.seed)
+    dy = point.output_gradient(case.seed)
+    with jax.disable_jit(not compiled):
+        manual, automatic, (dparams, dx) = jax.jit(point.gradients)(*point.arguments, dy)
+    alike(found, "dparams", dparams, point.params)
+    alike(found, "dx", dx, gradient_like(point.x))
+    error = agree(found, "backward against jax.vjp", arrays(manual), arrays(automatic), TOLERANCE)
+    RECORD.cases += 1
+    if found.lines and error < 1e-6 and error <= 10 * _rounding(point, dy, arrays(automatic)):
+        RECORD.ill_conditioned += 1
+        return
+    found.finish()
+    if error > RECORD.error:
+        RECORD.error, RECORD.case = error, case
+
+
+def _rounding(point: Point, dy: Any, automatic: dict[str, np.ndarray]) -> float:
+    """How far rounding the inputs moves the automatic gradient: more than 1e-12 where numbers nearly cancel."""
+    draw = np.random.default_rng(0)
+
+    def moved(leaf: Any) -> Any:
+        if leaf is None or not jnp.issubdtype(leaf.dtype, jnp.floating):
+            return leaf
+        return leaf * jnp.asarray(1 + ROUNDING * draw.standard_normal(leaf.shape))
+
+    params, x, dy = jax.tree.map(moved, (point.params, point.x, dy))
+    other = arrays(point.gradients(params, point.state, x, point.key, dy)[1])
+    sizes = {path: norm([leaf]) for path, leaf in automatic.items()}
+    return max(norm([other[path] - leaf]) / sizes[path] for path, leaf in automatic.items() if sizes[path])

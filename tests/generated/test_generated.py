@@ -1,0 +1,66 @@
+"""Random models: a few hundred in every run, always the same; thousands more in the slow one, always others."""
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, find, given, seed, settings
+
+import fnn
+from tests.generated.grammar import Case, cases
+from tests.generated.property import RECORD, check
+
+pytestmark = pytest.mark.usefixtures("strict_numerics", "quick_compilation")
+
+SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example]
+COMMON = settings(
+    deadline=None,
+    print_blob=True,
+    database=None,
+    suppress_health_check=SLOW,
+    derandomize=True,
+)
+
+
+@settings(COMMON, max_examples=200)
+@given(cases())
+def test_the_gradient_of_a_random_model_is_the_automatic_one(case: Case):
+    check(case, compiled=True)
+
+
+@pytest.mark.slow
+def test_thousands_of_random_models(record_property: Callable[[str, object], None]):
+    number = random.SystemRandom().randrange(2**32)
+    print(f"seed {number}: @seed({number}) draws these models again")
+
+    @seed(number)
+    @settings(COMMON, max_examples=5000, derandomize=False)
+    @given(cases())
+    def run(case: Case) -> None:
+        check(case, compiled=False)
+
+    run()
+    record_property("seed", number)
+    record_property("worst", str(RECORD))
+
+
+def test_a_planted_fault_is_found_and_shrinks(monkeypatch: pytest.MonkeyPatch):
+    original = fnn.Dense.backward
+
+    def without_bias(layer: fnn.Dense, cache: Any, dy: Any) -> Any:
+        dparams, dx = original(layer, cache, dy)
+        return {name: 1.01 * leaf if name == "bias" else leaf for name, leaf in dparams.items()}, dx
+
+    monkeypatch.setattr(fnn.Dense, "backward", without_bias)
+    small = find(cases(3), _fails, settings=settings(COMMON, max_examples=60, phases=[Phase.generate, Phase.shrink]))
+    assert "Dense" in repr(small.model)
+    assert repr(small.model).count("(") <= 6, small
+
+
+def _fails(case: Case) -> bool:
+    try:
+        check(case, compiled=False)
+    except AssertionError:
+        return True
+    return False

@@ -1,0 +1,128 @@
+"""Activations, gated units and those with parameters against PyTorch: outputs, gradients, and the slopes on kinks."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import fnn
+from fnn.layer import Layer
+
+pytestmark = pytest.mark.usefixtures("strict_numerics")
+
+torch: Any = pytest.importorskip("torch", reason="PyTorch is not installed")
+F = torch.nn.functional
+
+
+def random(seed: int, *shape: int) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal(shape)
+
+
+def theirs(function: Callable[..., Any], dy: np.ndarray, *arrays: np.ndarray) -> list[np.ndarray]:
+    """The output, and the gradient of every array."""
+    tensors = [torch.tensor(array, requires_grad=True) for array in arrays]
+    y = function(*tensors)
+    y.backward(torch.tensor(dy))
+    return [y.detach().numpy(), *(each.grad.numpy() for each in tensors)]
+
+
+def ours(layer: Layer, params: Any, dy: np.ndarray, x: np.ndarray) -> list[Any]:
+    """The output, and the gradients of the input and of the parameters."""
+    y, _, cache = layer.forward(jax.tree.map(jnp.asarray, params), {}, jnp.asarray(x))
+    dparams, dx = layer.backward(cache, jnp.asarray(dy))
+    return [y, dx, dparams]
+
+
+def close(got: Any, expected: Any) -> None:
+    np.testing.assert_allclose(got, expected, rtol=1e-10, atol=1e-12)
+
+
+# PyTorch's softplus is the identity above its threshold, where ours still has the digits of e⁻ˣ; the 1/6 in the
+# gradient of its hardsigmoid and the 1/α of its celu are float32.
+FUNCTIONS: dict[str, tuple[Layer, Callable[[Any], Any]]] = {
+    "relu6": (fnn.Relu6(), lambda x: F.relu6(x)),
+    "squared relu": (fnn.SquaredRelu(), lambda x: F.relu(x) ** 2),
+    "elu": (fnn.Elu(0.7), lambda x: F.elu(x, 0.7)),
+    "celu": (fnn.Celu(2.0), lambda x: F.celu(x, 2.0)),
+    "selu": (fnn.Selu(), lambda x: F.selu(x)),
+    "log sigmoid": (fnn.LogSigmoid(), lambda x: F.logsigmoid(x)),
+    "hard sigmoid": (fnn.HardSigmoid(), lambda x: F.relu6(x + 3) / 6),
+    "hard tanh": (fnn.HardTanh(), lambda x: F.hardtanh(x)),
+    "softplus": (fnn.Softplus(), lambda x: F.softplus(x, threshold=1000)),
+    "softsign": (fnn.Softsign(), lambda x: F.softsign(x)),
+    "hard swish": (fnn.HardSwish(), lambda x: F.hardswish(x)),
+    "mish": (fnn.Mish(), lambda x: F.mish(x)),
+    "swish": (fnn.Swish(1.7), lambda x: x * torch.sigmoid(1.7 * x)),
+    "gelu": (fnn.Gelu(), lambda x: F.gelu(x)),
+    "gelu, approximate": (fnn.Gelu(approximate=True), lambda x: F.gelu(x, approximate="tanh")),
+    "log softmax": (fnn.LogSoftmax(), lambda x: F.log_softmax(x, -1)),
+    "log softmax along the middle": (fnn.LogSoftmax(1), lambda x: F.log_softmax(x, 1)),
+    "maxout": (fnn.Maxout(2), lambda x: x.unflatten(-1, (-1, 2)).amax(-1)),
+}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_function(name: str):
+    layer, reference = FUNCTIONS[name]
+    x = 4 * random(1, 3, 7, 4)
+    dy = random(2, *layer.apply({}, {}, jnp.asarray(x))[0].shape)
+    y, dx, dparams = ours(layer, {}, dy, x)
+    assert dparams == {}
+    for got, expected in zip((y, dx), theirs(reference, dy, x), strict=True):
+        close(got, expected)
+
+
+# Where both libraries take the same slope on a corner.
+CORNERS: dict[str, tuple[Layer, Callable[[Any], Any], list[float]]] = {
+    "relu6": (fnn.Relu6(), lambda x: F.relu6(x), [0, 6]),
+    "hard tanh": (fnn.HardTanh(), lambda x: F.hardtanh(x), [-1, 1]),
+    "hard sigmoid": (fnn.HardSigmoid(), lambda x: F.hardsigmoid(x), [-3, 3]),
+    "elu": (fnn.Elu(0.7), lambda x: F.elu(x, 0.7), [0]),
+    "selu": (fnn.Selu(), lambda x: F.selu(x), [0]),
+}
+
+
+@pytest.mark.parametrize("name", CORNERS)
+def test_the_slope_on_a_corner(name: str):
+    layer, reference, places = CORNERS[name]
+    x = np.array(places, float)
+    for got, expected in zip(ours(layer, {}, np.ones_like(x), x), theirs(reference, np.ones_like(x), x), strict=False):
+        close(got, expected)
+
+
+def test_prelu():
+    x, dy, slope = random(1, 5, 3), random(2, 5, 3), random(3, 3)
+    y, dx, dparams = ours(fnn.PRelu(), {"slope": slope}, dy, x)
+    expected = theirs(lambda x, slope: F.prelu(x, slope), dy, x, slope)
+    for got, reference in zip((y, dx, dparams["slope"]), expected, strict=True):
+        close(got, reference)
+
+
+def test_trainable_swish():
+    x, dy, beta = random(1, 2, 5, 3), random(2, 2, 5, 3), random(3, 3)
+    y, dx, dparams = ours(fnn.TrainableSwish(), {"beta": beta}, dy, x)
+    expected = theirs(lambda x, beta: x * torch.sigmoid(beta * x), dy, x, beta)
+    for got, reference in zip((y, dx, dparams["beta"]), expected, strict=True):
+        close(got, reference)
+
+
+UNITS: list[tuple[Layer, Callable[[Any], Any]]] = [
+    (fnn.GLU(2), lambda g: torch.sigmoid(g)),
+    (fnn.ReGLU(2), lambda g: F.relu(g)),
+    (fnn.GEGLU(2), lambda g: F.gelu(g)),
+    (fnn.SwiGLU(2), lambda g: F.silu(g)),
+]
+
+
+@pytest.mark.parametrize(("layer", "act"), UNITS, ids=[repr(row[0]) for row in UNITS])
+def test_gated_unit(layer: Layer, act: Callable[[Any], Any]):
+    x, dy = random(1, 2, 4, 3), random(2, 2, 4, 2)
+    w, b, v, c = random(3, 3, 2), random(4, 2), random(5, 3, 2), random(6, 2)
+    y, dx, dparams = ours(layer, {"gate": {"kernel": w, "bias": b}, "value": {"kernel": v, "bias": c}}, dy, x)
+    gradients = [dparams[name][part] for name in ("gate", "value") for part in ("kernel", "bias")]
+    expected = theirs(lambda x, w, b, v, c: act(x @ w + b) * (x @ v + c), dy, x, w, b, v, c)
+    for got, reference in zip((y, dx, *gradients), expected, strict=True):
+        close(got, reference)

@@ -1,0 +1,140 @@
+"""Normalisation and reparameterised kernels against PyTorch, where it is installed.
+
+Channels go from last to first, kernels from (*k, C, F) to PyTorch's (F, C, *k).
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import fnn
+from fnn.layer import Layer
+
+torch: Any = pytest.importorskip("torch", reason="PyTorch is not installed")
+
+pytestmark = pytest.mark.usefixtures("strict_numerics")
+
+DRAW = np.random.default_rng(31)
+KEY = jax.random.key(0)
+
+
+def random(*shape: int) -> np.ndarray:
+    return DRAW.standard_normal(shape)
+
+
+def close(got: Any, expected: Any) -> None:
+    for one, other in zip(got, expected, strict=True):
+        np.testing.assert_allclose(np.asarray(one), np.asarray(other), rtol=1e-10, atol=1e-11)
+
+
+def theirs(function: Callable[..., Any], dy: np.ndarray, *arrays: np.ndarray) -> list:
+    """The output, and the gradient of every array; the first array and the output have their channels moved."""
+    tensors = [torch.tensor(array, requires_grad=True) for array in arrays]
+    y = function(tensors[0].movedim(-1, 1), *tensors[1:]).movedim(1, -1)
+    y.backward(torch.tensor(dy))
+    return [y.detach().numpy(), *(each.grad.numpy() for each in tensors)]
+
+
+def ours(layer: Layer, dy: np.ndarray, x: np.ndarray, **params: np.ndarray) -> list:
+    """The output, and the gradients of the input and of the parameters in their order."""
+    y, _, cache = layer.forward({name: jnp.asarray(each) for name, each in params.items()}, {}, jnp.asarray(x))
+    dparams, dx = layer.backward(cache, jnp.asarray(dy))
+    return [y, dx, *(dparams[name] for name in params)]
+
+
+@pytest.mark.parametrize("spatial", [(), (5,), (3, 4)], ids=["no position", "a sequence", "an image"])
+def test_group_norm(spatial: tuple):
+    x, dy, scale, bias = random(2, *spatial, 6), random(2, *spatial, 6), random(6), random(6)
+    expected = theirs(lambda x, s, b: torch.nn.functional.group_norm(x, 2, s, b, eps=1e-3), dy, x, scale, bias)
+    close(ours(fnn.GroupNorm(2, epsilon=1e-3), dy, x, scale=scale, bias=bias), expected)
+
+
+@pytest.mark.parametrize("spatial", [(5,), (3, 4), (2, 3, 2)], ids=["1-D", "2-D", "3-D"])
+def test_instance_norm(spatial: tuple):
+    x, dy, scale, bias = random(2, *spatial, 3), random(2, *spatial, 3), random(3), random(3)
+
+    def norm(x: Any, scale: Any, bias: Any) -> Any:
+        return torch.nn.functional.instance_norm(x, weight=scale, bias=bias, eps=1e-3)
+
+    close(ours(fnn.InstanceNorm(epsilon=1e-3), dy, x, scale=scale, bias=bias), theirs(norm, dy, x, scale, bias))
+
+
+def test_rms_norm():
+    x, dy, scale = random(3, 4, 5), random(3, 4, 5), random(5)
+
+    def norm(x: Any, scale: Any) -> Any:
+        return torch.nn.functional.rms_norm(x.movedim(1, -1), (5,), scale, eps=1e-3).movedim(-1, 1)
+
+    close(ours(fnn.RMSNorm(epsilon=1e-3), dy, x, scale=scale), theirs(norm, dy, x, scale))
+
+
+def to_torch(kernel: np.ndarray) -> Any:
+    """(*k, C, F) to (F, C, *k)."""
+    tensor = torch.tensor(np.asarray(kernel))
+    return tensor.movedim(-1, 0).movedim(-1, 1) if tensor.ndim > 2 else tensor.T.contiguous()
+
+
+INNER = {
+    "dense": (fnn.Dense(4), lambda: torch.nn.Linear(3, 4, dtype=torch.float64), (5, 3)),
+    "a convolution": (fnn.Conv(4, 3), lambda: torch.nn.Conv1d(3, 4, 3, padding=1, dtype=torch.float64), (2, 6, 3)),
+}
+
+
+def module_run(module: Any, x: np.ndarray, dy: np.ndarray) -> tuple:
+    tensor = torch.tensor(x, requires_grad=True)
+    y = module(tensor.movedim(-1, 1)).movedim(1, -1) if x.ndim > 2 else module(tensor)
+    y.backward(torch.tensor(dy))
+    return y.detach().numpy(), tensor.grad.numpy()
+
+
+@pytest.mark.parametrize("name", INNER)
+def test_weight_norm(name: str):
+    inner, make, shape = INNER[name]
+    x, dy, g = random(*shape), random(*shape[:-1], 4), random(4)
+    params, _ = fnn.WeightNorm(inner).init(KEY, x)
+    params = {**params, "kernel_scale": jnp.asarray(g), "bias": jnp.asarray(random(4))}
+    module = torch.nn.utils.parametrizations.weight_norm(make(), dim=0)
+    originals = module.parametrizations.weight
+    with torch.no_grad():
+        originals.original1.copy_(to_torch(params["kernel"]))
+        originals.original0.copy_(torch.tensor(g).reshape(originals.original0.shape))
+        module.bias.copy_(torch.tensor(np.asarray(params["bias"])))
+    y, dx, dv, dg, db = ours(
+        fnn.WeightNorm(inner), dy, x, **{each: params[each] for each in ("kernel", "kernel_scale", "bias")}
+    )
+    expected_y, expected_dx = module_run(module, x, dy)
+    gradients = (originals.original1.grad, originals.original0.grad.ravel(), module.bias.grad)
+    close([y, dx, to_torch(dv), dg, db], [expected_y, expected_dx, *gradients])
+
+
+@pytest.mark.parametrize("name", INNER)
+@pytest.mark.parametrize("iterations", [1, 3])
+def test_spectral_norm(name: str, iterations: int):
+    """PyTorch keeps v as well as u; with v = W u/‖W u‖, as its own steps leave it, both do the same."""
+    inner, make, shape = INNER[name]
+    x, dy = random(*shape), random(*shape[:-1], 4)
+    layer = fnn.SpectralNorm(inner, iterations=iterations)
+    params, _ = layer.init(KEY, x)
+    u = random(4)
+    u /= np.linalg.norm(u)
+    state = {"u": {"kernel": jnp.asarray(u)}}
+    module = torch.nn.utils.parametrizations.spectral_norm(make(), n_power_iterations=iterations)
+    vectors, originals = module.parametrizations.weight[0], module.parametrizations.weight
+    with torch.no_grad():
+        originals.original.copy_(to_torch(params["inner"]["kernel"]))
+        module.bias.zero_()
+        vectors._u.copy_(torch.tensor(u))
+        v = originals.original.reshape(4, -1).T @ vectors._u
+        vectors._v.copy_(v / v.norm())
+    for train in (True, False):
+        module.train(train)
+        originals.original.grad = None
+        y, state, cache = layer.forward(params, state, jnp.asarray(x), train=train)
+        dparams, dx = layer.backward(cache, jnp.asarray(dy))
+        expected = module_run(module, x, dy)
+        close([y, dx, to_torch(dparams["inner"]["kernel"])], [*expected, originals.original.grad])
+        close([state["u"]["kernel"]], [vectors._u])

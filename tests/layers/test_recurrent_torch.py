@@ -1,0 +1,129 @@
+"""Recurrent layers against PyTorch, where it is installed: outputs, states and all gradients.
+
+PyTorch's kernels are (kH, D) where ours are (D, kH). Its gates of an LSTM come in our order i f g o, those of a GRU in
+our order r z n; it has a second bias everywhere, which is 0 here where ours has none.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import fnn
+
+torch: Any = pytest.importorskip("torch", reason="PyTorch is not installed")
+
+pytestmark = pytest.mark.usefixtures("strict_numerics", "quick_compilation")
+
+N, T, D, H = 3, 6, 2, 4
+LENGTHS = np.array([4, 6, 1])
+KINDS = {fnn.SimpleRNN: (torch.nn.RNN, 1), fnn.LSTM: (torch.nn.LSTM, 4), fnn.GRU: (torch.nn.GRU, 3)}
+DRAW = np.random.default_rng(11)
+
+
+def random(*shape: int) -> np.ndarray:
+    return DRAW.standard_normal(shape)
+
+
+def parameters(kind: Any) -> dict[str, np.ndarray]:
+    k = KINDS[kind][1]
+    params = {"kernel": random(D, k * H), "recurrent_kernel": random(H, k * H), "bias": random(k * H)}
+    return params | ({"recurrent_bias": random(3 * H)} if kind is fnn.GRU else {})
+
+
+def theirs(module: Any, params: dict[str, np.ndarray], suffix: str = "") -> None:
+    """Copies parameters into a module of PyTorch."""
+    with torch.no_grad():
+        getattr(module, f"weight_ih_l0{suffix}").copy_(torch.tensor(params["kernel"].T))
+        getattr(module, f"weight_hh_l0{suffix}").copy_(torch.tensor(params["recurrent_kernel"].T))
+        getattr(module, f"bias_ih_l0{suffix}").copy_(torch.tensor(params["bias"]))
+        other = params.get("recurrent_bias", np.zeros_like(params["bias"]))
+        getattr(module, f"bias_hh_l0{suffix}").copy_(torch.tensor(other))
+
+
+def their_gradients(module: Any, params: dict[str, np.ndarray], suffix: str = "") -> dict[str, np.ndarray]:
+    gradients = {
+        "kernel": getattr(module, f"weight_ih_l0{suffix}").grad.numpy().T,
+        "recurrent_kernel": getattr(module, f"weight_hh_l0{suffix}").grad.numpy().T,
+        "bias": getattr(module, f"bias_ih_l0{suffix}").grad.numpy(),
+        "recurrent_bias": getattr(module, f"bias_hh_l0{suffix}").grad.numpy(),
+    }
+    return {name: gradients[name] for name in params}
+
+
+def run_module(module: Any, x: Any, lengths: Any, carry: Any) -> tuple[Any, Any]:
+    if lengths is None:
+        return module(x, carry)
+    packed = torch.nn.utils.rnn.pack_padded_sequence(x, torch.tensor(lengths), batch_first=True, enforce_sorted=False)
+    y, final = module(packed, carry)
+    return torch.nn.utils.rnn.pad_packed_sequence(y, batch_first=True, total_length=T)[0], final
+
+
+def close(got: Any, expected: Any) -> None:
+    assert jax.tree.structure(got) == jax.tree.structure(expected)
+    for one, other in zip(jax.tree.leaves(got), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-10, atol=1e-11)
+
+
+def to_jax(tree: Any) -> Any:
+    return jax.tree.map(jnp.asarray, tree)
+
+
+@pytest.mark.parametrize("lengths", [None, LENGTHS], ids=["whole", "packed"])
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_outputs_states_and_gradients(kind: Any, lengths: Any):
+    members = 2 if kind is fnn.LSTM else 1
+    params, x, dy = parameters(kind), random(N, T, D), random(N, T, H)
+    carry, dcarry = ([random(N, H) for _ in range(members)] for _ in range(2))
+
+    module = KINDS[kind][0](D, H, batch_first=True, dtype=torch.float64)
+    theirs(module, params)
+    tensors = [torch.tensor(each, requires_grad=True) for each in (x, *carry)]
+    start = [each[None] for each in tensors[1:]]
+    y, final = run_module(module, tensors[0], lengths, tuple(start) if members > 1 else start[0])
+    final = final if members > 1 else (final,)
+    loss = (y * torch.tensor(dy)).sum()
+    for each, cotangent in zip(final, dcarry, strict=True):
+        loss = loss + (each[0] * torch.tensor(cotangent)).sum()
+    loss.backward()
+
+    def one(members: Any) -> Any:
+        return tuple(members) if len(members) > 1 else members[0]
+
+    layer = kind(H, return_carry=True)
+    (ours, end), _, cache = layer.forward(to_jax(params), {}, to_jax((x, lengths, one(carry))))
+    dparams, (dx, dlengths, dstart) = layer.backward(cache, to_jax((dy, one(dcarry))))
+    assert dlengths is None
+    close(ours, y.detach().numpy())
+    close(end, one([each[0].detach().numpy() for each in final]))
+    close(dx, tensors[0].grad.numpy())
+    close(dstart, one([each.grad.numpy() for each in tensors[1:]]))
+    close(dparams, their_gradients(module, params))
+
+
+@pytest.mark.parametrize("lengths", [None, LENGTHS], ids=["whole", "packed"])
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_bidirectional(kind: Any, lengths: Any):
+    params = {"forward": parameters(kind), "backward": parameters(kind)}
+    x, dy = random(N, T, D), random(N, T, 2 * H)
+    module = KINDS[kind][0](D, H, batch_first=True, bidirectional=True, dtype=torch.float64)
+    theirs(module, params["forward"])
+    theirs(module, params["backward"], "_reverse")
+    tensor = torch.tensor(x, requires_grad=True)
+    y, final = run_module(module, tensor, lengths, None)
+    (y * torch.tensor(dy)).sum().backward()
+
+    layer = fnn.Bidirectional(kind(H))
+    ours, _, cache = layer.forward(to_jax(params), {}, to_jax(x if lengths is None else (x, lengths)))
+    dparams, dx = layer.backward(cache, jnp.asarray(dy))
+    close(ours, y.detach().numpy())
+    close(dx if lengths is None else dx[0], tensor.grad.numpy())
+    close(dparams["forward"], their_gradients(module, params["forward"]))
+    close(dparams["backward"], their_gradients(module, params["backward"], "_reverse"))
+
+    last = fnn.Bidirectional(kind(H, return_sequences=False))
+    h = (final[0] if kind is fnn.LSTM else final).detach().numpy()
+    ours, _ = last.apply(to_jax(params), {}, to_jax(x if lengths is None else (x, lengths)))
+    close(ours, np.concatenate((h[0], h[1]), -1))

@@ -1,0 +1,344 @@
+"""What finds a planted fault: rows of the table, each checked against the automatic gradient without compiling.
+
+The outputs, caches and automatic gradients of a row are computed once, from the library as it is; then only its
+backward runs, operation by operation (``jax.disable_jit``), so that asking one row about one fault takes a millisecond
+or so. Every row is asked three ways, as the plain suite asks it:
+
+    its gradient        ``tests/test_cases.py``
+    on kinks and ties   ``tests/test_wrapped.py``, ``tests/test_kinks.py``: inputs at multiples of one half
+    in other dtypes     ``tests/test_cases.py``: float32 and bfloat16 kept
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from fnn.errors import is_floating
+from fnn.layer import Layer, floating_leaves
+from fnn.losses import Loss
+from fnn.penalties import Penalty
+from fnn.testing import oracles
+from fnn.testing.comparison import agree, alike, arrays, gradient_like, shapes
+from fnn.testing.violations import Violations
+from tests import test_backprop, test_bad_input, test_kinks, test_memory
+from tests.cases import LAYERS, LOSSES, PENALTIES
+from tests.losses import test_losses
+from tests.mutation.targets import Calls, Place
+from tests.points import Point, broadcast_in_silence, drawn_point, rounded
+
+TOLERANCE = 1e-12
+DTYPES = ("float32", "bfloat16")
+BRANCHES = ("cpu", "default")
+"""Of ``lax.platform_dependent``: the code for other devices is held too."""
+
+TESTS = (
+    test_bad_input.test_indices_out_of_range_have_no_gradient_inside_jit,
+    test_memory.test_remat_runs_forward_again_behind_a_barrier_that_the_gradient_passes_too,
+    test_losses.test_a_nan_that_weighs_nothing_has_no_gradient,
+    test_losses.test_a_sure_label_without_focus_is_that_of_cross_entropy,
+    test_backprop.test_a_rule_is_asked_at_every_layer_that_is_not_a_combinator_last_to_first,
+)
+"""Tests of what no row shows; they run as they are."""
+
+Check = Callable[[Violations], None]
+
+
+@dataclasses.dataclass
+class Subject:
+    """A row: the functions that it runs, and its checks, made when first asked for."""
+
+    name: str
+    kind: str
+    make: Callable[[], list[Check]]
+    forward: set[Place]
+    backward: set[Place]
+
+    @functools.cached_property
+    def checks(self) -> list[Check]:
+        return self.make()
+
+    def fault(self) -> str:
+        """What is wrong with the library as it is now, or nothing."""
+        with jax.disable_jit():
+            for check in self.checks:
+                found = Violations(self.name)
+                with found.step("backward"):
+                    check(found)
+                if found.lines:
+                    return found.lines[0]
+        return ""
+
+
+def subjects(wanted: Callable[[str], bool] = lambda name: True) -> list[Subject]:
+    """A subject for every row of the table and of the kinks, those first that take the least work."""
+    found = []
+    layers = [(case.name, case.layer, case.input()) for case in LAYERS if wanted(case.name)]
+    layers += [(name, layer, x) for name, (layer, x, _) in test_kinks.LAYERS.items() if wanted(name)]
+    for name, layer, x in layers:
+        found.append(_subject(name, type(layer).__name__, _layer_run(layer, x), _layer_checks(layer, x)))
+    for case in LOSSES:
+        if wanted(case.name):
+            batch = case.batch()
+            run, checks = _loss_run(case.loss, batch), _loss_checks(case.loss, batch)
+            found.append(_subject(case.name, type(case.loss).__name__, run, checks))
+    penalties = [(case.name, case.penalty, case.params()) for case in PENALTIES if wanted(case.name)]
+    penalties += [(name, each, {"kernel": w}) for name, (each, w, _) in test_kinks.PENALTIES.items() if wanted(name)]
+    for name, penalty, params in penalties:
+        run, checks = _penalty_run(penalty, params), _penalty_checks(penalty, params)
+        found.append(_subject(name, type(penalty).__name__, run, checks))
+    kinks = [_kink(name) for name in test_kinks.LOSSES]
+    found += [_test_subject(test) for test in (*TESTS, *kinks) if wanted(test.__name__)]
+    return sorted(found, key=lambda subject: len(subject.forward | subject.backward))
+
+
+@contextmanager
+def branch(*names: str) -> Iterator[None]:
+    """``lax.platform_dependent`` taking the branch of this name; of several, all, for what the last gives."""
+    original = lax.platform_dependent
+
+    def chosen(*operands: Any, default: Callable | None = None, **branches: Callable) -> Any:
+        return [branches.get(name, default)(*operands) for name in names][-1]  # type: ignore[misc]
+
+    lax.platform_dependent = chosen
+    try:
+        yield
+    finally:
+        lax.platform_dependent = original
+
+
+def _subject(name: str, kind: str, run: Callable[[Calls], None], make: Callable[[], list[Check]]) -> Subject:
+    calls = Calls()
+    with jax.disable_jit(), branch(*BRANCHES), calls.traced():
+        run(calls)
+    return Subject(name, kind, make, **calls.found)
+
+
+def _kink(name: str) -> Callable[[], None]:
+    def test() -> None:
+        test_kinks.test_loss(name)
+
+    test.__name__ = f"kink: {name}"
+    return test
+
+
+def _test_subject(test: Callable[[], None]) -> Subject:
+    calls = Calls()
+    calls.phase = "backward"
+    with calls.traced():
+        test()
+
+    def check(found: Violations) -> None:
+        with jax.disable_jit(False):
+            test()
+
+    return Subject(test.__name__, "", lambda: [check], set(), calls.found["backward"])
+
+
+# ---- layers
+
+
+def _layer_run(layer: Layer, x: Any) -> Callable[[Calls], None]:
+    def run(calls: Calls) -> None:
+        key, shape = jax.random.key(0), shapes(oracles.to_float(x, jnp.float64))
+        with jax.disable_jit(False):
+            params, state = jax.eval_shape(layer.init, key, shape)
+
+        def both(params: Any, state: Any, x: Any) -> Any:
+            for train in (False, True):
+                calls.phase = "forward"
+                y, _, cache = layer.forward(params, state, x, train=train, key=key)
+                calls.phase = "backward"
+                layer.backward(cache, gradient_like(y))
+            calls.phase = "forward"
+            return ()
+
+        jax.eval_shape(both, params, state, shape)
+
+    return run
+
+
+def _layer_checks(layer: Layer, x: Any) -> Callable[[], list[Check]]:
+    def make() -> list[Check]:
+        checks: list[Check] = []
+        for train in (False, True):
+            point = drawn_point(layer, x, train=train)
+            checks.append(_gradient_check(point))
+        for train in (False, True):
+            corner = drawn_point(layer, rounded(x), train=train)
+            corner = dataclasses.replace(corner, params=rounded(corner.params))
+            checks += _if_sound(lambda corner=corner: _gradient_check(corner))
+        checks += [_shape_check(layer, x)]
+        return [*checks, *(_dtype_check(dataclasses.replace(point, train=train)) for train in (False, True))]
+
+    return make
+
+
+def _gradient_check(point: Point) -> Check:
+    dy = point.output_gradient()
+
+    def everything(params: Any, state: Any, x: Any, key: jax.Array) -> Any:
+        cache = point.layer.forward(params, state, x, train=point.train, key=key)[2]
+        return cache, point.gradients(params, state, x, key, dy)[1]
+
+    with jax.disable_jit(False):
+        cache, automatic = jax.jit(everything)(*point.arguments)
+    expected = arrays(automatic)
+
+    def check(found: Violations) -> None:
+        for name in BRANCHES:
+            with branch(name):
+                dparams, dx = point.layer.backward(cache, dy)
+            good = alike(found, "dparams", dparams, point.params)
+            good &= all(is_floating(leaf) or not leaf.any() for leaf in jax.tree.leaves(dparams))
+            found.expect(good, "dparams")
+            if not (alike(found, "dx", dx, gradient_like(point.x)) and good):
+                return
+            got = arrays({"dparams": dparams, "dx": dx})
+            agree(found, "gradient", {path: got[path] for path in expected}, expected, TOLERANCE)
+
+    return check
+
+
+def _shape_check(layer: Layer, x: Any) -> Check:
+    def check(found: Violations) -> None:
+        with jax.disable_jit(False):
+            found.expect(not broadcast_in_silence(layer, x, train=True), "an output gradient of another shape")
+
+    return check
+
+
+def _dtype_check(point: Point) -> Check:
+    def check(found: Violations) -> None:
+        for dtype in DTYPES:
+            params, state, x = (shapes(tree, dtype) for tree in (point.params, point.state, point.x))
+            state = jax.eval_shape(point.layer.init, point.key, x)[1]
+
+            def both(params: Any, state: Any, x: Any) -> Any:
+                y, _, cache = point.layer.forward(params, state, x, train=point.train, key=point.key)
+                return point.layer.backward(cache, gradient_like(y))
+
+            dparams, dx = jax.eval_shape(both, params, state, x)
+            alike(found, f"{dtype}, dparams", dparams, params)
+            alike(found, f"{dtype}, dx", dx, gradient_like(x))
+
+    return check
+
+
+def _if_sound(make: Callable[[], Check]) -> list[Check]:
+    """The check, unless the row cannot stand where it is asked to: out of range, or where a value is not finite."""
+    try:
+        check = make()
+        found = Violations("")
+        check(found)
+    except Exception:
+        return []
+    return [] if found.lines else [check]
+
+
+# ---- losses and penalties
+
+
+def _loss_run(loss: Loss, batch: tuple) -> Callable[[Calls], None]:
+    def run(calls: Calls) -> None:
+        prediction, target = batch[:2]
+
+        def both(prediction: Any, target: Any) -> Any:
+            calls.phase = "forward"
+            loss(prediction, target)
+            loss.weight(prediction, target)
+            cache = loss.forward(prediction, target)[1]
+            calls.phase = "backward"
+            loss.backward(cache)
+            calls.phase = "forward"
+            return ()
+
+        jax.eval_shape(both, *shapes(oracles.to_float((prediction, target), jnp.float64)))
+
+    return run
+
+
+def _loss_checks(loss: Loss, batch: tuple) -> Callable[[], list[Check]]:
+    def check_at(prediction: Any, target: Any, weights: Any) -> Check:
+        dvalue = 1.7
+        with jax.disable_jit(False):
+
+            def everything(prediction: Any) -> Any:
+                cache = loss.forward(prediction, target, weights)[1]
+                leaves, rebuild = floating_leaves(prediction)
+                gradient = jax.grad(lambda leaves: dvalue * loss(rebuild(leaves), target, weights))(leaves)
+                return cache, rebuild(gradient, lambda leaf: None)
+
+            cache, automatic = jax.jit(everything)(prediction)
+        expected = arrays(automatic)
+
+        def check(found: Violations) -> None:
+            got = loss.backward(cache, dvalue)
+            if alike(found, "dprediction", got, gradient_like(prediction)):
+                agree(found, "gradient", arrays(got), expected, TOLERANCE)
+
+        return check
+
+    def make() -> list[Check]:
+        batches = [batch, (rounded(batch[0]), rounded(batch[1]), *batch[2:])]
+        checks: list[Check] = []
+        for place, each in enumerate(batches):
+            prediction, target, *rest = oracles.to_float(each, jnp.float64)
+            examples = jax.tree.leaves(prediction)[0].shape[0]
+            drawn = jnp.asarray(np.random.default_rng(5).uniform(0.5, 1.5, examples))
+            for weights in (*rest, None, drawn)[:2]:
+                made = functools.partial(check_at, prediction, target, weights)
+                checks += _if_sound(made) if place else [made()]
+        return [*checks, dtype_check]
+
+    def dtype_check(found: Violations) -> None:
+        for dtype in DTYPES:
+            prediction, target = shapes(batch[:2], dtype)
+
+            def both(prediction: Any, target: Any) -> Any:
+                return loss.backward(loss.forward(prediction, target)[1])
+
+            gradient = jax.eval_shape(both, prediction, target)
+            alike(found, f"{dtype}, dprediction", gradient, gradient_like(prediction))
+
+    return make
+
+
+def _penalty_run(penalty: Penalty, params: Any) -> Callable[[Calls], None]:
+    def run(calls: Calls) -> None:
+        def both(params: Any) -> Any:
+            calls.phase = "forward"
+            cache = penalty.forward(params)[1]
+            calls.phase = "backward"
+            penalty.backward(cache)
+            calls.phase = "forward"
+            return ()
+
+        jax.eval_shape(both, shapes(oracles.to_float(params, jnp.float64)))
+
+    return run
+
+
+def _penalty_checks(penalty: Penalty, params: Any) -> Callable[[], list[Check]]:
+    def check_at(params: Any) -> Check:
+        cache, dvalue = penalty.forward(params)[1], 1.7
+        expected = arrays(jax.grad(lambda params: dvalue * penalty(params))(params))
+
+        def check(found: Violations) -> None:
+            got = penalty.backward(cache, dvalue)
+            if alike(found, "dparams", got, params):
+                agree(found, "gradient", arrays(got), expected, TOLERANCE)
+
+        return check
+
+    def make() -> list[Check]:
+        points = [oracles.to_float(each, jnp.float64) for each in (params, rounded(params))]
+        return [check_at(each) for each in points]
+
+    return make

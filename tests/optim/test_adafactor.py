@@ -1,0 +1,81 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from fnn import optim
+
+
+def updates_of(optimizer, grads, params):
+    return optimizer.update(grads, optimizer.init(params), params)[0]
+
+
+def test_the_first_step_of_a_factored_matrix_by_hand():
+    # g² = [[1, 4], [9, 36]] + [[3, 0], [0, 0]]: row means 4 and 22.5, column means 6.5 and 20, mean of rows 13.25.
+    g = jnp.array([[2.0, 2.0], [3.0, 6.0]])
+    params = {"kernel": jnp.ones((2, 2))}
+    optimizer = optim.adafactor(None, 2, multiply_by_parameter_scale=False, clipping_threshold=None)
+    opt_state = optimizer.init(params)
+    updates, opt_state = optimizer.update({"kernel": g}, opt_state, params)
+    second = np.outer([4.0, 22.5], [6.5, 20.0]) / 13.25
+    np.testing.assert_allclose(updates["kernel"], -g / np.sqrt(second), rtol=1e-6)
+    np.testing.assert_allclose(opt_state.squares["kernel"]["rows"], [4.0, 22.5], rtol=1e-6)
+    np.testing.assert_allclose(opt_state.squares["kernel"]["columns"], [6.5, 20.0], rtol=1e-6)
+
+
+def test_the_second_step_of_a_vector_by_hand():
+    # β = 1 − 2^(−1) at the second step: v = (4 + 16)/2 = 10, u = 4/√10, clipped to 1, times 0.5 · rms(w) = 1; at the
+    # first u = −1 came to the mean.
+    optimizer = optim.adafactor(0.5, decay_rate=1.0, momentum=0.75)
+    w = jnp.array([2.0])
+    _, opt_state = optimizer.update(jnp.array([-2.0]), optimizer.init(w), w)
+    updates, opt_state = optimizer.update(jnp.array([4.0]), opt_state, w)
+    np.testing.assert_allclose(opt_state.squares, [10.0], rtol=1e-6)
+    np.testing.assert_allclose(updates, [-(0.75 * -0.25 + 0.25)], rtol=1e-6)
+
+
+def test_a_leaf_of_zeros_moves_by_the_smallest_scale():
+    updates = updates_of(optim.adafactor(1.0), jnp.array([3.0, -3.0]), jnp.zeros(2))
+    np.testing.assert_allclose(updates, [-1e-3, 1e-3], rtol=1e-6)
+
+
+def test_the_decay_is_outside_the_rate_and_keeps_to_its_paths():
+    params = {"bias": jnp.array([2.0]), "kernel": jnp.array([2.0])}
+    updates = updates_of(optim.adafactor(0.0, weight_decay_rate=0.25), params, params)
+    np.testing.assert_array_equal((updates["bias"], updates["kernel"]), ([0.0], [-0.5]))
+
+
+@pytest.mark.parametrize("shape", [(3, 4), (4, 3), (3, 3), (2, 3, 4), (4, 2, 3), (3, 2, 5, 4), (7,), ()])
+def test_leaves_of_any_rank_agree_with_optax(shape):
+    random = np.random.default_rng(0)
+    with jax.enable_x64(True), jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise"):
+        ours, theirs = optim.adafactor(0.1, 3), optax.adafactor(0.1, 3, decay_rate=np.float64(0.8))
+        params = jnp.asarray(random.normal(size=shape))
+        our_state, their_state = ours.init(params), theirs.init(params)
+        for _ in range(3):
+            grads = jnp.asarray(random.normal(size=shape))
+            one, our_state = ours.update(grads, our_state, params)
+            with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+                other, their_state = theirs.update(grads, their_state, params)
+            np.testing.assert_allclose(one, np.asarray(other), rtol=1e-12)
+
+
+def test_what_is_factored_takes_the_memory_of_a_row_and_a_column():
+    params = {"bias": jnp.zeros(200), "kernel": jnp.zeros((128, 200)), "small": jnp.zeros((127, 200))}
+    sizes = jax.tree.map(jnp.size, optim.adafactor().init(params).squares)
+    assert sizes == {"bias": 200, "kernel": {"rows": 128, "columns": 200}, "small": 127 * 200}
+    assert jnp.size(optim.adafactor(factored=False).init(params).squares["kernel"]) == 128 * 200
+
+
+def test_what_does_not_fit_is_refused():
+    with pytest.raises(ValueError, match="adafactor needs the params"):
+        optim.adafactor(0.1).update(jnp.ones(2), optim.adafactor(0.1).init(jnp.ones(2)))
+    with pytest.raises(ValueError, match="min_dim_size_to_factor is at least 1, got 0"):
+        optim.adafactor(0.1, 0)
+    with pytest.raises(TypeError, match=r"decay_offset is an integer, got 0\.5"):
+        optim.adafactor(0.1, decay_offset=0.5)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(ValueError, match="clipping_threshold is a number greater than 0, got 0"):
+        optim.adafactor(0.1, clipping_threshold=0)
+    with pytest.raises(ValueError, match="matches none of the paths"):
+        optim.adafactor(0.1, weight_decay_rate=0.1).init({"bias": jnp.ones(1)})

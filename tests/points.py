@@ -1,0 +1,146 @@
+"""A layer at one point, where its gradient is asked for: what the tests of gradients outside ``check_layer`` share.
+
+Parameters are drawn, not initialised: compiling an initialiser for every shape takes longer than all that is done with
+what comes out, and at the zeros and ones of ``init`` a fault may hide.
+"""
+
+import contextlib
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from fnn.errors import is_floating
+from fnn.layer import Layer
+from fnn.testing import oracles
+from fnn.testing.comparison import shapes
+from fnn.testing.mode import Mode
+from fnn.testing.violations import Violations
+
+SCALE = 0.5
+"""The standard deviation of drawn parameters: large enough that no factor is near 1 and no term near 0."""
+
+STEPS = 3
+"""Training steps before a state is taken for one that training returns."""
+
+
+@contextlib.contextmanager
+def strict() -> Iterator[None]:
+    """float64, no silent promotion of dtypes, none of ranks: for what runs outside pytest."""
+    with jax.enable_x64(True), jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise"):
+        yield
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Point:
+    """Everything that a layer's forward takes."""
+
+    layer: Layer
+    params: Any
+    state: Any
+    x: Any
+    key: jax.Array
+    train: bool
+
+    @property
+    def arguments(self) -> tuple[Any, Any, Any, jax.Array]:
+        return self.params, self.state, self.x, self.key
+
+    def gradients(self, params: Any, state: Any, x: Any, key: jax.Array, dy: Any) -> tuple[dict, dict, tuple]:
+        """The gradient by hand and by ``jax.vjp``, leaf by leaf, and what ``backward`` returned, as a pure function."""
+        mode = Mode(Violations(""), self.layer, params, state, x, key, self.train)
+        out = mode.round_trip(params, state, x, key, dy)
+        manual = mode.floating(out)
+        function, cotangents = mode.outputs(state, key, mode.rebuild), jax.tree.leaves(dy)
+        automatic = oracles.reverse(function, mode.leaves, cotangents) if mode.leaves and cotangents else []
+        ours = dict(zip(mode.names, manual, strict=True)) if automatic else {}
+        return ours, dict(zip(mode.names, automatic, strict=False)), (out["dparams"], out["dx"])
+
+    def output(self, params: Any, state: Any, x: Any, key: jax.Array) -> Any:
+        """y, as a pure function."""
+        return self.layer.apply(params, state, x, train=self.train, key=key)[0]
+
+    def output_gradient(self, seed: int = 100) -> Any:
+        """A random dy."""
+
+        return oracles.normal_like(seed, jax.eval_shape(self.output, *self.arguments))
+
+
+def drawn_point(
+    layer: Layer, x: Any, *, train: bool, trained: bool = True, seed: int = 1, dtype: str = "float64"
+) -> Point:
+    """Parameters drawn, the state the one after some training steps; the floating leaves of x taken to a dtype.
+
+    With ``trained=False`` nothing is compiled: the state is drawn too, of positive numbers.
+    """
+    key, x = jax.random.key(0), oracles.to_float(x, dtype)
+    params, state = jax.eval_shape(layer.init, key, shapes(x))
+    if all(map(is_floating, jax.tree.leaves(params))):
+        params = jax.tree.map(lambda noise: SCALE * noise, oracles.normal_like(seed, params))
+    else:
+        params = jax.jit(lambda key: layer.init(key, x)[0])(key)
+    if not trained:
+        state = _positive(seed, state)
+    elif jax.tree.leaves(state):
+        state = _trained_state(layer, params, x, key)
+    return Point(layer, params, state, x, key, train)
+
+
+def rounded(tree: Any) -> Any:
+    """The floating leaves at multiples of one half, spread out: where the kinks and ties of most functions are."""
+
+    def each(leaf: Any) -> Any:
+        return jnp.round(4 * jnp.asarray(leaf)) / 2 if is_floating(leaf) else leaf
+
+    return jax.tree.map(each, tree)
+
+
+def finite(arrays: dict[str, np.ndarray]) -> bool:
+    """Whether all numbers are."""
+    return all(np.isfinite(leaf).all() for leaf in arrays.values())
+
+
+def _positive(seed: int, state: Any) -> Any:
+    draw = np.random.default_rng(seed)
+    return jax.tree.map(lambda leaf: jnp.asarray(draw.uniform(1, 3, leaf.shape).astype(leaf.dtype)), state)
+
+
+def _trained_state(layer: Layer, params: Any, x: Any, key: jax.Array) -> Any:
+    def step(state: Any, x: Any, key: jax.Array) -> Any:
+        return layer.apply(params, state, x, train=True, key=key)[1]
+
+    state, compiled = jax.jit(lambda key: layer.init(key, x)[1])(key), jax.jit(step)
+    for count in range(STEPS):
+        noise = oracles.normal_like(10 + count, x)
+        moved = jax.tree.map(lambda leaf, n: leaf if n is None else leaf + 0.3 * n, x, noise)
+        state = compiled(state, moved, jax.random.fold_in(key, count))
+    return state
+
+
+def broadcast_in_silence(layer: Layer, x: Any, *, train: bool) -> list[tuple[int, ...]]:
+    """The shapes of output gradients that broadcast to y, are not y's, and yet give a dx of the shape of x."""
+
+    def run(params: Any, state: Any, x: Any, key: jax.Array) -> tuple[Any, Any]:
+        y, _, cache = layer.forward(params, state, x, train=train, key=key)
+        return y, cache
+
+    key, inputs = jax.random.key(0), shapes(oracles.to_float(x, jnp.float64))
+    params, state = jax.eval_shape(layer.init, key, inputs)
+    y, cache = jax.eval_shape(run, params, state, inputs, key)
+    if not isinstance(y, jax.ShapeDtypeStruct) or not is_floating(y):
+        return []
+    accepted = []
+    for axis in range(y.ndim):
+        wrong = tuple(1 if each == axis else size for each, size in enumerate(y.shape))
+        if wrong == y.shape:
+            continue
+        try:
+            _, dx = jax.eval_shape(layer.backward, cache, jax.ShapeDtypeStruct(wrong, y.dtype))
+        except Exception:
+            continue
+        if jax.tree.map(jnp.shape, dx) == jax.tree.map(jnp.shape, inputs):
+            accepted.append(wrong)
+    return accepted

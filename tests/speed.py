@@ -1,0 +1,145 @@
+"""Times forward and backward of every row of the table, by hand and by ``jax.vjp``.
+
+    python -m tests.speed                  all rows
+    python -m tests.speed --below 0.95     the limit under which a row is listed again at the end
+    python -m tests.speed --only conv      rows with this in their name
+
+The rows' inputs are repeated along the batch axis up to ``--entries`` numbers, unless a row brings an input worth
+timing. Both programs are compiled, take every operand as an argument and run in turn; the ratio is automatic over
+manual, the median of the pairs with the quartiles, so more than 1 means that by hand is faster. A measurement, no test.
+"""
+
+import argparse
+import statistics
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from experiments.in_turn import seconds_in_turn
+from fnn.layer import floating_leaves
+from fnn.testing import oracles
+from tests.cases import LAYERS, LOSSES, PENALTIES, LayerCase, LossCase, PenaltyCase
+from tests.points import drawn_point
+
+DTYPE = "float32"
+
+
+class Programs(NamedTuple):
+    """What is timed: two functions of the same operands."""
+
+    name: str
+    manual: Callable[..., Any]
+    automatic: Callable[..., Any]
+    operands: tuple
+
+
+class Timing(NamedTuple):
+    """Seconds by hand, and how many times as long ``jax.vjp`` takes: quartiles over the pairs."""
+
+    name: str
+    seconds: float
+    low: float
+    ratio: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{1e3 * self.seconds:9.3f}  {self.ratio:6.2f}  [{self.low:5.2f}, {self.high:5.2f}]  {self.name}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.speed", description=str(__doc__).splitlines()[0])
+    parser.add_argument("--below", type=float, default=0.95, help="list the rows with a smaller ratio again")
+    parser.add_argument("--only", default="", metavar="NAME", help="rows with this in their name")
+    parser.add_argument("--entries", type=int, default=2**17, help="numbers in an input")
+    parser.add_argument("--limit", type=float, default=1.0, help="seconds a row")
+    options = parser.parse_args()
+    rows: list[tuple[Callable, Any]] = [(layer_programs, case) for case in LAYERS]
+    rows += [(loss_programs, case) for case in LOSSES] + [(penalty_programs, case) for case in PENALTIES]
+    timings = []
+    print("ms by hand   ratio       quartiles  row")
+    for make, case in rows:
+        if options.only in case.name:
+            timings.append(timed(make(case, options.entries), options.limit))
+            print(timings[-1], flush=True)
+            jax.clear_caches()
+    below = [timing for timing in timings if timing.ratio < options.below]
+    print(f"\n{len(below)} of {len(timings)} rows below {options.below}")
+    for timing in below:
+        print(timing)
+
+
+def timed(programs: Programs, limit: float) -> Timing:
+    """Both programs compiled and run in turn."""
+    compiled = {
+        name: jax.jit(function).lower(*programs.operands).compile()
+        for name, function in (("manual", programs.manual), ("automatic", programs.automatic))
+    }
+    seconds = seconds_in_turn(compiled, programs.operands, turns=1000, limit=limit)
+    ratios = [theirs / ours for ours, theirs in zip(seconds["manual"], seconds["automatic"], strict=True)]
+    return Timing(programs.name, statistics.median(seconds["manual"]), *statistics.quantiles(ratios, n=4))
+
+
+def layer_programs(case: LayerCase, entries: int) -> Programs:
+    """Forward and backward of a layer in training."""
+    x = repeated(case.input(), entries) if case.large is None else case.large(np.random.default_rng(0))
+    point = drawn_point(case.layer, x, train=True, trained=False, dtype=DTYPE)
+    layer = case.layer
+
+    def manual(params: Any, state: Any, x: Any, key: Any, dy: Any) -> Any:
+        y, new_state, cache = layer.forward(params, state, x, train=True, key=key)
+        return y, new_state, layer.backward(cache, dy)
+
+    def automatic(params: Any, state: Any, x: Any, key: Any, dy: Any) -> Any:
+        leaves, rebuild = floating_leaves((params, x))
+
+        def function(leaves: list) -> Any:
+            y, new_state = layer.apply(rebuild(leaves)[0], state, rebuild(leaves)[1], train=True, key=key)
+            return floating_leaves(y)[0], (y, new_state)
+
+        _, vjp, (y, new_state) = jax.vjp(function, leaves, has_aux=True)
+        return y, new_state, vjp(jax.tree.leaves(dy))
+
+    return Programs(case.name, manual, automatic, (*point.arguments, point.output_gradient()))
+
+
+def loss_programs(case: LossCase, entries: int) -> Programs:
+    """Value and gradient of a loss."""
+    batch = oracles.to_float(repeated(case.batch(), entries), DTYPE)
+
+    def manual(prediction: Any, target: Any, *weights: Any) -> Any:
+        value, cache = case.loss.forward(prediction, target, *weights)
+        return value, case.loss.backward(cache)
+
+    def automatic(prediction: Any, target: Any, *weights: Any) -> Any:
+        leaves, rebuild = floating_leaves(prediction)
+        return jax.value_and_grad(lambda leaves: case.loss(rebuild(leaves), target, *weights))(leaves)
+
+    return Programs(case.name, manual, automatic, tuple(batch))
+
+
+def penalty_programs(case: PenaltyCase, entries: int) -> Programs:
+    """Value and gradient of a penalty."""
+    penalty, params = case.penalty, oracles.to_float(repeated(case.params(), entries), DTYPE)
+
+    def manual(params: Any) -> Any:
+        value, cache = penalty.forward(params)
+        return value, penalty.backward(cache)
+
+    return Programs(case.name, manual, jax.value_and_grad(penalty), (params,))
+
+
+def repeated(tree: Any, entries: int) -> Any:
+    """Every array as often along its first axis as brings the largest to that many entries."""
+    largest = max(np.size(leaf) for leaf in jax.tree.leaves(tree))
+    times = max(1, entries // largest)
+
+    def each(leaf: Any) -> Any:
+        return np.tile(leaf, (times, *(1 for _ in leaf.shape[1:]))) if np.ndim(leaf) else leaf
+
+    return jax.tree.map(each, tree)
+
+
+if __name__ == "__main__":
+    main()
