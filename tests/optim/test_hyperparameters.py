@@ -133,7 +133,6 @@ def test_setting_one_changes_the_next_step_without_compiling_it_again():
         changed = optim.set_hyperparams(opt_state, learning_rate=value)
         np.testing.assert_array_equal(step(PARAMS, changed)[0]["bias"], -2.0)
     assert len(traces) == 1
-    assert step._cache_size() == 1  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def test_hyperparams_can_be_set_inside_a_compiled_function():
