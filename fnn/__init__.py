@@ -131,11 +131,16 @@ from fnn.penalties import L1 as L1
 from fnn.penalties import L2 as L2
 from fnn.penalties import ElasticNet as ElasticNet
 from fnn.summary import summary as summary
+from fnn.train.callbacks import Callback as Callback
 from fnn.train.checkpoint import load as load
 from fnn.train.checkpoint import read_metadata as read_metadata
 from fnn.train.checkpoint import save as save
 from fnn.train.early_stopping import EarlyStopping as EarlyStopping
+from fnn.train.evaluate import evaluate as evaluate
 from fnn.train.fit import fit as fit
+from fnn.train.logs import JsonLines as JsonLines
+from fnn.train.logs import TensorBoard as TensorBoard
+from fnn.train.resume import Checkpoints as Checkpoints
 from fnn.train.run import TrainResult as TrainResult
 from fnn.train.run import make_train as make_train
 

@@ -84,17 +84,21 @@ def floating_array(x: Any) -> jax.Array:
 
 def exact_array(x: Any) -> jax.Array:
     """Returns x as an array or raises: JAX would wrap NumPy's 64-bit integers round to 32 bits without a word."""
-    if not isinstance(x, jax.Array):
-        x = np.asarray(x)
-        if x.dtype.kind in "iu" and x.size:
-            kept = jnp.asarray(x[..., :0] if x.ndim else x.reshape(1)[:0]).dtype
-            low, high = int(x.min()), int(x.max())
-            if low < jnp.iinfo(kept).min or high > jnp.iinfo(kept).max:
-                raise ValueError(
-                    f"expected integers that {kept} can hold, got values from {low} to {high};"
-                    f" make them smaller, or enable 64 bits with jax.config.update('jax_enable_x64', True)"
-                )
-    return jnp.asarray(x)
+    return jnp.asarray(x if isinstance(x, jax.Array) else exact_numpy(x))
+
+
+def exact_numpy(x: Any) -> np.ndarray:
+    """Returns x as an array on the host, of the dtype that JAX would give it, or raises where that cannot hold it."""
+    x = np.asarray(x)
+    kept = jax.dtypes.canonicalize_dtype(x.dtype)
+    if x.dtype.kind in "iu" and x.size:
+        low, high = int(x.min()), int(x.max())
+        if low < jnp.iinfo(kept).min or high > jnp.iinfo(kept).max:
+            raise ValueError(
+                f"expected integers that {kept} can hold, got values from {low} to {high};"
+                f" make them smaller, or enable 64 bits with jax.config.update('jax_enable_x64', True)"
+            )
+    return x.astype(kept, copy=False)
 
 
 def integer_array(x: Any, what: str = "indices") -> jax.Array:

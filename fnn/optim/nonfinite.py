@@ -73,9 +73,14 @@ def all_finite(tree: Any) -> jax.Array:
 
 def accepted(opt_state: Any) -> jax.Array | None:
     """Whether the last step was taken, by every ``skip_nonfinite`` in an optimiser state; ``None`` if there is none."""
-    states = jax.tree.leaves(opt_state, is_leaf=_skips)
-    found = [state.accepted for state in states if _skips(state)]
+    found = [state.accepted for state in _skip_states(opt_state)]
     return jnp.stack(found).all(0) if found else None
+
+
+def skipped_in_a_row(opt_state: Any) -> jax.Array | None:
+    """How many of the last steps every ``skip_nonfinite`` left out, the most of any; ``None`` if there is none."""
+    found = [state.in_a_row for state in _skip_states(opt_state)]
+    return jnp.stack(found).max(0) if found else None
 
 
 def refuse_inner_skips(opt_state: Any, wrapper: str) -> None:
@@ -87,5 +92,6 @@ def refuse_inner_skips(opt_state: Any, wrapper: str) -> None:
         )
 
 
-def _skips(node: Any) -> bool:
-    return isinstance(node, SkipNonfiniteState)
+def _skip_states(opt_state: Any) -> list[SkipNonfiniteState]:
+    nodes = jax.tree.leaves(opt_state, is_leaf=lambda node: isinstance(node, SkipNonfiniteState))
+    return [node for node in nodes if isinstance(node, SkipNonfiniteState)]

@@ -1,5 +1,6 @@
 """Data as arrays: batches of static sizes, and the look at the data before they enter a compiled program."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -42,17 +43,17 @@ def plan(samples: int, batch_size: int) -> Plan:
     return Plan(batch_size, steps, rest)
 
 
-def arrays(data: Any) -> tuple:
-    """Data as a tuple of pytrees of arrays, all of one length."""
+def arrays(data: Any, convert: Callable[[Any], Any] = exact_array) -> tuple:
+    """Data as a tuple of pytrees of arrays, all of one length; ``convert`` makes an array of a leaf."""
     inputs, targets, weights = unpacked(data)
     parts = (inputs, targets) if weights is None else (inputs, targets, weights)
     for name, part in zip(("inputs", "targets", "weights"), parts, strict=False):
         for leaf in jax.tree.leaves(part):
             if not hasattr(leaf, "shape"):
                 raise TypeError(f"{name} are arrays, got {type(part).__name__}; write numpy.asarray({name})")
-            if getattr(leaf.dtype, "kind", "") in "USO":
+            if getattr(leaf.dtype, "kind", None) in ("U", "S", "O"):
                 raise TypeError(f"{name} are numbers, got an array of {leaf.dtype}; encode them as integers first")
-    parts = jax.tree.map(exact_array, parts)
+    parts = jax.tree.map(convert, parts)
     lengths = {jnp.shape(leaf)[:1] for leaf in jax.tree.leaves(parts)}
     if len(lengths) != 1 or () in lengths:
         raise ValueError(f"inputs, targets and weights have one length, their first axis; got {describe(parts)}")
@@ -75,13 +76,24 @@ def check_data(objective: Objective, params: Params, state: State, data: tuple, 
     In a compiled program nothing can be raised for a bad value, so labels out of range, inputs or targets that are not
     finite and indices past the vocabulary are caught here, on the host, where data enter.
     """
+    check_batch(objective, check_shapes(objective, params, state, data), data, name)
+    _check_indices(objective.model, params, state, data[0], name)
+
+
+def check_shapes(objective: Objective, params: Params, state: State, data: tuple) -> Any:
+    """Raises for shapes and dtypes that do not fit, and returns those of the model's output."""
     inputs, targets, weights = unpacked(data)
     outputs = output_shape(objective.model, params, state, inputs)
+    jax.eval_shape(objective.loss.forward, outputs, targets, weights)
+    return outputs
+
+
+def check_batch(objective: Objective, outputs: Any, data: tuple, name: str) -> None:
+    """Raises for targets and weights out of range, and for values that are not finite."""
+    inputs, targets, weights = unpacked(data)
     objective.loss.check(outputs, targets)
     if weights is not None:
         check_weights(weights, f"the weights of the {name}")
-    jax.eval_shape(objective.loss.forward, outputs, targets, weights)  # with the shapes of the data, not of a batch
-    _check_indices(objective.model, params, state, inputs, name)
     for part, tree in (("inputs", inputs), ("targets", targets), ("weights", weights)):
         for leaf in jax.tree.leaves(tree):
             if is_concrete(leaf) and is_floating(leaf):

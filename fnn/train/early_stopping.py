@@ -44,8 +44,7 @@ class EarlyStopping:
 
     def sign(self, metrics: Iterable[Metric]) -> int:
         """+1 if more is better, −1 if less is."""
-        higher = {metric.name: metric.higher_is_better for metric in metrics}
-        return 1 if higher.get(self.monitor.removeprefix("validation_"), False) else -1
+        return direction(self.monitor, metrics)
 
     def check(self, names: Iterable[str]) -> None:
         """Raises if the history will not hold what is watched."""
@@ -73,3 +72,9 @@ class EarlyStopping:
     def stops(self, watch: Watch) -> jax.Array:
         """Whether it is time."""
         return watch.waited >= self.patience
+
+
+def direction(monitor: str, metrics: Iterable[Metric]) -> int:
+    """+1 if more of this entry of a history is better, −1 if less is: less of a loss, of a metric as it says itself."""
+    higher = {metric.name: metric.higher_is_better for metric in metrics}
+    return 1 if higher.get(monitor.removeprefix("validation_"), False) else -1

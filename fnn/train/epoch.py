@@ -121,30 +121,26 @@ class Training:
 
     def evaluate(self, learned: Learned, data: tuple, plan: Plan) -> dict[str, jax.Array]:
         """The loss and metrics in inference, batch by batch."""
-
-        def batch_totals(batch: tuple) -> Totals:
-            _, targets, weights = unpacked(batch)
-            value, aux = self.objective(learned.params, learned.state, batch)
-            weight = self.objective.loss.weight(aux.outputs, targets, weights)
-            return self._totals(value, weight, aux.outputs, targets, weights)
-
         totals, full = self.no_totals(learned, data), plan.size * plan.steps
         if plan.steps:
             batches = jax.tree.map(lambda leaf: leaf[:full].reshape(plan.steps, plan.size, *leaf.shape[1:]), data)
-            totals, _ = jax.lax.scan(lambda totals, batch: (add(totals, batch_totals(batch)), None), totals, batches)
+            totals, _ = jax.lax.scan(
+                lambda totals, batch: (add(totals, self.judged(learned, batch)), None), totals, batches
+            )
         if plan.rest:
-            totals = add(totals, batch_totals(jax.tree.map(lambda leaf: leaf[full:], data)))
+            totals = add(totals, self.judged(learned, jax.tree.map(lambda leaf: leaf[full:], data)))
         return self.values(totals)
+
+    def judged(self, learned: Learned, batch: tuple) -> Totals:
+        """The totals of one batch in inference."""
+        _, targets, weights = unpacked(batch)
+        value, aux = self.objective(learned.params, learned.state, batch)
+        weight = self.objective.loss.weight(aux.outputs, targets, weights)
+        return self._totals(value, weight, aux.outputs, targets, weights)
 
     def no_totals(self, learned: Learned, data: tuple) -> Totals:
         """Totals of nothing, to add to."""
-
-        def one(learned: Learned, batch: tuple) -> Totals:
-            _, targets, weights = unpacked(batch)
-            value, aux = self.objective(learned.params, learned.state, batch)
-            return self._totals(value, jnp.ones_like(value), aux.outputs, targets, weights)
-
-        shapes = jax.eval_shape(one, learned, jax.tree.map(lambda leaf: leaf[:1], data))
+        shapes = jax.eval_shape(self.judged, learned, jax.tree.map(lambda leaf: leaf[:1], data))
         return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
 
     def values(self, totals: Totals) -> dict[str, jax.Array]:

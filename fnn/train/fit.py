@@ -1,24 +1,25 @@
-"""Training driven from Python: the steps of ``make_train``, in compiled pieces with a progress bar between them."""
+"""Training driven from Python: the steps of ``make_train``, in compiled pieces, with room between them."""
 
-import time
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Sequence
 from typing import Any
 
 import jax
-import numpy as np
 
-from fnn.errors import positive
-from fnn.layer import Params, State, named_key
+from fnn.errors import positive, tuple_of
+from fnn.layer import Params, State
 from fnn.metrics import Metric
 from fnn.objective import Method, Objective
-from fnn.train.data import arrays, check_data, plan, samples
+from fnn.train.callbacks import Callback, Run, Standing
+from fnn.train.drive import Drive
 from fnn.train.early_stopping import EarlyStopping
-from fnn.train.epoch import Augment, Learned, Totals, Training, with_validation
-from fnn.train.progress import ProgressBar
+from fnn.train.epoch import Augment, Learned, Training
+from fnn.train.evaluate import evaluation
+from fnn.train.feed import feed_of
+from fnn.train.progress import ShowProgress
+from fnn.train.resume import Checkpoints
 from fnn.train.run import TrainResult
-
-SECONDS_A_CALL = 0.2
-"""How long one call of the compiled steps takes, about: long beside the cost of a call, short for a progress bar."""
+from fnn.train.stream import Batches, as_given
 
 
 def fit(
@@ -27,13 +28,16 @@ def fit(
     data: Any,
     *,
     epochs: int,
-    batch_size: int,
+    batch_size: int | None = None,
     key: jax.Array,
     params: Params | None = None,
     state: State | None = None,
     validation: Any = None,
     early_stopping: EarlyStopping | None = None,
     metrics: Sequence[Metric] = (),
+    callbacks: Sequence[Callback] = (),
+    checkpoint: str | os.PathLike | Checkpoints | None = None,
+    resume: bool = False,
     progress: bool = True,
     augment: Augment | None = None,
     shuffle: bool = True,
@@ -41,16 +45,32 @@ def fit(
 ) -> TrainResult:
     """Trains a model and returns ``TrainResult(params, state, opt_state, history, epochs_run)``.
 
-    ``data`` and ``validation`` are ``(inputs, targets)`` or ``(inputs, targets, weights)`` with samples on the first
-    axis. Starts from ``params`` and ``state`` if they are given. ``history`` holds a NumPy array a name, one entry an
-    epoch: ``loss``, each metric, and the same of the validation data under ``validation_…``. With ``early_stopping``
-    the parameters, state and optimiser state are those of the best epoch.
+    ``data`` and ``validation`` are each one of
+
+    - ``(inputs, targets)`` or ``(inputs, targets, weights)``, arrays with samples on the first axis, which go to the
+      device as a whole; those that are memory-mapped files (``numpy.memmap``) stay on the host and are read batch by
+      batch. ``batch_size`` says how many samples make a step;
+    - an iterable of such batches, gone through once an epoch (a list, PyTorch's or grain's loader), or a function of
+      the epoch that returns one. Each shape of a batch compiles a program of its own. The iterable shuffles, and
+      ``batch_size`` speaks of arrays only.
+
+    Batches from the host are read, checked and sent ahead by a thread while the device computes. Several steps go into
+    one call of the compiled program; ``callbacks`` are called in between (see ``Callback``).
+
+    Starts from ``params`` and ``state`` if they are given. ``history`` holds a NumPy array a name, one entry an epoch:
+    ``loss``, each metric, and the same of the validation data under ``validation_…``. With ``early_stopping`` the
+    parameters, state and optimiser state are those of the best epoch. Data for a last test stay outside: see
+    ``fnn.evaluate``.
+
+    ``checkpoint`` is a folder, or ``Checkpoints(folder, …)`` with settings; with ``resume`` the run goes on from the
+    last checkpoint there, if there is one, and ends with the same bits as one that was never stopped. An interrupt from
+    the keyboard ends the run after the current call of steps: what was learned is saved and returned.
 
     The same key gives the same bits, and the same run as ``make_train`` up to rounding: steps, order and keys are the
     same. Options that are not explained here are those of ``make_train``.
 
-    Errors: ``ValueError`` for data of different lengths, labels out of range or values that are not finite, before the
-    first step; an error from inside the model names the layer's path.
+    Errors: ``ValueError`` for data of different lengths, labels out of range or values that are not finite, before
+    their first step; an error from inside the model names the layer's path.
 
     >>> import fnn, jax.numpy as jnp
     >>> x = jnp.linspace(-1, 1, 20)[:, None]
@@ -64,72 +84,48 @@ def fit(
     positive("epochs", epochs)
     if (params is None) != (state is None):
         raise ValueError("give params and state together: both come from the same init or run")
+    if resume and checkpoint is None:
+        raise ValueError("resume needs to know from where: give checkpoint=, the folder of the run")
+    callbacks = tuple_of(Callback, "callbacks", callbacks)
     training = Training(objective, optimizer, metrics, augment, method, shuffle)
-    data = arrays(data)
+    given = as_given(data, batch_size, training.order, epochs)
+    inputs = given.first[0] if isinstance(given, Batches) else jax.tree.map(lambda leaf: leaf[:1], given[0])
     if params is None or state is None:
-        learned = jax.jit(training.start)(key, jax.tree.map(lambda leaf: leaf[:1], data[0]))
+        learned = jax.jit(training.start)(key, inputs)
     else:
         learned = Learned(params, state, optimizer.init(params))
-    check_data(objective, learned.params, learned.state, data)
-    names = training.names(validation=validation is not None)
+    feed = feed_of(training, learned, given, batch_size)
+    evaluate = None
     if validation is not None:
-        validation = arrays(validation)
-        check_data(objective, learned.params, learned.state, validation, "validation data")
-    run_epoch = _epoch_runner(training, data, batch_size)
-    evaluate = jax.jit(lambda learned, data: training.evaluate(learned, data, plan(samples(data), batch_size)))
-    watch = sign = None
+        evaluate = evaluation(training, learned, validation, batch_size, "validation data", epochs)
+    totals, values = feed.no_totals(learned), jax.jit(training.values)
+    entries = jax.eval_shape(training.values, totals)
+    entries |= {f"validation_{name}": entry for name, entry in entries.items()} if evaluate else {}
+    names = training.names(validation=evaluate is not None)
+    run = Run(
+        key=key,
+        epochs=epochs,
+        batch_size=feed.batch_size,
+        count=feed.count,
+        metrics=training.metrics,
+        entries={name: entries[name] for name in names},
+        setting={
+            "batch_size": feed.batch_size,
+            "steps": feed.count,
+            "history": names,
+            "stopping": repr(early_stopping),
+        },
+        standing=Standing(learned, totals),
+    )
     if early_stopping is not None:
         early_stopping.check(names)
-        watch, sign = early_stopping.start(learned), early_stopping.sign(metrics)
-    rows = []
-    with ProgressBar("training", epochs=epochs, steps=plan(samples(data), batch_size).count, shown=progress) as bar:
-        for epoch in range(epochs):
-            epoch_key = jax.random.fold_in(named_key(key, "epochs"), epoch)
-            learned, values = run_epoch(learned, epoch_key, lambda done, epoch=epoch: bar.step(epoch, done))
-            if validation is not None:
-                values = with_validation(values, evaluate(learned, validation))
-            row = jax.device_get(values)
-            rows.append({name: row[name] for name in names})  # JAX sorts its dicts
-            bar.epoch(epoch, rows[-1])
-            if early_stopping is not None and watch is not None and sign is not None:
-                watch = early_stopping.update(watch, values[early_stopping.monitor], learned, sign)
-                if early_stopping.stops(watch):
-                    break
-    best = learned if watch is None else watch.learned
-    history = {name: np.array([row[name] for row in rows]) for name in names}
-    return TrainResult(best.params, best.state, best.opt_state, history, len(rows))
-
-
-def _epoch_runner(
-    training: Training, data: tuple, batch_size: int
-) -> Callable[..., tuple[Learned, dict[str, jax.Array]]]:
-    """``run(learned, key, report) -> (learned, values)``: one epoch in calls of about ``SECONDS_A_CALL``."""
-    size = plan(samples(data), batch_size)
-    order = jax.jit(lambda key: training.order(key, samples(data)))
-    # The limits are traced: calls of any length share one compilation.
-    steps = jax.jit(
-        lambda learned, totals, data, order, key, start, stop: training.steps(
-            learned, totals, data, order, size, key, (start, stop)
-        )
-    )
-    rest = jax.jit(lambda learned, totals, data, order, key: training.rest(learned, totals, data, order, size, key))
-    values = jax.jit(training.values)
-    steps_a_call = 1
-
-    def run(learned: Learned, key: jax.Array, report: Callable[[int], None]) -> tuple[Learned, dict[str, jax.Array]]:
-        nonlocal steps_a_call
-        totals: Totals = training.no_totals(learned, data)
-        places, done = order(key), 0
-        while done < size.steps:
-            stop, began = min(done + steps_a_call, size.steps), time.perf_counter()
-            learned, totals = jax.block_until_ready(steps(learned, totals, data, places, key, done, stop))
-            if time.perf_counter() - began < SECONDS_A_CALL:
-                steps_a_call *= 2
-            done = stop
-            report(done)
-        if size.rest:
-            learned, totals = rest(learned, totals, data, places, key)
-            report(size.count)
-        return learned, values(totals)
-
-    return run
+        run.standing = run.standing._replace(watch=early_stopping.start(learned))
+    if checkpoint is not None:
+        checkpoints = checkpoint if isinstance(checkpoint, Checkpoints) else Checkpoints(checkpoint)
+        checkpoints.open(run, resume=resume)
+        callbacks = (*callbacks, checkpoints)  # last, so that what the others change is saved
+    if progress:
+        callbacks = (ShowProgress(), *callbacks)
+    Drive(run, feed, values, evaluate, callbacks, early_stopping).to_the_end()
+    best = run.learned if run.watch is None else run.watch.learned
+    return TrainResult(best.params, best.state, best.opt_state, run.history, run.epoch)

@@ -1,11 +1,14 @@
 """Progress on the terminal: a bar with the remaining time and the last values, or plain lines where there is none."""
 
+import time
 from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from fnn.train.callbacks import Callback, Run
 
 
 class ProgressBar:
@@ -28,11 +31,12 @@ class ProgressBar:
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
+            TextColumn("{task.fields[rate]}"),
             TextColumn("{task.fields[values]}"),
             console=self.console,
             disable=not (shown and self.console.is_terminal),
         )
-        self.task = self.bar.add_task(title, total=epochs, values="")
+        self.task = self.bar.add_task(title, total=epochs, values="", rate="")
 
     def __enter__(self) -> Self:
         self.bar.start()
@@ -41,14 +45,47 @@ class ProgressBar:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.bar.stop()
 
-    def step(self, epoch: int, steps_done: int) -> None:
-        """After some steps of an epoch."""
-        self.bar.update(self.task, completed=epoch + steps_done / self.steps)
+    def step(self, epoch: int, steps_done: int, rate: str = "") -> None:
+        """After some steps of an epoch, at a rate that is shown."""
+        self.bar.update(self.task, completed=epoch + min(steps_done / self.steps, 1), rate=rate)
 
-    def epoch(self, epoch: int, values: dict[str, Any]) -> None:
+    def epoch(self, epoch: int, values: dict[str, Any], rate: str = "") -> None:
         """After an epoch (counted from 0), with the values of which to show the numbers; arrays are left out."""
         text = "  ".join(f"{name} {float(value):.4g}" for name, value in values.items() if np.ndim(value) == 0)
         self.bar.update(self.task, completed=epoch + 1, values=text)
         every = -(-self.epochs // 10)
         if self.shown and not self.console.is_terminal and ((epoch + 1) % every == 0 or epoch + 1 == self.epochs):
-            self.console.print(f"{self.title}  epoch {epoch + 1}/{self.epochs}  {text}", soft_wrap=True)
+            line = "  ".join(part for part in (f"{self.title}  epoch {epoch + 1}/{self.epochs}", rate, text) if part)
+            self.console.print(line, soft_wrap=True)
+
+
+class ShowProgress(Callback):
+    """The bar of ``fit``, with the samples a second of the epoch under way, compilation left out."""
+
+    def on_start(self, run: Run) -> None:
+        self._bar = ProgressBar("training", epochs=run.epochs, steps=run.count or 1)
+        self._bar.__enter__()
+        self._began = self._start = None
+
+    def on_steps(self, run: Run) -> None:
+        if self._began is None:  # the first call of the run compiles: count from here
+            self._count_from(run)
+        if run.count:
+            self._bar.step(run.epoch, run.step, self._rate(run))
+
+    def on_epoch(self, run: Run) -> None:
+        self._bar.epoch(run.epoch - 1, run.values, self._rate(run))
+        self._count_from(run)
+
+    def on_end(self, run: Run) -> None:
+        self._bar.__exit__(None, None, None)
+        if run.ending:
+            self._bar.console.print(f"{self._bar.title} ended after {run.steps} steps: {run.ending}", soft_wrap=True)
+
+    def _count_from(self, run: Run) -> None:
+        self._began, self._start = time.perf_counter(), run.steps
+
+    def _rate(self, run: Run) -> str:
+        if self._began is None or self._start is None or run.steps == self._start:
+            return ""
+        return f"{(run.steps - self._start) * run.batch_size / (time.perf_counter() - self._began):,.0f} samples/s"

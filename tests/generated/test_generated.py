@@ -4,6 +4,7 @@ import random
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import pytest
 from hypothesis import HealthCheck, Phase, find, given, seed, settings
 
@@ -43,6 +44,7 @@ def test_thousands_of_random_models(record_property: Callable[[str, object], Non
         print(f"@seed({number}) draws the next 250 models", flush=True)
         run()
         print(RECORD, flush=True)
+        jax.clear_caches()  # or thousands of compiled loops fill the memory
     record_property("seed", first)
     record_property("worst", str(RECORD))
 

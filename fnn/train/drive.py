@@ -1,0 +1,80 @@
+"""The loop of ``fit``: calls of compiled steps, the end of every epoch, and the callbacks in between."""
+
+import contextlib
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+
+from fnn.layer import named_key
+from fnn.train.callbacks import Callback, Run
+from fnn.train.early_stopping import EarlyStopping
+from fnn.train.epoch import Learned, Totals, with_validation
+from fnn.train.feed import Feed
+
+
+@dataclasses.dataclass(frozen=True)
+class Drive:
+    """A run and what moves it: ``values`` makes an epoch's values of its totals, ``evaluate`` those of validation."""
+
+    run: Run
+    feed: Feed
+    values: Callable[[Totals], dict[str, Any]]
+    evaluate: Callable[[Learned], dict[str, Any]] | None
+    callbacks: Sequence[Callback]
+    stopping: EarlyStopping | None
+
+    def to_the_end(self) -> None:
+        """Runs until the last epoch, or until the run is stopped, and tells the callbacks."""
+        run = self.run
+        with contextlib.ExitStack() as ends:
+            ends.callback(self.feed.close)
+            try:
+                for callback in self.callbacks:
+                    callback.on_start(run)
+                    ends.callback(callback.on_end, run)
+                while run.epoch < run.epochs and not run.ending:
+                    if self.stopping is not None and run.watch is not None and self.stopping.stops(run.watch):
+                        run.stop(f"no better {self.stopping.monitor} in {self.stopping.patience} epochs")
+                    elif self._steps():
+                        self._end_of_epoch()
+            except KeyboardInterrupt:
+                run.stop("interrupted")
+            except BaseException:
+                run.failed = True
+                raise
+
+    def _steps(self) -> bool:
+        """The steps of the epoch that are left; False if a callback stops the run before they are done."""
+        run = self.run
+        self.feed.begin(run.epoch, jax.random.fold_in(named_key(run.key, "epochs"), run.epoch), run.step)
+        while True:
+            learned, totals, taken = self.feed.advance(run.learned, run.totals)
+            if not taken:
+                return True
+            # One assignment: an interrupt comes before it or after it.
+            run.standing = run.standing._replace(
+                learned=learned, totals=totals, step=run.step + taken, steps=run.steps + taken
+            )
+            for callback in self.callbacks:
+                callback.on_steps(run)
+            if run.ending:
+                return False
+
+    def _end_of_epoch(self) -> None:
+        run = self.run
+        values, watch = self.values(run.totals), run.watch
+        if self.evaluate is not None:
+            values = with_validation(values, self.evaluate(run.learned))
+        if self.stopping is not None and watch is not None:
+            sign = self.stopping.sign(run.metrics)
+            watch = self.stopping.update(watch, values[self.stopping.monitor], run.learned, sign)
+        row = jax.device_get(values)
+        row = {name: row[name] for name in run.names}  # JAX sorts its dicts
+        totals = self.feed.no_totals(run.learned)
+        run.standing = run.standing._replace(
+            totals=totals, watch=watch, epoch=run.epoch + 1, step=0, rows=(*run.standing.rows, row)
+        )
+        for callback in self.callbacks:
+            callback.on_epoch(run)

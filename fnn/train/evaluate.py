@@ -1,0 +1,81 @@
+"""The loss and metrics of a model in inference, on arrays or on a stream of batches."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from fnn.layer import Params, State
+from fnn.metrics import Metric
+from fnn.objective import Objective
+from fnn.optim.gradient_descent import sgd
+from fnn.train.data import check_data, plan, samples
+from fnn.train.epoch import Learned, Totals, Training, add
+from fnn.train.feed import batch_check
+from fnn.train.stream import Batches, Stream, as_given, is_arrays
+
+
+def evaluate(
+    objective: Objective,
+    params: Params,
+    state: State,
+    data: Any,
+    *,
+    batch_size: int | None = None,
+    metrics: Sequence[Metric] = (),
+) -> dict[str, np.ndarray]:
+    """The loss and the metrics of a trained model, by name: on data that took no part in training, say.
+
+    ``data`` and ``batch_size`` are those of ``fit``; arrays without ``batch_size`` are one batch. Errors as there.
+
+    >>> import fnn
+    >>> objective, x = fnn.Objective(fnn.Identity(), fnn.MeanSquaredError()), jnp.arange(4.0)[:, None]
+    >>> print(evaluate(objective, {}, {}, (x, x + 3))["loss"])
+    9.0
+    """
+    training = Training(objective, sgd(0.0), metrics)
+    if batch_size is None and is_arrays(data):
+        batch_size = len(jax.tree.leaves(data)[0])
+    learned = Learned(params, state, ())
+    values = jax.device_get(evaluation(training, learned, data, batch_size, "data")(learned))
+    return {name: values[name] for name in training.names(validation=False)}
+
+
+def evaluation(
+    training: Training, learned: Learned, data: Any, batch_size: int | None, name: str, times: int = 1
+) -> Callable[[Learned], dict[str, Any]]:
+    """``evaluate(learned) -> values`` on these data, which are looked at first or, batch by batch, on their way."""
+    given = as_given(data, batch_size, lambda key, count: jnp.arange(count), times)
+    if isinstance(given, Batches):
+        return _over_batches(training, given, batch_check(training, learned, name))
+    check_data(training.objective, learned.params, learned.state, given, name)
+    size = plan(samples(given), batch_size)  # pyright: ignore[reportArgumentType]
+    run = jax.jit(lambda learned, data: training.evaluate(learned, data, size))
+    return lambda learned: run(learned, given)
+
+
+def _over_batches(
+    training: Training, batches: Batches, check: Callable[[tuple], None]
+) -> Callable[[Learned], dict[str, Any]]:
+    @jax.jit
+    def judge(learned: Learned, totals: Totals, stacked: tuple, number: Any) -> Totals:
+        def body(index: jax.Array, totals: Totals) -> Totals:
+            return add(totals, training.judged(learned, jax.tree.map(lambda leaf: leaf[index], stacked)))
+
+        return jax.lax.fori_loop(0, number, body, totals)
+
+    values = jax.jit(training.values)
+
+    def run(learned: Learned) -> dict[str, Any]:
+        totals = training.no_totals(learned, batches.first)
+        stream = Stream(batches.epoch(0, jax.random.key(0)), batches.first, check)
+        try:
+            while (group := stream.next()) is not None:
+                totals = judge(learned, totals, group.stacked, group.number)
+        finally:
+            stream.close()
+        return values(totals)
+
+    return run

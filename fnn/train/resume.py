@@ -1,0 +1,167 @@
+"""Checkpoints of a run: everything its next step depends on, so that a run that was killed goes on as if it had not."""
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from fnn.errors import positive
+from fnn.optim.nonfinite import skipped_in_a_row
+from fnn.train.callbacks import Callback, Run, Standing
+from fnn.train.checkpoint import load, read_metadata
+from fnn.train.early_stopping import direction
+from fnn.train.retention import CheckpointFolder
+
+
+class Checkpoints(Callback):
+    """Saves a run in a folder: between two calls of compiled steps once ``every_seconds`` have passed, and at its end.
+
+    A checkpoint holds parameters, state, optimiser state, key, the sums of the epoch under way, early stopping, the
+    history, and the place in the data. A run that is killed at any moment and begun again with ``fit(…, resume=True)``
+    ends with the bits of one that was not, on the same machine: when it is saved changes nothing, and arrays are read
+    from where it stood. An iterable is gone through again up to there, so it must give the same batches; callbacks
+    keep what they know themselves.
+
+    The last ``keep_last`` files stay, and the ``keep_best`` ends of epochs by ``monitor``, an entry of the history (a
+    loss is best when low, a metric as it says itself). Saving before the next epoch is then not left out for time.
+
+    ``roll_back_after`` goes with ``skip_nonfinite``: after so many steps in a row that were not finite (seen between
+    calls) the run takes what it had learned at the last checkpoint, which is saved after a finite step only, and goes
+    on with the next data; if no step is finite then either, at the checkpoint before. ``RuntimeError`` if none is left.
+
+    >>> Checkpoints("runs/digits", keep_last=3, keep_best=1)
+    Checkpoints('runs/digits', every_seconds=60.0, keep_last=3, keep_best=1, monitor='validation_loss')
+    """
+
+    def __init__(
+        self,
+        folder: str | os.PathLike,
+        *,
+        every_seconds: float = 60.0,
+        keep_last: int = 2,
+        keep_best: int = 0,
+        monitor: str = "validation_loss",
+        roll_back_after: int | None = None,
+    ) -> None:
+        if not every_seconds >= 0:
+            raise ValueError(f"every_seconds is at least 0, got {every_seconds}")
+        if roll_back_after is not None:
+            positive("roll_back_after", roll_back_after)
+        self.every_seconds, self.keep_last, self.keep_best = every_seconds, keep_last, keep_best
+        self.folder, self.monitor, self.roll_back_after = Path(folder), monitor, roll_back_after
+
+    def __repr__(self) -> str:
+        options = f"every_seconds={self.every_seconds}, keep_last={self.keep_last}, keep_best={self.keep_best}"
+        rolls_back = f", roll_back_after={self.roll_back_after}" if self.roll_back_after else ""
+        return f"Checkpoints({str(self.folder)!r}, {options}, monitor={self.monitor!r}{rolls_back})"
+
+    def open(self, run: Run, *, resume: bool) -> None:
+        """Puts the run where its last checkpoint was, if it is to be resumed and there is one."""
+        if self.keep_best and self.monitor not in run.names:
+            raise ValueError(f"checkpoints are to be the best by {self.monitor!r}, but the history holds {run.names}")
+        if self.roll_back_after and skipped_in_a_row(run.opt_state) is None:
+            raise ValueError("roll_back_after goes with fnn.optim.skip_nonfinite(…), which counts the steps left out")
+        self._files = CheckpointFolder(
+            self.folder,
+            keep_last=self.keep_last,
+            keep_best=self.keep_best,
+            higher_is_better=direction(self.monitor, run.metrics) > 0,
+        )
+        self._saved: tuple[int, int] | None = None
+        self._when, self._rolled_back = time.monotonic(), None
+        latest = self._files.latest()
+        if latest is None:
+            return
+        if not resume:
+            raise ValueError(
+                f"{self.folder} holds checkpoints of a run, {latest.name} the last: write resume=True to go on with it,"
+                f" or give another folder"
+            )
+        self._restore(run, latest)
+
+    def on_steps(self, run: Run) -> None:
+        if self.roll_back_after and not self._all_is_well(run):
+            return
+        if time.monotonic() - self._when >= self.every_seconds:
+            self._save(run)
+
+    def on_epoch(self, run: Run) -> None:
+        if self.keep_best or time.monotonic() - self._when >= self.every_seconds:
+            self._save(run)
+
+    def on_end(self, run: Run) -> None:
+        if not run.failed:
+            self._save(run)
+
+    def _save(self, run: Run) -> None:
+        streak = skipped_in_a_row(run.opt_state)
+        unsound = self.roll_back_after and streak is not None and int(streak)
+        # The end of an epoch is another place than its last step, though no step lies between.
+        place = (run.steps, run.epoch)
+        if place == self._saved or unsound:
+            return
+        ended = run.epoch and run.step == 0 and self.monitor in run.names
+        score = float(run.values[self.monitor]) if ended and self.keep_best else None
+        self._files.save(run.steps, _tree(run), _place(run), score)
+        self._saved, self._when = place, time.monotonic()
+
+    def _restore(self, run: Run, path: Path) -> None:
+        place, tree = self._read(run, path)
+        history = jax.device_get(tree["history"])
+        rows = tuple({name: history[name][epoch] for name in run.names} for epoch in range(place["epoch"]))
+        learned, totals, watch = tree["learned"], tree["totals"], tree["watch"]
+        run.standing = Standing(learned, totals, watch, place["epoch"], place["step"], place["steps"], rows)
+        self._saved = (run.steps, run.epoch)
+
+    def _read(self, run: Run, path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+        place = read_metadata(path)
+        if "setting" not in place:
+            raise ValueError(f"{path} was not saved by fit")
+        if place["setting"] != run.setting:
+            raise ValueError(
+                f"{path} is a checkpoint of another run: it was made with {place['setting']},"
+                f" this one has {run.setting}"
+            )
+        epochs = place["epoch"]
+        history = {name: jax.ShapeDtypeStruct((epochs, *e.shape), e.dtype) for name, e in run.entries.items()}
+        tree = load(path, like=_tree(run) | {"history": history if epochs else {}})
+        if not jnp.array_equal(jax.random.key_data(tree["key"]), jax.random.key_data(run.key)):
+            raise ValueError(
+                f"{path} is a checkpoint of a run with another key: give the key of that run, or another folder"
+            )
+        return place, tree
+
+    def _all_is_well(self, run: Run) -> bool:
+        """Whether few enough of the last steps were left out; rolls the run back if not."""
+        streak = int(skipped_in_a_row(run.opt_state))  # pyright: ignore[reportArgumentType]
+        if streak < self.roll_back_after:  # pyright: ignore[reportOperatorIssue]
+            return True
+        # No step was finite since the last time: that checkpoint was spoiled before it was saved. Try the one before.
+        again = self._rolled_back is not None and streak == run.steps - self._rolled_back[0]
+        older = [path for path in self._files.paths() if path < self._rolled_back[1]] if again else []
+        path = (older or [None])[-1] if again else self._files.latest()
+        if path is None:
+            raise RuntimeError(
+                f"{streak} steps in a row were not finite, and there is no{' earlier' if again else ''} checkpoint to roll"
+                f" back to: the data are at fault, or what was learned was spoiled before; smaller steps may help"
+            )
+        run.standing = run.standing._replace(learned=self._read(run, path)[1]["learned"])
+        self._rolled_back = (run.steps, path)
+        return False
+
+
+def _tree(run: Run) -> dict[str, Any]:
+    return {
+        "key": run.key,
+        "learned": run.learned,
+        "totals": run.totals,
+        "watch": run.watch,
+        "history": run.history if run.epoch else {},
+    }
+
+
+def _place(run: Run) -> dict[str, Any]:
+    return {"epoch": run.epoch, "step": run.step, "steps": run.steps, "setting": run.setting}

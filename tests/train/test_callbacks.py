@@ -1,0 +1,174 @@
+"""Callbacks look at a run between its steps, change it and stop it; an interrupt leaves what was learned."""
+
+import json
+import math
+
+import jax
+import numpy as np
+import pytest
+
+import fnn
+
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
+X = np.asarray(jax.random.normal(jax.random.key(0), (20, 3)))
+Y = X @ np.array([[1.0], [2.0], [-1.0]], np.float32)
+OBJECTIVE = fnn.Objective(fnn.Serial(fnn.Dense(4), fnn.Tanh(), fnn.Dense(1)), fnn.MeanSquaredError())
+
+
+@pytest.fixture(autouse=True)
+def _one_step_a_call(monkeypatch):
+    monkeypatch.setattr("fnn.train.feed.SECONDS_A_CALL", 0.0)
+
+
+def fit(*callbacks, data=(X, Y), **options):
+    options = {"epochs": 3, "batch_size": 8, "key": jax.random.key(1), "progress": False} | options
+    return fnn.fit(OBJECTIVE, options.pop("optimizer", fnn.optim.sgd(0.1)), data, callbacks=callbacks, **options)
+
+
+class Diary(fnn.Callback):
+    def __init__(self):
+        self.lines = []
+
+    def on_start(self, run):
+        self.lines.append("start")
+
+    def on_steps(self, run):
+        self.lines.append((run.epoch, run.step, run.steps))
+
+    def on_epoch(self, run):
+        self.lines.append(f"epoch {run.epoch} {run.step}")
+
+    def on_end(self, run):
+        self.lines.append(f"end {run.ending}")
+
+
+class StopAt(fnn.Callback):
+    def __init__(self, steps, error=None):
+        self.steps, self.error = steps, error
+
+    def on_steps(self, run):
+        if run.steps == self.steps:
+            if self.error is not None:
+                raise self.error
+            run.stop("that is enough")
+
+
+def test_callbacks_are_told_of_every_moment():
+    diary = Diary()
+    fit(diary, epochs=2)
+    assert diary.lines == [
+        "start", (0, 1, 1), (0, 2, 2), (0, 3, 3), "epoch 1 0", (1, 1, 4), (1, 2, 5), (1, 3, 6), "epoch 2 0", "end ",
+    ]  # fmt: skip
+
+
+def test_a_callback_sees_the_history_and_the_parameters():
+    seen = {}
+
+    class Look(fnn.Callback):
+        def on_epoch(self, run):
+            seen.update(run.values)
+            seen["history"], seen["params"] = run.history["loss"], run.params
+
+    result = fit(Look())
+    assert seen["loss"] == result.history["loss"][-1]
+    np.testing.assert_array_equal(seen["history"], result.history["loss"])
+    np.testing.assert_array_equal(seen["params"]["dense_0"]["kernel"], result.params["dense_0"]["kernel"])
+
+
+def test_a_callback_stops_a_run_between_steps():
+    diary = Diary()
+    result = fit(StopAt(4), diary)
+    assert result.epochs_run == 1
+    assert len(result.history["loss"]) == 1
+    assert diary.lines[-2:] == [(1, 1, 4), "end that is enough"]
+
+
+def test_a_callback_changes_the_learning_rate():
+    class Stand(fnn.Callback):
+        def on_epoch(self, run):
+            run.opt_state = fnn.optim.set_hyperparams(run.opt_state, learning_rate=0.0)
+
+    one = fit(epochs=1)
+    np.testing.assert_array_equal(fit(Stand()).params["dense_0"]["kernel"], one.params["dense_0"]["kernel"])
+
+
+def test_an_error_in_a_callback_ends_the_run_and_tells_the_others():
+    diary = Diary()
+    with pytest.raises(ZeroDivisionError):
+        fit(diary, StopAt(2, ZeroDivisionError()))
+    assert diary.lines[-1] == "end "
+
+
+def test_an_interrupt_returns_what_was_learned():
+    diary = Diary()
+    result = fit(diary, StopAt(4, KeyboardInterrupt()))
+    assert result.epochs_run == 1
+    assert diary.lines[-1] == "end interrupted"
+    np.testing.assert_array_equal(result.params["dense_0"]["kernel"], fit(StopAt(4)).params["dense_0"]["kernel"])
+
+
+def test_callbacks_are_objects_of_callback():
+    with pytest.raises(TypeError, match="callbacks holds objects of Callback, got 'diary'"):
+        fit("diary")
+    with pytest.raises(TypeError, match=r"callbacks holds objects of Callback, got <class"):
+        fnn.fit(OBJECTIVE, fnn.optim.sgd(0.1), (X, Y), epochs=1, batch_size=8, key=jax.random.key(0), callbacks=[Diary])
+
+
+def test_lines_of_json_hold_the_values_of_every_epoch(tmp_path):
+    path = tmp_path / "runs" / "metrics.jsonl"
+    result = fit(fnn.JsonLines(path), validation=(X, Y))
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [(row["epoch"], row["steps"]) for row in rows] == [(1, 3), (2, 6), (3, 9)]
+    for name, values in result.history.items():
+        np.testing.assert_array_equal(np.array([row[name] for row in rows], np.float32), values)
+
+
+def test_a_new_run_begins_its_lines_anew_and_nan_is_null(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    path.write_text("of another run\n")
+    fit(fnn.JsonLines(path), optimizer=fnn.optim.sgd(1e30))
+    rows = [json.loads(line, parse_constant=pytest.fail) for line in path.read_text().splitlines()]
+    assert len(rows) == 3
+    assert rows[-1]["loss"] is None
+
+
+def test_tensorboard_files_hold_the_values_of_every_epoch(tmp_path):
+    from tensorboardX.proto import event_pb2
+    from tensorboardX.record_writer import masked_crc32c
+
+    result = fit(fnn.TensorBoard(tmp_path), validation=(X, Y))
+    (path,) = tmp_path.iterdir()
+    content, found, at = path.read_bytes(), {}, 0
+    while at < len(content):  # length, its checksum, the event, its checksum
+        length = int.from_bytes(content[at : at + 8], "little")
+        record = content[at + 12 : at + 12 + length]
+        assert int.from_bytes(content[at + 12 + length : at + 16 + length], "little") == masked_crc32c(record)
+        event = event_pb2.Event.FromString(record)
+        found |= {(value.tag, event.step): value.simple_value for value in event.summary.value}
+        at += 16 + length
+    assert {tag for tag, _ in found} == {"training/loss", "validation/loss"}
+    np.testing.assert_array_equal([found["training/loss", steps] for steps in (3, 6, 9)], result.history["loss"])
+    losses = [found["validation/loss", steps] for steps in (3, 6, 9)]
+    np.testing.assert_array_equal(losses, result.history["validation_loss"])
+
+
+def test_tensorboard_says_what_it_needs(monkeypatch, tmp_path):
+    monkeypatch.setitem(__import__("sys").modules, "tensorboardX", None)
+    with pytest.raises(ImportError, match=r'pip install "fnn\[tensorboard\]"'):
+        fit(fnn.TensorBoard(tmp_path))
+
+
+def test_progress_tells_rates_and_why_a_run_ended(capsys):
+    fit(StopAt(4), progress=True, epochs=2)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith("training  epoch 1/2  ")
+    assert " samples/s  loss " in lines[0]
+    assert lines[-1] == "training ended after 4 steps: that is enough"
+    assert not math.isnan(float(lines[0].split("loss ")[1]))
+
+
+def test_early_stopping_ends_a_run_with_a_reason(capsys):
+    result = fit(progress=True, epochs=20, early_stopping=fnn.EarlyStopping(2, min_delta=100.0, monitor="loss"))
+    assert result.epochs_run == 3
+    assert capsys.readouterr().err.splitlines()[-1].endswith("no better loss in 2 epochs")

@@ -1,0 +1,191 @@
+"""Data from the host: memory-mapped files and iterables train as arrays on the device do, and bad ones are refused."""
+
+import itertools
+import threading
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import fnn
+from fnn.train.stream import Stream, grouped
+
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
+X = np.asarray(jax.random.normal(jax.random.key(0), (45, 4)))
+Y = np.asarray((X[:, 0] > 0).astype(np.int32) + (X[:, 1] > 0))
+MODEL = fnn.Serial(fnn.Dense(8, use_bias=False), fnn.BatchNorm(), fnn.Relu(), fnn.Dropout(0.2), fnn.Dense(3))
+OBJECTIVE = fnn.Objective(MODEL, fnn.CrossEntropy())
+PIECES = [(X[start : start + 8], Y[start : start + 8]) for start in range(0, 45, 8)]
+
+
+def fit(data, **options):
+    options = {"epochs": 3, "batch_size": 8, "key": jax.random.key(1), "progress": False} | options
+    return fnn.fit(OBJECTIVE, options.pop("optimizer", fnn.optim.sgd(1e-1)), data, **options)
+
+
+def same_bits(one, other):
+    for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def close(one, other):
+    for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+
+
+def mapped(folder, **arrays):
+    for name, array in arrays.items():
+        np.save(folder / f"{name}.npy", array)
+    return tuple(np.load(folder / f"{name}.npy", mmap_mode="r") for name in arrays)
+
+
+def test_memory_mapped_files_train_as_arrays_do(tmp_path):
+    data = mapped(tmp_path, x=X, y=Y)
+    assert isinstance(data[0], np.memmap)
+    metrics = (fnn.Accuracy(),)
+    close(fit(data, validation=data, metrics=metrics), fit((X, Y), validation=(X, Y), metrics=metrics))
+
+
+def test_a_list_of_batches_trains_as_arrays_in_that_order_do():
+    close(fit(PIECES, batch_size=None, validation=PIECES), fit((X, Y), shuffle=False, validation=(X, Y)))
+
+
+def test_a_function_of_the_epoch_gives_its_batches():
+    told = []
+
+    def batches(epoch):
+        told.append(epoch)
+        return iter(PIECES)
+
+    same_bits(fit(batches, batch_size=None), fit(PIECES, batch_size=None))
+    assert told == [0, 1, 2]
+
+
+def test_an_iterator_serves_one_epoch_and_no_more():
+    same_bits(fit(iter(PIECES), epochs=1), fit(PIECES, epochs=1))
+    with pytest.raises(ValueError, match="an iterator, which can be gone through once, not 3 times"):
+        fit(iter(PIECES))
+    with pytest.raises(ValueError, match="an iterator, which can be gone through once, not 3 times"):
+        fit((X, Y), validation=iter(PIECES))
+
+
+class Loader:
+    """Like PyTorch's: lists of arrays of another library, with ``__len__``."""
+
+    class Tensor:
+        def __init__(self, array):
+            self.array, self.shape, self.dtype = array, array.shape, str(array.dtype)
+
+        def __array__(self, dtype=None, copy=None):
+            return self.array
+
+    def __len__(self):
+        return len(PIECES)
+
+    def __iter__(self):
+        return ([self.Tensor(x), self.Tensor(y.astype(np.int64))] for x, y in PIECES)
+
+
+def test_a_loader_of_another_library_trains_as_its_arrays_do():
+    same_bits(fit(Loader()), fit(PIECES))
+
+
+def test_how_batches_are_grouped_changes_no_bit(monkeypatch):
+    many = fit(PIECES)
+    monkeypatch.setattr("fnn.train.stream.STEPS_A_CALL", 1)
+    close(fit(PIECES), many)
+    monkeypatch.setattr("fnn.train.stream.STEPS_A_CALL", 4)
+    part = fit(PIECES)
+    monkeypatch.setattr("fnn.train.stream.BYTES_A_CALL", 0)
+    close(fit(PIECES), part)
+
+
+def test_groups_hold_batches_of_one_shape_in_order():
+    like = (np.zeros((8, 4), np.float32), np.zeros(8, np.int32))
+    groups = list(grouped(iter(PIECES), like))
+    assert [(group.number, group.stacked[0].shape) for group in groups] == [(5, (32, 8, 4)), (1, (1, 5, 4))]
+    np.testing.assert_array_equal(groups[0].stacked[0][:5].reshape(40, 4), X[:40])
+    assert not groups[0].stacked[0][5:].any()
+
+
+def test_weights_go_along():
+    weights = np.linspace(0, 1, 45, dtype=np.float32)
+    pieces = [(*piece, weights[8 * n : 8 * n + 8]) for n, piece in enumerate(PIECES)]
+    close(fit(pieces), fit((X, Y, weights), shuffle=False))
+
+
+@pytest.mark.parametrize(
+    ("data", "error", "match"),
+    [
+        ([], ValueError, "the data hold no batch"),
+        (lambda epoch: PIECES if epoch == 0 else [], ValueError, "the data hold no batch in this epoch"),
+        (5, TypeError, r"data are \(inputs, targets\), an iterable of such batches, or a function .* got int"),
+        (lambda epoch: 5, TypeError, "got int"),
+        ([X, "text"], TypeError, r"a batch is \(inputs, targets\)"),
+        ([(X, Y), (X[:, :3], Y)], ValueError, "parameter 'kernel' has shape"),
+        ([(X, Y), (X, Y + 1)], ValueError, r"labels lie in \[0, 3\), got \[3\]"),
+        ([(X, Y), (np.full_like(X, np.nan), Y)], ValueError, "the inputs of the data are not finite in sample 0"),
+        ([(X, Y), (X, Y.astype(np.int64) + 2**40)], ValueError, "expected integers that int32 can hold"),
+        ([(X, Y), (X, Y[:3])], ValueError, "have one length"),
+    ],
+)
+def test_bad_data_are_refused_where_they_enter(data, error, match):
+    with pytest.raises(error, match=match):
+        fit(data, batch_size=None)
+    assert not [thread for thread in threading.enumerate() if thread.name == "fnn batches"]
+
+
+def test_arrays_need_a_batch_size():
+    with pytest.raises(ValueError, match="arrays are cut into batches: give batch_size"):
+        fit((X, Y), batch_size=None)
+
+
+def test_bad_memory_mapped_values_are_refused_on_their_way(tmp_path):
+    bad = X.copy()
+    bad[44, 0] = np.inf
+    with pytest.raises(ValueError, match="the inputs of the data are not finite in sample"):
+        fit(mapped(tmp_path, x=bad, y=Y))
+
+
+def test_a_loader_that_fails_is_heard():
+    def batches(epoch):
+        yield PIECES[0]
+        raise RuntimeError("the disk is gone")
+
+    with pytest.raises(RuntimeError, match="the disk is gone"):
+        fit(batches)
+
+
+def test_a_stream_that_is_closed_reads_no_further():
+    taken = []
+
+    def endless():
+        for number in itertools.count():
+            taken.append(number)
+            yield PIECES[0]
+
+    stream = Stream(endless(), PIECES[0], lambda batch: None)
+    assert stream.next() is not None
+    stream.close()
+    before = len(taken)
+    assert not stream.running
+    assert len(taken) == before
+
+
+def test_streams_keep_float64_where_it_is_enabled():
+    with jax.enable_x64(True):
+        result = fit([(X.astype(np.float64), Y)])
+    assert result.params["dense_0"]["kernel"].dtype == np.float64
+
+
+def test_evaluate_is_the_validation_of_a_run(tmp_path):
+    result = fit((X, Y), validation=(X, Y), metrics=(fnn.Accuracy(),))
+    for data in ((X, Y), PIECES, mapped(tmp_path, x=X, y=Y)):
+        values = fnn.evaluate(OBJECTIVE, result.params, result.state, data, batch_size=8, metrics=(fnn.Accuracy(),))
+        assert list(values) == ["loss", "accuracy"]
+        np.testing.assert_allclose(values["loss"], result.history["validation_loss"][-1], rtol=1e-5)
+        np.testing.assert_allclose(values["accuracy"], result.history["validation_accuracy"][-1], rtol=1e-5)
+    whole = fnn.evaluate(OBJECTIVE, result.params, result.state, (jnp.asarray(X), Y))
+    np.testing.assert_allclose(whole["loss"], result.history["validation_loss"][-1], rtol=1e-5)

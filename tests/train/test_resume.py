@@ -1,0 +1,224 @@
+"""A run that is killed at any moment and resumed ends with the bits of one that was not."""
+
+import json
+import random
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import fnn
+
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
+ROOT = Path(__file__).parents[2]
+X = np.asarray(jax.random.normal(jax.random.key(0), (20, 3)))
+Y = X @ np.array([[1.0], [2.0], [-1.0]], np.float32)
+OBJECTIVE = fnn.Objective(fnn.Serial(fnn.Dense(4), fnn.Dropout(0.1), fnn.Dense(1)), fnn.MeanSquaredError())
+
+
+@pytest.fixture(autouse=True)
+def _one_step_a_call(monkeypatch):
+    monkeypatch.setattr("fnn.train.feed.SECONDS_A_CALL", 0.0)
+
+
+def fit(checkpoint=None, *callbacks, data=(X, Y), **options):
+    options = {"epochs": 3, "batch_size": 8, "key": jax.random.key(1), "progress": False} | options
+    optimizer = options.pop("optimizer", fnn.optim.momentum(0.1))
+    return fnn.fit(OBJECTIVE, optimizer, data, callbacks=callbacks, checkpoint=checkpoint, **options)
+
+
+def always(folder, **options):
+    return fnn.Checkpoints(folder, every_seconds=0.0, **options)
+
+
+def same_bits(one, other):
+    for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+class StopAt(fnn.Callback):
+    def __init__(self, steps, error=None):
+        self.steps, self.error = steps, error
+
+    def on_steps(self, run):
+        if run.steps == self.steps:
+            if self.error is not None:
+                raise self.error
+            run.stop("that is enough")
+
+
+def killed_runs(folder, kind, steps):
+    """The content of the result's file of a run that is killed after each of these steps, and how many kills it took."""
+    kills, result = 0, folder / "result.safetensors"
+    for step in [*steps, sys.maxsize]:
+        command = [sys.executable, str(Path(__file__).with_name("killed_run.py")), folder / "run", kind, step, result]
+        process = subprocess.run(
+            list(map(str, command)), cwd=ROOT, env={"PYTHONPATH": str(ROOT), "PATH": ""}, capture_output=True, text=True
+        )
+        assert process.returncode in (0, -signal.SIGKILL), process.stderr
+        kills += process.returncode != 0
+        if process.returncode == 0:
+            break
+    return result.read_bytes(), kills
+
+
+@pytest.mark.parametrize("kind", ["arrays", "batches"])
+def test_a_killed_run_ends_with_the_same_bits(tmp_path, kind):
+    undisturbed, none = killed_runs(tmp_path / "undisturbed", kind, [])
+    content, kills = killed_runs(tmp_path / "killed", kind, [2, 15])
+    assert (none, kills) == (0, 2)
+    assert content == undisturbed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["arrays", "batches"])
+def test_a_run_killed_at_twenty_random_steps_ends_with_the_same_bits(tmp_path, kind):
+    undisturbed, _ = killed_runs(tmp_path / "undisturbed", kind, [])
+    seed = random.SystemRandom().randrange(2**32)
+    print(f"seed {seed}")
+    generator, total = random.Random(seed), 0
+    for chain in range(4):  # four runs, each killed up to seven times: the next kill is later than the one before
+        steps = sorted(generator.sample(range(1, 34), 7))
+        content, kills = killed_runs(tmp_path / f"killed_{chain}", kind, steps)
+        total += kills
+        assert content == undisturbed
+    print(f"{total} kills")
+    assert total >= 20
+
+
+@pytest.mark.parametrize("at", [1, 3, 4, 8])
+def test_a_stopped_run_goes_on_where_it_stood(tmp_path, at):
+    folder = tmp_path / "run"
+    fit(folder, StopAt(at), validation=(X, Y))
+    same_bits(fit(folder, resume=True, validation=(X, Y)), fit(validation=(X, Y)))
+
+
+def test_an_interrupt_saves(tmp_path):
+    fit(tmp_path, StopAt(5, KeyboardInterrupt()))
+    assert [path.name for path in tmp_path.iterdir()] == ["step_000000005.safetensors"]
+    same_bits(fit(tmp_path, resume=True), fit())
+
+
+def test_a_finished_run_is_resumed_for_more_epochs(tmp_path):
+    fit(tmp_path, epochs=2)
+    same_bits(fit(tmp_path, resume=True, epochs=3), fit())
+    again = fit(tmp_path, StopAt(0, AssertionError("no step is left")), resume=True)
+    same_bits(again, fit())
+
+
+def test_early_stopping_goes_on_with_its_patience(tmp_path):
+    options = {"epochs": 9, "early_stopping": fnn.EarlyStopping(3, min_delta=100.0, monitor="loss")}
+    fit(tmp_path, StopAt(7), **options)
+    resumed = fit(tmp_path, resume=True, **options)
+    assert resumed.epochs_run == 4
+    same_bits(resumed, fit(**options))
+
+
+def test_lines_of_json_are_those_of_an_undisturbed_run(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    fit(tmp_path / "run", StopAt(3), fnn.JsonLines(path))
+    path.write_text(path.read_text() + '{"epoch": 2, "loss": 0.5}\n{"epo')  # of an epoch that was not saved
+    fit(tmp_path / "run", fnn.JsonLines(path), resume=True)
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [row["epoch"] for row in rows] == [1, 2, 3]
+    np.testing.assert_array_equal(np.array([row["loss"] for row in rows], np.float32), fit().history["loss"])
+
+
+def test_the_best_epochs_stay(tmp_path):
+    result = fit(always(tmp_path, keep_last=1, keep_best=2, monitor="loss"), epochs=6, optimizer=fnn.optim.sgd(0.3))
+    best = np.argsort(result.history["loss"])[:2]
+    steps = {int(path.stem.removeprefix("step_")) for path in tmp_path.iterdir()}
+    assert steps == {18, *(3 * (int(epoch) + 1) for epoch in best)}
+
+
+def test_nothing_is_saved_before_its_time(tmp_path):
+    class Count(fnn.Callback):
+        def on_epoch(self, run):
+            assert not list(tmp_path.iterdir())
+
+    fit(fnn.Checkpoints(tmp_path, every_seconds=1e6), Count())
+    assert [path.name for path in tmp_path.iterdir()] == ["step_000000009.safetensors"]
+
+
+def test_a_checkpoint_of_another_run_is_refused(tmp_path):
+    fit(tmp_path, epochs=1)
+    with pytest.raises(
+        ValueError, match=r"holds checkpoints of a run, step_000000003.safetensors the last: write resu"
+    ):
+        fit(tmp_path)
+    with pytest.raises(ValueError, match="of a run with another key"):
+        fit(tmp_path, resume=True, key=jax.random.key(2))
+    with pytest.raises(ValueError, match="of another run: it was made with .*'batch_size': 8"):
+        fit(tmp_path, resume=True, batch_size=5)
+    with pytest.raises(ValueError, match="of another run: .*validation_loss"):
+        fit(tmp_path, resume=True, validation=(X, Y))
+    with pytest.raises(ValueError, match="other paths than the tree to load into"):
+        fit(tmp_path, resume=True, optimizer=fnn.optim.adam(0.1))
+    with pytest.raises(ValueError, match="other shapes than the tree to load into"):
+        fit(tmp_path, resume=True, data=(X[:, :2], Y))
+
+
+def test_a_file_that_fit_did_not_write_is_refused(tmp_path):
+    fnn.save(tmp_path / "step_000000001.safetensors", {"a": jnp.ones(3)})
+    with pytest.raises(ValueError, match=r"step_000000001.safetensors was not saved by fit"):
+        fit(tmp_path, resume=True)
+
+
+def test_a_damaged_last_checkpoint_is_passed_over(tmp_path):
+    fit(always(tmp_path, keep_last=3), StopAt(5))
+    last = tmp_path / "step_000000005.safetensors"
+    last.write_bytes(last.read_bytes()[:-1])
+    with pytest.warns(UserWarning, match="step_000000005.safetensors"):
+        resumed = fit(tmp_path, resume=True)
+    same_bits(resumed, fit())
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"resume": True}, "resume needs to know from where: give checkpoint="),
+        (
+            {"checkpoint": lambda folder: fnn.Checkpoints(folder, keep_best=1)},
+            "best by 'validation_loss', but the hist",
+        ),
+        ({"checkpoint": lambda folder: fnn.Checkpoints(folder, roll_back_after=2)}, "goes with fnn.optim.skip_nonfini"),
+        ({"checkpoint": lambda folder: fnn.Checkpoints(folder, roll_back_after=0)}, "roll_back_after is at least 1"),
+        ({"checkpoint": lambda folder: fnn.Checkpoints(folder, every_seconds=-1)}, "every_seconds is at least 0, got"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(tmp_path, options, match):
+    with pytest.raises(ValueError, match=match):
+        fit(**{name: make(tmp_path) if callable(make) else make for name, make in options.items()})
+
+
+class Spoil(fnn.Callback):
+    """Makes what was learned finite but useless at a step: every later step overflows."""
+
+    def __init__(self, at):
+        self.at = at
+
+    def on_steps(self, run):
+        if run.steps in self.at:
+            run.params = jax.tree.map(lambda leaf: leaf + 1e30, run.params)
+
+
+def test_bad_steps_in_a_row_roll_the_run_back(tmp_path):
+    skipping = {"optimizer": fnn.optim.skip_nonfinite(fnn.optim.sgd(0.1)), "epochs": 4}
+    rolled = fit(always(tmp_path, roll_back_after=2), Spoil({5}), **skipping)
+    without = fit(None, Spoil({5}), **skipping)
+    assert not np.isfinite(without.history["loss"][-1]) or abs(without.params["dense_0"]["kernel"]).max() > 1e29
+    assert abs(rolled.params["dense_0"]["kernel"]).max() < 10
+    assert np.isfinite(rolled.history["loss"][2:]).all()
+    assert int(rolled.opt_state.in_a_row) == 0
+
+
+def test_a_run_that_no_checkpoint_mends_is_given_up(tmp_path):
+    skipping = {"optimizer": fnn.optim.skip_nonfinite(fnn.optim.sgd(0.1)), "epochs": 6}
+    with pytest.raises(RuntimeError, match="2 steps in a row were not finite, and there is no earlier checkpoint"):
+        fit(always(tmp_path, roll_back_after=2), Spoil(set(range(1, 30))), **skipping)
