@@ -1,0 +1,174 @@
+"""A folder of checkpoints of one run: the last ones and the best ones are kept, and the newest whole one is found."""
+
+import contextlib
+import math
+import operator
+import os
+import re
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from fnn.errors import at_least_zero, positive
+from fnn.train import durable
+from fnn.train.checkpoint import read_metadata, save
+
+NAME = re.compile(r"step_([0-9]{9,})\.safetensors")
+
+
+class CheckpointFolder:
+    """Saves the checkpoints of a run, one a step, and removes those that are neither among the last nor the best.
+
+    The last ``keep_last`` and the ``keep_best`` of best score are kept: the lowest score is the best unless
+    ``higher_is_better``; of equal scores the earlier step's is. A score stands in the metadata of its checkpoint, as
+    ``"score"``, and so outlives the process. A checkpoint without one, or with NaN, is never among the best.
+
+    A checkpoint is removed only when the new one is on the disk. One that is damaged is never removed and does not
+    count. Files of other names are left alone, except unfinished ones that a killed process left behind.
+
+    Saving a step again replaces its checkpoint. When a run goes back, and a step is saved while later ones are in the
+    folder, these are of a continuation that was given up, and would be taken for its end: they are moved, with a
+    warning, into a subfolder ``superseded_1`` (or ``_2``, ...), a ``CheckpointFolder`` of its own.
+
+    One process at a time saves into a folder; any number may read.
+
+    >>> import tempfile
+    >>> import jax.numpy as jnp
+    >>> with tempfile.TemporaryDirectory() as name:
+    ...     folder = CheckpointFolder(name, keep_last=1, keep_best=1)
+    ...     for step, loss in [(10, 0.5), (20, 0.3), (30, 0.4)]:
+    ...         path = folder.save(step, {"bias": jnp.zeros(3)}, {"epoch": step // 10}, score=loss)
+    ...     print([path.name for path in folder.paths()], read_metadata(folder.best()))
+    ['step_000000020.safetensors', 'step_000000030.safetensors'] {'epoch': 2, 'score': 0.3}
+    """
+
+    def __init__(
+        self, folder: str | os.PathLike, *, keep_last: int = 2, keep_best: int = 0, higher_is_better: bool = False
+    ):
+        positive("keep_last", keep_last)
+        if isinstance(keep_best, bool) or not isinstance(keep_best, int):
+            raise TypeError(f"keep_best is an integer, got {keep_best!r}")
+        at_least_zero("keep_best", keep_best)
+        self.folder = Path(folder)
+        self.keep_last, self.keep_best, self.higher_is_better = keep_last, keep_best, higher_is_better
+        # What this process knows of the files: (name, size, time of writing) → score, or None for a damaged one.
+        self._scores: dict[tuple[str, int, int], float | None] = {}
+
+    def __repr__(self) -> str:
+        options = f"keep_last={self.keep_last}, keep_best={self.keep_best}, higher_is_better={self.higher_is_better}"
+        return f"CheckpointFolder({str(self.folder)!r}, {options})"
+
+    def save(self, step: int, tree: Any, metadata: dict[str, Any] | None = None, score: float | None = None) -> Path:
+        """Writes the checkpoint of a step as ``fnn.save`` does, then removes the superfluous ones; returns the path.
+
+        Whatever fails, it fails before the new checkpoint is on the disk and nothing was removed, or else is a warning.
+        """
+        step = _checked_step(step)
+        if not isinstance(metadata, dict | None):
+            raise TypeError(f"the metadata is a dict, got {type(metadata).__name__}")
+        if metadata and "score" in metadata:
+            raise ValueError("the metadata has an entry 'score', which is the folder's own; give score=... instead")
+        if score is not None:
+            score = float(score)
+            metadata = {**(metadata or {}), "score": score}
+        with contextlib.suppress(OSError):
+            durable.remove_abandoned(self.folder)
+        path = save(self.folder / f"step_{step:09d}.safetensors", tree, metadata)
+        self._scores[_key(path)] = math.nan if score is None else score
+        self._set_aside([each for each in self.paths() if _step(each) > step])
+        self._remove_superfluous(path)
+        return path
+
+    def paths(self) -> list[Path]:
+        """The checkpoints by step, damaged ones too; ``[]`` if there is no folder."""
+        with contextlib.suppress(FileNotFoundError):
+            found = [each for each in self.folder.iterdir() if _step(each) >= 0 and each.is_file()]
+            return sorted(found, key=_step)
+        return []
+
+    def latest(self) -> Path | None:
+        """The newest checkpoint that verifies; a damaged newer one stays where it is, and a warning names it."""
+        return next((path for path in reversed(self.paths()) if _score(path) is not None), None)
+
+    def best(self) -> Path | None:
+        """The checkpoint of the best score, of those that verify and have one."""
+        return next(iter(self._ranked({path: _score(path) for path in self.paths()})), None)
+
+    def _ranked(self, scores: dict[Path, float | None]) -> list[Path]:
+        """Those with a score, the best first."""
+        sign = -1 if self.higher_is_better else 1
+        known = {path: sign * score for path, score in scores.items() if score is not None and not math.isnan(score)}
+        return sorted(known, key=lambda path: (known[path], _step(path)))
+
+    def _remove_superfluous(self, saved: Path) -> None:
+        # Each file is verified once a process, not at every save.
+        keys = {path: _key(path) for path in self.paths()}
+        scores = {path: self._scores[key] if key in self._scores else _score(path) for path, key in keys.items()}
+        self._scores = {keys[path]: score for path, score in scores.items()}
+        whole = [path for path, score in scores.items() if score is not None]
+        kept = {saved, *whole[-self.keep_last :], *self._ranked(scores)[: self.keep_best]}
+        for path in whole:
+            if path not in kept:
+                with _warning(f"checkpoint {path} could not be removed"):
+                    path.unlink(missing_ok=True)
+
+    def _set_aside(self, later: list[Path]) -> None:
+        if not later:
+            return
+        names = ", ".join(path.name for path in later)
+        with _warning(f"checkpoints of later steps could not be moved aside: {names}"):
+            number = 1
+            while (aside := self.folder / f"superseded_{number}").exists():
+                number += 1
+            aside.mkdir()
+            for path in later:
+                path.rename(aside / path.name)
+            warnings.warn(f"a checkpoint was saved in {self.folder} before {names}: moved to {aside}", stacklevel=3)
+
+
+def _checked_step(step: Any) -> int:
+    try:
+        if isinstance(step, bool):
+            raise TypeError
+        step = operator.index(step)
+    except TypeError as error:
+        raise TypeError(f"a step is an integer, got {step!r}") from error
+    if step < 0:
+        raise ValueError(f"a step is at least 0, got {step}")
+    return step
+
+
+def _step(path: Path) -> int:
+    """The step that a name tells, -1 for the name of no checkpoint."""
+    match = NAME.fullmatch(path.name)
+    return int(match[1]) if match and path.name == f"step_{int(match[1]):09d}.safetensors" else -1
+
+
+def _key(path: Path) -> tuple[str, int, int]:
+    """What changes when a file does; it need not be there any more."""
+    with contextlib.suppress(OSError):
+        status = path.stat()
+        return path.name, status.st_size, status.st_mtime_ns
+    return path.name, -1, -1
+
+
+def _score(path: Path) -> float | None:
+    """The score that stands in a checkpoint, NaN if none does; None, with a warning, if the checkpoint is damaged."""
+    try:
+        score = read_metadata(path).get("score")
+    except FileNotFoundError:  # removed meanwhile
+        return None
+    except (OSError, ValueError) as error:
+        warnings.warn(f"passed over: {error}", stacklevel=3)
+        return None
+    return score if isinstance(score, int | float) else math.nan
+
+
+@contextlib.contextmanager
+def _warning(what: str) -> Iterator[None]:
+    """Makes a warning of a failure."""
+    try:
+        yield
+    except OSError as error:
+        warnings.warn(f"{what}: {error}", stacklevel=4)

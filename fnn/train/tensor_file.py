@@ -1,0 +1,202 @@
+"""The ``safetensors`` format, as much of it as a checkpoint uses, with a checksum of the whole file.
+
+    8 bytes      the length of the header, little-endian
+    the header   JSON, padded with spaces to a multiple of 8 bytes: {"__metadata__": {"fnn_checkpoint": notes},
+                 path: {"dtype": code, "shape": [...], "data_offsets": [start, stop]}, ...}
+    the arrays   C order, little-endian, without gaps; wide dtypes first, so that each is aligned to its items
+
+The notes are a JSON object that opens with the SHA-256 of the file, computed with 64 zeros in the place of its digits.
+
+Nothing is believed before the checksum holds. It is no signature, though, whoever changes a file can make it anew: so a
+header must then be, byte for byte, the one that ``parts`` writes for the paths, dtypes, shapes and notes in it, which
+leaves no room for gaps, overlaps, duplicates or two ways to read it. Nothing in a file is ever executed.
+
+The safetensors library writes these same bytes and reads them; it is not used here because it maps the file it reads
+into memory, which takes that much again and kills the process if the file is cut meanwhile, and because the temporary
+file it writes first stays behind, under a name of its own, when the process is killed.
+"""
+
+import contextlib
+import hashlib
+import json
+import math
+import os
+from collections.abc import Iterator
+from typing import IO, Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+CODES = {
+    np.dtype(dtype): code
+    for dtype, code in [
+        (np.uint64, "U64"), (np.int64, "I64"), (np.float64, "F64"), (np.complex64, "C64"), (np.float32, "F32"),
+        (np.uint32, "U32"), (np.int32, "I32"), (jnp.bfloat16, "BF16"), (np.float16, "F16"), (np.uint16, "U16"),
+        (np.int16, "I16"), (np.int8, "I8"), (np.uint8, "U8"), (np.bool_, "BOOL"),
+    ]
+}  # fmt: skip
+"""The format's name of each dtype, in the order in which arrays stand in a file."""
+
+DTYPES = {code: dtype for dtype, code in CODES.items()}
+
+ENTRY = "fnn_checkpoint"
+
+START = b'{"__metadata__":{"fnn_checkpoint":"{\\"sha256\\": \\"'
+"""What every header starts with; the digits of the checksum follow."""
+
+DIGITS = slice(8 + len(START), 8 + len(START) + 64)
+"""Where these digits stand in the file."""
+
+ZEROS = b"0" * 64
+
+HEADER_LIMIT = 100_000_000
+"""The longest header that the safetensors library reads."""
+
+
+class Stored(NamedTuple):
+    """What the header says of one array."""
+
+    dtype: np.dtype
+    shape: tuple[int, ...]
+
+    @property
+    def nbytes(self) -> int:
+        return self.dtype.itemsize * math.prod(self.shape)
+
+
+def parts(arrays: dict[str, np.ndarray], notes: dict[str, Any]) -> list[bytes | memoryview]:
+    """What stands in a file of C-contiguous arrays, piece by piece; the arrays are not copied."""
+    entries = {name: Stored(array.dtype, array.shape) for name, array in arrays.items()}
+    head = _head(entries, json.dumps({"sha256": ZEROS.decode(), **notes}))
+    if len(head) > HEADER_LIMIT:
+        raise ValueError(
+            f"the paths and the metadata take {len(head)} bytes, a checkpoint has room for {HEADER_LIMIT};"
+            f" store large values as arrays"
+        )
+    data = [arrays[name].reshape(-1).view(np.uint8).data for name in _in_order(entries)]
+    digest = hashlib.sha256(head)
+    for each in data:
+        digest.update(each)
+    return [head[: DIGITS.start] + digest.hexdigest().encode() + head[DIGITS.stop :], *data]
+
+
+class TensorFile:
+    """A file whose checksum holds: ``entries`` says what is stored, ``notes`` what was noted, ``read`` gives arrays."""
+
+    def __init__(self, path: Any, file: IO[bytes], size: int):
+        self._path, self._file = path, file
+        head = _verified_head(path, file, size)
+        try:
+            self.entries, self.notes = _parsed(head)
+            self._starts, stop = {}, len(head)
+            for name in _in_order(self.entries):
+                self._starts[name] = stop
+                stop += self.entries[name].nbytes
+            if stop != size:
+                raise ValueError(f"it describes {stop} bytes, the file has {size}")
+        except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
+            raise contradicted(path, error) from error
+
+    def read(self, name: str) -> np.ndarray:
+        """An array in memory of its own, aligned to 64 bytes, so that JAX on CPU takes it over instead of copying."""
+        dtype, shape = self.entries[name]
+        nbytes = self.entries[name].nbytes
+        buffer = np.empty(nbytes + 64, np.uint8)
+        offset = -buffer.ctypes.data % 64
+        data = buffer[offset : offset + nbytes]
+        self._file.seek(self._starts[name])
+        if self._file.readinto(memoryview(data)) != nbytes:  # type: ignore[attr-defined]
+            raise _changed(self._path)
+        if dtype == np.bool_ and data.max(initial=0) > 1:
+            raise contradicted(self._path, ValueError(f"{name!r} holds a byte that is no truth value"))
+        return data.view(dtype).reshape(shape)
+
+
+@contextlib.contextmanager
+def opened(path: str | os.PathLike) -> Iterator[TensorFile]:
+    """The file, after its checksum.
+
+    A file that takes its place meanwhile does not matter. Raises ``ValueError`` for a file that is damaged, that fnn
+    did not write, or that is written over while it is open.
+    """
+    with open(path, "rb") as file:
+        before = os.fstat(file.fileno())
+        yield TensorFile(path, file, before.st_size)
+        after = os.fstat(file.fileno())
+        if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+            raise _changed(path)
+
+
+def damaged(path: Any, how: str) -> ValueError:
+    return ValueError(f"checkpoint {path} is damaged: {how}")
+
+
+def contradicted(path: Any, error: Exception) -> ValueError:
+    """The error for what ``parts`` would not have written, under a checksum that holds."""
+    return damaged(path, f"its checksum holds, but not its content ({error!r})")
+
+
+def _in_order(entries: dict[str, Stored]) -> list[str]:
+    ranks = {dtype: rank for rank, dtype in enumerate(CODES)}
+    return sorted(entries, key=lambda name: (ranks[entries[name].dtype], name))
+
+
+def _head(entries: dict[str, Stored], text: str) -> bytes:
+    """Everything before the arrays."""
+    header: dict[str, Any] = {"__metadata__": {ENTRY: text}}
+    stop = 0
+    for name in _in_order(entries):
+        start, stop = stop, stop + entries[name].nbytes
+        code, shape = CODES[entries[name].dtype], list(entries[name].shape)
+        header[name] = {"dtype": code, "shape": shape, "data_offsets": [start, stop]}
+    encoded = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    encoded += b" " * (-len(encoded) % 8)
+    return len(encoded).to_bytes(8, "little") + encoded
+
+
+def _parsed(head: bytes) -> tuple[dict[str, Stored], dict[str, Any]]:
+    """The entries and the notes, of a head that ``parts`` would write the same."""
+    header = json.loads(head[8:].decode())
+    text = header.pop("__metadata__")[ENTRY]
+    entries = {name: Stored(DTYPES[entry["dtype"]], tuple(entry["shape"])) for name, entry in header.items()}
+    for name, entry in entries.items():
+        if not all(type(length) is int and 0 <= length < 2**63 for length in entry.shape):
+            raise ValueError(f"{name!r} cannot have the shape {list(entry.shape)}")
+    notes = json.loads(text)
+    if _head(entries, text) != head or json.dumps(notes) != text:
+        raise ValueError("fnn.save writes it differently")
+    return entries, notes
+
+
+def _verified_head(path: Any, file: IO[bytes], size: int) -> bytes:
+    """Reads the file to its end, and returns what stands before the arrays."""
+    if size == 0:
+        raise damaged(path, "the file is empty")
+    start = file.read(DIGITS.stop)
+    length = 8 + int.from_bytes(start[:8], "little")
+    if start[8 : DIGITS.start] != START or not len(start) <= length <= min(size, 8 + HEADER_LIMIT):
+        raise _not_ours(path, file, start, length, size)
+    head = start + file.read(length - len(start))
+    digest = hashlib.sha256(head[: DIGITS.start] + ZEROS + head[DIGITS.stop :])
+    hashlib.file_digest(file, lambda: digest)  # type: ignore[arg-type]
+    if digest.hexdigest().encode() != start[DIGITS]:
+        raise damaged(path, f"its checksum is not that of its content ({size} bytes)")
+    return head
+
+
+def _not_ours(path: Any, file: IO[bytes], start: bytes, length: int, size: int) -> ValueError:
+    """The error for a file that does not start as ours do: damaged, or another program's."""
+    if not 8 < length <= size or start[8:9] != b"{":
+        return damaged(path, "it does not begin like a file that fnn.save wrote")
+    header = start + file.read(min(length, 1 << 20))
+    # One altered byte takes one of these names away, but not both.
+    if ENTRY.encode() in header or b"random_keys" in header:
+        return damaged(path, "its header is not as fnn.save wrote it")
+    return ValueError(
+        f"{path} is not a checkpoint of fnn (it begins like a safetensors file that fnn.save did not write);"
+        f" other safetensors files are read with the safetensors library"
+    )
+
+
+def _changed(path: Any) -> ValueError:
+    return ValueError(f"checkpoint {path} was written over while it was read; load it again")
