@@ -46,7 +46,8 @@ class InMemory:
 
     def __init__(self, training: Training, data: tuple, batch_size: int) -> None:
         self._training, self._data, self._plan = training, data, plan(samples(data), batch_size)
-        self.count, self.batch_size = self._plan.count, self._plan.size
+        self.count: int | None = self._plan.count
+        self.batch_size = self._plan.size
         self._steps_a_call = 1
         self._order = jax.jit(lambda key: training.order(key, samples(data)))
         # The limits are traced, so that calls of any length are one program.

@@ -145,8 +145,8 @@ class Checkpoints(Callback):
         path = (older or [None])[-1] if again else self._files.latest()
         if path is None:
             raise RuntimeError(
-                f"{streak} steps in a row were not finite, and there is no{' earlier' if again else ''} checkpoint to roll"
-                f" back to: the data are at fault, or what was learned was spoiled before; smaller steps may help"
+                f"{streak} steps in a row were not finite, and there is no{' earlier' if again else ''} checkpoint to"
+                f" roll back to: the data are at fault, or what was learned was spoiled before; smaller steps may help"
             )
         run.standing = run.standing._replace(learned=self._read(run, path)[1]["learned"])
         self._rolled_back = (run.steps, path)

@@ -16,6 +16,7 @@ import numpy as np
 import fnn
 import fnn.train.feed
 import fnn.train.stream
+from fnn.train.callbacks import Run
 
 EPOCHS, BATCH = 6, 8
 
@@ -28,7 +29,7 @@ class KillAt(fnn.Callback):
     def __init__(self, step: int) -> None:
         self.step = step
 
-    def on_steps(self, run: fnn.train.callbacks.Run) -> None:
+    def on_steps(self, run: Run) -> None:
         if run.steps >= self.step:  # in this step, in one of the next, or while a checkpoint is written
             threading.Timer(random.uniform(0, 0.03), kill).start()
             self.step = sys.maxsize

@@ -54,10 +54,11 @@ class StopAt(fnn.Callback):
 
 
 def killed_runs(folder, kind, steps):
-    """The content of the result's file of a run that is killed after each of these steps, and how many kills it took."""
+    """The result's file of a run that is killed after each of these steps, and how many kills it took."""
     kills, result = 0, folder / "result.safetensors"
     for step in [*steps, sys.maxsize]:
-        command = [sys.executable, str(Path(__file__).with_name("killed_run.py")), folder / "run", kind, step, result]
+        script = Path(__file__).with_name("killed_run.py")
+        command = [sys.executable, script, folder / "run", kind, step, result]
         process = subprocess.run(
             list(map(str, command)), cwd=ROOT, env={"PYTHONPATH": str(ROOT), "PATH": ""}, capture_output=True, text=True
         )
@@ -148,15 +149,13 @@ def test_nothing_is_saved_before_its_time(tmp_path):
 
 def test_a_checkpoint_of_another_run_is_refused(tmp_path):
     fit(tmp_path, epochs=1)
-    with pytest.raises(
-        ValueError, match=r"holds checkpoints of a run, step_000000003.safetensors the last: write resu"
-    ):
+    with pytest.raises(ValueError, match=r"holds checkpoints of a run, step_000000003.* the last: write resume=True"):
         fit(tmp_path)
     with pytest.raises(ValueError, match="of a run with another key"):
         fit(tmp_path, resume=True, key=jax.random.key(2))
-    with pytest.raises(ValueError, match="of another run: it was made with .*'batch_size': 8"):
+    with pytest.raises(ValueError, match=r"of another run: it was made with .*'batch_size': 8"):
         fit(tmp_path, resume=True, batch_size=5)
-    with pytest.raises(ValueError, match="of another run: .*validation_loss"):
+    with pytest.raises(ValueError, match=r"of another run: .*validation_loss"):
         fit(tmp_path, resume=True, validation=(X, Y))
     with pytest.raises(ValueError, match="other paths than the tree to load into"):
         fit(tmp_path, resume=True, optimizer=fnn.optim.adam(0.1))
@@ -185,9 +184,9 @@ def test_a_damaged_last_checkpoint_is_passed_over(tmp_path):
         ({"resume": True}, "resume needs to know from where: give checkpoint="),
         (
             {"checkpoint": lambda folder: fnn.Checkpoints(folder, keep_best=1)},
-            "best by 'validation_loss', but the hist",
+            "best by 'validation_loss', but",
         ),
-        ({"checkpoint": lambda folder: fnn.Checkpoints(folder, roll_back_after=2)}, "goes with fnn.optim.skip_nonfini"),
+        ({"checkpoint": lambda folder: fnn.Checkpoints(folder, roll_back_after=2)}, "goes with fnn.optim.skip_nonf"),
         ({"checkpoint": lambda folder: fnn.Checkpoints(folder, roll_back_after=0)}, "roll_back_after is at least 1"),
         ({"checkpoint": lambda folder: fnn.Checkpoints(folder, every_seconds=-1)}, "every_seconds is at least 0, got"),
     ],
@@ -214,7 +213,7 @@ def test_bad_steps_in_a_row_roll_the_run_back(tmp_path):
     without = fit(None, Spoil({5}), **skipping)
     assert not np.isfinite(without.history["loss"][-1]) or abs(without.params["dense_0"]["kernel"]).max() > 1e29
     assert abs(rolled.params["dense_0"]["kernel"]).max() < 10
-    assert np.isfinite(rolled.history["loss"][2:]).all()
+    assert np.isfinite(rolled.history["loss"][-1])
     assert int(rolled.opt_state.in_a_row) == 0
 
 
