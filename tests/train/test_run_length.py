@@ -10,10 +10,12 @@ import pytest
 import fnn
 from fnn.metrics import Metric
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 KEY = jax.random.key(0)
 X = np.random.default_rng(0).normal(size=(50, 2)).astype(np.float32)  # four steps an epoch: 16, 16, 16, 2
 DATA = (X, (X[:, 0] > 0).astype(np.int32))
-MODEL = fnn.Serial(fnn.Dense(8, use_bias=False), fnn.BatchNorm(), fnn.Relu(), fnn.Dropout(0.1), fnn.Dense(2))
+MODEL = fnn.Serial(fnn.BatchNorm(), fnn.Dropout(0.1), fnn.Dense(2))
 OBJECTIVE = fnn.Objective(MODEL, fnn.CrossEntropy())
 
 
