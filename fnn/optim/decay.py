@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 import jax
 
 from fnn.optim.hyperparameters import NOT_NEGATIVE, Hyperparameter, Hyperparameters
-from fnn.optim.transform import Optimizer, accumulator_dtype, check_gradients, increment, zero_count
+from fnn.optim.transform import Optimizer, accumulator_dtype, check_gradients, entrywise, increment, zero_count
 from fnn.paths import map_named, named_leaves, select
 
 
@@ -74,4 +74,4 @@ def decay_weights(
 
         return map_named(decay, grads, params), DecayWeightsState(increment(state.count), hyperparams)
 
-    return Optimizer(init, update)
+    return entrywise(Optimizer(init, update)) if "*" in globs else Optimizer(init, update)

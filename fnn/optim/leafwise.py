@@ -11,6 +11,7 @@ from fnn.optim.transform import (
     Optimizer,
     accumulator_dtype,
     check_gradients,
+    entrywise,
     full_like,
     increment,
     zero_count,
@@ -53,7 +54,7 @@ def leafwise(given: Hyperparameters, rule: Rule, **starts: Any) -> Optimizer:
         updates, *moved = (treedef.unflatten(column) for column in _columns(results, 1 + len(starts)))
         return updates, given.state_class(count, hyperparams, *moved)
 
-    return Optimizer(init, update)
+    return entrywise(Optimizer(init, update))
 
 
 def _columns(rows: list[tuple], width: int) -> list[list]:

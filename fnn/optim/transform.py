@@ -19,6 +19,7 @@ forget.
 """
 
 import inspect
+import weakref
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -71,7 +72,26 @@ def chain(*transforms: Any) -> Optimizer:
             states.append(state)
         return grads, tuple(states)
 
-    return Optimizer(init, update_chain)
+    chained = Optimizer(init, update_chain)
+    return entrywise(chained) if all(map(is_entrywise, transforms)) else chained
+
+
+_ENTRYWISE: weakref.WeakSet[Callable[..., Any]] = weakref.WeakSet()
+
+
+def entrywise(optimizer: Optimizer) -> Optimizer:
+    """Notes of an optimiser that it treats every entry of every leaf alike and alone, and returns it.
+
+    What is written by ``leafwise`` is so, and so are chains of such. A note beside the record, as the record is optax's
+    and has no room for one.
+    """
+    _ENTRYWISE.add(optimizer.update)
+    return optimizer
+
+
+def is_entrywise(optimizer: Any) -> bool:
+    """Whether an optimiser is known to treat every entry alike and alone, so that the shapes of leaves are nothing."""
+    return getattr(optimizer, "update", None) in _ENTRYWISE
 
 
 def update(optimizer: Any, grads: Any, opt_state: Any, params: Any = None, **extra: Any) -> tuple[Any, Any]:

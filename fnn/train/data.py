@@ -43,6 +43,25 @@ def plan(samples: int, batch_size: int) -> Plan:
     return Plan(batch_size, steps, rest)
 
 
+class Length(NamedTuple):
+    """How long a run is: its epochs, and the steps of the last one where it is cut short."""
+
+    epochs: int
+    last: int | None = None
+
+
+def length(plan: Plan, epochs: int | None, steps: int | None) -> Length:
+    """The length of a run given by its epochs or by its steps.
+
+    >>> length(plan(100, 32), None, 8), length(plan(100, 32), None, 10)  # four steps an epoch
+    (Length(epochs=2, last=None), Length(epochs=3, last=2))
+    """
+    if epochs is not None:
+        return Length(epochs)
+    whole, last = divmod(steps or 0, plan.count)
+    return Length(whole + 1, last) if last else Length(whole)
+
+
 def arrays(data: Any, convert: Callable[[Any], Any] = exact_array) -> tuple:
     """Data as a tuple of pytrees of arrays, all of one length; ``convert`` makes an array of a leaf."""
     inputs, targets, weights = unpacked(data)

@@ -24,7 +24,8 @@ class EarlyStopping:
     """Stops after ``patience`` epochs in a row that did not improve ``monitor`` by more than ``min_delta``.
 
     ``monitor`` names an entry of the history. A loss improves downwards, a metric as it says itself. NaN never
-    improves. The result of the run is that of the best epoch.
+    improves. The result of the run is that of the best epoch. Where validation is not after every epoch, an entry of it
+    is judged, and patience counted, only at the epochs that have one.
 
     Errors: ``ValueError`` for a patience below 1, a negative ``min_delta``, a monitor that is not in the history or is
     an array there.

@@ -14,6 +14,7 @@ from fnn.objective import Method, Objective, unpacked
 from fnn.optim.nonfinite import accepted
 from fnn.optim.transform import apply_updates, update
 from fnn.train.data import Plan, take
+from fnn.train.loops import checkpointed_scan
 
 Augment = Callable[[jax.Array, Any], Any]
 """``augment(key, inputs) -> inputs``: a random change of a batch of training inputs that keeps their shapes."""
@@ -94,12 +95,18 @@ class Training:
         """The full-sized steps from ``limits[0]`` up to ``limits[1]`` (which may be traced) of an epoch."""
 
         def body(index: jax.Array, carry: tuple[Learned, Totals]) -> tuple[Learned, Totals]:
-            learned, totals = carry
-            chosen = jax.lax.dynamic_slice_in_dim(order, index * plan.size, plan.size)
-            learned, more = self.step(learned, take(data, chosen), jax.random.fold_in(key, index))
-            return learned, add(totals, more)
+            return self.full_step(index, carry, data, order, plan, key)
 
         return jax.lax.fori_loop(limits[0], limits[1], body, (learned, totals))
+
+    def full_step(
+        self, index: Any, carry: tuple[Learned, Totals], data: tuple, order: jax.Array, plan: Plan, key: jax.Array
+    ) -> tuple[Learned, Totals]:
+        """The full-sized step of that index in an epoch."""
+        learned, totals = carry
+        chosen = jax.lax.dynamic_slice_in_dim(order, index * plan.size, plan.size)
+        learned, more = self.step(learned, take(data, chosen), jax.random.fold_in(key, index))
+        return learned, add(totals, more)
 
     def rest(
         self, learned: Learned, totals: Totals, data: tuple, order: jax.Array, plan: Plan, key: jax.Array
@@ -110,25 +117,44 @@ class Training:
         )
         return learned, add(totals, more)
 
-    def epoch(self, learned: Learned, data: tuple, plan: Plan, key: jax.Array) -> tuple[Learned, dict[str, jax.Array]]:
-        """All steps of an epoch, and the loss and metrics over it."""
+    def epoch(
+        self, learned: Learned, data: tuple, plan: Plan, key: jax.Array, stop: Any = None, chunk: int | None = None
+    ) -> tuple[Learned, dict[str, jax.Array]]:
+        """The steps of an epoch, and the loss and metrics over them.
+
+        ``stop``: only so many of them; it may be traced. ``chunk``: in chunks of so many, of which a gradient stores
+        only the beginnings; ``stop`` is then a number.
+        """
         order, totals = self.order(key, plan.size * plan.steps + plan.rest), self.no_totals(learned, data)
-        if plan.steps:
-            learned, totals = self.steps(learned, totals, data, order, plan, key, (0, plan.steps))
-        if plan.rest:
-            learned, totals = self.rest(learned, totals, data, order, plan, key)
+        carry, traced = (learned, totals), stop is not None and not isinstance(stop, int)
+        full = plan.steps if stop is None else jnp.minimum(stop, plan.steps) if traced else min(stop, plan.steps)
+        if plan.steps and chunk:
+            carry, _ = checkpointed_scan(
+                lambda carry, index: (self.full_step(index, carry, data, order, plan, key), None), carry, full, chunk
+            )
+        elif plan.steps:
+            carry = self.steps(*carry, data, order, plan, key, (0, full))
+
+        def rest(carry: tuple[Learned, Totals]) -> tuple[Learned, Totals]:
+            return self.rest(*carry, data, order, plan, key)
+
+        if plan.rest and traced:
+            carry = jax.lax.cond(stop > plan.steps, rest, lambda carry: carry, carry)
+        elif plan.rest and (stop is None or stop > plan.steps):
+            carry = rest(carry)
+        learned, totals = carry
         return learned, self.values(totals)
 
     def evaluate(self, learned: Learned, data: tuple, plan: Plan) -> dict[str, jax.Array]:
         """The loss and metrics in inference, batch by batch."""
+        # Where a run is differentiated, the activations of no batch are kept; elsewhere this does nothing.
+        judged = jax.checkpoint(self.judged)
         totals, full = self.no_totals(learned, data), plan.size * plan.steps
         if plan.steps:
             batches = jax.tree.map(lambda leaf: leaf[:full].reshape(plan.steps, plan.size, *leaf.shape[1:]), data)
-            totals, _ = jax.lax.scan(
-                lambda totals, batch: (add(totals, self.judged(learned, batch)), None), totals, batches
-            )
+            totals, _ = jax.lax.scan(lambda totals, batch: (add(totals, judged(learned, batch)), None), totals, batches)
         if plan.rest:
-            totals = add(totals, self.judged(learned, jax.tree.map(lambda leaf: leaf[full:], data)))
+            totals = add(totals, judged(learned, jax.tree.map(lambda leaf: leaf[full:], data)))
         return self.values(totals)
 
     def judged(self, learned: Learned, batch: tuple) -> Totals:

@@ -10,15 +10,18 @@ from fnn.errors import positive
 from fnn.layer import Params, State, named_key
 from fnn.metrics import Metric
 from fnn.objective import Method, Objective
-from fnn.train.data import arrays, check_data, plan, samples
+from fnn.train.data import arrays, check_data, length, plan, samples
 from fnn.train.early_stopping import EarlyStopping
 from fnn.train.epoch import Augment, Learned, Training, with_validation
+from fnn.train.loops import in_chunks, until_stopped
+from fnn.train.validation import Validation
 
 
 class TrainResult(NamedTuple):
     """What a run leaves: a pytree, so runs stack under ``vmap``.
 
-    ``history`` holds an array a name with one entry an epoch, NaN after an early stop; ``epochs_run`` counts epochs.
+    ``history`` holds an array a name with one entry an epoch, NaN after an early stop (-1 where they are integers);
+    ``epochs_run`` counts epochs, one that was cut short too.
     """
 
     params: Params
@@ -32,13 +35,16 @@ def make_train(
     objective: Objective | Callable[[Any], Objective],
     optimizer: Any,
     *,
-    epochs: int,
+    epochs: int | None = None,
+    steps: int | None = None,
     batch_size: int,
     metrics: Sequence[Metric] = (),
+    validate_every: int = 1,
     early_stopping: EarlyStopping | None = None,
     augment: Augment | None = None,
     shuffle: bool = True,
     method: Method = "manual",
+    checkpoint_steps: int | None = None,
     on_epoch: Callable[[Any, dict[str, Any]], None] | None = None,
 ) -> Callable[..., TrainResult]:
     """Returns ``train(key, data, hyperparams=None, *, validation=None) -> TrainResult``, a pure function.
@@ -52,8 +58,24 @@ def make_train(
     anything numeric can be mapped over. ``augment(key, inputs) -> inputs`` changes training inputs. ``on_epoch(epoch,
     values)`` is called on the host after every epoch, to show progress; the run needs no such callback.
 
-    The remainder of an epoch is a step of its own smaller size (see ``fnn.train.data.plan``). With ``early_stopping``
-    the parameters, state and optimiser state are those of the best epoch.
+    A run is ``epochs`` or ``steps`` long, one of the two. With ``steps`` the last epoch is cut short, and its entry in
+    the history is over what it saw. The remainder of an epoch is a step of its own smaller size (see
+    ``fnn.train.data.plan``).
+
+    ``validate_every``: validate after every so many epochs and after the last of all; in between the entries of the
+    history are NaN (-1 where they are integers). It is a ``lax.cond``, so nothing is computed in between, but under
+    ``vmap`` with early stopping: the runs then stand at epochs of their own, and every one is validated every time.
+
+    With ``early_stopping`` the parameters, state and optimiser state are those of the best epoch. If it watches an
+    entry of the validation it judges the epochs that have one, and its patience counts these.
+
+    ``checkpoint_steps``: makes the run differentiable in reverse, ``jax.grad`` of any of its results with respect to
+    hyperparams and data (not the key): hyper-parameters found by gradient. It stores what was learned before every
+    ``jax.checkpoint``ed chunk of so many steps and computes the chunk again on the way back; where a chunk is shorter
+    than an epoch, the epoch is stored and computed again too. About the root of the number of steps takes the least
+    memory. Early stopping, whose number of epochs is not known beforehand and has no gradient, is refused, and so is
+    ``on_epoch``, which would be called again on the way back. Give Adam and its relatives an ``eps_root`` above 0: at
+    a gradient of exactly 0, of a dead unit, say, the root has no finite slope.
 
     Seeds in one program: ``jax.jit(jax.vmap(lambda key: train(key, data, validation=held_out)))(keys)`` (``vmap`` maps
     every keyword argument, so name those that stay in a lambda). In a compiled run nothing can be raised for a label
@@ -66,9 +88,31 @@ def make_train(
     >>> result = train(jax.random.key(0), (x, 3 * x + 1))
     >>> bool(result.history["loss"][-1] < 1e-3), int(result.epochs_run)
     (True, 50)
+
+    The slope of the last loss in the learning rate:
+
+    >>> train = make_train(objective, fnn.optim.sgd, steps=10, batch_size=8, checkpoint_steps=3)
+    >>> slope = jax.grad(lambda rate: train(jax.random.key(0), (x, 3 * x + 1), rate).history["loss"][-1])(0.1)
+    >>> bool(slope < 0)
+    True
     """
-    positive("epochs", epochs)
+    if (epochs is None) == (steps is None):
+        raise ValueError(f"a run is so many epochs or so many steps long: give one of them, got {epochs=}, {steps=}")
+    for name, count in (("epochs", epochs), ("steps", steps), ("checkpoint_steps", checkpoint_steps)):
+        if count is not None:
+            positive(name, count)
     positive("batch_size", batch_size)
+    positive("validate_every", validate_every)
+    if checkpoint_steps is not None and early_stopping is not None:
+        raise ValueError(
+            "a run that stops early cannot be differentiated: where it stops jumps as its hyperparams change, and a"
+            " loop whose length depends on its values has no reverse mode; leave out early_stopping or checkpoint_steps"
+        )
+    if checkpoint_steps is not None and on_epoch is not None:
+        raise ValueError(
+            "on_epoch would be called again for every epoch that the gradient computes again; read the history, or"
+            " leave out checkpoint_steps"
+        )
 
     def train(key: jax.Array, data: Any, hyperparams: Any = None, *, validation: Any = None) -> TrainResult:
         training = Training(
@@ -83,6 +127,7 @@ def make_train(
         learned = training.start(key, data[0])
         check_data(training.objective, learned.params, learned.state, data)
         train_plan = plan(samples(data), batch_size)
+        run_length = length(train_plan, epochs, steps)
         names = training.names(validation=validation is not None)
         if validation is not None:
             validation = arrays(validation)
@@ -90,52 +135,37 @@ def make_train(
         if early_stopping is not None:
             early_stopping.check(names)
 
-        def one_epoch(epoch: jax.Array, learned: Learned) -> tuple[Learned, dict[str, jax.Array]]:
+        validating = Validation(training, validation, batch_size, validate_every, run_length.epochs)
+
+        def one_epoch(
+            epoch: jax.Array, learned: Learned, stop: Any = None, chunk: int | None = None
+        ) -> tuple[Learned, dict[str, jax.Array]]:
             epoch_key = jax.random.fold_in(named_key(key, "epochs"), epoch)
-            learned, values = training.epoch(learned, data, train_plan, epoch_key)
-            if validation is not None:
-                validated = training.evaluate(learned, validation, plan(samples(validation), batch_size))
-                values = with_validation(values, validated)
+            learned, values = training.epoch(learned, data, train_plan, epoch_key, stop, chunk)
+            values = with_validation(values, validating.values(epoch, learned))
             if on_epoch is not None:
                 jax.debug.callback(on_epoch, epoch, values)
             return learned, values
 
-        learned, history, epochs_run = _loop(one_epoch, learned, names, epochs, early_stopping, training)
+        def cut_short(epoch: jax.Array, learned: Learned) -> tuple[Learned, dict[str, jax.Array]]:
+            stops = train_plan.count if run_length.last is None else run_length.last
+            return one_epoch(epoch, learned, jnp.where(epoch + 1 == run_length.epochs, stops, train_plan.count))
+
+        if checkpoint_steps is not None:
+            learned, history, epochs_run = in_chunks(one_epoch, learned, run_length, train_plan, checkpoint_steps)
+        else:
+            learned, history, epochs_run = until_stopped(
+                one_epoch if run_length.last is None else cut_short,
+                learned,
+                epochs=run_length.epochs,
+                names=names,
+                early_stopping=early_stopping,
+                sign=early_stopping.sign(training.metrics) if early_stopping else 0,
+                judged=validating.judged(early_stopping),
+            )
         return TrainResult(learned.params, learned.state, learned.opt_state, history, epochs_run)
 
     return train
-
-
-def _loop(
-    one_epoch: Callable[..., tuple[Learned, dict[str, jax.Array]]],
-    learned: Learned,
-    names: list[str],
-    epochs: int,
-    early_stopping: EarlyStopping | None,
-    training: Training,
-) -> tuple[Learned, dict[str, jax.Array], jax.Array]:
-    values = jax.eval_shape(lambda learned: one_epoch(jnp.array(0), learned)[1], learned)
-    history = {name: jnp.full((epochs, *values[name].shape), jnp.nan, values[name].dtype) for name in names}
-    watch = None if early_stopping is None else early_stopping.start(learned)
-
-    def goes_on(carry: tuple) -> jax.Array:
-        epoch, _, _, watch = carry
-        more = epoch < epochs
-        return more if early_stopping is None else more & ~early_stopping.stops(watch)
-
-    def body(carry: tuple) -> tuple:
-        epoch, learned, history, watch = carry
-        learned, values = one_epoch(epoch, learned)
-        history = {name: history[name].at[epoch].set(values[name]) for name in names}
-        if early_stopping is not None:
-            monitored = values[early_stopping.monitor]
-            watch = early_stopping.update(watch, monitored, learned, early_stopping.sign(training.metrics))
-        return epoch + 1, learned, history, watch
-
-    epoch, learned, history, watch = jax.lax.while_loop(
-        goes_on, body, (jnp.array(0, jnp.int32), learned, history, watch)
-    )
-    return (learned if watch is None else watch.learned), history, epoch
 
 
 def _resolved(given: Any, hyperparams: Any, ready: bool) -> Any:

@@ -89,18 +89,40 @@ def test_vmap_and_map_over_seeds_equal_the_runs_alone():
     close(jax.jit(lambda keys, data: jax.lax.map(lambda key: train(key, data), keys))(SEEDS, data), stacked)
 
 
-def test_a_run_compiles_once_whatever_the_seed():
+def test_a_run_compiles_once_whatever_the_seed_the_hyperparameters_and_the_data():
     traces = []
 
-    def augment(key, inputs):
+    def optimizer(hyperparams):
         traces.append(1)
+        return fnn.optim.adam(hyperparams["rate"], b1=hyperparams["b1"])
+
+    train, (x, y) = jax.jit(run(optimizer=optimizer, validate_every=2)), blobs()
+    train(jax.random.key(0), (x, y), {"rate": 0.1, "b1": 0.9}, validation=(x, y))
+    first = len(traces)
+    train(jax.random.key(1), (x, y), {"rate": 0.1, "b1": 0.9}, validation=(x, y))
+    train(jax.random.key(1), (x, y), {"rate": 0.3, "b1": 0.0}, validation=(x, y))
+    train(jax.random.key(1), (2 * x, 1 - y % 2), {"rate": 0.3, "b1": 0.0}, validation=(x[::-1], y))
+    assert len(traces) == first
+
+
+def test_early_stopping_does_no_work_after_the_stop():
+    steps, epochs = [], []
+
+    def augment(key, inputs):
+        jax.debug.callback(lambda: steps.append(1))
         return inputs
 
-    train = jax.jit(run(augment=augment))
-    train(jax.random.key(0), blobs())
-    first = len(traces)
-    train(jax.random.key(1), blobs())
-    assert len(traces) == first
+    stopping = fnn.EarlyStopping(3, monitor="loss")
+    still = {
+        "optimizer": fnn.optim.sgd(0.0),
+        "shuffle": False,
+        "objective": fnn.Objective(fnn.Dense(3), fnn.CrossEntropy()),
+    }
+    train = run(epochs=60, augment=augment, early_stopping=stopping, on_epoch=lambda *_: epochs.append(1), **still)
+    result = jax.jit(train)(jax.random.key(0), blobs())
+    jax.effects_barrier()
+    assert int(result.epochs_run) == 4  # the first is the best, and three do not improve on it
+    assert (len(epochs), len(steps)) == (4, 4 * 4)
 
 
 def test_the_same_key_gives_the_same_bits():
