@@ -11,7 +11,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -26,14 +25,6 @@ DRIVER = HERE / "interrupted_saves.py"
 CHANGING = {"mkdir", "open", "flock", "write", "fsync", "rename", "unlink", "close"}
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="processes are forked")
-
-
-@pytest.fixture
-def quick_folder():
-    """In memory where the system offers that: these tests sync thousands of files."""
-    memory = Path("/dev/shm")
-    with tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else None) as name:
-        yield Path(name)
 
 
 def drive(*arguments, **environment):

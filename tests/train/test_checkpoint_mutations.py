@@ -20,21 +20,15 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="memory is measu
 
 
 @pytest.fixture
-def drive(tmp_path):
+def drive(quick_folder):
     """Starts one process that loads files."""
-    memory = Path("/dev/shm")
-    folder = memory / f"fnn-{os.getpid()}" if os.access(memory, os.W_OK) else tmp_path / "mutated"
-    folder.mkdir()
     environment = {**os.environ, "PYTHONPATH": str(HERE.parent.parent), "JAX_PLATFORMS": "cpu"}
 
     def start(way, *numbers):
-        command = [sys.executable, str(HERE / "mutated_files.py"), way, str(folder), *map(str, numbers)]
+        command = [sys.executable, str(HERE / "mutated_files.py"), way, str(quick_folder), *map(str, numbers)]
         return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
-    yield start
-    for path in folder.iterdir():
-        path.unlink()
-    folder.rmdir()
+    return start
 
 
 def result_of(process):
