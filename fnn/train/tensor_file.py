@@ -49,8 +49,8 @@ DIGITS = slice(8 + len(START), 8 + len(START) + 64)
 
 ZEROS = b"0" * 64
 
-HEADER_LIMIT = 100_000_000
-"""The longest header that the safetensors library reads."""
+HEADER_LIMIT = 1 << 24
+"""The longest header, room for some hundred thousand paths: read as JSON it takes a multiple of its bytes in memory."""
 
 
 class Stored(NamedTuple):
@@ -133,7 +133,8 @@ def damaged(path: Any, how: str) -> ValueError:
 
 def contradicted(path: Any, error: Exception) -> ValueError:
     """The error for what ``parts`` would not have written, under a checksum that holds."""
-    return damaged(path, f"its checksum holds, but not its content ({error!r})")
+    # Not its repr: that of a UnicodeDecodeError has all the bytes that were to be decoded.
+    return damaged(path, f"its checksum holds, but not its content ({type(error).__name__}: {str(error)[:200]})")
 
 
 def _in_order(entries: dict[str, Stored]) -> list[str]:
@@ -156,7 +157,7 @@ def _head(entries: dict[str, Stored], text: str) -> bytes:
 
 def _parsed(head: bytes) -> tuple[dict[str, Stored], dict[str, Any]]:
     """The entries and the notes, of a head that ``parts`` would write the same."""
-    header = json.loads(head[8:].decode())
+    header = json.loads(str(memoryview(head)[8:], "utf-8"))
     text = header.pop("__metadata__")[ENTRY]
     entries = {name: Stored(DTYPES[entry["dtype"]], tuple(entry["shape"])) for name, entry in header.items()}
     for name, entry in entries.items():
@@ -177,7 +178,8 @@ def _verified_head(path: Any, file: IO[bytes], size: int) -> bytes:
     if start[8 : DIGITS.start] != START or not len(start) <= length <= min(size, 8 + HEADER_LIMIT):
         raise _not_ours(path, file, start, length, size)
     head = start + file.read(length - len(start))
-    digest = hashlib.sha256(head[: DIGITS.start] + ZEROS + head[DIGITS.stop :])
+    digest = hashlib.sha256(head[: DIGITS.start] + ZEROS)
+    digest.update(memoryview(head)[DIGITS.stop :])
     hashlib.file_digest(file, lambda: digest)  # type: ignore[arg-type]
     if digest.hexdigest().encode() != start[DIGITS]:
         raise damaged(path, f"its checksum is not that of its content ({size} bytes)")

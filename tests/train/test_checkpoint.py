@@ -354,7 +354,8 @@ class TestDamage:
     """No altered byte and no missing or added one is ever accepted, by load or by read_metadata."""
 
     @pytest.fixture
-    def small(self, path):
+    def small(self, quick_folder):
+        path = quick_folder / "model.safetensors"
         tree = {"a": np.arange(3, dtype=np.float32), "é": True, "key": jax.random.key(1), "none": np.zeros((0, 2))}
         save(path, tree, {"epoch": 1, "é": "☃"})
         return path, tree, path.read_bytes()
@@ -374,7 +375,7 @@ class TestDamage:
                 damaged[position] ^= 1 << bit
                 path.write_bytes(damaged)
                 with pytest.raises(ValueError, match=r"^checkpoint .* is damaged: "):
-                    load(path, tree)
+                    load(path, tree) if bit == position % 8 else read_metadata(path)
         path.write_bytes(content)
         assert_same(load(path, tree), tree)
 
