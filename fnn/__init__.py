@@ -138,5 +138,6 @@ from fnn.train.early_stopping import EarlyStopping as EarlyStopping
 from fnn.train.fit import fit as fit
 from fnn.train.run import TrainResult as TrainResult
 from fnn.train.run import make_train as make_train
+from fnn.train.sweep import sweep as sweep
 
 xla.guard()  # nothing above starts JAX's backend, and nothing may before this
