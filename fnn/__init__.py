@@ -143,5 +143,6 @@ from fnn.train.logs import TensorBoard as TensorBoard
 from fnn.train.resume import Checkpoints as Checkpoints
 from fnn.train.run import TrainResult as TrainResult
 from fnn.train.run import make_train as make_train
+from fnn.train.sweep import sweep as sweep
 
 xla.guard()  # nothing above starts JAX's backend, and nothing may before this

@@ -1,0 +1,184 @@
+"""Many runs in one compiled program: seeds × hyper-parameters."""
+
+import functools
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from fnn.train.data import arrays
+from fnn.train.footprint import footprint
+from fnn.train.grid import runs_of
+from fnn.train.layout import Layout, Method, layout_of
+from fnn.train.run import TrainResult
+from fnn.train.sweep_result import SweepResult
+
+
+def sweep(
+    train: Callable[..., TrainResult],
+    key: jax.Array,
+    data: Any,
+    *,
+    seeds: int | Sequence[int] | jax.Array = 1,
+    validation: Any = None,
+    combinations: Iterable[Mapping[str, float]] | None = None,
+    method: Method = "auto",
+    max_parallel: int | None = None,
+    devices: Sequence[Any] | None = None,
+    **hyperparams: Any,
+) -> SweepResult:
+    """Runs ``train``, which ``make_train`` returned, for every combination of hyper-parameters and every seed.
+
+    Any other keyword is a hyper-parameter, a list of numbers, and the runs are those of the whole grid; a single number
+    is the same for all runs. ``combinations``, a list of dicts, stands for values that belong together or are drawn at
+    random; each of them meets each point of the grid. The objective or the optimizer that ``make_train`` was given is a
+    function of ``hyperparams``, which is a dict of traced scalars here: anything that enters computations can vary
+    (rates, decay, clipping, penalties, smoothing, dropout, the scale of an initialiser), sizes and layers cannot.
+
+    ``seeds`` is their number, a list of integers, or keys. The key of seed i is ``jax.random.fold_in(key, i)``, the
+    same in every combination, so that combinations meet the same initial weights and orders. Run i of the result alone
+    is ``jax.jit(train)(result.keys[i], data, result.combination(i), validation=validation)``: it gives the same to 1e-6
+    and better, as far as training does not blow rounding up; side by side, products are summed in another order.
+
+    All is one program, compiled once, also over several calls with as many runs. Runs do not touch each other: one that
+    diverges has NaN in its own history alone. With early stopping each keeps what it had when it stopped; the runs
+    side by side last as long as the longest.
+
+    How the runs are laid out is in ``result.layout``:
+
+    - ``method``: "vmap" runs them side by side, "map" one after the other. "auto" takes "map" on a CPU for a model with
+      convolutions, whose kernels turn into slow grouped convolutions side by side, else "vmap".
+    - ``max_parallel``: how many at most run side by side on a device; the rest waits in chunks of one size. By default
+      what fits into half of the free memory (on a CPU of all memory), by the sizes of all intermediate values of a run.
+    - ``devices``: over which to spread, by default all of this process. Each gets as many runs as the others.
+
+    Raises ``ValueError`` for an axis without values or with a value twice, for combinations that name different
+    hyper-parameters, and for a hyper-parameter on which nothing in a run depends; ``KeyError`` for one that is read but
+    not given; ``TypeError`` for values that are no numbers; and what ``train`` raises.
+
+    >>> import fnn
+    >>> train = fnn.make_train(
+    ...     lambda h: fnn.Objective(fnn.Dense(1), fnn.MeanSquaredError(), [fnn.L2(h["decay"])]),
+    ...     lambda h: fnn.optim.sgd(h["learning_rate"]),
+    ...     epochs=20,
+    ...     batch_size=8,
+    ... )
+    >>> x = jnp.linspace(-1, 1, 24)[:, None]
+    >>> result = sweep(train, jax.random.key(0), (x, 3 * x), seeds=4, learning_rate=[0.01, 0.1], decay=[0.0, 0.1])
+    >>> print(result.layout)
+    16 runs side by side
+    >>> result.best("loss").hyperparams
+    {'learning_rate': 0.1, 'decay': 0.0}
+    >>> result.results.history["loss"].shape
+    (16, 20)
+    """
+    runs = runs_of(key, seeds, combinations, hyperparams)
+    operands = {"data": arrays(data)}
+    if validation is not None:
+        operands["validation"] = arrays(validation)
+    values = {name: jnp.asarray(column) for name, column in runs.hyperparams.items()}
+    shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), (runs.keys, values))
+
+    traced, result = _traced(train, shapes, operands)
+    _check_used(traced.jaxpr, list(values))
+    needed = footprint(traced.jaxpr, (True,) * len(traced.jaxpr.invars))
+    layout = layout_of(
+        len(runs.seeds),
+        method=method,
+        kernels=needed.kernels,
+        run_bytes=needed.bytes,
+        result_bytes=sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(result)),
+        max_parallel=max_parallel,
+        devices=devices,
+    )
+    # The last run fills the places that are left over.
+    filled = np.minimum(np.arange(layout.places), layout.runs - 1)
+    each = jax.tree.map(lambda leaf: leaf[filled], (runs.keys, values))
+    if layout.devices:
+        mesh = _mesh(layout)
+        each = jax.device_put(each, NamedSharding(mesh, PartitionSpec("runs")))
+        operands = jax.device_put(operands, NamedSharding(mesh, PartitionSpec()))
+    results = _all_runs(*each, operands, train=train, layout=layout)
+    if layout.places > layout.runs:
+        results = jax.tree.map(lambda leaf: leaf[: layout.runs], results)
+    return SweepResult(results, runs.hyperparams, runs.seeds, runs.keys, layout)
+
+
+@functools.partial(jax.jit, static_argnames=("train", "layout"))
+def _all_runs(keys: jax.Array, values: dict[str, jax.Array], operands: dict, *, train: Any, layout: Layout) -> Any:
+    def on_device(keys: jax.Array, values: dict[str, jax.Array], operands: dict) -> Any:
+        def one(each: tuple) -> TrainResult:
+            return _run(train, *each, operands)
+
+        if layout.parallel == 1:
+            return jax.lax.map(one, (keys, values))
+        if layout.chunks == 1:
+            return jax.vmap(one)((keys, values))
+        return jax.lax.map(one, (keys, values), batch_size=layout.parallel)
+
+    if not layout.devices:
+        return on_device(keys, values, operands)
+    runs = PartitionSpec("runs")
+    # Nothing is exchanged between devices, so each stops when its own runs have.
+    spread = jax.shard_map(
+        on_device, mesh=_mesh(layout), in_specs=(runs, runs, PartitionSpec()), out_specs=runs, check_vma=False
+    )
+    return spread(keys, values, operands)
+
+
+def _run(train: Any, key: jax.Array, values: dict[str, Any], operands: dict) -> TrainResult:
+    """One run; the options it has no use for are not mentioned."""
+    options = {name: value for name, value in operands.items() if name != "data"}
+    return train(key, operands["data"], *([_Given(values)] if values else []), **options)
+
+
+def _traced(train: Any, shapes: tuple, operands: dict) -> tuple[Any, Any]:
+    """One run as a jaxpr, and the shapes of its result. The data are in it as they are, so that they are looked at."""
+    try:
+        return jax.make_jaxpr(lambda key, values: _run(train, key, values, operands), return_shape=True)(*shapes)
+    except jax.errors.JAXTypeError as error:
+        error.add_note(
+            "in a sweep hyperparams are traced: they can be numbers in computations, but no sizes and no conditions of"
+            " Python; sweep over those with a loop around fnn.sweep"
+        )
+        raise
+
+
+def _check_used(jaxpr: Any, names: list[str]) -> None:
+    """Raises for a hyper-parameter that no equation takes: all its runs would be the same."""
+    inputs = dict(zip(sorted(names), jaxpr.invars[len(jaxpr.invars) - len(names) :], strict=True))
+    unused = [name for name in names if not _takes(jaxpr, inputs[name])]
+    if unused:
+        used = ", ".join(name for name in names if name not in unused) or "none"
+        raise ValueError(
+            f"nothing in a run depends on the hyper-parameter {unused[0]!r}: give make_train its objective or optimizer"
+            f" as a function of hyperparams that uses hyperparams[{unused[0]!r}] (used are: {used})"
+        )
+
+
+def _takes(jaxpr: Any, variable: Any) -> bool:
+    """Whether an equation takes this input; of a function under jit, one inside it."""
+    for equation in jaxpr.eqns:
+        program = getattr(equation.params.get("jaxpr"), "jaxpr", None) if equation.primitive.name == "jit" else None
+        for place, given in enumerate(equation.invars):
+            if given is variable and (program is None or _takes(program, program.invars[place])):
+                return True
+    return False
+
+
+class _Given(dict):
+    """The hyper-parameters of a run; reading one that is not there says what to do."""
+
+    def __missing__(self, name: str) -> Any:
+        given = ", ".join(self) or "none"
+        raise KeyError(
+            f"the run reads the hyper-parameter {name!r}, which the sweep does not give (given are: {given});"
+            f" add {name}=[…] to its arguments"
+        )
+
+
+def _mesh(layout: Layout) -> Mesh:
+    return Mesh(np.asarray(layout.devices), ("runs",))

@@ -1,0 +1,132 @@
+"""What a sweep returns: all runs, the table of their scores, and the best of them."""
+
+import dataclasses
+import os
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from fnn.train.layout import Layout
+from fnn.train.run import TrainResult
+from fnn.train.sweep_table import At, SweepTable, finite_results
+
+
+class BestRun(NamedTuple):
+    """The run that ``SweepResult.best`` chose: its number, hyper-parameters, seed, score and own result."""
+
+    run: int
+    hyperparams: dict[str, Any]
+    seed: int
+    score: float
+    result: TrainResult
+
+
+@dataclasses.dataclass(frozen=True, repr=False, eq=False)
+class SweepResult:
+    """All runs of a sweep; ``print`` shows its table.
+
+    ``results`` is a ``TrainResult`` whose leaves have one axis more in front, with one entry a run. ``hyperparams``
+    (arrays by name), ``seeds`` and ``keys`` have one entry a run too: the seeds of a combination side by side, the
+    combinations in the order of the grid, its last axis fastest. ``layout`` says how the runs were laid out.
+    """
+
+    results: TrainResult
+    hyperparams: dict[str, np.ndarray]
+    seeds: np.ndarray
+    keys: jax.Array
+    layout: Layout
+
+    def __len__(self) -> int:
+        return len(self.seeds)
+
+    def combination(self, run: int) -> dict[str, Any]:
+        """The hyper-parameters of a run, as Python numbers: what ``train`` takes to repeat it alone."""
+        return {name: values[run].item() for name, values in self.hyperparams.items()}
+
+    def result(self, run: int) -> TrainResult:
+        """The result of a run, as ``train`` would return it."""
+        return jax.tree.map(lambda leaf: leaf[run], self.results)
+
+    def table(self, score: str | None = None, *, at: At = "final", higher_is_better: bool | None = None) -> SweepTable:
+        """The scores of all runs and of all combinations.
+
+        ``score`` is the name of an entry of the history, by default ``validation_loss`` where there is one, else
+        ``loss``. ``at`` says which value of a run counts when combinations are ranked: the "final" one, of the last
+        epoch that ran, to which the parameters belong; or the "best", to which they belong under early stopping.
+        ``higher_is_better`` is by default false for a loss, a perplexity and an error, true for every other name.
+
+        A run diverged if a loss was not finite in an epoch that ran, or if its parameters are not finite.
+
+        Raises ``ValueError`` for a score that the history does not hold, or holds as arrays.
+        """
+        history = {name: np.asarray(values) for name, values in self.results.history.items()}
+        if score is None:
+            score = "validation_loss" if "validation_loss" in history else "loss"
+        numbers = [name for name, values in history.items() if values.ndim == 2]
+        if score not in numbers:
+            kind = "an array an epoch" if score in history else "not in the history"
+            raise ValueError(f"the score {score!r} is {kind}; a score is one of {', '.join(numbers)}")
+        if at not in ("final", "best"):
+            raise ValueError(f"at is 'final' or 'best', got {at!r}")
+        epochs_run = np.asarray(self.results.epochs_run)
+        diverged = ~finite_results(self.results.params, len(self))
+        for name in numbers:
+            if name.removeprefix("validation_") == "loss":
+                ran = np.arange(history[name].shape[1]) < epochs_run[:, None]
+                diverged |= (ran & ~np.isfinite(history[name])).any(1)
+        if higher_is_better is None:
+            higher_is_better = not score.endswith(("loss", "perplexity", "error"))
+        return SweepTable.of(
+            score, history[score], self.hyperparams, self.seeds, epochs_run, diverged, at=at, higher=higher_is_better
+        )
+
+    def best(self, score: str | None = None, *, at: At = "final", higher_is_better: bool | None = None) -> BestRun:
+        """The best combination, by its mean over seeds (the first line of the table), and in it the best seed.
+
+        Arguments as of ``table``. Raises ``ValueError`` if every run diverged.
+        """
+        table = self.table(score, at=at, higher_is_better=higher_is_better)
+        chosen = table.best_run()
+        if chosen is None:
+            raise ValueError(f"none of the {len(self)} runs has a finite {table.score}: there is no best")
+        value = table.rows[chosen][table.column]
+        return BestRun(chosen, self.combination(chosen), int(self.seeds[chosen]), value, self.result(chosen))
+
+    def to_csv(self, path: str | os.PathLike, score: str | None = None, **options: Any) -> None:
+        """Writes the table, one line a run; arguments as of ``table``."""
+        self.table(score, **options).to_csv(path)
+
+    def to_json(self, score: str | None = None, *, indent: int | None = None, **options: Any) -> str:
+        """The table as strict JSON, an object a run; arguments as of ``table``."""
+        return self.table(score, **options).to_json(indent=indent)
+
+    def to_markdown(self, score: str | None = None, **options: Any) -> str:
+        """The table over seeds as GitHub Markdown; arguments as of ``table``."""
+        return self.table(score, **options).to_markdown()
+
+    def plot(self, path: str | os.PathLike, *, x: str | None = None, score: str | None = None, **options: Any) -> None:
+        """Draws the score against the hyper-parameter ``x``, a line for each value of the others; saves the picture.
+
+        Lines are means over seeds, bands reach from the worst seed to the best, every run is a point; runs that
+        diverged are crosses at the edge. ``x`` is by default ``learning_rate``, else the hyper-parameter with most
+        values. Other arguments are those of ``table``; the ending of ``path`` gives the format.
+
+        Raises ``ValueError`` for an ``x`` that was not swept, ``ImportError`` where matplotlib is not installed.
+        """
+        from fnn.train.sweep_plot import save_plot
+
+        save_plot(self.table(score, **options), path, x)
+
+    def _repr_markdown_(self) -> str:
+        return self.to_markdown()
+
+    def __rich_console__(self, console: Any, options: Any) -> Any:
+        yield self.table()
+        yield f"{self.layout}."
+
+    def __str__(self) -> str:
+        return f"{self.table()}\n{self.layout}."
+
+    def __repr__(self) -> str:
+        return f"SweepResult(runs={len(self)}, hyperparams={list(self.hyperparams)}, seeds={len(set(self.seeds))})"
