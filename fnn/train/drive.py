@@ -12,16 +12,21 @@ from fnn.train.callbacks import Callback, Run
 from fnn.train.early_stopping import EarlyStopping
 from fnn.train.epoch import Learned, Totals, with_validation
 from fnn.train.feed import Feed
+from fnn.train.loops import missing
 
 
 @dataclasses.dataclass(frozen=True)
 class Drive:
-    """A run and what moves it: ``values`` makes an epoch's values of its totals, ``evaluate`` those of validation."""
+    """A run and what moves it.
+
+    ``values`` makes the values of an epoch of its totals, ``evaluate`` those of validation after ``every`` epochs.
+    """
 
     run: Run
     feed: Feed
     values: Callable[[Totals], dict[str, Any]]
     evaluate: Callable[[Learned], dict[str, Any]] | None
+    every: int
     callbacks: Sequence[Callback]
     stopping: EarlyStopping | None
 
@@ -65,11 +70,12 @@ class Drive:
     def _end_of_epoch(self) -> None:
         run = self.run
         values, watch = self.values(run.totals), run.watch
-        if self.evaluate is not None:
+        if self.evaluate is not None and ((run.epoch + 1) % self.every == 0 or run.epoch + 1 == run.epochs):
             values = with_validation(values, self.evaluate(run.learned))
-        if self.stopping is not None and watch is not None:
+        if self.stopping is not None and watch is not None and self.stopping.monitor in values:
             sign = self.stopping.sign(run.metrics)
             watch = self.stopping.update(watch, values[self.stopping.monitor], run.learned, sign)
+        values = {name: missing(entry.shape, entry.dtype) for name, entry in run.entries.items()} | values
         row = jax.device_get(values)
         row = {name: row[name] for name in run.names}  # JAX sorts its dicts
         totals = self.feed.no_totals(run.learned)

@@ -33,6 +33,7 @@ def fit(
     params: Params | None = None,
     state: State | None = None,
     validation: Any = None,
+    validate_every: int = 1,
     early_stopping: EarlyStopping | None = None,
     metrics: Sequence[Metric] = (),
     callbacks: Sequence[Callback] = (),
@@ -82,6 +83,7 @@ def fit(
     True
     """
     positive("epochs", epochs)
+    positive("validate_every", validate_every)
     if (params is None) != (state is None):
         raise ValueError("give params and state together: both come from the same init or run")
     if resume and checkpoint is None:
@@ -126,6 +128,6 @@ def fit(
         callbacks = (*callbacks, checkpoints)  # last, so that what the others change is saved
     if progress:
         callbacks = (ShowProgress(), *callbacks)
-    Drive(run, feed, values, evaluate, callbacks, early_stopping).to_the_end()
+    Drive(run, feed, values, evaluate, validate_every, callbacks, early_stopping).to_the_end()
     best = run.learned if run.watch is None else run.watch.learned
     return TrainResult(best.params, best.state, best.opt_state, run.history, run.epoch)

@@ -64,6 +64,19 @@ def test_early_stopping_keeps_the_best_epoch():
     np.testing.assert_array_equal(result.params["dense_0"]["kernel"], again.params["dense_0"]["kernel"])
 
 
+def test_validation_now_and_then_is_that_of_make_train():
+    options = {"epochs": 5, "batch_size": 16, "validate_every": 2, "metrics": (fnn.ConfusionMatrix(3),)}
+    stopping = fnn.EarlyStopping(2, min_delta=100.0)
+    for early_stopping in (None, stopping):
+        result = fit(validation=(X, Y), early_stopping=early_stopping, **options)
+        train = fnn.make_train(OBJECTIVE, fnn.optim.adam(1e-2), early_stopping=early_stopping, **options)
+        whole = jax.jit(train)(jax.random.key(1), (X, Y), validation=(X, Y))
+        assert result.epochs_run == whole.epochs_run == 5
+        for name, values in result.history.items():
+            np.testing.assert_allclose(values, whole.history[name], rtol=1e-4, atol=1e-6)
+    assert np.isnan(result.history["validation_loss"]).tolist() == [True, False, True, False, False]
+
+
 def test_numpy_data_are_welcome():
     assert fit((np.asarray(X), np.asarray(Y))).epochs_run == 3
 

@@ -17,7 +17,9 @@ def test_a_loader_trains_as_its_batches_do(workers):
     from torch.utils.data import DataLoader, TensorDataset
 
     dataset = TensorDataset(torch.tensor(X), torch.tensor(Y))
-    loader = DataLoader(dataset, batch_size=8, num_workers=workers, multiprocessing_context="spawn" if workers else None)
+    loader = DataLoader(
+        dataset, batch_size=8, num_workers=workers, multiprocessing_context="spawn" if workers else None
+    )
     batches = [(X[start : start + 8], Y[start : start + 8]) for start in (0, 8, 16)]
     one, other = (
         fnn.fit(
