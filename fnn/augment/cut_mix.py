@@ -4,7 +4,6 @@ import dataclasses
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from fnn.augment.mixing import Mixing
 from fnn.augment.rectangle import rectangle
@@ -39,5 +38,5 @@ class CutMix(Mixing):
             raise ValueError(f"CutMix pastes parts of images (N, H, W, C), got a sample {describe(own)}")
         side = jnp.sqrt(1 - share)
         pasted = rectangle(key, own.shape, own.shape[0] * side, own.shape[1] * side)
-        left = 1 - pasted.sum() / np.float32(pasted.size)
-        return jnp.where(pasted[..., None], other, own), left.astype(share.dtype)
+        left = 1 - pasted.mean(dtype=share.dtype)
+        return jnp.where(pasted[..., None], other, own), left
