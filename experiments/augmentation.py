@@ -7,7 +7,10 @@ Measure: every seed draws its 100 digits from the training part of scikit-learn'
 strength from the same initial weights: 0 is none, 1 is as claimed, 2 twice that. All runs are one compiled program, the
 strength traced. The test part, 360 digits, is read at the end; the spread is the standard deviation over seeds.
 
-Result: TODO
+Result: mean test accuracy 90.47 % without, 91.69 % at half, 92.36 % at the claimed strength and 87.56 % at twice that
+(standard deviations 1.6, 1.9, 2.6, 2.6). At the claimed strength 9 of 10 seeds gain and one loses 3.3 points, which
+makes +1.9 on average; at twice it none gains. Seeds 0 to 9, 41 s of processor time in all, two CPU cores, Python
+3.11.7, jax 0.9.2.
 """
 
 import dataclasses
@@ -126,7 +129,7 @@ class Augmentation(Experiment):
         objective = fnn.Objective(self.model(), fnn.CrossEntropy())
         steps = self.epochs * -(-self.examples // self.batch_size)
         optimizer = fnn.optim.adam(fnn.optim.cosine(self.learning_rate, steps))
-        options = {"epochs": self.epochs, "batch_size": self.batch_size}
+        options: dict[str, Any] = {"epochs": self.epochs, "batch_size": self.batch_size}
 
         def accuracy(strength: jax.Array, key: jax.Array, train: data.Part, test: data.Part) -> jax.Array:
             chosen = jax.random.permutation(jax.random.fold_in(key, 0), len(train.labels))[: self.examples]

@@ -43,7 +43,7 @@ def strengths(path: Path, values: Sequence[float], accuracies: np.ndarray, *, ex
     axes.errorbar(values, mean, spread, color=BLUE, linewidth=2.2, marker="o", capsize=4, zorder=3)
     for value, each in zip(values, mean, strict=True):
         words = {"fontsize": 10, "color": BLUE, "weight": "bold", "bbox": {"fc": "white", "ec": "none", "pad": 0.8}}
-        axes.annotate(f"{each:.1f}", (value, each), (7, 5), textcoords="offset points", zorder=4, **words)
+        axes.annotate(f"{each:.1f}", (value, each), (6, 9), textcoords="offset points", zorder=4, **words)
     clean(axes)
     axes.set_xticks(values, [f"{10 * value:g}°, {value:g} px" if value else "none" for value in values])
     axes.set_xlim(values[0] - 0.12, values[-1] + 0.25)

@@ -148,7 +148,7 @@ def test_keys_can_be_mapped_over(row):
 @each_row
 def test_it_is_a_value(row):
     augmentation = row[0]
-    again = eval(repr(augmentation), vars(augment))
+    again = eval(repr(augmentation), dict(vars(augment)))
     assert again == augmentation
     assert hash(again) == hash(augmentation)
     assert row[1] != augmentation
