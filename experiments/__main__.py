@@ -7,12 +7,13 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from experiments.augmentation import Augmentation
 from experiments.bench import Bench
 from experiments.digits import Digits
 from experiments.experiment import Experiment
 from experiments.gradients import Gradients
 
-EXPERIMENTS: dict[str, type[Experiment]] = {each.name: each for each in (Digits, Gradients, Bench)}
+EXPERIMENTS: dict[str, type[Experiment]] = {each.name: each for each in (Digits, Gradients, Bench, Augmentation)}
 
 
 def main(arguments: Sequence[str]) -> int:

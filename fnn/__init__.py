@@ -3,6 +3,7 @@
 Read ``fnn/layer.py`` first: it states the contract that everything else follows.
 """
 
+from fnn import augment as augment
 from fnn import combinators as combinators
 from fnn import initializers as initializers
 from fnn import layers as layers

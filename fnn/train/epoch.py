@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from fnn.augment.mixing import augmented, mixes
 from fnn.errors import tuple_of
 from fnn.layer import Params, State, named_key
 from fnn.metrics import Metric, ratio
@@ -15,9 +16,13 @@ from fnn.optim.nonfinite import accepted
 from fnn.optim.transform import apply_updates, update
 from fnn.train.data import Plan, take
 from fnn.train.loops import checkpointed_scan
+from fnn.train.mixed_targets import check_mixed_targets
 
 Augment = Callable[[jax.Array, Any], Any]
-"""``augment(key, inputs) -> inputs``: a random change of a batch of training inputs that keeps their shapes."""
+"""``augment(key, inputs) -> inputs``: a random change of a batch of training inputs that keeps their shapes.
+
+One whose attribute ``mixes`` is true (``fnn.augment.Mixup``) changes targets too: ``augment(key, batch) -> batch``.
+"""
 
 Totals = dict[str, Any]
 """The sums behind the loss and the metrics, by name; they add up over batches."""
@@ -62,10 +67,9 @@ class Training:
 
     def step(self, learned: Learned, batch: tuple, key: jax.Array) -> tuple[Learned, Totals]:
         """One update on one batch."""
-        inputs, targets, weights = unpacked(batch)
         if self.augment is not None:
-            inputs = self.augment(named_key(key, "augment"), inputs)
-        batch = (inputs, targets) if weights is None else (inputs, targets, weights)
+            batch = augmented(self.augment, named_key(key, "augment"), batch)
+        _, targets, weights = unpacked(batch)
         model_key = named_key(key, "model")
 
         def value_fn(params: Params) -> jax.Array:
@@ -76,6 +80,8 @@ class Training:
         )
         weight = self.objective.loss.weight(aux.outputs, targets, weights)
         extra = {"value": value, "grad": grads, "weight": weight, "value_fn": value_fn}
+        if mixes(self.augment):
+            check_mixed_targets(self.metrics, self.objective.loss.predictions(aux.outputs), targets)
         updates, opt_state = update(self.optimizer, grads, learned.opt_state, learned.params, **extra)
         params = apply_updates(learned.params, updates)
         totals, state = self._totals(value, weight, aux.outputs, targets, weights), aux.state

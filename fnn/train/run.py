@@ -55,7 +55,8 @@ def make_train(
 
     ``data`` and ``validation`` are ``(inputs, targets)`` or ``(inputs, targets, weights)`` with samples on the first
     axis. ``objective`` and ``optimizer`` may each be a function of ``hyperparams``, called inside the trace, so that
-    anything numeric can be mapped over. ``augment(key, inputs) -> inputs`` changes training inputs. ``on_epoch(epoch,
+    anything numeric can be mapped over. ``augment(key, inputs) -> inputs`` changes training inputs
+    (see ``fnn.augment``; one that mixes samples changes targets too). ``on_epoch(epoch,
     values)`` is called on the host after every epoch, to show progress; the run needs no such callback.
 
     A run is ``epochs`` or ``steps`` long, one of the two. With ``steps`` the last epoch is cut short, and its entry in

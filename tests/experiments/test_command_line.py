@@ -9,12 +9,12 @@ from experiments.digits import Digits
 def test_without_a_name_it_lists_the_experiments(capsys):
     assert main([]) == 0
     shown = capsys.readouterr().out
-    assert all(name in shown for name in ("digits", "gradients", "bench"))
+    assert all(name in shown for name in ("digits", "gradients", "bench", "augmentation"))
 
 
 def test_an_unknown_name_is_an_error_with_the_names(capsys):
     assert main(["digts"]) == 2
-    assert "There are: digits, gradients, bench" in capsys.readouterr().err
+    assert "There are: digits, gradients, bench, augmentation" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)

@@ -1,0 +1,180 @@
+"""Augmentation: what does each augmentation make of a digit, and do small motions help where examples are few?
+
+Claim: small random rotations and translations, up to 10 degrees and an eighth of the image, raise the test accuracy of
+a small convolutional network that has 100 digits to learn from; the strength was chosen before the run.
+
+Measure: every seed draws its 100 digits from the training part of scikit-learn's, and trains on them once for each
+strength from the same initial weights: 0 is none, 1 is as claimed, 2 twice that. All runs are one compiled program, the
+strength traced. The test part, 360 digits, is read at the end; the spread is the standard deviation over seeds.
+
+Result: mean test accuracy 90.47 % without, 91.69 % at half, 92.36 % at the claimed strength and 87.56 % at twice that
+(standard deviations 1.6, 1.9, 2.6, 2.6). At the claimed strength 9 of 10 seeds gain and one loses 3.3 points, which
+makes +1.9 on average; at twice it none gains. Seeds 0 to 9, 41 s of processor time in all, two CPU cores, Python
+3.11.7, jax 0.9.2.
+"""
+
+import dataclasses
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import fnn
+from experiments import augmentation_plots, data, runs
+from experiments.experiment import Experiment
+from fnn import augment
+
+STRENGTHS = (0.0, 0.5, 1.0, 2.0)
+HEADINGS = ("strength", "degrees", "pixels", "test accuracy in %", "std", "gain over none", "seeds that gain")
+
+SHOWN: dict[str, augment.Augmentation] = {
+    "Rotate(30)": augment.Rotate(30),
+    "Translate(0.2)": augment.Translate(0.2),
+    "Zoom(0.6, 1.4)": augment.Zoom(0.6, 1.4),
+    "Shear(30)": augment.Shear(30),
+    "Affine(…)": augment.Affine(degrees=20, translate=0.1, zoom=(0.8, 1.2), shear=15),
+    "FlipHorizontal()": augment.FlipHorizontal(),
+    "FlipVertical()": augment.FlipVertical(),
+    "RandomCrop(2)": augment.RandomCrop(2),
+    "CutOut(4)": augment.CutOut(4),
+    "Noise(0.15)": augment.Noise(0.15),
+    "Brightness(0.4)": augment.Brightness(0.4),
+    "Contrast(0.2, 1.8)": augment.Contrast(0.2, 1.8),
+    "Compose(Rotate, Noise)": augment.Compose(augment.Rotate(30), augment.Noise(0.1)),
+    "Sometimes(CutOut(4), 0.5)": augment.Sometimes(augment.CutOut(4), 0.5),
+    "Mixup(1)": augment.Mixup(1, classes=10),
+    "CutMix(1)": augment.CutMix(1, classes=10),
+}
+"""The rows of the contact sheet by what is written beside them, strong enough to be seen."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Augmentation(Experiment):
+    """The options of the experiment."""
+
+    name = "augmentation"
+    quick_options: ClassVar = {"epochs": 2, "seeds": 2, "width": 4}
+
+    epochs: int = 80
+    """Passes over the training data of each run."""
+
+    seeds: int = 10
+    """How many networks to train at each strength."""
+
+    examples: int = 100
+    """How many digits each has to learn from."""
+
+    batch_size: int = 20
+    """Images a step."""
+
+    learning_rate: float = 3e-3
+    """The learning rate of Adam at its highest; it falls to zero along a cosine."""
+
+    width: int = 16
+    """Channels of the first convolution; the second has twice as many."""
+
+    columns: int = 10
+    """Draws on the contact sheet."""
+
+    def __post_init__(self) -> None:
+        for name, least in (("seeds", 1), ("columns", 1), ("examples", 2)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} is at least {least}, got {getattr(self, name)}")
+
+    def run(self) -> bool:
+        folder, console, digits = runs.new_folder(self.out, self.name), runs.wide_console(), data.load_digits()
+        augmentation_plots.contact_sheet(folder / "contact_sheet.png", *self.sheet(digits))
+        accuracies = self.measure(digits)
+        augmentation_plots.strengths(folder / "strengths.png", STRENGTHS, accuracies, examples=self.examples)
+        runs.write_json(folder / "config.json", self.options())
+        results = {"strengths": STRENGTHS, "test_accuracy": accuracies.tolist(), "machine": runs.machine()}
+        runs.write_json(folder / "results.json", results)
+        table = rows(accuracies)
+        runs.write_report(
+            folder / "report.md",
+            "# Augmentation",
+            f"Test accuracy of networks with {self.examples} digits to learn from, {self.seeds} seeds a strength."
+            + (" This was a quick run, which proves nothing." if self.quick else ""),
+            runs.markdown_table(HEADINGS, table),
+            "![Accuracy by strength](strengths.png)",
+            "What each augmentation makes of a digit; those of the last two rows are mixed with others.",
+            "![Contact sheet](contact_sheet.png)",
+            runs.machine_section(),
+        )
+        console.print(runs.rich_table("Motions of growing strength", HEADINGS, table))
+        console.print(f"Report and pictures: {folder}", soft_wrap=True)
+        return True
+
+    def sheet(self, digits: data.Digits) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """The original (8, 8) and, by the names of augmentations, what each key makes of it (columns, 8, 8)."""
+        images, labels = (jnp.asarray(part[:10]) for part in digits.train[:2])
+        keys = jax.random.split(jax.random.key(self.seed), self.columns)
+
+        @jax.jit
+        def drawn() -> dict[str, Any]:
+            def one(augmentation: augment.Augmentation, key: jax.Array) -> jax.Array:
+                # The digit stands first in a batch of ten: some rows mix it with the others.
+                if augmentation.mixes:
+                    return augmentation(key, (images, labels))[0][0, ..., 0]
+                return augmentation(key, images)[0, ..., 0]
+
+            return {name: jax.vmap(lambda key, each=each: one(each, key))(keys) for name, each in SHOWN.items()}
+
+        made = drawn()
+        return np.asarray(images[0, ..., 0]), {name: np.asarray(made[name]) for name in SHOWN}
+
+    def measure(self, digits: data.Digits) -> np.ndarray:
+        """Test accuracies (strengths, seeds), from one compiled program."""
+        objective = fnn.Objective(self.model(), fnn.CrossEntropy())
+        steps = self.epochs * -(-self.examples // self.batch_size)
+        optimizer = fnn.optim.adam(fnn.optim.cosine(self.learning_rate, steps))
+        options: dict[str, Any] = {"epochs": self.epochs, "batch_size": self.batch_size}
+
+        def accuracy(strength: jax.Array, key: jax.Array, train: data.Part, test: data.Part) -> jax.Array:
+            chosen = jax.random.permutation(jax.random.fold_in(key, 0), len(train.labels))[: self.examples]
+            run = fnn.make_train(objective, optimizer, augment=motions(strength), **options)
+            result = run(jax.random.fold_in(key, 1), (train.images[chosen], train.labels[chosen]))
+            outputs, _ = objective.model.apply(result.params, result.state, test.images)
+            return (outputs.argmax(-1) == test.labels).mean()
+
+        @jax.jit
+        def all_runs(keys: jax.Array, train: data.Part, test: data.Part) -> jax.Array:
+            def seeds(strength: jax.Array) -> jax.Array:
+                return jax.lax.map(lambda key: accuracy(strength, key, train, test), keys)
+
+            return jax.lax.map(seeds, jnp.array(STRENGTHS))
+
+        keys = jax.vmap(jax.random.key)(jnp.arange(self.seed, self.seed + self.seeds))
+        parts = (jax.tree.map(jnp.asarray, part) for part in (digits.train, digits.test))
+        return np.asarray(all_runs(keys, *parts))
+
+    def model(self) -> fnn.Layer:
+        """Two convolutions, one max pool, one dense layer."""
+        return fnn.Serial(
+            *(fnn.Conv(self.width, (3, 3)), fnn.Relu()),
+            *(fnn.Conv(2 * self.width, (3, 3)), fnn.Relu(), fnn.MaxPool(2)),
+            *(fnn.Flatten(), fnn.Dense(10)),
+        )
+
+
+def motions(strength: Any) -> augment.Augmentation:
+    """Small rotations and translations, which may be traced."""
+    return augment.Affine(degrees=10 * strength, translate=strength / 8)
+
+
+def rows(accuracies: np.ndarray) -> list[tuple[str, ...]]:
+    """A row a strength; gains are over the same seed without motions."""
+    gains = accuracies - accuracies[0]
+    return [
+        (
+            f"{strength:g}",
+            f"{10 * strength:g}",
+            f"{strength:g}",
+            f"{100 * values.mean():.2f}",
+            f"{100 * values.std():.2f}",
+            f"{100 * gain.mean():+.2f}" if strength else "",
+            f"{(gain > 0).sum()} of {len(gain)}" if strength else "",
+        )
+        for strength, values, gain in zip(STRENGTHS, accuracies, gains, strict=True)
+    ]

@@ -1,0 +1,10 @@
+"""A coin."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+
+def coin(key: jax.Array, probability: float) -> jax.Array:
+    """True with this probability; it is drawn in float32, so that it falls alike in every precision."""
+    return jax.random.bernoulli(key, jnp.asarray(probability, np.float32))

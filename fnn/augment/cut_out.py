@@ -1,0 +1,45 @@
+"""Cut-out."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+
+from fnn.augment.augmentation import Augmentation
+from fnn.augment.rectangle import rectangle
+from fnn.augment.strength import NOT_NEGATIVE, check_strength, is_known
+
+
+@dataclasses.dataclass(frozen=True)
+class CutOut(Augmentation):
+    """Covers a square of ``size`` × ``size`` pixels, all channels of it, with ``fill``.
+
+    The centre of the square is any pixel of the image alike, and what reaches over the edge is cut off: at a corner a
+    quarter of it is left. A size of 0 does nothing; one that is no whole number is rounded down.
+
+    Shapes:  (N, H, W, C) → the same, any floating dtype, kept
+    Errors: ``ValueError`` for a size below 0.
+
+    >>> CutOut(2)(jax.random.key(0), jnp.ones((1, 4, 4, 1)))[0, :, :, 0]
+    Array([[1., 1., 1., 1.],
+           [1., 1., 1., 1.],
+           [0., 1., 1., 1.],
+           [0., 1., 1., 1.]], dtype=float32)
+
+    Source: DeVries and Taylor 2017.
+    """
+
+    size: float
+    _: dataclasses.KW_ONLY
+    fill: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_strength("size", self.size, NOT_NEGATIVE)
+
+    @property
+    def does_nothing(self) -> bool:
+        return is_known(self.size, 0)
+
+    def one(self, key: jax.Array, image: jax.Array) -> jax.Array:
+        covered = rectangle(key, image.shape, self.size, self.size)
+        return jnp.where(covered[..., None], jnp.asarray(self.fill, image.dtype), image)
