@@ -33,11 +33,14 @@ class Layout(NamedTuple):
 
     def __str__(self) -> str:
         words = f"{self.runs} run{'s' * (self.runs > 1)}"
-        if len(self.devices) > 1:
+        several = len(self.devices) > 1
+        if several:
             words += f" over {len(self.devices)} devices,"
         if self.parallel == 1:
             return words if self.chunks == 1 else f"{words} one after the other"
-        return words + (f" in {self.chunks} chunks of {self.parallel}" if self.chunks > 1 else "") + " side by side"
+        if self.chunks > 1:
+            return f"{words} in {self.chunks} chunks of {self.parallel} side by side"
+        return f"{words} {self.parallel} side by side" if several else f"{words} side by side"
 
 
 def layout_of(
