@@ -33,6 +33,15 @@ def flat(optimizer: Any) -> Optimizer:
 
         u = unravel(update(ravel(g), …, ravel(w)))
 
+    It is for many small leaves, whose updates cost more in being started than in arithmetic; where leaves are large, to
+    gather the gradients and to part the updates is one more way through memory, and it loses. Time of a step of Adam
+    for nine dense layers, flat over leaf by leaf, on two busy CPU cores (float32, JAX 0.9.2, medians of interleaved
+    runs): of width 32, 0.64 alone and 0.83 with the gradient in a compiled loop; of width 128, 1.04 and 1.23; of width
+    512, 1.6 and 1.05. Measure before you use it.
+
+    To the bit it is the same only operation by operation: how XLA fuses a product and a sum into one rounding, and
+    which reciprocal root it takes (``adagrad``), is its choice for each kernel, so compiled runs agree to about 1e-7.
+
     Only for one that treats every entry alike and alone, so that it makes no difference what leaf an entry is in:
     gradient descent, Adam and their relatives, ``clip_by_value``, chains of these, and weight decay of every leaf
     (``paths="*"``). Others are refused: clipping by a norm, ``skip_nonfinite``, ``accumulate`` stand outside,

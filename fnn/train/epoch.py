@@ -132,9 +132,9 @@ class Training:
         only the beginnings; ``stop`` is then a number.
         """
         order, totals = self.order(key, plan.size * plan.steps + plan.rest), self.no_totals(learned, data)
-        carry, traced = (learned, totals), stop is not None and not isinstance(stop, int)
-        full = plan.steps if stop is None else jnp.minimum(stop, plan.steps) if traced else min(stop, plan.steps)
-        if plan.steps and chunk:
+        carry, stop = (learned, totals), plan.count if stop is None else stop
+        full = min(stop, plan.steps) if isinstance(stop, int) else jnp.minimum(stop, plan.steps)
+        if chunk and isinstance(full, int):
             carry, _ = checkpointed_scan(
                 lambda carry, index: (self.full_step(index, carry, data, order, plan, key), None), carry, full, chunk
             )
@@ -144,10 +144,10 @@ class Training:
         def rest(carry: tuple[Learned, Totals]) -> tuple[Learned, Totals]:
             return self.rest(*carry, data, order, plan, key)
 
-        if plan.rest and traced:
+        if plan.rest and isinstance(stop, int):
+            carry = rest(carry) if stop > plan.steps else carry
+        elif plan.rest:
             carry = jax.lax.cond(stop > plan.steps, rest, lambda carry: carry, carry)
-        elif plan.rest and (stop is None or stop > plan.steps):
-            carry = rest(carry)
         learned, totals = carry
         return learned, self.values(totals)
 

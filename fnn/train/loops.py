@@ -40,10 +40,10 @@ def until_stopped(
         learned, values = one_epoch(epoch, learned)
         history = {name: history[name].at[epoch].set(values[name]) for name in names}
         if early_stopping is not None:
-            monitored = values[early_stopping.monitor]
+            update, monitored = early_stopping.update, values[early_stopping.monitor]
 
             def look(watch: Watch) -> Watch:
-                return early_stopping.update(watch, monitored, learned, sign)
+                return update(watch, monitored, learned, sign)
 
             watch = look(watch) if judged is None else jax.lax.cond(judged(epoch), look, lambda watch: watch, watch)
         return epoch + 1, learned, history, watch

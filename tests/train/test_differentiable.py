@@ -1,5 +1,7 @@
 """A whole run can be differentiated: by its hyper-parameters, by its data, in bounded memory."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -21,11 +23,12 @@ OPTIMIZERS = {
 }
 
 
-def run(optimizer="adam", model=MODEL, **options):
+def run(optimizer: str = "adam", model: fnn.Layer = MODEL, **options: Any) -> Any:
+    options = {"batch_size": 8, "checkpoint_steps": 2} | options
     return fnn.make_train(
         lambda h: fnn.Objective(model, fnn.MeanSquaredError(), (fnn.L2(h["strength"]),)),
         OPTIMIZERS[optimizer],
-        **{"batch_size": 8, "checkpoint_steps": 2} | options,
+        **options,
     )
 
 
@@ -102,8 +105,8 @@ def test_chunks_take_less_memory(epochs, batches):
         train = run("sgd", model, epochs=epochs, batch_size=64, checkpoint_steps=chunk)
         data = tuple(jax.ShapeDtypeStruct((64 * batches, width), "float32") for width in (3, 1))
         gradient = jax.jit(jax.grad(lambda h, data: train(KEY, data, h).history["loss"][-1]))
-        compiled = gradient.lower({"rate": 0.1, "strength": 0.1}, data).compile()
-        return compiled.memory_analysis().temp_size_in_bytes
+        memory: Any = gradient.lower({"rate": 0.1, "strength": 0.1}, data).compile().memory_analysis()
+        return memory.temp_size_in_bytes
 
     whole, chunked = temporary_bytes(64), temporary_bytes(8)
     assert chunked < whole / 3, (chunked, whole)

@@ -1,6 +1,7 @@
 """Runs of so many steps, validation after so many epochs, early stopping that looks only there."""
 
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,8 +20,9 @@ MODEL = fnn.Serial(fnn.BatchNorm(), fnn.Dropout(0.1), fnn.Dense(2))
 OBJECTIVE = fnn.Objective(MODEL, fnn.CrossEntropy())
 
 
-def run(objective=OBJECTIVE, optimizer=None, **options):
-    return fnn.make_train(objective, optimizer or fnn.optim.adam(1e-2), **{"batch_size": 16} | options)
+def run(objective: Any = OBJECTIVE, optimizer: Any = None, **options: Any) -> Any:
+    options = {"batch_size": 16} | options
+    return fnn.make_train(objective, optimizer or fnn.optim.adam(1e-2), **options)
 
 
 def same_bits(one, other):
