@@ -133,6 +133,7 @@ from fnn.penalties import L2 as L2
 from fnn.penalties import ElasticNet as ElasticNet
 from fnn.summary import summary as summary
 from fnn.train.callbacks import Callback as Callback
+from fnn.train.checkpoint import PartialLoad as PartialLoad
 from fnn.train.checkpoint import load as load
 from fnn.train.checkpoint import read_metadata as read_metadata
 from fnn.train.checkpoint import save as save
@@ -142,6 +143,7 @@ from fnn.train.fit import fit as fit
 from fnn.train.logs import JsonLines as JsonLines
 from fnn.train.logs import TensorBoard as TensorBoard
 from fnn.train.resume import Checkpoints as Checkpoints
+from fnn.train.retention import CheckpointFolder as CheckpointFolder
 from fnn.train.run import TrainResult as TrainResult
 from fnn.train.run import make_train as make_train
 from fnn.train.sweep import sweep as sweep

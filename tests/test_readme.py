@@ -12,12 +12,12 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
-def test_there_are_three_examples():
-    assert len(EXAMPLES) == 3
+def test_there_are_four_examples():
+    assert len(EXAMPLES) == 4
 
 
-# The second goes on where the first ends.
-@pytest.mark.parametrize("example", [EXAMPLES[0] + EXAMPLES[1], EXAMPLES[2]], ids=["twenty lines", "a layer"])
+# The first three go on where the one before ends.
+@pytest.mark.parametrize("example", ["".join(EXAMPLES[:3]), EXAMPLES[3]], ids=["runs", "a layer"])
 def test_an_example_runs_as_printed(example, tmp_path):
     # In a process of its own: users do not run under this suite's strict settings.
     script = tmp_path / "example.py"
