@@ -7,6 +7,7 @@ import pytest
 import fnn
 
 torch = pytest.importorskip("torch")
+torch_data = pytest.importorskip("torch.utils.data")
 
 X = np.asarray(jax.random.normal(jax.random.key(0), (21, 3)))
 Y = (X[:, 0] > 0).astype(np.int64)
@@ -14,10 +15,8 @@ Y = (X[:, 0] > 0).astype(np.int64)
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_loader_trains_as_its_batches_do(workers):
-    from torch.utils.data import DataLoader, TensorDataset
-
-    dataset = TensorDataset(torch.tensor(X), torch.tensor(Y))
-    loader = DataLoader(
+    dataset = torch_data.TensorDataset(torch.tensor(X), torch.tensor(Y))
+    loader = torch_data.DataLoader(
         dataset, batch_size=8, num_workers=workers, multiprocessing_context="spawn" if workers else None
     )
     batches = [(X[start : start + 8], Y[start : start + 8]) for start in (0, 8, 16)]
