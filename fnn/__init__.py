@@ -139,5 +139,6 @@ from fnn.train.fit import fit as fit
 from fnn.train.run import TrainResult as TrainResult
 from fnn.train.run import make_train as make_train
 from fnn.train.sweep import sweep as sweep
+from fnn.train.sweep_result import SweepResult as SweepResult
 
 xla.guard()  # nothing above starts JAX's backend, and nothing may before this

@@ -130,7 +130,9 @@ def _draw_lost(axes: Any, table: SweepTable, x: str, lines: list[tuple[list[Spre
     axes.set_ylim(*scale.inverted().transform(np.array(limits)))
     axes.set_yticks(ticks)  # none in the strip, where there are no scores
     low, high = (0.0, 0.107) if table.higher_is_better else (0.893, 1.0)
-    axes.axhspan(ends[0] if table.higher_is_better else ends[1], axes.get_ylim()[not table.higher_is_better], color=WASH)
+    axes.axhspan(
+        ends[0] if table.higher_is_better else ends[1], axes.get_ylim()[not table.higher_is_better], color=WASH
+    )
     style: dict[str, Any] = {"textcoords": "offset points", "va": "center", "fontsize": 9}
     axes.annotate(
         "diverged", (1, (low + high) / 2), (5, 0), xycoords="axes fraction", color=DIM, annotation_clip=False, **style
