@@ -12,8 +12,10 @@ from experiments.bench import Bench
 from experiments.digits import Digits
 from experiments.experiment import Experiment
 from experiments.gradients import Gradients
+from experiments.sweep import Sweep
 
 EXPERIMENTS: dict[str, type[Experiment]] = {each.name: each for each in (Digits, Gradients, Bench, Augmentation)}
+EXPERIMENTS: dict[str, type[Experiment]] = {each.name: each for each in (Digits, Gradients, Bench, Sweep)}
 
 
 def main(arguments: Sequence[str]) -> int:

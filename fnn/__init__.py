@@ -147,5 +147,6 @@ from fnn.train.retention import CheckpointFolder as CheckpointFolder
 from fnn.train.run import TrainResult as TrainResult
 from fnn.train.run import make_train as make_train
 from fnn.train.sweep import sweep as sweep
+from fnn.train.sweep_result import SweepResult as SweepResult
 
 xla.guard()  # nothing above starts JAX's backend, and nothing may before this

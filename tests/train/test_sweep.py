@@ -171,15 +171,17 @@ def test_a_run_that_diverges_leaves_the_others_to_the_bit(method):
 
 def test_each_run_stops_by_itself_and_keeps_what_it_had():
     stopping = fnn.EarlyStopping(2, monitor="loss")
-    train = linear(
-        lambda h: fnn.optim.sgd(lambda step: jnp.where(step < h["steps"], 0.05, 5.0)),
+    train = runner(
+        lambda h: fnn.Objective(fnn.Dense(3), fnn.MeanSquaredError()),
+        lambda h: fnn.optim.sgd(lambda step: jnp.where(step < h["steps"], 0.05, 1.0)),  # diverges from there on
         epochs=20,
         early_stopping=stopping,
     )
-    result = fnn.sweep(train, KEY, blobs(), steps=[8, 24, 1000], method="vmap")
+    data = blobs()[0], jax.nn.one_hot(blobs()[1], 3)
+    result = fnn.sweep(train, KEY, data, steps=[8, 24, 1000], method="vmap")
     ran = np.asarray(result.results.epochs_run)
-    assert ran[0] < ran[1] <= ran[2]
-    check_alone(result, train, blobs())
+    assert ran[0] < ran[1] < ran[2]
+    check_alone(result, train, data)
     for epochs, losses in zip(ran, np.asarray(result.results.history["loss"]), strict=True):
         assert np.isfinite(losses[:epochs]).all()
         assert np.isnan(losses[epochs:]).all()
@@ -326,7 +328,8 @@ def test_two_devices_give_what_one_gives():
                 alone = jax.jit(train)(result.keys[run], data, result.combination(run))
                 for a, b in zip(jax.tree.leaves(result.result(run)), jax.tree.leaves(alone), strict=True):
                     np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-6)
-        assert str(sweep(dense, seeds=2, max_parallel=2)[1].layout) == "6 runs over 2 devices, in 2 chunks of 2 side by side"
+        _, chunks = sweep(dense, seeds=2, max_parallel=2)
+        assert str(chunks.layout) == "6 runs over 2 devices, in 2 chunks of 2 side by side"
         _, one = sweep(dense, devices=jax.devices()[1:])
         assert one.results.history["loss"].devices() == {jax.devices()[1]}
         with jax.default_device(jax.devices()[0]):

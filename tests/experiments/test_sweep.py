@@ -1,0 +1,44 @@
+"""A quick run of the sweep: every file, and that they say the same as each other."""
+
+import csv
+import json
+
+import pytest
+
+from experiments.__main__ import main
+from experiments.sweep import Sweep
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "sweep"
+    assert main(["sweep", "--quick", "--out", str(folder)]) == 0
+    return folder
+
+
+def test_every_file_is_there_and_no_other(folder):
+    assert {path.name for path in folder.iterdir()} == {
+        "accuracy.png", "learning_rate.png", "report.md", "results.json", "runs.csv",
+    }  # fmt: skip
+    for path in folder.glob("*.png"):
+        assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_there_is_a_row_a_run(folder):
+    quick = Sweep.quickly()
+    rows = list(csv.DictReader((folder / "runs.csv").read_text().splitlines()))
+    assert len(rows) == quick.rates * len(quick.momenta) * quick.seeds
+    assert {float(row["momentum"]) for row in rows} == set(quick.momenta)
+    assert all(float(row["validation_loss"]) > 0 for row in rows if row["diverged"] == "False")
+
+
+def test_both_layouts_are_measured_and_the_right_one_is_chosen(folder):
+    layouts = json.loads((folder / "results.json").read_text())["layouts"]
+    assert [each["chosen"] for each in layouts] == ["vmap", "map"]
+    assert all(0 < each[method] < 30 for each in layouts for method in ("vmap", "map"))
+
+
+def test_the_report_shows_the_table_and_the_pictures(folder):
+    report = (folder / "report.md").read_text()
+    for words in ("| learning\\_rate |", "(learning_rate.png)", "(accuracy.png)", "perceptron", "jaxlib", "Best: "):
+        assert words in report
