@@ -14,8 +14,7 @@ from experiments.experiment import Experiment
 from experiments.gradients import Gradients
 from experiments.sweep import Sweep
 
-EXPERIMENTS: dict[str, type[Experiment]] = {each.name: each for each in (Digits, Gradients, Bench, Augmentation)}
-EXPERIMENTS: dict[str, type[Experiment]] = {each.name: each for each in (Digits, Gradients, Bench, Sweep)}
+EXPERIMENTS: dict[str, type[Experiment]] = {each.name: each for each in (Digits, Gradients, Bench, Sweep, Augmentation)}
 
 
 def main(arguments: Sequence[str]) -> int:
