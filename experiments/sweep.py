@@ -1,15 +1,18 @@
 """Sweep: which learning rate and momentum, over several seeds, all in one compiled program?
 
 Claim: a grid of learning rates and momenta, each with several seeds, is one compiled program whose runs are the runs
-alone; it shows where training diverges, and that the best learning rate falls by about 1 − momentum. On a CPU a small
-perceptron runs faster side by side (``vmap``), a convolutional network faster one run after the other (``lax.map``),
-which is what ``fnn.sweep`` chooses by itself.
+alone; it shows where training breaks down, and that with momentum the best rate and that limit are lower. On a CPU a
+small perceptron runs faster side by side (``vmap``), a convolutional network faster one run after the other
+(``lax.map``), which is what ``fnn.sweep`` chooses by itself.
 
 Measure: gradient descent with momentum on the digits (1293 to train on, 144 to validate on), a perceptron with one
 hidden layer; scored by the validation loss of the last epoch. Then runs of a perceptron and of a convolutional network
 over seeds, each laid out both ways, compiled once and run in turn in one process; the figures are medians.
 
-Result: RESULT
+Result: validation loss 0.165 ± 0.009 (95.8 % accuracy) at rate 0.03 with momentum 0.9, 0.175 ± 0.030 at rate 1 without;
+from rates of 1 and 3.2 on training breaks down. 90 runs in one program: 36 s with compilation. One run after the other
+takes 1.25 times as long as side by side for the perceptron (40 runs), 0.32 times for the convolutional network (5).
+Seeds 0 to 4; two CPU cores beside several other jobs; Python 3.11.7, jax 0.9.2.
 """
 
 import dataclasses
@@ -133,7 +136,7 @@ class Sweep(Experiment):
     def measure(self, name: str, model: fnn.Layer, part: data.Part, count: int) -> dict[str, Any]:
         """Median seconds a run of both layouts, compiled before and run in turn, and the layout that is chosen."""
         train, key = self.runner(model), jax.random.key(self.seed)
-        hyperparams = {"learning_rate": 0.01, "momentum": 0.9}
+        hyperparams: dict[str, Any] = {"learning_rate": 0.01, "momentum": 0.9}
         samples = jnp.asarray(part.images), jnp.asarray(part.labels)
 
         def beside(keys: jax.Array, samples: tuple) -> fnn.TrainResult:

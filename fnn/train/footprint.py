@@ -4,6 +4,7 @@ import math
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 from jax.extend.core import Literal
 
 
@@ -92,6 +93,7 @@ def _depends(atom: Any, depends: dict[Any, bool]) -> bool:
 
 
 def _bytes(aval: Any) -> int:
-    if jax.dtypes.issubdtype(getattr(aval, "dtype", None), jax.dtypes.prng_key):
-        return 8 * math.prod(aval.shape)
-    return math.prod(getattr(aval, "shape", ())) * getattr(getattr(aval, "dtype", None), "itemsize", 0)
+    if not hasattr(aval, "dtype"):  # a token
+        return 0
+    key = jnp.issubdtype(aval.dtype, jax.dtypes.prng_key)
+    return math.prod(aval.shape) * (8 if key else aval.dtype.itemsize)

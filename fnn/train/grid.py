@@ -59,9 +59,9 @@ def grid(axes: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
 
 def _axis(name: str, given: Any) -> list[Any]:
     """The numbers of an axis as Python's; one number is an axis of one."""
-    if isinstance(given, str | bytes | Mapping) or not (np.isscalar(given) or hasattr(given, "__iter__")):
+    if isinstance(given, str | bytes | Mapping) or not (_is_scalar(given) or hasattr(given, "__iter__")):
         raise TypeError(f"the hyper-parameter {name!r} is a list of numbers, got {given!r}")
-    values = np.asarray(given if hasattr(given, "dtype") or np.isscalar(given) else list(given))
+    values = np.asarray(given if hasattr(given, "dtype") or _is_scalar(given) else list(given))
     if values.size == 0:
         raise ValueError(f"the hyper-parameter {name!r} has no values; a sweep needs at least one")
     if values.ndim > 1:
@@ -106,7 +106,7 @@ def _keyed(key: jax.Array, seeds: Any) -> tuple[np.ndarray, jax.Array]:
         if seeds.ndim != 1 or not seeds.size:
             raise ValueError(f"seeds given as keys are one axis of at least one, got the shape {seeds.shape}")
         return np.arange(len(seeds)), seeds
-    if np.isscalar(seeds):
+    if _is_scalar(seeds):
         positive("seeds", seeds)
         seeds = range(seeds)
     values = np.asarray(list(seeds))
@@ -116,6 +116,10 @@ def _keyed(key: jax.Array, seeds: Any) -> tuple[np.ndarray, jax.Array]:
         raise ValueError(f"seeds is a number of seeds, a list of integers from 0 up to 2³² − 1, or keys; got {seeds!r}")
     _differ("seed", values.tolist(), list(map(str, values)))
     return values, jax.vmap(lambda seed: jax.random.fold_in(key, seed))(jnp.asarray(values, jnp.uint32))
+
+
+def _is_scalar(given: Any) -> bool:
+    return bool(np.isscalar(given))
 
 
 def _differ(what: str, values: list[Any], words: list[str]) -> None:

@@ -101,7 +101,8 @@ def sweep(
         mesh = _mesh(layout)
         each = jax.device_put(each, NamedSharding(mesh, PartitionSpec("runs")))
         operands = jax.device_put(operands, NamedSharding(mesh, PartitionSpec()))
-    results = _all_runs(*each, operands, train=train, layout=layout)
+    keys, values = each
+    results = _all_runs(keys, values, operands, train=train, layout=layout)
     if layout.places > layout.runs:
         results = jax.tree.map(lambda leaf: leaf[: layout.runs], results)
     return SweepResult(results, runs.hyperparams, runs.seeds, runs.keys, layout)
@@ -111,7 +112,7 @@ def sweep(
 def _all_runs(keys: jax.Array, values: dict[str, jax.Array], operands: dict, *, train: Any, layout: Layout) -> Any:
     def on_device(keys: jax.Array, values: dict[str, jax.Array], operands: dict) -> Any:
         def one(each: tuple) -> TrainResult:
-            return _run(train, *each, operands)
+            return _run(train, each[0], each[1], operands)
 
         if layout.parallel == 1:
             return jax.lax.map(one, (keys, values))

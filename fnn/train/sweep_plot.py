@@ -19,6 +19,7 @@ def save_plot(table: SweepTable, path: str | os.PathLike, x: str | None) -> None
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
+        from matplotlib.ticker import LogLocator, NullLocator
     except ImportError as error:
         raise ImportError("plots need matplotlib: pip install 'fnn[experiments]'") from error
     x = _chosen(table, x)
@@ -38,6 +39,10 @@ def save_plot(table: SweepTable, path: str | os.PathLike, x: str | None) -> None
     scores = [table.value(run) for run in range(len(table.rows)) if np.isfinite(table.value(run))]
     if scores and min(scores) > 0 and max(scores) > 30 * min(scores):
         axes.set_yscale("log")
+        if max(scores) < 1000 * min(scores):  # few powers of ten: they alone would be too few ticks
+            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axes.yaxis.set_major_formatter(lambda value, _: number(value))
+            axes.yaxis.set_minor_locator(NullLocator())
     _scale_x(axes, np.array(_values(table, x), float))
     if any(each.without for each in table.combinations):
         _draw_lost(axes, table, x, lost)
@@ -157,7 +162,7 @@ def _scale_x(axes: Any, values: np.ndarray) -> None:
         else:
             axes.set_xscale("log")
     if len(values) <= TICKS:
-        axes.set_xticks(values, [number(value) for value in values])
+        axes.set_xticks(values, [f"{value:.3g}" for value in values])
         axes.minorticks_off()
     # Where every run diverged nothing is drawn, but the place belongs to the axis.
     if len(values) > 1:

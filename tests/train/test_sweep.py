@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import textwrap
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -39,13 +40,15 @@ def by_rate(h):
     return fnn.optim.sgd(h["learning_rate"], momentum=0.9)
 
 
-def runner(objective=perceptron, optimizer=by_rate, **options):
-    return fnn.make_train(objective, optimizer, **{"epochs": 3, "batch_size": 16} | options)
+def runner(objective: Any = perceptron, optimizer: Any = by_rate, **options: Any):
+    given: dict[str, Any] = {"epochs": 3, "batch_size": 16} | options
+    return fnn.make_train(objective, optimizer, **given)
 
 
 def linear(optimizer=by_rate, **options):
     """Runs that compile quickly."""
-    return runner(lambda h: fnn.Objective(fnn.Dense(3), fnn.CrossEntropy()), optimizer, **{"epochs": 1} | options)
+    given: dict[str, Any] = {"epochs": 1} | options
+    return runner(lambda h: fnn.Objective(fnn.Dense(3), fnn.CrossEntropy()), optimizer, **given)
 
 
 def close(one, other, tolerance=1e-6):
@@ -106,7 +109,7 @@ OTHER = {
 
 
 def objective_of_everything(h):
-    penalties = [fnn.L2(h["decay"]), fnn.L1(h["lasso"])]
+    penalties = (fnn.L2(h["decay"]), fnn.L1(h["lasso"]))
     return fnn.Objective(model(h["dropout"], h["scale"]), fnn.CrossEntropy(label_smoothing=h["smoothing"]), penalties)
 
 
