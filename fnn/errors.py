@@ -1,5 +1,6 @@
 """Errors that teach: what every layer checks, and the one note that says where in the model it happened."""
 
+import numbers
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -162,8 +163,8 @@ def tuple_of(kind: type, name: str, things: Any) -> tuple:
 
 
 def positive(name: str, value: Any) -> None:
-    """Raises unless value is an integer of at least 1."""
-    if isinstance(value, bool) or not isinstance(value, int):
+    """Raises unless value is an integer (one of NumPy's, too) of at least 1."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         raise TypeError(f"{name} is an integer, got {value!r}")
     if value < 1:
         raise ValueError(f"{name} is at least 1, got {value}")

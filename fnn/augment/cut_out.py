@@ -18,7 +18,7 @@ class CutOut(Augmentation):
     quarter of it is left. A size of 0 does nothing; one that is no whole number is rounded down.
 
     Shapes:  (N, H, W, C) → the same, any floating dtype, kept
-    Errors: ``ValueError`` for a size below 0.
+    Errors: ``ValueError`` for a size below 0, ``TypeError`` for a fill that is no number.
 
     >>> CutOut(2)(jax.random.key(0), jnp.ones((1, 4, 4, 1)))[0, :, :, 0]
     Array([[1., 1., 1., 1.],
@@ -35,6 +35,8 @@ class CutOut(Augmentation):
 
     def __post_init__(self) -> None:
         check_strength("size", self.size, NOT_NEGATIVE)
+        if isinstance(self.fill, str):
+            raise TypeError(f"what is cut out is filled with a number, got {self.fill!r}")
 
     @property
     def does_nothing(self) -> bool:

@@ -32,8 +32,9 @@ def accumulate(optimizer: Any, steps: int) -> Optimizer:
 
     By the weights it is exact for batches of different sizes and weights: a mean of means is not (of 1, 2 and 3 in
     batches of two and one it is 2.25, not 2). ``value`` reaches the optimiser as the same weighted mean. Training
-    passes both. Where all of A is 0 the gradient is 0. Models with batch statistics are the exception: theirs are
-    those of the micro-batch. A call counts as a step for ``count`` here, but not for the optimiser and its schedules.
+    passes both; ``value_fn``, which is that of one batch, is kept back. Where all of A is 0 the gradient is 0. Models
+    with batch statistics are the exception: theirs are those of the micro-batch. A call counts as a step for ``count``
+    here, but not for the optimiser and its schedules.
 
     Raises ``ValueError`` for ``steps`` below 1 and for a ``skip_nonfinite`` inside, ``TypeError`` for what is no
     integer.
@@ -70,6 +71,8 @@ def accumulate(optimizer: Any, steps: int) -> Optimizer:
         mean = jax.tree.map(lambda total, like: (total / divisor.astype(total.dtype)).astype(like.dtype), summed, like)
         if "value" in extra:
             extra = {**extra, "value": value / divisor}
+        # It is that of one batch: a line search that needs it says so.
+        extra = {name: given for name, given in extra.items() if name != "value_fn"}
 
         def apply() -> tuple[Any, Any]:
             return update(optimizer, mean, state.inner, params, **{**extra, "weight": weight, "grad": mean})

@@ -30,9 +30,9 @@ class Run:
 
     ``epoch`` counts the whole epochs done, ``step`` the steps done of the next one, ``steps`` those of the whole run.
     ``params``, ``state`` and ``opt_state`` can be replaced by others of the same shapes. ``values`` are those of the
-    last epoch by name, ``history`` those of all. ``count`` is the number of steps in an epoch (``None``: not known),
-    ``batch_size`` that of samples in a full step. ``entries`` are the shapes and dtypes of an epoch's values,
-    ``setting`` is what a run that goes on with this one must share.
+    last epoch by name (``{}`` in the first), ``history`` those of all. ``count`` is the number of steps in an epoch
+    (``None``: not known), ``batch_size`` that of samples in a full step. ``entries`` are the shapes and dtypes of an
+    epoch's values, ``setting`` is what a run that goes on with this one must share.
     """
 
     key: jax.Array
@@ -52,7 +52,7 @@ class Run:
     totals = property(lambda self: self.standing.totals)
     watch = property(lambda self: self.standing.watch)
     names = property(lambda self: list(self.entries))
-    values = property(lambda self: self.standing.rows[-1])
+    values = property(lambda self: self.standing.rows[-1] if self.standing.rows else {})
     params = property(lambda self: self.learned.params, lambda self, new: self._learn(params=new))
     state = property(lambda self: self.learned.state, lambda self, new: self._learn(state=new))
     opt_state = property(lambda self: self.learned.opt_state, lambda self, new: self._learn(opt_state=new))
@@ -77,7 +77,9 @@ class Run:
 class Callback:
     """The base of callbacks: a subclass overrides what it needs. All are called on the host, in the order given.
 
-    An error in one ends the run; ``on_end`` is called whatever happens, for those whose ``on_start`` was.
+    An error in one ends the run; ``on_end`` is called whatever happens, for those whose ``on_start`` was. An interrupt
+    from the keyboard while they are called takes the run back to before the call of steps, or the end of the epoch, of
+    which they were to be told: resumed, it is told to all.
 
     >>> class HalveTheRate(Callback):
     ...     def on_epoch(self, run):

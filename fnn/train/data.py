@@ -96,7 +96,7 @@ def check_data(objective: Objective, params: Params, state: State, data: tuple, 
     finite and indices past the vocabulary are caught here, on the host, where data enter.
     """
     check_batch(objective, check_shapes(objective, params, state, data), data, name)
-    _check_indices(objective.model, params, state, data[0], name)
+    check_indices(objective.model, params, state, data[0], name)
 
 
 def check_shapes(objective: Objective, params: Params, state: State, data: tuple) -> Any:
@@ -122,7 +122,7 @@ def check_batch(objective: Objective, outputs: Any, data: tuple, name: str) -> N
                     raise ValueError(f"the {part} of the {name} are not finite in sample {int(np.argmin(finite))}")
 
 
-def _check_indices(model: Layer, params: Params, state: State, inputs: Any, name: str, chunk: int = 1024) -> None:
+def check_indices(model: Layer, params: Params, state: State, inputs: Any, name: str, chunk: int = 1024) -> None:
     """Raises for an index past its table: inside a program such an index makes NaN, so one pass over the data tells."""
     integers = any(jnp.issubdtype(leaf.dtype, jnp.integer) for leaf in jax.tree.leaves(inputs))
     if not integers or not all(map(is_concrete, jax.tree.leaves((params, state, inputs)))):

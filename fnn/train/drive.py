@@ -8,7 +8,7 @@ from typing import Any
 import jax
 
 from fnn.layer import named_key
-from fnn.train.callbacks import Callback, Run
+from fnn.train.callbacks import Callback, Run, Standing
 from fnn.train.early_stopping import EarlyStopping
 from fnn.train.epoch import Learned, Totals, with_validation
 from fnn.train.feed import Feed
@@ -32,23 +32,26 @@ class Drive:
 
     def to_the_end(self) -> None:
         """Runs until the last epoch, or until the run is stopped, and tells the callbacks."""
-        run = self.run
-        with contextlib.ExitStack() as ends:
-            ends.callback(self.feed.close)
-            try:
-                for callback in self.callbacks:
-                    callback.on_start(run)
+        run, started = self.run, []
+        try:
+            for callback in self.callbacks:
+                callback.on_start(run)
+                started.append(callback)
+            while run.epoch < run.epochs and not run.ending:
+                if self.stopping is not None and run.watch is not None and self.stopping.stops(run.watch):
+                    run.stop(f"no better {self.stopping.monitor} in {self.stopping.patience} epochs")
+                elif self._steps():
+                    self._end_of_epoch()
+        except KeyboardInterrupt:
+            run.stop("interrupted")
+        except BaseException:
+            run.failed = True
+            raise
+        finally:
+            with contextlib.ExitStack() as ends:  # the last pushed comes first; an error keeps none from its turn
+                for callback in reversed(started):
                     ends.callback(callback.on_end, run)
-                while run.epoch < run.epochs and not run.ending:
-                    if self.stopping is not None and run.watch is not None and self.stopping.stops(run.watch):
-                        run.stop(f"no better {self.stopping.monitor} in {self.stopping.patience} epochs")
-                    elif self._steps():
-                        self._end_of_epoch()
-            except KeyboardInterrupt:
-                run.stop("interrupted")
-            except BaseException:
-                run.failed = True
-                raise
+                ends.callback(self.feed.close)
 
     def _steps(self) -> bool:
         """The steps of the epoch that are left; False if a callback stops the run before they are done."""
@@ -58,12 +61,10 @@ class Drive:
             learned, totals, taken = self.feed.advance(run.learned, run.totals)
             if not taken:
                 return True
-            # One assignment: an interrupt comes before it or after it.
-            run.standing = run.standing._replace(
-                learned=learned, totals=totals, step=run.step + taken, steps=run.steps + taken
+            self._go_on_to(
+                run.standing._replace(learned=learned, totals=totals, step=run.step + taken, steps=run.steps + taken),
+                "on_steps",
             )
-            for callback in self.callbacks:
-                callback.on_steps(run)
             if run.ending:
                 return False
 
@@ -79,8 +80,16 @@ class Drive:
         row = jax.device_get(values)
         row = {name: row[name] for name in run.names}  # JAX sorts its dicts
         totals = self.feed.no_totals(run.learned)
-        run.standing = run.standing._replace(
-            totals=totals, watch=watch, epoch=run.epoch + 1, step=0, rows=(*run.standing.rows, row)
-        )
-        for callback in self.callbacks:
-            callback.on_epoch(run)
+        rows = (*run.standing.rows, row)
+        ended = run.standing._replace(totals=totals, watch=watch, epoch=run.epoch + 1, step=0, rows=rows)
+        self._go_on_to(ended, "on_epoch")
+
+    def _go_on_to(self, standing: Standing, moment: str) -> None:
+        """Tells the callbacks of a new standing: all of them, or, interrupted, it is as if it had not come to that."""
+        before, self.run.standing = self.run.standing, standing
+        try:
+            for callback in self.callbacks:
+                getattr(callback, moment)(self.run)
+        except KeyboardInterrupt:
+            self.run.standing = before
+            raise

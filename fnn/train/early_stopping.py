@@ -24,8 +24,9 @@ class EarlyStopping:
     """Stops after ``patience`` epochs in a row that did not improve ``monitor`` by more than ``min_delta``.
 
     ``monitor`` names an entry of the history. A loss improves downwards, a metric as it says itself. NaN never
-    improves. The result of the run is that of the best epoch. Where validation is not after every epoch, an entry of it
-    is judged, and patience counted, only at the epochs that have one.
+    improves. The result of the run is that of the best epoch, of the last if none was judged or all were NaN. Where
+    validation is not after every epoch, an entry of it is judged, and patience counted, only at the epochs that have
+    one.
 
     Errors: ``ValueError`` for a patience below 1, a negative ``min_delta``, a monitor that is not in the history or is
     an array there.
@@ -69,6 +70,11 @@ class EarlyStopping:
             jax.tree.map(lambda new, old: jnp.where(better, new, old), learned, watch.learned),
             jnp.where(better, 0, watch.waited + 1),
         )
+
+    def result(self, watch: Watch, learned: Any) -> Any:
+        """What a run returns: what the best epoch had learned; ``learned``, the last, if no epoch was any good yet."""
+        judged = watch.best > -jnp.inf
+        return jax.tree.map(lambda best, last: jnp.where(judged, best, last), watch.learned, learned)
 
     def stops(self, watch: Watch) -> jax.Array:
         """Whether it is time."""

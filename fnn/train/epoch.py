@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from fnn.augment.compose import check_augmentation
 from fnn.augment.mixing import augmented, mixes
 from fnn.errors import tuple_of
 from fnn.layer import Params, State, named_key
@@ -56,6 +57,8 @@ class Training:
                 f" a constructor like adam is called first: adam(1e-3)"
             )
         object.__setattr__(self, "metrics", tuple_of(Metric, "metrics", self.metrics))
+        if self.augment is not None:
+            check_augmentation(self.augment)
         names = ["loss", *(metric.name for metric in self.metrics)]
         if len(set(names)) < len(names) or any(name.startswith("validation_") for name in names):
             raise ValueError(f"the entries of a history need different names, not beginning with validation_: {names}")

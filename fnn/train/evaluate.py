@@ -11,10 +11,11 @@ from fnn.layer import Params, State
 from fnn.metrics import Metric
 from fnn.objective import Objective
 from fnn.optim.gradient_descent import sgd
+from fnn.train.batches import Batches, as_given, is_arrays
 from fnn.train.data import check_data, plan, samples
 from fnn.train.epoch import Learned, Totals, Training, add
-from fnn.train.feed import batch_check
-from fnn.train.stream import Batches, Stream, as_given, is_arrays
+from fnn.train.feed import batch_check, check_stream
+from fnn.train.stream import Stream
 
 
 def evaluate(
@@ -49,7 +50,7 @@ def evaluation(
     """``evaluate(learned) -> values`` on these data, which are looked at first or, batch by batch, on their way."""
     given = as_given(data, batch_size, lambda key, count: jnp.arange(count), times)
     if isinstance(given, Batches):
-        return _over_batches(training, given, batch_check(training, learned, name))
+        return _over_batches(training, given, batch_check(training, learned, name), name)
     check_data(training.objective, learned.params, learned.state, given, name)
     size = plan(samples(given), batch_size)  # pyright: ignore[reportArgumentType]
     run = jax.jit(lambda learned, data: training.evaluate(learned, data, size))
@@ -57,7 +58,7 @@ def evaluation(
 
 
 def _over_batches(
-    training: Training, batches: Batches, check: Callable[[tuple], None]
+    training: Training, batches: Batches, check: Callable[[tuple], None], name: str
 ) -> Callable[[Learned], dict[str, Any]]:
     @jax.jit
     def judge(learned: Learned, totals: Totals, stacked: tuple, number: Any) -> Totals:
@@ -74,6 +75,7 @@ def _over_batches(
         try:
             while (group := stream.next()) is not None:
                 totals = judge(learned, totals, group.stacked, group.number)
+                check_stream(training, learned, totals, group, name)
         finally:
             stream.close()
         return values(totals)

@@ -5,10 +5,13 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 import jax
+import numpy as np
 
-from fnn.train.data import check_batch, check_data, check_shapes, plan, samples
+from fnn.optim.nonfinite import all_finite
+from fnn.train.batches import Batches
+from fnn.train.data import check_batch, check_data, check_indices, check_shapes, plan, samples
 from fnn.train.epoch import Learned, Totals, Training, add
-from fnn.train.stream import Batches, Stream, shapes
+from fnn.train.stream import Group, Stream, shapes
 
 SECONDS_A_CALL = 0.2
 """How long one call of compiled steps takes, about: long beside the cost of a call, short for a progress bar."""
@@ -120,10 +123,10 @@ class Streamed:
         if group is None:
             self.close()
             return learned, totals, 0
-        learned, totals = self._steps(learned, totals, group.stacked, self._key, self._done, group.number)
-        jax.block_until_ready((learned, totals))
+        after, totals = self._steps(learned, totals, group.stacked, self._key, self._done, group.number)
+        check_stream(self._training, learned, jax.block_until_ready(totals), group, "data")
         self._done += group.number
-        return learned, totals, group.number
+        return after, totals, group.number
 
     def close(self) -> None:
         if self._stream is not None:
@@ -142,6 +145,17 @@ def batch_check(training: Training, learned: Learned, name: str) -> Callable[[tu
         check_batch(training.objective, outputs[described], batch, name)
 
     return check
+
+
+def check_stream(training: Training, learned: Learned, totals: Totals, group: Group, name: str) -> None:
+    """Raises if the loss is not finite for an index past its table, which is NaN inside a program.
+
+    Where arrays enter as a whole each index is tried beforehand; for a stream that would be a pass of the model more.
+    """
+    if not np.isfinite(totals["loss"]["sum"]) and bool(all_finite(learned.params)):
+        for place in range(group.number):
+            inputs = jax.tree.map(lambda leaf, place=place: leaf[place], group.stacked[0])
+            check_indices(training.objective.model, learned.params, learned.state, inputs, name)
 
 
 def feed_of(training: Training, learned: Learned, given: Batches | tuple, batch_size: int | None) -> Feed:

@@ -5,11 +5,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
+from jax.core import Tracer
 
 from fnn.errors import positive, tuple_of
 from fnn.layer import Params, State
 from fnn.metrics import Metric
 from fnn.objective import Method, Objective
+from fnn.train.batches import Batches, as_given
 from fnn.train.callbacks import Callback, Run, Standing
 from fnn.train.drive import Drive
 from fnn.train.early_stopping import EarlyStopping
@@ -19,7 +21,7 @@ from fnn.train.feed import feed_of
 from fnn.train.progress import ShowProgress
 from fnn.train.resume import Checkpoints
 from fnn.train.run import TrainResult
-from fnn.train.stream import Batches, as_given
+from fnn.train.setting import setting
 
 
 def fit(
@@ -86,6 +88,8 @@ def fit(
     positive("validate_every", validate_every)
     if (params is None) != (state is None):
         raise ValueError("give params and state together: both come from the same init or run")
+    if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves((key, params))):
+        raise TypeError("fit drives compiled steps from Python: inside jit or vmap, call what fnn.make_train returns")
     if resume and checkpoint is None:
         raise ValueError("resume needs to know from where: give checkpoint=, the folder of the run")
     callbacks = tuple_of(Callback, "callbacks", callbacks)
@@ -111,12 +115,20 @@ def fit(
         count=feed.count,
         metrics=training.metrics,
         entries={name: entries[name] for name in names},
-        setting={
-            "batch_size": feed.batch_size,
-            "steps": feed.count,
-            "history": names,
-            "stopping": repr(early_stopping),
-        },
+        setting=setting(
+            learned.opt_state,
+            given.first if isinstance(given, Batches) else given,
+            feed.batch_size,
+            objective=objective,
+            batch_size=feed.batch_size,
+            steps_an_epoch=feed.count or 0,
+            shuffle=shuffle,
+            augment=augment,
+            method=method,
+            history=names,
+            early_stopping=early_stopping,
+            validate_every=validate_every,
+        ),
         standing=Standing(learned, totals),
     )
     if early_stopping is not None:
@@ -129,5 +141,7 @@ def fit(
     if progress:
         callbacks = (ShowProgress(), *callbacks)
     Drive(run, feed, values, evaluate, validate_every, callbacks, early_stopping).to_the_end()
-    best = run.learned if run.watch is None else run.watch.learned
+    best = run.learned
+    if early_stopping is not None and run.watch is not None:
+        best = early_stopping.result(run.watch, run.learned)
     return TrainResult(best.params, best.state, best.opt_state, run.history, run.epoch)

@@ -50,7 +50,9 @@ def until_stopped(
 
     start = jnp.array(0, jnp.int32), learned, history, watch
     epoch, learned, history, watch = jax.lax.while_loop(goes_on, body, start)
-    return (learned if watch is None else watch.learned), history, epoch
+    if early_stopping is not None and watch is not None:
+        learned = early_stopping.result(watch, learned)
+    return learned, history, epoch
 
 
 def in_chunks(

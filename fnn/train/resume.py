@@ -1,7 +1,9 @@
 """Checkpoints of a run: everything its next step depends on, so that a run that was killed goes on as if it had not."""
 
 import os
+import tempfile
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from fnn.train.callbacks import Callback, Run, Standing
 from fnn.train.checkpoint import load, read_metadata
 from fnn.train.early_stopping import direction
 from fnn.train.retention import CheckpointFolder
+from fnn.train.setting import differences
 
 
 class Checkpoints(Callback):
@@ -23,7 +26,12 @@ class Checkpoints(Callback):
     history, and the place in the data. A run that is killed at any moment and begun again with ``fit(…, resume=True)``
     ends with the bits of one that was not, on the same machine: when it is saved changes nothing, and arrays are read
     from where it stood. An iterable is gone through again up to there, so it must give the same batches; callbacks
-    keep what they know themselves.
+    keep what they know themselves. ``params`` and ``state`` that ``fit`` is given are where a run begins, not where it
+    goes on.
+
+    Only more ``epochs`` and other callbacks can be given to a run that goes on: ``ValueError`` for another key, model,
+    loss, optimiser, learning rate or batch size, or for data that begin differently. A save that fails while the run
+    goes on, or at its end, is a warning: what was learned is not lost to a full disk.
 
     The last ``keep_last`` files stay, and the ``keep_best`` ends of epochs by ``monitor``, an entry of the history (a
     loss is best when low, a metric as it says itself). Saving before the next epoch is then not left out for time.
@@ -50,6 +58,8 @@ class Checkpoints(Callback):
             raise ValueError(f"every_seconds is at least 0, got {every_seconds}")
         if roll_back_after is not None:
             positive("roll_back_after", roll_back_after)
+        self._files = CheckpointFolder(folder, keep_last=keep_last, keep_best=keep_best)
+        self._opened = False
         self.every_seconds, self.keep_last, self.keep_best = every_seconds, keep_last, keep_best
         self.folder, self.monitor, self.roll_back_after = Path(folder), monitor, roll_back_after
 
@@ -60,8 +70,11 @@ class Checkpoints(Callback):
 
     def open(self, run: Run, *, resume: bool) -> None:
         """Puts the run where its last checkpoint was, if it is to be resumed and there is one."""
-        if self.keep_best and self.monitor not in run.names:
-            raise ValueError(f"checkpoints are to be the best by {self.monitor!r}, but the history holds {run.names}")
+        if self.keep_best and (self.monitor not in run.names or run.entries[self.monitor].shape):
+            numbers = [name for name, entry in run.entries.items() if not entry.shape]
+            raise ValueError(
+                f"checkpoints are to be the best by {self.monitor!r}, but the numbers in the history are {numbers}"
+            )
         if self.roll_back_after and skipped_in_a_row(run.opt_state) is None:
             raise ValueError("roll_back_after goes with fnn.optim.skip_nonfinite(…), which counts the steps left out")
         self._files = CheckpointFolder(
@@ -70,10 +83,12 @@ class Checkpoints(Callback):
             keep_best=self.keep_best,
             higher_is_better=direction(self.monitor, run.metrics) > 0,
         )
-        self._saved: tuple[int, int] | None = None
+        self._opened, self._saved = True, None
         self._when, self._rolled_back = time.monotonic(), None
         latest = self._files.latest()
         if latest is None:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=self.folder).close()  # raises now, not after the first hour, if it cannot
             return
         if not resume:
             raise ValueError(
@@ -81,6 +96,10 @@ class Checkpoints(Callback):
                 f" or give another folder"
             )
         self._restore(run, latest)
+
+    def on_start(self, run: Run) -> None:
+        if not self._opened:
+            raise ValueError("Checkpoints are no callback of their own: write fit(…, checkpoint=Checkpoints(…))")
 
     def on_steps(self, run: Run) -> None:
         if self.roll_back_after and not self._all_is_well(run):
@@ -101,12 +120,17 @@ class Checkpoints(Callback):
         unsound = self.roll_back_after and streak is not None and int(streak)
         # The end of an epoch is another place than its last step, though no step lies between.
         place = (run.steps, run.epoch)
-        if place == self._saved or unsound:
+        rolled_back = self._rolled_back is not None and self._rolled_back[0] == run.steps
+        if place == self._saved or unsound or rolled_back:
             return
         ended = run.epoch and run.step == 0 and self.monitor in run.names
         score = float(run.values[self.monitor]) if ended and self.keep_best else None
-        self._files.save(run.steps, _tree(run), _place(run), score)
-        self._saved, self._when = place, time.monotonic()
+        try:
+            self._files.save(run.steps, _tree(run), _place(run), score)
+            self._saved = place
+        except OSError as error:
+            warnings.warn(f"step {run.steps} of the run could not be saved: {error}", stacklevel=2)
+        self._when = time.monotonic()
 
     def _restore(self, run: Run, path: Path) -> None:
         place, tree = self._read(run, path)
@@ -120,10 +144,12 @@ class Checkpoints(Callback):
         place = read_metadata(path)
         if "setting" not in place:
             raise ValueError(f"{path} was not saved by fit")
-        if place["setting"] != run.setting:
+        if place["epoch"] > run.epochs:
+            raise ValueError(f"{path} has {place['epoch']} epochs behind it, more than the {run.epochs} of this run")
+        if other := differences(place["setting"], run.setting):
             raise ValueError(
-                f"{path} is a checkpoint of another run: it was made with {place['setting']},"
-                f" this one has {run.setting}"
+                f"{path} is a checkpoint of another run ({other}); to begin one where that one ended, load it and give"
+                f" fit its params and state, and another folder"
             )
         epochs = place["epoch"]
         history = {name: jax.ShapeDtypeStruct((epochs, *e.shape), e.dtype) for name, e in run.entries.items()}

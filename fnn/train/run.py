@@ -166,6 +166,7 @@ def make_train(
             )
         return TrainResult(learned.params, learned.state, learned.opt_state, history, epochs_run)
 
+    train.metrics = tuple(metrics)  # a sweep ranks by them
     return train
 
 

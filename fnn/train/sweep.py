@@ -84,6 +84,9 @@ def sweep(
 
     traced, result = _traced(train, shapes, operands)
     _check_used(traced.jaxpr, list(values))
+    for name in values:
+        if name in result.history or name.removeprefix("best_") in result.history:
+            raise ValueError(f"{name!r} is a column of scores in the table of this sweep; rename the hyper-parameter")
     needed = footprint(traced.jaxpr, (True,) * len(traced.jaxpr.invars))
     layout = layout_of(
         len(runs.seeds),
@@ -105,7 +108,7 @@ def sweep(
     results = _all_runs(keys, values, operands, train=train, layout=layout)
     if layout.places > layout.runs:
         results = jax.tree.map(lambda leaf: leaf[: layout.runs], results)
-    return SweepResult(results, runs.hyperparams, runs.seeds, runs.keys, layout)
+    return SweepResult(results, runs.hyperparams, runs.seeds, runs.keys, layout, getattr(train, "metrics", ()))
 
 
 @functools.partial(jax.jit, static_argnames=("train", "layout"))

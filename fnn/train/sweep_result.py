@@ -2,11 +2,14 @@
 
 import dataclasses
 import os
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
+from fnn.metrics import Metric
+from fnn.train.early_stopping import direction
 from fnn.train.layout import Layout
 from fnn.train.run import TrainResult
 from fnn.train.sweep_table import At, SweepTable, finite_results
@@ -36,6 +39,7 @@ class SweepResult:
     seeds: np.ndarray
     keys: jax.Array
     layout: Layout
+    metrics: Sequence[Metric] = ()
 
     def __len__(self) -> int:
         return len(self.seeds)
@@ -54,7 +58,7 @@ class SweepResult:
         ``score`` is the name of an entry of the history, by default ``validation_loss`` where there is one, else
         ``loss``. ``at`` says which value of a run counts when combinations are ranked: the "final" one, of the last
         epoch that ran, to which the parameters belong; or the "best", to which they belong under early stopping.
-        ``higher_is_better`` is by default false for a loss, a perplexity and an error, true for every other name.
+        ``higher_is_better`` is by default false for a loss, and for a metric what it says of itself.
 
         A run diverged if a loss was not finite in an epoch that ran, or if its parameters are not finite.
 
@@ -74,9 +78,11 @@ class SweepResult:
         for name in numbers:
             if name.removeprefix("validation_") == "loss":
                 ran = np.arange(history[name].shape[1]) < epochs_run[:, None]
-                diverged |= (ran & ~np.isfinite(history[name])).any(1)
+                # Validation may be left out in some epochs, which are NaN in every run that came so far.
+                left_out = np.isnan(history[name]).all(0) if name != "loss" else False
+                diverged |= (ran & ~left_out & ~np.isfinite(history[name])).any(1)
         if higher_is_better is None:
-            higher_is_better = not score.endswith(("loss", "perplexity", "error"))
+            higher_is_better = direction(score, self.metrics) > 0
         return SweepTable.of(
             score, history[score], self.hyperparams, self.seeds, epochs_run, diverged, at=at, higher=higher_is_better
         )

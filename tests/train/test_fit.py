@@ -77,6 +77,23 @@ def test_validation_now_and_then_is_that_of_make_train():
     assert np.isnan(result.history["validation_loss"]).tolist() == [True, False, True, False, False]
 
 
+def test_early_stopping_that_has_judged_nothing_returns_what_was_learned():
+    class Stop(fnn.Callback):
+        def on_steps(self, run):
+            if run.steps == 13:
+                run.stop("enough")
+
+    options = {"epochs": 9, "validation": (X, Y), "callbacks": [Stop()]}
+    stopped = fit(early_stopping=fnn.EarlyStopping(2), validate_every=9, **options)
+    plain = fit(**options)
+    np.testing.assert_array_equal(stopped.params["dense_0"]["kernel"], plain.params["dense_0"]["kernel"])
+
+
+def test_fit_inside_jit_is_refused():
+    with pytest.raises(TypeError, match="inside jit or vmap, call what fnn.make_train returns"):
+        jax.jit(lambda key: fit(key=key).params)(jax.random.key(0))
+
+
 def test_numpy_data_are_welcome():
     assert fit((np.asarray(X), np.asarray(Y))).epochs_run == 3
 

@@ -149,6 +149,34 @@ def test_bad_memory_mapped_values_are_refused_on_their_way(tmp_path):
         fit(mapped(tmp_path, x=bad, y=Y))
 
 
+@pytest.mark.parametrize("data", ["data", "validation data"])
+def test_an_index_past_its_vocabulary_is_caught_in_a_stream(data):
+    objective = fnn.Objective(fnn.Serial(fnn.Embedding(4, 3), fnn.Dense(2)), fnn.CrossEntropy())
+    good = (np.zeros(6, np.int32), np.zeros(6, np.int32))
+    bad = (np.array([0, 1, 9, 2, 3, 1], np.int32), good[1])
+    with pytest.raises(
+        ValueError, match=f"not finite for sample 2 of the {data}: an index lies outside its vocabulary"
+    ):
+        fnn.fit(
+            objective, fnn.optim.sgd(0.1), [good, good if data == "validation data" else bad], epochs=1,
+            key=jax.random.key(0), validation=[good, bad], progress=False,
+        )  # fmt: skip
+
+
+def test_a_reader_that_hangs_does_not_hold_up_the_end(monkeypatch):
+    monkeypatch.setattr("fnn.train.stream.SECONDS_TO_CLOSE", 0.05)
+    release = threading.Event()
+
+    def stuck():
+        yield PIECES[0]
+        release.wait()
+
+    stream = Stream(stuck(), PIECES[0], lambda batch: None)
+    with pytest.warns(UserWarning, match="the thread that waits for them is left behind"):
+        stream.close()
+    release.set()
+
+
 def test_a_loader_that_fails_is_heard():
     def batches(epoch):
         yield PIECES[0]

@@ -153,14 +153,85 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path):
         fit(tmp_path)
     with pytest.raises(ValueError, match="of a run with another key"):
         fit(tmp_path, resume=True, key=jax.random.key(2))
-    with pytest.raises(ValueError, match=r"of another run: it was made with .*'batch_size': 8"):
+    with pytest.raises(ValueError, match=r"of another run \(.*batch_size: 8, now 5"):
         fit(tmp_path, resume=True, batch_size=5)
-    with pytest.raises(ValueError, match=r"of another run: .*validation_loss"):
+    with pytest.raises(ValueError, match=r"of another run \(history: \['loss'\], now \['loss', 'validation_loss'\]\)"):
         fit(tmp_path, resume=True, validation=(X, Y))
+    with pytest.raises(ValueError, match=r"'learning_rate': 0.1.*, now .*'learning_rate': 0.01"):
+        fit(tmp_path, resume=True, optimizer=fnn.optim.momentum(0.01))
     with pytest.raises(ValueError, match="other paths than the tree to load into"):
-        fit(tmp_path, resume=True, optimizer=fnn.optim.adam(0.1))
-    with pytest.raises(ValueError, match="other shapes than the tree to load into"):
-        fit(tmp_path, resume=True, data=(X[:, :2], Y))
+        fit(tmp_path, resume=True, optimizer=fnn.optim.chain(fnn.optim.momentum(0.1), fnn.optim.ema(0.9)))
+    with pytest.raises(ValueError, match=r"\(data: \d+, now \d+\)"):
+        fit(tmp_path, resume=True, data=(X + 1, Y))
+    with pytest.raises(ValueError, match=r"\(shuffle: True, now False\)"):
+        fit(tmp_path, resume=True, shuffle=False)
+    with pytest.raises(ValueError, match="has 2 epochs behind it, more than the 1 of this run"):
+        fit(tmp_path / "two", epochs=2)
+        fit(tmp_path / "two", resume=True, epochs=1)
+
+
+def test_another_loss_or_another_activation_is_refused(tmp_path):
+    fit(tmp_path, epochs=1)
+    other = fnn.Objective(OBJECTIVE.model, fnn.MeanAbsoluteError())
+    with pytest.raises(ValueError, match=r"\(objective: .*MeanSquaredError\(\).*, now .*MeanAbsoluteError\(\)"):
+        fnn.fit(
+            other, fnn.optim.momentum(0.1), (X, Y), epochs=3, batch_size=8, key=jax.random.key(1),
+            checkpoint=tmp_path, resume=True, progress=False,
+        )  # fmt: skip
+
+
+class Interrupt(fnn.Callback):
+    def __init__(self, epoch):
+        self.at = epoch
+
+    def on_epoch(self, run):
+        if run.epoch == self.at:
+            raise KeyboardInterrupt
+
+
+class HalveTheRate(fnn.Callback):
+    def on_epoch(self, run):
+        rate = fnn.optim.hyperparams(run.opt_state)["learning_rate"]
+        run.opt_state = fnn.optim.set_hyperparams(run.opt_state, learning_rate=rate / 2)
+
+
+def test_an_interrupt_among_callbacks_is_made_up_for(tmp_path):
+    lines = [tmp_path / "one.jsonl", tmp_path / "other.jsonl"]
+    fit(tmp_path / "run", Interrupt(2), HalveTheRate(), fnn.JsonLines(lines[0]))
+    resumed = fit(tmp_path / "run", HalveTheRate(), fnn.JsonLines(lines[0]), resume=True)
+    same_bits(resumed, fit(None, HalveTheRate(), fnn.JsonLines(lines[1])))
+    rows = [[json.loads(line) for line in path.read_text().splitlines()] for path in lines]
+    assert [row["loss"] for row in rows[0]] == [row["loss"] for row in rows[1]]
+
+
+def test_what_a_callback_changes_at_the_end_is_saved(tmp_path):
+    class Seven(fnn.Callback):
+        def on_end(self, run):
+            run.params = jax.tree.map(lambda leaf: jnp.full_like(leaf, 7), run.params)
+
+    result = fit(tmp_path, Seven())
+    assert (result.params["dense_0"]["kernel"] == 7).all()
+    same_bits(fit(tmp_path, resume=True), result)
+
+
+def test_a_folder_that_cannot_be_written_is_refused_at_once(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match="file"):
+        fit(tmp_path / "file" / "run", StopAt(1, AssertionError("a step was taken")))
+
+
+def test_a_save_that_fails_is_a_warning(tmp_path, monkeypatch):
+    def full(*arguments, **options):
+        raise OSError("no space left")
+
+    monkeypatch.setattr("fnn.train.retention.save", full)
+    with pytest.warns(UserWarning, match="step 9 of the run could not be saved: no space left"):
+        same_bits(fit(tmp_path), fit())
+
+
+def test_checkpoints_are_no_callback(tmp_path):
+    with pytest.raises(ValueError, match=r"write fit\(…, checkpoint=Checkpoints\(…\)\)"):
+        fit(None, fnn.Checkpoints(tmp_path))
 
 
 def test_a_file_that_fit_did_not_write_is_refused(tmp_path):
@@ -184,7 +255,7 @@ def test_a_damaged_last_checkpoint_is_passed_over(tmp_path):
         ({"resume": True}, "resume needs to know from where: give checkpoint="),
         (
             {"checkpoint": lambda folder: fnn.Checkpoints(folder, keep_best=1)},
-            "best by 'validation_loss', but",
+            "best by 'validation_loss', but the numbers in the history are",
         ),
         ({"checkpoint": lambda folder: fnn.Checkpoints(folder, roll_back_after=2)}, "goes with fnn.optim.skip_nonf"),
         ({"checkpoint": lambda folder: fnn.Checkpoints(folder, roll_back_after=0)}, "roll_back_after is at least 1"),
@@ -207,10 +278,11 @@ class Spoil(fnn.Callback):
             run.params = jax.tree.map(lambda leaf: leaf + 1e30, run.params)
 
 
-def test_bad_steps_in_a_row_roll_the_run_back(tmp_path):
-    skipping = {"optimizer": fnn.optim.skip_nonfinite(fnn.optim.sgd(0.1)), "epochs": 4}
-    rolled = fit(always(tmp_path, roll_back_after=2), Spoil({5}), **skipping)
-    without = fit(None, Spoil({5}), **skipping)
+@pytest.mark.parametrize("at", [5, 6, 7])
+def test_bad_steps_in_a_row_roll_the_run_back(tmp_path, at):
+    skipping = {"optimizer": fnn.optim.skip_nonfinite(fnn.optim.sgd(0.1)), "epochs": 6}
+    rolled = fit(always(tmp_path, roll_back_after=2), Spoil({at}), **skipping)
+    without = fit(None, Spoil({at}), **skipping)
     assert not np.isfinite(without.history["loss"][-1]) or abs(without.params["dense_0"]["kernel"]).max() > 1e29
     assert abs(rolled.params["dense_0"]["kernel"]).max() < 10
     assert np.isfinite(rolled.history["loss"][-1])

@@ -204,6 +204,12 @@ def test_early_stopping_stops_and_returns_the_best_epoch():
     close(result.opt_state, up_to_best.opt_state)
 
 
+def test_a_run_that_is_never_finite_returns_what_became_of_it():
+    stopping = fnn.EarlyStopping(2, monitor="loss")
+    result = jax.jit(run(optimizer=fnn.optim.sgd(1e30), early_stopping=stopping))(jax.random.key(0), blobs())
+    assert not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(result.params))
+
+
 def test_early_stopping_watches_what_is_there():
     with pytest.raises(
         ValueError, match=r"early stopping watches 'validation_loss', but .* give the run validation data"
