@@ -90,7 +90,7 @@ def test_early_stopping_that_has_judged_nothing_returns_what_was_learned():
 
 
 def test_fit_inside_jit_is_refused():
-    with pytest.raises(TypeError, match="inside jit or vmap, call what fnn.make_train returns"):
+    with pytest.raises(TypeError, match=r"inside jit or vmap, call what fnn.make_train returns"):
         jax.jit(lambda key: fit(key=key).params)(jax.random.key(0))
 
 

@@ -154,9 +154,7 @@ def test_an_index_past_its_vocabulary_is_caught_in_a_stream(data):
     objective = fnn.Objective(fnn.Serial(fnn.Embedding(4, 3), fnn.Dense(2)), fnn.CrossEntropy())
     good = (np.zeros(6, np.int32), np.zeros(6, np.int32))
     bad = (np.array([0, 1, 9, 2, 3, 1], np.int32), good[1])
-    with pytest.raises(
-        ValueError, match=f"not finite for sample 2 of the {data}: an index lies outside its vocabulary"
-    ):
+    with pytest.raises(ValueError, match=f"not finite for sample 2 of the {data}: an index lies outside"):
         fnn.fit(
             objective, fnn.optim.sgd(0.1), [good, good if data == "validation data" else bad], epochs=1,
             key=jax.random.key(0), validation=[good, bad], progress=False,
