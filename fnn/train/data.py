@@ -139,7 +139,12 @@ def check_indices(model: Layer, params: Params, state: State, inputs: Any, name:
     for start in range(0, samples(inputs), chunk):
         if not finite(part(start, chunk)):
             which = next((each for each in range(start, samples(inputs)) if not finite(part(each, 1))), start)
+            try:
+                model.apply(params, state, part(which, 1))  # a layer that can look at values says what is wrong
+            except ValueError as error:
+                error.add_note(f"for sample {which} of the {name}")
+                raise
             raise ValueError(
                 f"the model's output is not finite for sample {which} of the {name}: an index lies outside its"
-                f" vocabulary, or the parameters are not finite"
+                f" vocabulary, a length outside its sequence, or the parameters are not finite"
             )

@@ -2,10 +2,12 @@
 
 import contextlib
 import dataclasses
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
+import numpy as np
 
 from fnn.layer import named_key
 from fnn.train.callbacks import Callback, Run, Standing
@@ -80,6 +82,13 @@ class Drive:
         row = jax.device_get(values)
         row = {name: row[name] for name in run.names}  # JAX sorts its dicts
         totals = self.feed.no_totals(run.learned)
+        if not np.isfinite(row["loss"]) and all(np.isfinite(before["loss"]) for before in run.standing.rows):
+            warnings.warn(
+                f"the loss of epoch {run.epoch + 1} is not finite: smaller steps, fnn.optim.clip_by_global_norm or"
+                f" fnn.optim.skip_nonfinite may help",
+                RuntimeWarning,
+                stacklevel=2,
+            )
         rows = (*run.standing.rows, row)
         ended = run.standing._replace(totals=totals, watch=watch, epoch=run.epoch + 1, step=0, rows=rows)
         self._go_on_to(ended, "on_epoch")

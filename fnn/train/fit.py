@@ -8,7 +8,7 @@ import jax
 from jax.core import Tracer
 
 from fnn.errors import positive, tuple_of
-from fnn.layer import Params, State
+from fnn.layer import Params, State, named_key
 from fnn.metrics import Metric
 from fnn.objective import Method, Objective
 from fnn.train.batches import Batches, as_given
@@ -55,7 +55,7 @@ def fit(
       batch. ``batch_size`` says how many samples make a step;
     - an iterable of such batches, gone through once an epoch (a list, PyTorch's or grain's loader), or a function of
       the epoch that returns one. Each shape of a batch compiles a program of its own. The iterable shuffles, and
-      ``batch_size`` speaks of arrays only.
+      makes the batches: ``batch_size``, which validation arrays still need, is the most that one may hold.
 
     Batches from the host are read, checked and sent ahead by a thread while the device computes. Several steps go into
     one call of the compiled program; ``callbacks`` are called in between (see ``Callback``).
@@ -97,9 +97,8 @@ def fit(
     given = as_given(data, batch_size, training.order, epochs)
     inputs = given.first[0] if isinstance(given, Batches) else jax.tree.map(lambda leaf: leaf[:1], given[0])
     if params is None or state is None:
-        learned = jax.jit(training.start)(key, inputs)
-    else:
-        learned = Learned(params, state, optimizer.init(params))
+        params, state = jax.jit(objective.init)(named_key(key, "init"), inputs)
+    learned = Learned(params, state, optimizer.init(params))  # not compiled: groups print who got what
     feed = feed_of(training, learned, given, batch_size)
     evaluate = None
     if validation is not None:

@@ -30,6 +30,11 @@ class TrainResult(NamedTuple):
     history: dict[str, Any]
     epochs_run: Any
 
+    def __repr__(self) -> str:
+        """What there is, and not the numbers."""
+        count = sum(leaf.size for leaf in jax.tree.leaves(self.params))
+        return f"TrainResult(epochs_run={self.epochs_run}, history of {', '.join(self.history)}, {count:,} parameters)"
+
 
 def make_train(
     objective: Objective | Callable[[Any], Objective],

@@ -137,6 +137,24 @@ def test_bad_data_are_refused_where_they_enter(data, error, match):
     assert not [thread for thread in threading.enumerate() if thread.name == "fnn batches"]
 
 
+def test_batches_larger_than_asked_for_are_refused():
+    with pytest.raises(ValueError, match="taken as they come, here of 8 samples, which is not batch_size=4"):
+        fit(PIECES, batch_size=4)
+
+
+def test_a_length_past_its_sequence_is_told_by_its_layer():
+    objective = fnn.Objective(fnn.Serial(fnn.SimpleRNN(3), fnn.Dense(2)), fnn.MeanSquaredError())
+    data = ((np.ones((6, 5, 2), np.float32), np.array([5, 5, 99, 1, 2, 3])), np.zeros((6, 5, 2), np.float32))
+    with pytest.raises(ValueError, match="lengths lie in") as caught:
+        fnn.fit(objective, fnn.optim.sgd(0.1), data, epochs=1, batch_size=3, key=jax.random.key(0), progress=False)
+    assert "for sample 2 of the data" in caught.value.__notes__
+
+
+def test_fit_prints_the_groups_of_an_optimiser(capsys):
+    fit((X, Y), optimizer=fnn.optim.groups({"*/bias": fnn.optim.sgd(0.1), "*": fnn.optim.sgd(0.2)}), epochs=1)
+    assert "dense_1/bias" in capsys.readouterr().out
+
+
 def test_arrays_need_a_batch_size():
     with pytest.raises(ValueError, match="arrays are cut into batches: give batch_size"):
         fit((X, Y), batch_size=None)

@@ -278,6 +278,7 @@ class Spoil(fnn.Callback):
             run.params = jax.tree.map(lambda leaf: leaf + 1e30, run.params)
 
 
+@pytest.mark.filterwarnings("ignore:the loss of epoch")
 @pytest.mark.parametrize("at", [5, 6, 7])
 def test_bad_steps_in_a_row_roll_the_run_back(tmp_path, at):
     skipping = {"optimizer": fnn.optim.skip_nonfinite(fnn.optim.sgd(0.1)), "epochs": 6}
@@ -289,6 +290,7 @@ def test_bad_steps_in_a_row_roll_the_run_back(tmp_path, at):
     assert int(rolled.opt_state.in_a_row) == 0
 
 
+@pytest.mark.filterwarnings("ignore:the loss of epoch")
 def test_a_run_that_no_checkpoint_mends_is_given_up(tmp_path):
     skipping = {"optimizer": fnn.optim.skip_nonfinite(fnn.optim.sgd(0.1)), "epochs": 6}
     with pytest.raises(RuntimeError, match="2 steps in a row were not finite, and there is no earlier checkpoint"):
