@@ -418,9 +418,9 @@ def test_sizes_and_conditions_cannot_be_swept_and_the_error_says_so(objective):
 
 
 def test_a_run_under_jit_can_be_swept():
-    train, options = linear(), {"learning_rate": [0.1, 0.2]}
-    jitted = fnn.sweep(jax.jit(train), KEY, blobs(), **options)
-    close(fnn.sweep(train, KEY, blobs(), **options).results, jitted.results)
+    train, rates = linear(), [0.1, 0.2]
+    jitted = fnn.sweep(jax.jit(train), KEY, blobs(), learning_rate=rates)
+    close(fnn.sweep(train, KEY, blobs(), learning_rate=rates).results, jitted.results)
 
 
 def test_bad_data_are_refused_though_the_program_could_not():
