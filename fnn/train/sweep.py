@@ -143,11 +143,12 @@ def _traced(train: Any, shapes: tuple, operands: dict) -> tuple[Any, Any]:
     """One run as a jaxpr, and the shapes of its result. The data are in it as they are, so that they are looked at."""
     try:
         return jax.make_jaxpr(lambda key, values: _run(train, key, values, operands), return_shape=True)(*shapes)
-    except jax.errors.JAXTypeError as error:
-        error.add_note(
-            "in a sweep hyperparams are traced: they can be numbers in computations, but no sizes and no conditions of"
-            " Python; sweep over those with a loop around fnn.sweep"
-        )
+    except TypeError as error:  # JAX's own, and those of constructors that were given a tracer for an integer
+        if isinstance(error, jax.errors.JAXTypeError) or "Tracer" in str(error):
+            error.add_note(
+                "in a sweep hyperparams are traced: they can be numbers in computations, but no sizes and no conditions"
+                " of Python; sweep over those with a loop around fnn.sweep"
+            )
         raise
 
 
@@ -173,6 +174,7 @@ def _takes(jaxpr: Any, variable: Any) -> bool:
     return False
 
 
+@jax.tree_util.register_pytree_node_class
 class _Given(dict):
     """The hyper-parameters of a run; reading one that is not there says what to do."""
 
@@ -182,6 +184,14 @@ class _Given(dict):
             f"the run reads the hyper-parameter {name!r}, which the sweep does not give (given are: {given});"
             f" add {name}=[…] to its arguments"
         )
+
+    def tree_flatten(self) -> tuple[tuple, tuple]:
+        """So that it goes through jit, should ``train`` be under it."""
+        return tuple(self.values()), tuple(self)
+
+    @classmethod
+    def tree_unflatten(cls, names: tuple, values: tuple) -> "_Given":
+        return cls(zip(names, values, strict=True))
 
 
 def _mesh(layout: Layout) -> Mesh:

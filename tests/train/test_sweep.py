@@ -403,11 +403,24 @@ def test_a_run_without_hyperparameters_has_nothing_to_sweep():
         fnn.sweep(train, KEY, blobs(), learning_rate=[0.1, 0.2])
 
 
-def test_sizes_cannot_be_swept_and_the_error_says_so():
-    train = runner(lambda h: fnn.Objective(fnn.Dense(h["width"]), fnn.CrossEntropy()), fnn.optim.sgd(0.1))
+@pytest.mark.parametrize(
+    "objective",
+    [
+        lambda h: fnn.Objective(fnn.Dense(h["width"]), fnn.CrossEntropy()),
+        lambda h: fnn.Objective(fnn.Dense(3 if h["width"] > 3 else 4), fnn.CrossEntropy()),
+        lambda h: fnn.Objective(fnn.Dense(3), fnn.CrossEntropy(ignore_index=range(9)[h["width"]])),
+    ],
+)
+def test_sizes_and_conditions_cannot_be_swept_and_the_error_says_so(objective):
     with pytest.raises(TypeError) as caught:
-        fnn.sweep(train, KEY, blobs(), width=[3, 4])
-    assert any("no sizes" in note for note in getattr(caught.value, "__notes__", [])), caught.value
+        fnn.sweep(runner(objective, fnn.optim.sgd(0.1)), KEY, blobs(), width=[3, 4])
+    assert any("no sizes and no conditions" in note for note in getattr(caught.value, "__notes__", [])), caught.value
+
+
+def test_a_run_under_jit_can_be_swept():
+    train, rates = linear(), [0.1, 0.2]
+    jitted = fnn.sweep(jax.jit(train), KEY, blobs(), learning_rate=rates)
+    close(fnn.sweep(train, KEY, blobs(), learning_rate=rates).results, jitted.results)
 
 
 def test_bad_data_are_refused_though_the_program_could_not():
