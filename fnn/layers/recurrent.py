@@ -41,7 +41,8 @@ class Recurrent(Layer, name="recurrent"):
              steps (T, N, ·), member by member; ``kept`` (T, N, ·), what else the steps need; ``weights``;
              ``form`` Static, of the input
     Shapes:  x (N, T, D), ``(x, lengths)`` or ``(x, lengths, carry)`` → y (N, T, F), or with ``return_sequences=False``
-             the last y (N, F); with ``return_carry=True`` the pair (y, carry), the carry after the last step
+             the last y (N, F); with ``return_carry=True`` the pair (y, carry), the carry after the last step. The
+             lengths do not come out: below another recurrent layer write ``First(LSTM(16), whole=True)``, (y, lengths)
 
     A carry of one member is that array, else the tuple. What is carried and every sum is at least float32; what is
     kept of all steps has the dtype of x.

@@ -52,8 +52,8 @@ class Batches:
         self.first = on_host(first)
         if batch_size is not None and samples(self.first) > batch_size:
             raise ValueError(
-                f"the batches of an iterable are taken as they come, here of {samples(self.first)} samples, which is not"
-                f" batch_size={batch_size}; leave it out, or make smaller batches"
+                f"the batches of an iterable are taken as they come, here of {samples(self.first)} samples, which is"
+                f" not batch_size={batch_size}; leave it out, or make smaller batches"
             )
 
     def epoch(self, number: int, key: jax.Array, done: int = 0) -> Iterator[tuple]:

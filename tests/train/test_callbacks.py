@@ -105,7 +105,8 @@ def test_an_interrupt_returns_what_was_learned():
     result = fit(diary, StopAt(4, KeyboardInterrupt()))
     assert result.epochs_run == 1
     assert diary.lines[-1] == "end interrupted"
-    np.testing.assert_array_equal(result.params["dense_0"]["kernel"], fit(StopAt(4)).params["dense_0"]["kernel"])
+    one = fit(epochs=1)  # the fourth step, of which not all callbacks could be told, does not count
+    np.testing.assert_array_equal(result.params["dense_0"]["kernel"], one.params["dense_0"]["kernel"])
 
 
 def test_callbacks_are_objects_of_callback():

@@ -102,7 +102,7 @@ def test_a_stopped_run_goes_on_where_it_stood(tmp_path, at):
 
 def test_an_interrupt_saves(tmp_path):
     fit(tmp_path, StopAt(5, KeyboardInterrupt()))
-    assert [path.name for path in tmp_path.iterdir()] == ["step_000000005.safetensors"]
+    assert [path.name for path in tmp_path.iterdir()] == ["step_000000004.safetensors"]
     same_bits(fit(tmp_path, resume=True), fit())
 
 
