@@ -23,6 +23,9 @@ from fnn.testing.violations import Violations
 SCALE = 0.5
 """The standard deviation of drawn parameters: large enough that no factor is near 1 and no term near 0."""
 
+REFUSAL = "expected the gradient of an output of shape"
+"""What ``fnn.errors.output_gradient`` says."""
+
 STEPS = 3
 """Training steps before a state is taken for one that training returns."""
 
@@ -120,8 +123,12 @@ def _trained_state(layer: Layer, params: Any, x: Any, key: jax.Array) -> Any:
     return state
 
 
-def broadcast_in_silence(layer: Layer, x: Any, *, train: bool) -> list[tuple[int, ...]]:
-    """The shapes of output gradients that broadcast to y, are not y's, and yet give a dx of the shape of x."""
+def answers(layer: Layer, x: Any, *, train: bool) -> dict[tuple[int, ...], str]:
+    """What becomes of output gradients of the shapes that broadcast to y and are not y's.
+
+    ``refused``, in the words of ``output_gradient``; ``raised``, by whatever met the shape first; ``broadcast``, if a
+    gradient of the parameters or of the shape of x comes out; ``handed on``, if nothing but a dx of another shape does.
+    """
 
     def run(params: Any, state: Any, x: Any, key: jax.Array) -> tuple[Any, Any]:
         y, _, cache = layer.forward(params, state, x, train=train, key=key)
@@ -131,16 +138,17 @@ def broadcast_in_silence(layer: Layer, x: Any, *, train: bool) -> list[tuple[int
     params, state = jax.eval_shape(layer.init, key, inputs)
     y, cache = jax.eval_shape(run, params, state, inputs, key)
     if not isinstance(y, jax.ShapeDtypeStruct) or not is_floating(y):
-        return []
-    accepted = []
+        return {}
+    found = {}
     for axis in range(y.ndim):
         wrong = tuple(1 if each == axis else size for each, size in enumerate(y.shape))
         if wrong == y.shape:
             continue
         try:
-            _, dx = jax.eval_shape(layer.backward, cache, jax.ShapeDtypeStruct(wrong, y.dtype))
-        except Exception:
-            continue
-        if jax.tree.map(jnp.shape, dx) == jax.tree.map(jnp.shape, inputs):
-            accepted.append(wrong)
-    return accepted
+            dparams, dx = jax.eval_shape(layer.backward, cache, jax.ShapeDtypeStruct(wrong, y.dtype))
+        except Exception as error:
+            found[wrong] = "refused" if REFUSAL in str(error) else "raised"
+        else:
+            whole = jax.tree.map(jnp.shape, dx) == jax.tree.map(jnp.shape, inputs)
+            found[wrong] = "broadcast" if whole or jax.tree.leaves(dparams) else "handed on"
+    return found
