@@ -98,7 +98,8 @@ def fit(
     inputs = given.first[0] if isinstance(given, Batches) else jax.tree.map(lambda leaf: leaf[:1], given[0])
     if params is None or state is None:
         params, state = jax.jit(objective.init)(named_key(key, "init"), inputs)
-    learned = Learned(params, state, optimizer.init(params))  # not compiled: groups print who got what
+    begun: tuple[Any, Any] = (params, state)
+    learned = Learned(*begun, optimizer.init(params))  # not compiled: groups print who got what
     feed = feed_of(training, learned, given, batch_size)
     evaluate = None
     if validation is not None:

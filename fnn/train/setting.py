@@ -15,10 +15,10 @@ def setting(opt_state: Any, data: Any, samples: int, **settings: Any) -> dict[st
     """The settings as JSON holds them, with the rates a run begins with and a checksum of the first data.
 
     >>> setting((), (np.zeros((2, 3)),), 2, shuffle=True)
-    {'hyperparams': {}, 'data': 4069045141, 'shuffle': True}
+    {'data': 4069045141, 'shuffle': True}
     """
-    rates = {name: np.asarray(value).tolist() for name, value in hyperparams(opt_state).items()}
-    whole = {"hyperparams": rates, "data": _checksum(data, samples)}
+    whole: dict[str, Any] = {name: np.asarray(value).tolist() for name, value in hyperparams(opt_state).items()}
+    whole["data"] = _checksum(data, samples)
     for name, value in settings.items():
         whole[name] = value if isinstance(value, bool | int | list) else _described(value)
     return json.loads(json.dumps(whole))

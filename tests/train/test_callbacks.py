@@ -128,7 +128,7 @@ def test_lines_of_json_hold_the_values_of_every_epoch(tmp_path):
 def test_a_new_run_begins_its_lines_anew_and_nan_is_null(tmp_path):
     path = tmp_path / "metrics.jsonl"
     path.write_text("of another run\n")
-    with pytest.warns(RuntimeWarning, match=r"the loss of epoch 1 is not finite: .* skip_nonfinite may help"):
+    with pytest.warns(RuntimeWarning, match=r"the loss of epoch 1 is not finite: .*skip_nonfinite may help"):
         fit(fnn.JsonLines(path), optimizer=fnn.optim.sgd(1e30))
     rows = [json.loads(line, parse_constant=pytest.fail) for line in path.read_text().splitlines()]
     assert len(rows) == 3

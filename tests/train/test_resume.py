@@ -157,7 +157,7 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path):
         fit(tmp_path, resume=True, batch_size=5)
     with pytest.raises(ValueError, match=r"of another run \(history: \['loss'\], now \['loss', 'validation_loss'\]\)"):
         fit(tmp_path, resume=True, validation=(X, Y))
-    with pytest.raises(ValueError, match=r"'learning_rate': 0.1.*, now .*'learning_rate': 0.01"):
+    with pytest.raises(ValueError, match=r"of another run \(learning_rate: 0.1\d*, now 0.0\d*\)"):
         fit(tmp_path, resume=True, optimizer=fnn.optim.momentum(0.01))
     with pytest.raises(ValueError, match="other paths than the tree to load into"):
         fit(tmp_path, resume=True, optimizer=fnn.optim.chain(fnn.optim.momentum(0.1), fnn.optim.ema(0.9)))
