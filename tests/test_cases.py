@@ -27,7 +27,7 @@ def test_layer(case: LayerCase):
 
 @pytest.mark.parametrize("case", LOSSES, ids=lambda case: case.name)
 def test_loss(case: LossCase):
-    check_loss(case.loss, *case.batch(), additive=case.additive)
+    check_loss(case.loss, *case.batch(), additive=case.additive, finite=case.finite)
 
 
 @pytest.mark.parametrize("case", PENALTIES, ids=lambda case: case.name)

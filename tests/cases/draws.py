@@ -28,12 +28,24 @@ def distinct(*shape: int) -> Draw:
     return lambda draw: (0.01 * draw.permutation(size) - 0.005 * size).reshape(shape)
 
 
+def some_zero(*shape: int) -> Draw:
+    """Every third row 0."""
+    return lambda draw: (
+        draw.standard_normal(shape) * (np.arange(shape[0]) % 3 != 1).reshape(-1, *(1,) * (len(shape) - 1))
+    )
+
+
 def indices(high: int, *shape: int, dtype: Any = np.int32) -> Draw:
     return lambda draw: draw.integers(0, high, shape).astype(dtype)
 
 
 def both(*draws: Draw) -> Draw:
     return lambda draw: tuple(each(draw) for each in draws)
+
+
+def alike(one: Draw) -> Draw:
+    """A prediction and a target that are equal."""
+    return lambda draw: (one(draw),) * 2
 
 
 def boolean(*shape: int) -> Draw:

@@ -4,6 +4,7 @@ import numpy as np
 
 import fnn
 from tests.cases.draws import (
+    alike,
     boolean,
     both,
     indices,
@@ -14,6 +15,7 @@ from tests.cases.draws import (
     positive,
     signs,
     soft,
+    some_zero,
 )
 from tests.cases.rows import LossCase
 
@@ -62,6 +64,9 @@ LOSSES = (
         both(*[normal(5, 3)] * 2, positive(5, 3)),
         additive=False,
     ),
+    LossCase(
+        "root mean squared error of 0", fnn.RootMeanSquaredError(), alike(normal(6)), additive=False, finite=False
+    ),
     LossCase("Huber", fnn.Huber(), both(normal(8), normal(8))),
     LossCase("Huber, another delta", fnn.Huber(0.3), both(normal(5, 3), normal(5, 3), positive(5))),
     LossCase("log-cosh", fnn.LogCosh(), both(normal(5, 3), normal(5, 3))),
@@ -85,11 +90,17 @@ LOSSES = (
     LossCase("KL divergence, one-hot, weighted", fnn.KLDivergence(), both(normal(6, 4), one_hot(4, 6), positive(6))),
     LossCase("cosine", fnn.CosineSimilarity(), both(normal(6, 4), normal(6, 4))),
     LossCase("cosine of sequences", fnn.CosineSimilarity(), both(normal(4, 2, 3), normal(4, 2, 3), positive(4, 2))),
+    LossCase("cosine, some zero vectors", fnn.CosineSimilarity(), both(some_zero(6, 4), normal(6, 4)), finite=False),
     LossCase("Poisson", fnn.Poisson(), both(normal(6), indices(5, 6))),
     LossCase("Poisson, full", fnn.Poisson(full=True), both(normal(5, 3), positive(5, 3), positive(5))),
     LossCase("Gaussian", fnn.GaussianNLL(), both(normal(6, 2), normal(6, 1))),
     LossCase("Gaussian, full", fnn.GaussianNLL(full=True), both(normal(5, 6), normal(5, 3), positive(5))),
     LossCase("Gaussian, a weight an entry", fnn.GaussianNLL(), both(normal(5, 4), normal(5, 2), positive(5, 2))),
+    LossCase(
+        "Gaussian of sequences, a weight an entry",
+        fnn.GaussianNLL(),
+        both(normal(4, 3, 4), normal(4, 3, 2), positive(4, 3, 2)),
+    ),
     LossCase("triplet", fnn.Triplet(0.5), both(normal(6, 3, 2), nothing)),
     LossCase("triplet of sequences", fnn.Triplet(1.0), both(normal(4, 2, 3, 2), nothing, positive(4, 2))),
 )

@@ -30,12 +30,13 @@ class LayerCase:
 
 @dataclasses.dataclass(frozen=True)
 class LossCase:
-    """A loss with its prediction, target and, if not one an example, weights."""
+    """A loss with its prediction, target and, if not one an example, weights; and what ``check_loss`` is told."""
 
     name: str
     loss: Loss
     draw: Draw
     additive: bool = True
+    finite: bool = True
 
     def batch(self) -> tuple:
         return self.draw(np.random.default_rng(zlib.crc32(self.name.encode())))

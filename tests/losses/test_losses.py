@@ -370,6 +370,14 @@ def test_a_target_that_is_missing_may_be_nan_if_it_weighs_nothing(loss: Loss):
     close(gradient(loss, p, y, w), expected)
 
 
+def test_a_weight_an_entry_is_one_of_its_mean_and_of_its_variance():
+    z, y, w = random(2, 3, 4), random(2, 3, 2), np.ones((2, 3, 2))
+    y[0, 1, 1], w[0, 1, 1] = NAN, 0
+    expected = gradient(fnn.GaussianNLL(), z, np.nan_to_num(y), w)
+    assert (np.argwhere(np.asarray(expected) == 0) == [[0, 1, 1], [0, 1, 3]]).all()
+    close(gradient(fnn.GaussianNLL(), z, y, w), expected)
+
+
 def test_ignored_places_may_be_anything():
     z, labels = random(4, 3), np.array([0, -1, 2, -1])
     bad = z.copy()
@@ -388,7 +396,7 @@ def test_what_counts_is_not_hidden():
 # ---- labels and weights
 
 SIGNED = [fnn.Hinge(), fnn.PerceptronLoss()]
-CLASSED = [fnn.CrossEntropy(), fnn.MultiClassHinge(), fnn.Focal()]
+CLASSED = [fnn.CrossEntropy(), fnn.CrossEntropy(z_loss=0.1), fnn.MultiClassHinge(), fnn.Focal()]
 
 
 @pytest.mark.parametrize("loss", SIGNED, ids=repr)
@@ -415,6 +423,13 @@ def test_classes_that_do_not_exist_raise_outside_jit_and_are_nan_inside(loss: Lo
     assert jnp.isnan(value)
     close(by_hand, automatic)
     assert not by_hand[1].any()
+
+
+def test_a_class_that_does_not_exist_has_no_gradient_by_its_log_sum_either():
+    loss, z, labels = fnn.CrossEntropy(z_loss=0.5), random(3, 3), np.array([1, -1, 3])
+    by_hand = jax.jit(lambda z, y: loss.backward(loss.forward(z, y)[1]))(z, labels)
+    assert by_hand[0].all()
+    assert not by_hand[1:].any()
 
 
 @pytest.mark.parametrize("count", [-1, NAN])
