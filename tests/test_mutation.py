@@ -1,6 +1,7 @@
 """Planted faults are found: some in every run, so that the planting itself stays alive, more in the slow one."""
 
 import ast
+from typing import Any
 
 import pytest
 
@@ -42,6 +43,15 @@ def test_every_derivative_is_a_target():
     places = {"layers/dense.py": "Dense.backward", "losses/margin.py": "SignedMargin.terms_backward"}
     places |= {"layers/sigmoids.py": "Tanh.derivative", "penalties.py": "L2.slope"}
     assert {Place(*place) for place in places.items()} <= named()
+
+
+def test_a_rewriting_is_known_by_what_stands_around_it_too():
+    function: Any = ast.parse("def f():\n    return g(a[0]) + h(a[0])").body[0]
+    readings = [list(each.readings(function)) for each in mutations(function) if each.after == "1"]
+    assert [reading[:3] for reading in readings] == [
+        [("0", "1"), ("a[0]", "a[1]"), ("g(a[0])", "g(a[1])")],
+        [("0", "1"), ("a[0]", "a[1]"), ("h(a[0])", "h(a[1])")],
+    ]
 
 
 EXCHANGED = ("tn,tf->nf", "nt,ft->nf", "nt,tf->fn")

@@ -56,6 +56,13 @@ class Mutation:
             getattr(parent, field)[index] = self.node
         return ast.fix_missing_locations(function)
 
+    def readings(self, function: ast.FunctionDef) -> Iterator[tuple[str, str]]:
+        """The source before and after: of the node, then of each node around it, outwards."""
+        yield self.before, self.after
+        changed = self.planted(function)
+        for end in range(len(self.path) - 1, 0, -1):
+            yield _text(_at(function, self.path[:end])), _text(_at(changed, self.path[:end]))
+
 
 def mutations(function: ast.FunctionDef) -> Iterator[Mutation]:
     """Every rewriting of a function, in the order of its source."""

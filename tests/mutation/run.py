@@ -26,8 +26,17 @@ class Fault:
 
     @property
     def description(self) -> tuple[str, str, str, str, str]:
-        """What the table of equivalents knows it by; it does not move with the lines around it."""
+        """What the table of equivalents may know it by; it does not move with the lines around it."""
         return self.place.file, self.place.name, self.mutation.operator, self.mutation.before, self.mutation.after
+
+    @property
+    def equivalent(self) -> tuple[str, str, str, str, str] | None:
+        """The row of the table of equivalents that it is, if it is one."""
+        described = self.place.file, self.place.name, self.mutation.operator
+        if described not in {row[:3] for row in EQUIVALENT}:
+            return None
+        rows = ((*described, *reading) for reading in self.mutation.readings(source(self.place)))
+        return next((row for row in rows if row in EQUIVALENT), None)
 
     def __str__(self) -> str:
         place, m = self.place, self.mutation
@@ -86,7 +95,7 @@ class Plan:
             seen(fault)
             rows = [row for row in self.asked(fault.place) if self._sound(row, outcome)]
             name, line = self._found(fault, rows)
-            if fault.description in EQUIVALENT:
+            if fault.equivalent:
                 outcome.equivalent.append(fault)
                 if name:
                     outcome.errors.append(f"called equivalent, but found by {name} ({line}): {fault}")
@@ -121,7 +130,7 @@ class Plan:
 
 def unmatched(faults: Iterable[Fault]) -> list[str]:
     """The rows of the table of equivalents that no fault matches any more."""
-    known = {fault.description for fault in faults}
+    known = {fault.equivalent for fault in faults}
     return [f"matches no fault any more: {each}" for each in EQUIVALENT if each not in known]
 
 

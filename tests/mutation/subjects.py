@@ -2,10 +2,11 @@
 
 The outputs, caches and automatic gradients of a row are computed once, from the library as it is; then only its
 backward runs, operation by operation (``jax.disable_jit``), so that asking one row about one fault takes a millisecond
-or so. Every row is asked three ways, as the plain suite asks it:
+or so. Every row is asked as the plain suite asks it:
 
-    its gradient        ``tests/test_cases.py``
+    its gradient        ``tests/test_cases.py``; of a loss, the derivative of that too
     on kinks and ties   ``tests/test_wrapped.py``, ``tests/test_kinks.py``: inputs at multiples of one half
+    in other shapes     ``tests/test_output_gradient.py``: what is said of an output gradient that is not of y's
     in other dtypes     ``tests/test_cases.py``: float32 and bfloat16 kept
 """
 
@@ -29,11 +30,11 @@ from fnn.testing.comparison import agree, alike, arrays, gradient_like, shapes
 from fnn.testing.violations import Violations
 from tests import test_backprop, test_bad_input, test_kinks, test_memory
 from tests.cases import LAYERS, LOSSES, PENALTIES
-from tests.losses import test_losses
+from tests.losses import test_ctc, test_losses
 from tests.mutation.targets import Calls, Place
 from tests.points import Point, answers, drawn_point, rounded
 
-TOLERANCE = 1e-12
+TOLERANCE, SECOND_TOLERANCE = 1e-12, 1e-10
 DTYPES = ("float32", "bfloat16")
 BRANCHES = ("cpu", "default")
 """Of ``lax.platform_dependent``: the code for other devices is held too."""
@@ -43,6 +44,9 @@ TESTS = (
     test_memory.test_remat_runs_forward_again_behind_a_barrier_that_the_gradient_passes_too,
     test_losses.test_a_nan_that_weighs_nothing_has_no_gradient,
     test_losses.test_a_sure_label_without_focus_is_that_of_cross_entropy,
+    test_losses.test_a_weight_an_entry_is_one_of_its_mean_and_of_its_variance,
+    test_losses.test_a_class_that_does_not_exist_has_no_gradient_by_its_log_sum_either,
+    test_ctc.test_a_sequence_that_weighs_nothing_may_be_anything,
     test_backprop.test_a_rule_is_asked_at_every_layer_that_is_not_a_combinator_last_to_first,
 )
 """Tests of what no row shows; they run as they are."""
@@ -288,6 +292,25 @@ def _loss_checks(loss: Loss, batch: tuple) -> Callable[[], list[Check]]:
 
         return check
 
+    def derivative_at(prediction: Any, target: Any, weights: Any) -> Check:
+        leaves, rebuild = floating_leaves(prediction)
+        tangents = oracles.normal_like(200, leaves)
+
+        def automatic(leaves: list) -> list:
+            return jax.grad(lambda leaves: loss(rebuild(leaves), target, weights))(leaves)
+
+        def by_hand(leaves: list) -> list:
+            return jax.tree.leaves(loss.backward(loss.forward(rebuild(leaves), target, weights)[1]))
+
+        with jax.disable_jit(False):
+            expected = arrays(jax.jit(lambda leaves: oracles.forward(automatic, leaves, tangents))(leaves))
+
+        def check(found: Violations) -> None:
+            got = arrays(oracles.forward(by_hand, leaves, tangents))
+            agree(found, "the derivative of the gradient", got, expected, SECOND_TOLERANCE)
+
+        return check
+
     def make() -> list[Check]:
         batches = [batch, (rounded(batch[0]), rounded(batch[1]), *batch[2:])]
         checks: list[Check] = []
@@ -298,7 +321,8 @@ def _loss_checks(loss: Loss, batch: tuple) -> Callable[[], list[Check]]:
             for weights in (*rest, None, drawn)[:2]:
                 made = functools.partial(check_at, prediction, target, weights)
                 checks += _if_sound(made) if place else [made()]
-        return [*checks, dtype_check]
+        prediction, target, *rest = oracles.to_float(batch, jnp.float64)
+        return [*checks, dtype_check, derivative_at(prediction, target, *(rest or [None]))]
 
     def dtype_check(found: Violations) -> None:
         for dtype in DTYPES:
