@@ -119,15 +119,15 @@ def test_optax_agrees(blank: int):
 
 def test_a_sequence_that_weighs_nothing_may_be_anything():
     logits, lengths, labels = DRAW.standard_normal((2, 4, 3)), jnp.array([3, 4]), jnp.array([[1], [2]])
-    bad, weights = np.where(np.array([True, False])[:, None, None], logits, np.nan), np.array([2.0, 0.0])
-    value, (expected, _) = by_hand(CTC(), (logits, lengths), labels, weights)
-    for together in (tuple, list):
-        batch = together([jnp.asarray(bad), lengths]), labels, weights
-        got, (gradient, _) = by_hand(CTC(), *batch)
-        close(got, value)
-        close(gradient, expected)
-        automatic = jax.grad(lambda z, together=together: CTC()(together([z, lengths]), labels, weights))(batch[0][0])
-        close(automatic, expected)
+    bad, weights = jnp.asarray(logits).at[1].set(np.nan), np.array([2.0, 0.0])
+    with jax.disable_jit():  # compiling every scan takes longer than all else here
+        value, (expected, _) = by_hand(CTC(), (logits, lengths), labels, weights)
+        for together in (tuple, list):
+            got, (gradient, _) = by_hand(CTC(), together([bad, lengths]), labels, weights)
+            close(got, value)
+            close(gradient, expected)
+            automatic = jax.grad(lambda z, together=together: CTC()(together([z, lengths]), labels, weights))(bad)
+            close(automatic, expected)
 
 
 def test_the_gradient_of_a_frame_sums_to_zero():

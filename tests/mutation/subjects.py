@@ -97,7 +97,8 @@ def subjects(wanted: Callable[[str], bool] = lambda name: True) -> list[Subject]
     for name, penalty, params in penalties:
         run, checks = _penalty_run(penalty, params), _penalty_checks(penalty, params)
         found.append(_subject(name, type(penalty).__name__, run, checks))
-    kinks = [_kink(name) for name in test_kinks.LOSSES]
+    on_kinks = (test_kinks.test_loss, test_kinks.test_a_loss_on_a_kink_raises_no_false_alarm)
+    kinks = [_kink(test, name) for test in on_kinks for name in test_kinks.LOSSES]
     found += [_test_subject(test) for test in (*TESTS, *kinks) if wanted(test.__name__)]
     return sorted(found, key=lambda subject: len(subject.forward | subject.backward))
 
@@ -124,12 +125,12 @@ def _subject(name: str, kind: str, run: Callable[[Calls], None], make: Callable[
     return Subject(name, kind, make, **calls.found)
 
 
-def _kink(name: str) -> Callable[[], None]:
-    def test() -> None:
-        test_kinks.test_loss(name)
+def _kink(test: Callable[[str], None], name: str) -> Callable[[], None]:
+    def on_kink() -> None:
+        test(name)
 
-    test.__name__ = f"kink: {name}"
-    return test
+    on_kink.__name__ = f"{test.__name__}[{name}]"
+    return on_kink
 
 
 def _test_subject(test: Callable[[], None]) -> Subject:
