@@ -14,7 +14,7 @@ def test_without_a_name_it_lists_the_experiments(capsys):
 
 def test_an_unknown_name_is_an_error_with_the_names(capsys):
     assert main(["digts"]) == 2
-    assert "There are: digits, gradients, bench, augmentation" in capsys.readouterr().err
+    assert "There are: digits, gradients, bench, sweep, augmentation" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
