@@ -221,7 +221,7 @@ def test_a_stream_that_is_closed_reads_no_further():
 
 def test_streams_keep_float64_where_it_is_enabled():
     with jax.enable_x64(True):
-        result = fit([(X.astype(np.float64), Y)])
+        result = fit([(X.astype(np.float64), Y)], batch_size=None)
     assert result.params["dense_0"]["kernel"].dtype == np.float64
 
 
