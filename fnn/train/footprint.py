@@ -58,10 +58,13 @@ def _of_equation(equation: Any, given: tuple[bool, ...]) -> Footprint:
             return found._replace(outputs=(True,) * len(found.outputs))
         return found
     if name == "scan":
-        consts = parameters["num_consts"]
-        carry = consts + parameters["num_carry"]
-        found = _loop(parameters["jaxpr"].jaxpr, given[:consts], given[consts:carry], given[carry:])
-        stacked = sum(_bytes(each.aval) for each in equation.outvars[parameters["num_carry"] :])
+        # How many are carried is told by the shapes, which all versions of JAX share: what is stacked has an axis more.
+        inner = parameters["jaxpr"].jaxpr
+        carried = sum(map(_same_rank, equation.outvars, inner.outvars))
+        carry = sum(map(_same_rank, equation.invars, inner.invars))
+        consts = carry - carried
+        found = _loop(inner, given[:consts], given[consts:carry], given[carry:])
+        stacked = sum(_bytes(each.aval) for each in equation.outvars[carried:])
         return found._replace(bytes=found.bytes + stacked)
     if name == "cond":
         branches = [footprint(branch.jaxpr, given[1:]) for branch in parameters["branches"]]
@@ -72,6 +75,10 @@ def _of_equation(equation: Any, given: tuple[bool, ...]) -> Footprint:
         if hasattr(program, "eqns") and len(program.invars) == len(given):
             return footprint(program, given)
     return Footprint((any(given),) * len(equation.outvars), 0, False)
+
+
+def _same_rank(outer: Any, inner: Any) -> bool:
+    return len(outer.aval.shape) == len(inner.aval.shape)
 
 
 def _loop(body: Any, consts: tuple[bool, ...], carry: tuple[bool, ...], rest: tuple[bool, ...] = ()) -> Footprint:

@@ -79,8 +79,8 @@ class SweepResult:
             if name.removeprefix("validation_") == "loss":
                 ran = np.arange(history[name].shape[1]) < epochs_run[:, None]
                 # Validation may be left out in some epochs, which are NaN in every run that came so far.
-                left_out = np.isnan(history[name]).all(0) if name != "loss" else False
-                diverged |= (ran & ~left_out & ~np.isfinite(history[name])).any(1)
+                judged = ran if name == "loss" else ran & ~np.isnan(history[name]).all(0)
+                diverged |= (judged & ~np.isfinite(history[name])).any(1)
         if higher_is_better is None:
             higher_is_better = direction(score, self.metrics) > 0
         return SweepTable.of(

@@ -429,3 +429,23 @@ def test_bad_data_are_refused_though_the_program_could_not():
         fnn.sweep(runner(), KEY, (inputs, labels + 2), learning_rate=[0.1])
     with pytest.raises(ValueError, match="not finite in sample 0"):
         fnn.sweep(runner(), KEY, blobs(), validation=(inputs * jnp.nan, labels), learning_rate=[0.1])
+
+
+def test_epochs_without_validation_are_no_divergence():
+    train = linear(epochs=3, validate_every=2, metrics=[fnn.Accuracy(), fnn.Perplexity()])
+    result = fnn.sweep(train, KEY, blobs(), validation=blobs(), learning_rate=[0.01, 0.1])
+    assert not any(row["diverged"] for row in result.table("validation_loss").rows)
+    assert result.best("validation_loss").hyperparams == {"learning_rate": 0.1}
+
+
+def test_a_metric_says_itself_what_is_better():
+    train = linear(metrics=[fnn.Accuracy(), fnn.Perplexity()])
+    result = fnn.sweep(train, KEY, blobs(), learning_rate=[0.001, 0.1])
+    assert result.table("accuracy").higher_is_better
+    assert not result.table("perplexity").higher_is_better
+
+
+def test_a_hyperparameter_named_like_a_score_is_refused():
+    train = linear(lambda h: fnn.optim.sgd(h["loss"]))
+    with pytest.raises(ValueError, match="'loss' is a column of scores in the table of this sweep; rename"):
+        fnn.sweep(train, KEY, blobs(), loss=[0.1])
