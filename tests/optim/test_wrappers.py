@@ -155,6 +155,12 @@ def test_a_batch_of_weight_zero_counts_nothing_whatever_its_gradient():
     assert float(updates) == -3
 
 
+def test_a_line_search_over_one_of_several_batches_is_refused():
+    optimizer, w = optim.accumulate(optim.lbfgs(), 2), jnp.array(3.0)
+    with pytest.raises(ValueError, match="the line search of lbfgs evaluates the objective"):
+        optimizer.update(w, optimizer.init(w), w, value=w**2, value_fn=lambda w: w**2)
+
+
 def test_accumulation_of_no_steps_is_refused():
     with pytest.raises(ValueError, match="steps is at least 1, got 0"):
         optim.accumulate(optim.sgd(0.1), 0)

@@ -40,7 +40,9 @@ def result():
     results = fnn.TrainResult({"kernel": kernel}, {}, (), history, jnp.array([3, 3, 2, 3, 3, 3, 3, 3]))
     hyperparams = {"learning_rate": np.repeat([0.1, 1.0], 4), "decay": np.tile(np.repeat([0, 1], 2), 2)}
     seeds = np.tile([0, 7], 4)
-    return SweepResult(results, hyperparams, seeds, jax.random.split(jax.random.key(0), 8), Layout(8, (), 1, 8))
+    return SweepResult(
+        results, hyperparams, seeds, jax.random.split(jax.random.key(0), 8), Layout(8, (), 1, 8), (fnn.Accuracy(),)
+    )
 
 
 def test_a_row_a_run(result):
