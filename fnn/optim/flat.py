@@ -40,7 +40,8 @@ def flat(optimizer: Any) -> Optimizer:
     512, 1.6 and 1.05. Measure before you use it.
 
     To the bit it is the same only operation by operation: how XLA fuses a product and a sum into one rounding, and
-    which reciprocal root it takes (``adagrad``), is its choice for each kernel, so compiled runs agree to 1e-6.
+    which reciprocal root it takes (``adagrad``), is its choice for each kernel, so compiled runs agree to 1e-6; from
+    jaxlib 0.10 on this holds of single operations too.
 
     Only for one that treats every entry alike and alone, so that it makes no difference what leaf an entry is in:
     gradient descent, Adam and their relatives, ``clip_by_value``, chains of these, and weight decay of every leaf
