@@ -63,9 +63,13 @@ class Training:
         if len(set(names)) < len(names) or any(name.startswith("validation_") for name in names):
             raise ValueError(f"the entries of a history need different names, not beginning with validation_: {names}")
 
+    def init(self, key: jax.Array, inputs: Any) -> tuple[Params, State]:
+        """Initial parameters and state."""
+        return self.objective.init(named_key(key, "init"), inputs)
+
     def start(self, key: jax.Array, inputs: Any) -> Learned:
         """Initial parameters, state and optimiser state."""
-        params, state = self.objective.init(named_key(key, "init"), inputs)
+        params, state = self.init(key, inputs)
         return Learned(params, state, self.optimizer.init(params))
 
     def step(self, learned: Learned, batch: tuple, key: jax.Array) -> tuple[Learned, Totals]:

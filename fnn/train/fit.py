@@ -8,7 +8,7 @@ import jax
 from jax.core import Tracer
 
 from fnn.errors import positive, tuple_of
-from fnn.layer import Params, State, named_key
+from fnn.layer import Params, State
 from fnn.metrics import Metric
 from fnn.objective import Method, Objective
 from fnn.train.batches import Batches, as_given
@@ -97,7 +97,7 @@ def fit(
     given = as_given(data, batch_size, training.order, epochs)
     inputs = given.first[0] if isinstance(given, Batches) else jax.tree.map(lambda leaf: leaf[:1], given[0])
     if params is None or state is None:
-        params, state = jax.jit(objective.init)(named_key(key, "init"), inputs)
+        params, state = jax.jit(training.init)(key, inputs)
     begun: tuple[Any, Any] = (params, state)
     learned = Learned(*begun, optimizer.init(params))  # not compiled: groups print who got what
     feed = feed_of(training, learned, given, batch_size)
