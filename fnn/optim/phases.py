@@ -163,16 +163,14 @@ class warm_restarts:
 
     def __call__(self, step: Any) -> jax.Array:
         step = jnp.asarray(step)
-        length, since = jnp.full_like(step, self.steps), step
         if self.factor == 1:
-            since = step % self.steps
+            time = default_float(step % self.steps) / float(self.steps)
         else:
-            # At most 31 cycles fit into the integers, each at least twice the one before.
-            for _ in range(31):
-                over = since >= length
-                since = jnp.where(over, since - length, since)
-                length = jnp.where(over, jnp.minimum(length, 2**30 // self.factor) * self.factor, length)
-        time = default_float(since) / default_float(length)
+            time, start, length = jnp.zeros(()), 0, self.steps
+            while start < 2**31:  # at most 31 cycles begin within the integers, each at least twice the one before
+                here = default_float(step - start) / float(length)
+                time = jnp.where(step >= start, here, time)
+                start, length = start + length, length * self.factor
         return half_cosine(time, default_float(self.init), default_float(self.final))
 
 
