@@ -28,8 +28,11 @@ from fnn.train.checkpoint import PartialLoad, load, read_metadata, save
 from fnn.train.tensor_file import CODES, HEADER_LIMIT
 from tests.train.mutations import MUTATIONS, dumped, forged, parts
 
-SPARE = 1 << 19
-"""Bytes that a load may take whatever the size of the file: its buffers."""
+SPARE = 1 << (19 if sys.version_info < (3, 12) else 20)
+"""Bytes that a load may take whatever the size of the file: its buffers, and lists nested to the interpreter's limit.
+
+That limit is 1,000 levels before Python 3.12 and about 10,000 since.
+"""
 
 HEADER = 8
 """Bytes that a load may take for each byte of the header, as Python objects."""
