@@ -271,6 +271,10 @@ FAULTS = {
     "k of 0": (lambda: fnn.TopKAccuracy(0), "k is at least 1, got 0"),
     "k of 5": (lambda: fnn.TopKAccuracy(5)(OUTPUTS, LABELS), "k is at most the number of classes, 4, got 5"),
     "average": (lambda: fnn.F1("mean"), "average is one of"),  # type: ignore[arg-type]
+    "binary of four": (
+        lambda: fnn.F1()(OUTPUTS, LABELS),
+        r"F1\(\) is the score of class 1 of two, .* outputs of 4 classes",
+    ),
     "positive": (lambda: fnn.F1(positive=4)(OUTPUTS, LABELS), "positive is one of the 4 classes, got 4"),
     "one-hot": (lambda: fnn.F1("macro")(OUTPUTS, jax.nn.one_hot(LABELS, V)), "give labels"),
     "classes": (lambda: fnn.ConfusionMatrix(3)(OUTPUTS, LABELS), "expected the outputs of 3 classes, got those of 4"),

@@ -53,17 +53,21 @@ class ConfusionMatrix(Metric):
 class ClassScore(Metric):
     """The base of scores of a class: a subclass gives ``score`` of its hits, and of how often it is predicted and true.
 
-    ``average`` says of which classes: ``"binary"`` of the class ``positive`` alone; ``"macro"`` the mean over the
-    classes that occur in labels or predictions, ``"weighted"`` that by how often each is true; ``"micro"`` the score
-    of the sums over all classes; ``None`` an array of all. Outputs and labels are as of ``ConfusionMatrix``.
+    ``average`` says of which classes: ``"binary"`` of the class ``positive`` alone, without one of class 1 of two;
+    ``"macro"`` the mean over the classes that occur in labels or predictions, ``"weighted"`` that by how often each is
+    true; ``"micro"`` the score of the sums over all classes; ``None`` an array of all. Outputs and labels are as of
+    ``ConfusionMatrix``.
 
     A quotient 0/0 counts 0, as in scikit-learn; with nothing counted at all the score is NaN. Its name says the average
-    unless that is ``"binary"``, and then a class other than 1: ``macro_f1``, ``f1_by_class``, ``f1_of_0``.
+    unless that is ``"binary"``, and then ``positive``: ``macro_f1``, ``f1_by_class``, ``f1_of_0``.
+
+    Errors: ``ValueError`` for another ``average``, for a ``positive`` that is no class of the outputs, and for
+    ``"binary"`` without ``positive`` where there are more than two classes; and as of ``ConfusionMatrix``.
     """
 
     average: Literal["binary", "macro", "micro", "weighted"] | None = "binary"
     _: dataclasses.KW_ONLY
-    positive: int = 1
+    positive: int | None = None
     ignore_index: int | None = None
 
     kind: ClassVar[str]
@@ -77,7 +81,7 @@ class ClassScore(Metric):
         if self.average is None:
             return f"{self.kind}_by_class"
         if self.average == "binary":
-            return self.kind if self.positive == 1 else f"{self.kind}_of_{self.positive}"
+            return self.kind if self.positive is None else f"{self.kind}_of_{self.positive}"
         return f"{self.average}_{self.kind}"
 
     def score(self, hits: jax.Array, predicted: jax.Array, true: jax.Array) -> jax.Array:
@@ -86,10 +90,20 @@ class ClassScore(Metric):
 
     def update(self, outputs: Any, targets: Any, weights: Any = None) -> dict[str, jax.Array]:
         true, predicted, each = decisions(outputs, targets, weights, self.ignore_index)
-        if self.average == "binary" and not 0 <= self.positive < true.shape[-1]:
-            raise ValueError(f"positive is one of the {true.shape[-1]} classes, got {self.positive}")
+        self._check(true.shape[-1])
         sums = {"hits": each @ (true * predicted), "predicted": each @ predicted, "true": each @ true}
         return {name: _flagged(each, sum) for name, sum in sums.items()}
+
+    def _check(self, classes: int) -> None:
+        if self.average != "binary":
+            return
+        if self.positive is None and classes > 2:
+            raise ValueError(
+                f"{type(self).__name__}() is the score of class 1 of two, and there are outputs of {classes} classes:"
+                f" give an average, one of {[each for each in AVERAGES if each != 'binary']}, or a positive class"
+            )
+        if self.positive is not None and not 0 <= self.positive < classes:
+            raise ValueError(f"positive is one of the {classes} classes, got {self.positive}")
 
     def value(self, sums: dict[str, jax.Array]) -> jax.Array:
         hits, predicted, true = sums["hits"], sums["predicted"], sums["true"]
@@ -97,7 +111,7 @@ class ClassScore(Metric):
             hits, predicted, true = (each.sum(keepdims=True) for each in (hits, predicted, true))
         scores = self.score(hits, predicted, true)
         if self.average == "binary":
-            scores = scores[self.positive]
+            scores = scores[1 if self.positive is None else self.positive]
         elif self.average is not None:
             share = true if self.average == "weighted" else (predicted + true != 0).astype(true.dtype)
             scores = ratio((share * scores).sum(), share.sum())

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from fnn.errors import positive
 from fnn.optim.nonfinite import refuse_inner_skips
-from fnn.optim.transform import Optimizer, check_gradients, increment, update, zero_count, zeros_like
+from fnn.optim.transform import Optimizer, check_gradients, check_optimizer, increment, update, zero_count, zeros_like
 
 
 class AccumulateState(NamedTuple):
@@ -37,7 +37,7 @@ def accumulate(optimizer: Any, steps: int) -> Optimizer:
     here, but not for the optimiser and its schedules.
 
     Raises ``ValueError`` for ``steps`` below 1 and for a ``skip_nonfinite`` inside, ``TypeError`` for what is no
-    integer.
+    optimiser or no integer.
 
     >>> from fnn.optim import sgd
     >>> optimizer = accumulate(sgd(1.0), 2)
@@ -48,6 +48,7 @@ def accumulate(optimizer: Any, steps: int) -> Optimizer:
     0.0
     -2.0
     """
+    check_optimizer("accumulate", optimizer)
     positive("steps", steps)
 
     def init(params: Any) -> AccumulateState:

@@ -14,6 +14,7 @@ from fnn.optim.transform import (
     accumulator_dtype,
     apply_updates,
     check_gradients,
+    check_optimizer,
     increment,
     update,
     zero_count,
@@ -106,7 +107,7 @@ def lookahead(optimizer: Any, sync_period: int = 6, slow_step: Hyperparameter = 
         every sync_period steps: s ← s + α (w − s),  w ← s            α: slow_step, s from the first w
 
     The optimiser's own state goes on. Raises ``ValueError`` for a period below 1, a negative step and for an
-    ``update`` without params.
+    ``update`` without params, ``TypeError`` for what is no optimiser.
 
     Source: Zhang et al., Lookahead optimizer: k steps forward, 1 step back, 2019, algorithm 1.
 
@@ -119,6 +120,7 @@ def lookahead(optimizer: Any, sync_period: int = 6, slow_step: Hyperparameter = 
     >>> print(w)  # half-way from 8 to 4
     6.0
     """
+    check_optimizer("lookahead", optimizer)
     positive("sync_period", sync_period)
     given = Hyperparameters(LookaheadState, slow_step=slow_step)
 

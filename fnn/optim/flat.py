@@ -11,6 +11,7 @@ from fnn.optim.transform import (
     Optimizer,
     accumulator_dtype,
     check_gradients,
+    check_optimizer,
     increment,
     is_entrywise,
     update,
@@ -50,7 +51,8 @@ def flat(optimizer: Any) -> Optimizer:
     ``groups({"*/kernel": flat(adamw(1e-3, paths="*")), "*": flat(adam(1e-3))})``; optimisers that look at a leaf as a
     whole (``lamb``, ``muon``, ``adafactor``) have no flat form.
 
-    Raises ``ValueError`` for an optimiser that is not known to be of that kind (one of optax, too).
+    Raises ``ValueError`` for an optimiser that is not known to be of that kind (one of optax, too), ``TypeError`` for
+    what is none.
 
     >>> from fnn.optim import sgd
     >>> optimizer = flat(sgd(0.5, momentum=0.9))
@@ -61,6 +63,7 @@ def flat(optimizer: Any) -> Optimizer:
     >>> opt_state.inner[0].velocity
     {'float32': Array([1., 1., 1.], dtype=float32)}
     """
+    check_optimizer("flat", optimizer)
     if not is_entrywise(optimizer):
         raise ValueError(
             f"flat takes an optimiser that treats every entry of every leaf alike and alone, which is not known of"

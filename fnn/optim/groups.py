@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from fnn.errors import is_concrete
 from fnn.optim.nonfinite import refuse_inner_skips
-from fnn.optim.transform import Optimizer, check_gradients, increment, update, zero_count
+from fnn.optim.transform import Optimizer, check_gradients, check_optimizer, increment, update, zero_count
 from fnn.paths import map_named, matches, named_leaves, select
 
 
@@ -54,8 +54,8 @@ def groups(optimizers: Mapping[str, Any], *, show: bool = True) -> Optimizer:
     """
     optimizers = dict(optimizers)
     for glob, optimizer in optimizers.items():
-        if optimizer is not None and not (hasattr(optimizer, "init") and hasattr(optimizer, "update")):
-            raise TypeError(f"the group {glob!r} has an optimiser, a record of init and update, or None; {optimizer!r}")
+        if optimizer is not None:
+            check_optimizer(f"the group {glob!r}", optimizer)
 
     def part(tree: Any, chosen: dict[str, str], glob: str) -> Any:
         return map_named(lambda path, leaf: leaf if chosen[path] == glob else None, tree)

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from fnn.optim.transform import Optimizer, increment, update, zero_count
+from fnn.optim.transform import Optimizer, check_optimizer, increment, update, zero_count
 
 
 class SkipNonfiniteState(NamedTuple):
@@ -31,7 +31,7 @@ def skip_nonfinite(optimizer: Any) -> Optimizer:
     Such a step is never taken after all, however many come in a row. ``count`` counts the steps that were accepted.
     Training keeps the model's state (batch statistics) of before, too: it asks ``accepted(opt_state)``. It
     stands outside everything that must stand still with it: ``skip_nonfinite(chain(adam(…), ema(…)))``; ``accumulate``
-    and ``groups`` refuse it inside.
+    and ``groups`` refuse it inside. Raises ``TypeError`` for what is no optimiser.
 
     >>> from fnn.optim import sgd
     >>> optimizer = skip_nonfinite(sgd(1.0))
@@ -39,6 +39,8 @@ def skip_nonfinite(optimizer: Any) -> Optimizer:
     >>> print(updates, opt_state.skipped, accepted(opt_state))
     0.0 1 False
     """
+
+    check_optimizer("skip_nonfinite", optimizer)
 
     def init(params: Any) -> SkipNonfiniteState:
         inner = optimizer.init(params)

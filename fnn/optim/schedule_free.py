@@ -25,6 +25,7 @@ from fnn.optim.transform import (
     accumulator_dtype,
     chain,
     check_gradients,
+    check_optimizer,
     increment,
     update,
     zero_count,
@@ -102,6 +103,8 @@ def schedule_free(
     3.0 4.0
     """
     given = Hyperparameters(ScheduleFreeState, learning_rate=learning_rate, b1=b1, weight_lr_power=weight_lr_power)
+    if direction is not None:
+        check_optimizer("schedule_free, direction", direction)
     inside = chain() if direction is None else chain(direction)
 
     def init(params: Any) -> ScheduleFreeState:

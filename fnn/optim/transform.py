@@ -51,11 +51,7 @@ def chain(*transforms: Any) -> Optimizer:
     {'kernel': Array([2.7, 3.6], dtype=float32)}
     """
     for position, transform in enumerate(transforms):
-        if not (callable(getattr(transform, "init", None)) and callable(getattr(transform, "update", None))):
-            raise TypeError(
-                f"chain takes optimisers, records of init and update; number {position} is {transform!r}"
-                f" (a constructor like adam is called first: adam(1e-3))"
-            )
+        check_optimizer(f"chain, number {position}", transform)
 
     def init(params: Any) -> tuple:
         return tuple(transform.init(params) for transform in transforms)
@@ -77,6 +73,20 @@ def chain(*transforms: Any) -> Optimizer:
 
 
 _ENTRYWISE: weakref.WeakSet[Callable[..., Any]] = weakref.WeakSet()
+
+
+def check_optimizer(where: str, optimizer: Any) -> None:
+    """Raises ``TypeError``, beginning with ``where``, for something without ``init`` and ``update``."""
+    if not is_optimizer(optimizer):
+        raise TypeError(
+            f"{where}: expected an optimizer, a record of init and update, got {optimizer!r};"
+            f" a constructor like adam is called first: adam(1e-3)"
+        )
+
+
+def is_optimizer(value: Any) -> bool:
+    """Whether it is a record of ``init`` and ``update``, of fnn or of optax."""
+    return callable(getattr(value, "init", None)) and callable(getattr(value, "update", None))
 
 
 def entrywise(optimizer: Optimizer) -> Optimizer:

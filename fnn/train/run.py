@@ -10,6 +10,7 @@ from fnn.errors import positive
 from fnn.layer import Params, State, named_key
 from fnn.metrics import Metric
 from fnn.objective import Method, Objective
+from fnn.optim.transform import is_optimizer
 from fnn.train.data import arrays, check_data, length, plan, samples
 from fnn.train.early_stopping import EarlyStopping
 from fnn.train.epoch import Augment, Learned, Training, with_validation
@@ -123,7 +124,7 @@ def make_train(
     def train(key: jax.Array, data: Any, hyperparams: Any = None, *, validation: Any = None) -> TrainResult:
         training = Training(
             _resolved(objective, hyperparams, isinstance(objective, Objective)),
-            _resolved(optimizer, hyperparams, hasattr(optimizer, "init") and hasattr(optimizer, "update")),
+            _resolved(optimizer, hyperparams, is_optimizer(optimizer)),
             metrics,
             augment,
             method,

@@ -1,4 +1,5 @@
 import functools
+import re
 
 import jax
 import jax.numpy as jnp
@@ -188,8 +189,23 @@ def test_an_empty_chain_changes_nothing():
 
 
 def test_chain_refuses_what_is_no_optimiser():
-    with pytest.raises(TypeError, match=r"number 1 is .* \(a constructor like adam is called first"):
+    with pytest.raises(TypeError, match=r"chain, number 1: expected an optimizer, .* like adam is called first"):
         optim.chain(optim.sgd(0.1), optim.adam)  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize(
+    ("name", "wrapped"),
+    {
+        "accumulate": lambda: optim.accumulate(optim.adam, 2),
+        "flat": lambda: optim.flat(optim.adam),
+        "the group '*'": lambda: optim.groups({"*": optim.adam}),
+        "lookahead": lambda: optim.lookahead(optim.adam),
+        "skip_nonfinite": lambda: optim.skip_nonfinite(optim.adam),
+    }.items(),
+)
+def test_so_does_everything_that_wraps_one(name, wrapped):
+    with pytest.raises(TypeError, match=rf"{re.escape(name)}: expected an optimizer, .* got <function adam"):
+        wrapped()
 
 
 def test_a_foreign_state_is_refused():
