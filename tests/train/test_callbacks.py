@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import fnn
+from tests.train.stop_at import StopAt
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -41,17 +42,6 @@ class Diary(fnn.Callback):
 
     def on_end(self, run):
         self.lines.append(f"end {run.ending}")
-
-
-class StopAt(fnn.Callback):
-    def __init__(self, steps, error=None):
-        self.steps, self.error = steps, error
-
-    def on_steps(self, run):
-        if run.steps == self.steps:
-            if self.error is not None:
-                raise self.error
-            run.stop("that is enough")
 
 
 def test_callbacks_are_told_of_every_moment():

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import fnn
+from tests.train.stop_at import StopAt
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -40,17 +41,6 @@ def always(folder, **options):
 def same_bits(one, other):
     for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
         np.testing.assert_array_equal(a, b)
-
-
-class StopAt(fnn.Callback):
-    def __init__(self, steps, error=None):
-        self.steps, self.error = steps, error
-
-    def on_steps(self, run):
-        if run.steps == self.steps:
-            if self.error is not None:
-                raise self.error
-            run.stop("that is enough")
 
 
 def killed_runs(folder, kind, steps):
