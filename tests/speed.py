@@ -6,7 +6,8 @@
 
 The rows' inputs are repeated along the batch axis up to ``--entries`` numbers, unless a row brings an input worth
 timing. Both programs are compiled, take every operand as an argument and run in turn; the ratio is automatic over
-manual, the median of the pairs with the quartiles, so more than 1 means that by hand is faster. A measurement, no test.
+manual, the median of the pairs with the quartiles, so more than 1 means that by hand is faster. The megabytes are what
+each program needs beside its operands and results. A measurement, no test.
 """
 
 import argparse
@@ -36,16 +37,21 @@ class Programs(NamedTuple):
 
 
 class Timing(NamedTuple):
-    """Seconds by hand, and how many times as long ``jax.vjp`` takes: quartiles over the pairs."""
+    """Seconds by hand, and how many times as long ``jax.vjp`` takes: quartiles over the pairs; the memory of both."""
 
     name: str
     seconds: float
     low: float
     ratio: float
     high: float
+    megabytes: float
+    automatic_megabytes: float
 
     def __str__(self) -> str:
-        return f"{1e3 * self.seconds:9.3f}  {self.ratio:6.2f}  [{self.low:5.2f}, {self.high:5.2f}]  {self.name}"
+        memory = f"{self.megabytes:8.2f}  {self.automatic_megabytes:8.2f}"
+        return (
+            f"{1e3 * self.seconds:9.3f}  {self.ratio:6.2f}  [{self.low:5.2f}, {self.high:5.2f}]  {memory}  {self.name}"
+        )
 
 
 def main() -> None:
@@ -58,10 +64,15 @@ def main() -> None:
     rows: list[tuple[Callable, Any]] = [(layer_programs, case) for case in LAYERS]
     rows += [(loss_programs, case) for case in LOSSES] + [(penalty_programs, case) for case in PENALTIES]
     timings = []
-    print("ms by hand   ratio       quartiles  row")
+    print("ms by hand   ratio       quartiles   MB hand   MB auto  row")
     for make, case in rows:
         if options.only in case.name:
-            timings.append(timed(make(case, options.entries), options.limit))
+            try:
+                programs = make(case, options.entries)
+            except ValueError as error:  # a row that asks for float64
+                print(f"{'not timed':>55}  {case.name}: {error}")
+                continue
+            timings.append(timed(programs, options.limit))
             print(timings[-1], flush=True)
             jax.clear_caches()
     below = [timing for timing in timings if timing.ratio < options.below]
@@ -78,7 +89,8 @@ def timed(programs: Programs, limit: float) -> Timing:
     }
     seconds = seconds_in_turn(compiled, programs.operands, turns=1000, limit=limit)
     ratios = [theirs / ours for ours, theirs in zip(seconds["manual"], seconds["automatic"], strict=True)]
-    return Timing(programs.name, statistics.median(seconds["manual"]), *statistics.quantiles(ratios, n=4))
+    memory = (each.memory_analysis().temp_size_in_bytes / 1e6 for each in compiled.values())
+    return Timing(programs.name, statistics.median(seconds["manual"]), *statistics.quantiles(ratios, n=4), *memory)
 
 
 def layer_programs(case: LayerCase, entries: int) -> Programs:
@@ -106,7 +118,8 @@ def layer_programs(case: LayerCase, entries: int) -> Programs:
 
 def loss_programs(case: LossCase, entries: int) -> Programs:
     """Value and gradient of a loss."""
-    batch = oracles.to_float(repeated(case.batch(), entries), DTYPE)
+    batch = case.batch()
+    batch = oracles.to_float(repeated(batch, entries, rows=jax.tree.leaves(batch[1])[0].shape[0]), DTYPE)
 
     def manual(prediction: Any, target: Any, *weights: Any) -> Any:
         value, cache = case.loss.forward(prediction, target, *weights)
@@ -130,13 +143,14 @@ def penalty_programs(case: PenaltyCase, entries: int) -> Programs:
     return Programs(case.name, manual, jax.value_and_grad(penalty), (params,))
 
 
-def repeated(tree: Any, entries: int) -> Any:
-    """Every array as often along its first axis as brings the largest to that many entries."""
+def repeated(tree: Any, entries: int, rows: int | None = None) -> Any:
+    """Every array (of so many rows) as often along its first axis as brings the largest to that many entries."""
     largest = max(np.size(leaf) for leaf in jax.tree.leaves(tree))
     times = max(1, entries // largest)
 
     def each(leaf: Any) -> Any:
-        return np.tile(leaf, (times, *(1 for _ in leaf.shape[1:]))) if np.ndim(leaf) else leaf
+        one = np.ndim(leaf) == 0 or rows not in (None, len(leaf))
+        return leaf if one else np.tile(leaf, (times, *(1 for _ in leaf.shape[1:])))
 
     return jax.tree.map(each, tree)
 

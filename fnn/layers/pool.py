@@ -125,15 +125,11 @@ class AvgPool(_Pool, name="avg_pool"):
 
 
 def _sum_windows(x: jax.Array, window: Any, strides: Any, pads: Any, *, spread: Any = None) -> jax.Array:
-    return lax.reduce_window(
-        x,
-        np.zeros((), x.dtype),  # a traced zero would hide from JAX that this is a sum, which it can differentiate
-        lax.add,
-        (1, *window, 1),
-        (1, *strides, 1),
-        ((0, 0), *pads, (0, 0)),
-        base_dilation=None if spread is None else (1, *spread, 1),
-    )
+    zero = np.zeros((), x.dtype)  # a traced zero would hide from JAX that this is a sum, which it can differentiate
+    if spread is not None:
+        between = ((low, high, stride - 1) for (low, high), stride in zip(pads, spread, strict=True))
+        x, pads = lax.pad(x, jnp.asarray(zero), [(0, 0, 0), *between, (0, 0, 0)]), ((0, 0),) * len(pads)
+    return lax.reduce_window(x, zero, lax.add, (1, *window, 1), (1, *strides, 1), ((0, 0), *pads, (0, 0)))
 
 
 def _counts(w: Windows, dtype: Any) -> jax.Array:

@@ -3,7 +3,7 @@
 import dataclasses
 import itertools
 import math
-from typing import Any, Literal
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -70,8 +70,7 @@ class UpSample(FixedMap, name="up_sample"):
     def mapped(self, x: jax.Array) -> jax.Array:
         scales = _spatial(x, "scale", self.scale)
         if self.method == "linear":
-            matrices = (_interpolation(size, s) for size, s in zip(x.shape[1:-1], scales, strict=True))
-            return _along_axes(floating_array(x), matrices)
+            return _along_axes(floating_array(x), _interpolations(x.shape, scales))
         for axis, s in enumerate(scales, start=1):
             x = jnp.repeat(x, s, axis)
         return x
@@ -79,9 +78,15 @@ class UpSample(FixedMap, name="up_sample"):
     def transpose(self, dy: jax.Array, shape: tuple[int, ...]) -> jax.Array:
         scales = per_axis("scale", self.scale, dy.ndim - 2)
         if self.method == "linear":
-            return _along_axes(dy, (_interpolation(size, s).T for size, s in zip(shape[1:-1], scales, strict=True)))
+            # The last axis first: dy is largest at the beginning, as y is at the end.
+            return _along_axes(dy, {axis: a.T for axis, a in reversed(_interpolations(shape, scales).items())})
         blocks = itertools.chain.from_iterable(zip(shape[1:-1], scales, strict=True))
         return dy.reshape(shape[0], *blocks, shape[-1]).sum(tuple(range(2, 2 * len(scales) + 1, 2)))
+
+
+def _interpolations(shape: tuple[int, ...], scales: tuple[int, ...]) -> dict[int, np.ndarray]:
+    """The matrices by axis, of those that change."""
+    return {axis: _interpolation(shape[axis], scale) for axis, scale in enumerate(scales, start=1) if scale > 1}
 
 
 def _interpolation(size: int, scale: int) -> np.ndarray:
@@ -90,10 +95,10 @@ def _interpolation(size: int, scale: int) -> np.ndarray:
     return np.maximum(1 - np.abs(places[:, None] - np.arange(size)), 0)
 
 
-def _along_axes(x: jax.Array, matrices: Any) -> jax.Array:
+def _along_axes(x: jax.Array, matrices: dict[int, np.ndarray]) -> jax.Array:
     # Full precision: the weights are exact, and the sums have two terms.
     y = x.astype(wide_dtype(x.dtype))
-    for axis, matrix in enumerate(matrices, start=1):
+    for axis, matrix in matrices.items():
         product = jnp.tensordot(y, jnp.asarray(matrix, y.dtype), (axis, 1), precision=lax.Precision.HIGHEST)
         y = jnp.moveaxis(product, -1, axis)
     return y.astype(x.dtype)

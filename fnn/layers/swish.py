@@ -38,11 +38,15 @@ class Gelu(Elementwise, name="gelu"):
         return gated(x, self._gate)
 
     def derivative(self, value: jax.Array) -> jax.Array:
-        gate, x = self._gate(value), without_infinities(value)
+        return gated_slope(value, self._slope(without_infinities(value)))
+
+    def _slope(self, x: jax.Array) -> jax.Array:
+        gate = self._gate(x)
         if self.approximate:
             du = math.sqrt(2 / math.pi) * (1 + 3 * 0.044715 * x * x)
             return gate + 2 * x * gate * (1 - gate) * du
-        return gate + x * jnp.exp(-0.5 * x * x) * (1 / math.sqrt(2 * math.pi))
+        z = x * -math.sqrt(0.5)  # e^(−z²), because erfc(z) has it too
+        return gate + x * jnp.exp(-(z * z)) * (1 / math.sqrt(2 * math.pi))
 
     def _gate(self, x: jax.Array) -> jax.Array:
         if self.approximate:
@@ -140,12 +144,16 @@ class Mish(Elementwise, name="mish"):
         return gated(x, _mish_gate)
 
     def derivative(self, value: jax.Array) -> jax.Array:
-        t = _mish_gate(value)
-        return t + without_infinities(value) * (1 - t) * (1 + t) * jax.lax.logistic(value)
+        return gated_slope(value, _mish_slope(without_infinities(value)))
 
 
 def _mish_gate(x: jax.Array) -> jax.Array:
     return jnp.tanh(softplus(x))
+
+
+def _mish_slope(x: jax.Array) -> jax.Array:
+    t = _mish_gate(x)
+    return t + x * (1 - t) * (1 + t) * jax.lax.logistic(x)
 
 
 def swish(x: jax.Array, beta: Any) -> jax.Array:
@@ -155,12 +163,21 @@ def swish(x: jax.Array, beta: Any) -> jax.Array:
 
 def swish_slopes(x: jax.Array, beta: Any) -> tuple[jax.Array, jax.Array]:
     """The slopes s + βx s (1 − s) with respect to x and x² s (1 − s) with respect to β, s = sigmoid(βx)."""
-    s, finite = jax.lax.logistic(beta * x), without_infinities(x)
+    finite = without_infinities(x)
+    s = jax.lax.logistic(beta * finite)
     rise = finite * s * (1 - s)
-    return s + beta * rise, finite * rise
+    return gated_slope(x, s + beta * rise, beta), finite * rise
 
 
 def gated(x: jax.Array, gate: Callable[[jax.Array], jax.Array], steepness: Any = 1) -> jax.Array:
     """x ⊙ gate(x) for a gate that shuts where steepness · x is −∞: there y is 0, and 0 · ∞ would be NaN."""
     finite = without_infinities(x)
     return jnp.where(jnp.isinf(x), jnp.where(steepness * x < 0, 0, x), finite * gate(finite))
+
+
+def gated_slope(x: jax.Array, slope: jax.Array, steepness: Any = 1) -> jax.Array:
+    """The slope of ``gated`` from that at the finite numbers: 0 and 1 at ±∞.
+
+    Where the slope asks for the gate of the ``finite`` numbers, as forward does, a compiled step computes it once.
+    """
+    return jnp.where(jnp.isinf(x), jnp.where(steepness * x < 0, 0, 1), slope)

@@ -54,7 +54,7 @@ class PRelu(Layer, name="p_relu"):
         dy = output_gradient(dy, cache["x"].shape)
         x, slope = _wide(cache["x"], cache["slope"])
         wide_dy, leading = dy.astype(x.dtype), tuple(range(dy.ndim - 1))
-        dslope = jnp.where(x > 0, 0, x * wide_dy).sum(leading)
+        dslope = (jnp.where(x > 0, 0, wide_dy) * nonpositive(x)).sum(leading)
         dx = jnp.where(x > 0, wide_dy, slope * wide_dy)
         return {"slope": dslope.astype(dy.dtype)}, dx.astype(dy.dtype)
 
