@@ -139,8 +139,8 @@ EQUIVALENT: dict[tuple[str, str, str, str, str], str] = {
         "layers/trainable.py",
         "PRelu.backward",
         "comparison",
-        "jnp.where(x > 0, 0, x * wide_dy)",
-        "jnp.where(x >= 0, 0, x * wide_dy)",
+        "jnp.where(x > 0, 0, wide_dy)",
+        "jnp.where(x >= 0, 0, wide_dy)",
     ): "the gradient of the slope is x dy, which is 0 at x = 0",
     (
         "losses/regression.py",
