@@ -107,8 +107,9 @@ def timed(programs: Programs, limit: float) -> Timing:
     }
     seconds = seconds_in_turn(compiled, programs.operands, turns=1000, limit=limit)
     ratios = [theirs / ours for ours, theirs in zip(seconds["manual"], seconds["automatic"], strict=True)]
-    memory = (each.memory_analysis().temp_size_in_bytes / 1e6 for each in compiled.values())
-    return Timing(programs.name, statistics.median(seconds["manual"]), *statistics.quantiles(ratios, n=4), *memory)
+    memory: list[Any] = [each.memory_analysis() for each in compiled.values()]
+    megabytes = [each.temp_size_in_bytes / 1e6 for each in memory]
+    return Timing(programs.name, statistics.median(seconds["manual"]), *statistics.quantiles(ratios, n=4), *megabytes)
 
 
 def layer_programs(case: LayerCase, entries: int) -> Programs:
