@@ -275,6 +275,10 @@ FAULTS = {
         lambda: fnn.F1()(OUTPUTS, LABELS),
         r"F1\(\) is the score of class 1 of two, .* outputs of 4 classes",
     ),
+    "positive and all": (
+        lambda: fnn.F1("macro", positive=1),
+        "positive goes with the average 'binary', not with 'macro'",
+    ),
     "positive": (lambda: fnn.F1(positive=4)(OUTPUTS, LABELS), "positive is one of the 4 classes, got 4"),
     "one-hot": (lambda: fnn.F1("macro")(OUTPUTS, jax.nn.one_hot(LABELS, V)), "give labels"),
     "classes": (lambda: fnn.ConfusionMatrix(3)(OUTPUTS, LABELS), "expected the outputs of 3 classes, got those of 4"),
@@ -328,4 +332,4 @@ def test_accuracy_of_yes_or_no_answers():
 
 
 def test_scores_of_two_classes_have_two_names():
-    assert (fnn.F1().name, fnn.F1(positive=0).name) == ("f1", "f1_of_0")
+    assert (fnn.F1().name, fnn.F1(positive=0).name, fnn.F1(positive=1).name) == ("f1", "f1_of_0", "f1_of_1")

@@ -54,24 +54,16 @@ class Bilinear(Layer, name="bilinear"):
     ) -> tuple[jax.Array, State, Cache]:
         first, second = (floating_array(each) for each in _checked(x))
         kernel = parameter(params, "kernel", (first.shape[-1], second.shape[-1], self.features), first.dtype)
-        y = jnp.einsum("njf,nj->nf", _forms(first, kernel), _rows(second)).reshape(*first.shape[:-1], self.features)
+        y = jnp.einsum("ni,ijf,nj->nf", _rows(first), kernel, _rows(second)).reshape(*first.shape[:-1], self.features)
         return add_bias(self, params, y), state, {"first": first, "second": second, "kernel": kernel}
 
     def backward(self, cache: Cache, dy: jax.Array) -> tuple[Params, tuple[jax.Array, jax.Array]]:
         dy = output_gradient(dy, (*cache["first"].shape[:-1], self.features))
         kernel, first, second, rows = cache["kernel"], _rows(cache["first"]), _rows(cache["second"]), _rows(dy)
-        dforms = jnp.einsum("nj,nf->njf", second, rows)
-        dkernel, dfirst = jnp.einsum("ni,njf->ijf", first, dforms), jnp.einsum("njf,ijf->ni", dforms, kernel)
-        dsecond = jnp.einsum("njf,nf->nj", _forms(cache["first"], kernel), rows)
-        return affine_gradients(self, dkernel, dy), (
-            dfirst.reshape(cache["first"].shape),
-            dsecond.reshape(cache["second"].shape),
-        )
-
-
-def _forms(first: jax.Array, kernel: jax.Array) -> jax.Array:
-    """Σ_i x₁[n, i] W[i, j, f]: one product, which backward does again and a compiled step once."""
-    return jnp.einsum("ni,ijf->njf", _rows(first), kernel)
+        dkernel = jnp.einsum("ni,nj,nf->ijf", first, second, rows)
+        dfirst = jnp.einsum("ijf,nj,nf->ni", kernel, second, rows).reshape(cache["first"].shape)
+        dsecond = jnp.einsum("ijf,ni,nf->nj", kernel, first, rows).reshape(cache["second"].shape)
+        return affine_gradients(self, dkernel, dy), (dfirst, dsecond)
 
 
 def _rows(x: jax.Array) -> jax.Array:

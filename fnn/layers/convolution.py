@@ -13,7 +13,7 @@ inputs only.
 
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -66,13 +66,9 @@ def exchange(kernel: jax.Array, groups: int) -> jax.Array:
 
 
 def _is_depthwise(kernel: jax.Array, groups: int) -> bool:
-    *window, inputs, outputs = kernel.shape
-    return _has_single_pairs(inputs, outputs // groups, window, groups)
-
-
-def _has_single_pairs(inputs: int, outputs: int, window: Sequence[int], groups: int) -> bool:
     """Whether a group has one input or one output, so that nothing is a matrix product; and few places."""
-    return groups > 1 and 1 in (inputs, outputs) and math.prod(window) <= 64
+    *window, inputs, outputs = kernel.shape
+    return groups > 1 and 1 in (inputs, outputs // groups) and math.prod(window) <= 64
 
 
 def _by_place(x: jax.Array, kernel: jax.Array, w: Windows, groups: int) -> jax.Array:
@@ -95,13 +91,10 @@ def _by_place(x: jax.Array, kernel: jax.Array, w: Windows, groups: int) -> jax.A
 @functools.partial(jax.jit, static_argnums=(2, 3), inline=True)
 def kernel_gradient(x: jax.Array, dy: jax.Array, w: Windows, groups: int) -> jax.Array:
     """x over the image slides over dy, spread out by s, in steps of d."""
-    # XLA:CPU has a fast convolution over one or two axes, and none over three.
-    by_place = len(w.window) > 2 and _has_single_pairs(x.shape[-1] // groups, dy.shape[-1] // groups, w.window, groups)
-    on_cpu = _gradient_by_place if by_place else _moved
     return lax.platform_dependent(
         x,
         dy,
-        cpu=lambda x, dy: on_cpu(x, dy, w, groups),
+        cpu=lambda x, dy: _moved(x, dy, w, groups),
         default=lambda x, dy: _in_place(x, dy, w, groups),
     )
 
@@ -135,17 +128,6 @@ def _moved(x: jax.Array, dy: jax.Array, w: Windows, groups: int) -> jax.Array:
 
     moved = _over_groups(one_group, x, dy)
     return moved.transpose(*(axis + 1 for axis in spatial), 1, 0, rank).reshape(*w.window, x.shape[1], -1)
-
-
-def _gradient_by_place(x: jax.Array, dy: jax.Array, w: Windows, groups: int) -> jax.Array:
-    """The sum over samples and windows of x · dy, one for each place of the kernel."""
-    inputs, outputs = x.shape[-1] // groups, dy.shape[-1] // groups
-    dtype, wide = dy.dtype, wide_dtype(dy.dtype)
-    # One channel for every pair of an input and an output of a group, group by group.
-    x, dy = jnp.repeat(x, outputs, -1).astype(wide), jnp.repeat(dy, inputs, -1).astype(wide)
-    places = [(view * dy).sum(tuple(range(dy.ndim - 1))) for view in views(x, w, 0)]
-    pairs = jnp.stack(places).reshape(*w.window, groups, inputs, outputs)
-    return pairs.swapaxes(-2, -3).reshape(*w.window, inputs, groups * outputs).astype(dtype)
 
 
 def _over_groups(one_group: Callable, x: jax.Array, dy: jax.Array) -> jax.Array:

@@ -78,7 +78,7 @@ class UpSample(FixedMap, name="up_sample"):
     def transpose(self, dy: jax.Array, shape: tuple[int, ...]) -> jax.Array:
         scales = per_axis("scale", self.scale, dy.ndim - 2)
         if self.method == "linear":
-            # The last axis first: dy is largest at the beginning, as y is at the end.
+            # In the reverse order of forward, so that what stands between the axes has the same sizes.
             return _along_axes(dy, {axis: a.T for axis, a in reversed(_interpolations(shape, scales).items())})
         blocks = itertools.chain.from_iterable(zip(shape[1:-1], scales, strict=True))
         return dy.reshape(shape[0], *blocks, shape[-1]).sum(tuple(range(2, 2 * len(scales) + 1, 2)))

@@ -53,16 +53,17 @@ class ConfusionMatrix(Metric):
 class ClassScore(Metric):
     """The base of scores of a class: a subclass gives ``score`` of its hits, and of how often it is predicted and true.
 
-    ``average`` says of which classes: ``"binary"`` of the class ``positive`` alone, without one of class 1 of two;
-    ``"macro"`` the mean over the classes that occur in labels or predictions, ``"weighted"`` that by how often each is
-    true; ``"micro"`` the score of the sums over all classes; ``None`` an array of all. Outputs and labels are as of
+    ``average`` says of which classes: ``"binary"`` of the class ``positive`` alone, or of class 1 of two; ``"macro"``
+    the mean over the classes that occur in labels or predictions, ``"weighted"`` that by how often each is true;
+    ``"micro"`` the score of the sums over all classes; ``None`` an array of all. Outputs and labels are as of
     ``ConfusionMatrix``.
 
     A quotient 0/0 counts 0, as in scikit-learn; with nothing counted at all the score is NaN. Its name says the average
     unless that is ``"binary"``, and then ``positive``: ``macro_f1``, ``f1_by_class``, ``f1_of_0``.
 
-    Errors: ``ValueError`` for another ``average``, for a ``positive`` that is no class of the outputs, and for
-    ``"binary"`` without ``positive`` where there are more than two classes; and as of ``ConfusionMatrix``.
+    Errors: ``ValueError`` for another ``average``, for a ``positive`` beside one that is not ``"binary"`` or that is no
+    class of the outputs, and for ``"binary"`` without ``positive`` where there are more than two classes; ``TypeError``
+    for a ``positive`` that is no integer; and as of ``ConfusionMatrix``.
     """
 
     average: Literal["binary", "macro", "micro", "weighted"] | None = "binary"
@@ -75,6 +76,12 @@ class ClassScore(Metric):
     def __post_init__(self) -> None:
         if self.average not in AVERAGES:
             raise ValueError(f"average is one of {list(AVERAGES)}, got {self.average!r}")
+        if self.positive is None:
+            return
+        if isinstance(self.positive, bool) or not isinstance(self.positive, int):
+            raise TypeError(f"positive is a class, an integer, got {self.positive!r}")
+        if self.average != "binary":
+            raise ValueError(f"positive goes with the average 'binary', not with {self.average!r}")
 
     @property
     def name(self) -> str:

@@ -55,7 +55,7 @@ def groups(optimizers: Mapping[str, Any], *, show: bool = True) -> Optimizer:
     optimizers = dict(optimizers)
     for glob, optimizer in optimizers.items():
         if optimizer is not None:
-            check_optimizer(f"the group {glob!r}", optimizer)
+            check_optimizer(f"the group {glob!r} (which may be None)", optimizer)
 
     def part(tree: Any, chosen: dict[str, str], glob: str) -> Any:
         return map_named(lambda path, leaf: leaf if chosen[path] == glob else None, tree)

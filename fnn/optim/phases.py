@@ -163,14 +163,17 @@ class warm_restarts:
 
     def __call__(self, step: Any) -> jax.Array:
         step = jnp.asarray(step)
+        if jnp.issubdtype(step.dtype, jnp.integer) and step.dtype.itemsize < 4:
+            step = step.astype(jnp.int32)
+        last = int(jnp.iinfo(step.dtype if jnp.issubdtype(step.dtype, jnp.integer) else jnp.int32).max)
+        time, start, length = jnp.zeros(()), 0, int(self.steps)
         if self.factor == 1:
-            time = default_float(step % self.steps) / float(self.steps)
-        else:
-            time, start, length = jnp.zeros(()), 0, self.steps
-            while start < 2**31:  # at most 31 cycles begin within the integers, each at least twice the one before
-                here = default_float(step - start) / float(length)
-                time = jnp.where(step >= start, here, time)
-                start, length = start + length, length * self.factor
+            time = default_float(step % length if length <= last else step) / float(length)
+        # Few cycles begin within the integers, as each is at least twice as long as the one before.
+        while self.factor > 1 and start <= last:
+            here = default_float(step - start) / float(min(length, 2**64))
+            time = jnp.where(step >= start, here, time)
+            start, length = start + length, length * int(self.factor)
         return half_cosine(time, default_float(self.init), default_float(self.final))
 
 

@@ -89,7 +89,7 @@ def schedule_free(
     constant rate the paths are the same. While η is 0, x stays.
 
     Raises ``ValueError`` for a negative rate or power, b1 outside (0, 1], and an ``update`` without params;
-    ``TypeError`` for what is no number, scalar array or schedule.
+    ``TypeError`` for what is no number, scalar array or schedule, and for a ``direction`` that is no transformation.
 
     Source: Defazio et al., The road less scheduled, 2024; the weights as in the authors' code.
 
@@ -104,7 +104,7 @@ def schedule_free(
     """
     given = Hyperparameters(ScheduleFreeState, learning_rate=learning_rate, b1=b1, weight_lr_power=weight_lr_power)
     if direction is not None:
-        check_optimizer("schedule_free, direction", direction)
+        check_optimizer("schedule_free, direction (without a rate, as decay_weights(1e-4) is)", direction)
     inside = chain() if direction is None else chain(direction)
 
     def init(params: Any) -> ScheduleFreeState:

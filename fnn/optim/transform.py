@@ -38,6 +38,18 @@ class Optimizer(NamedTuple):
     update: Callable[..., tuple[Any, Any]]
 
 
+def check_optimizer(where: str, optimizer: Any) -> None:
+    """Raises ``TypeError``, beginning with ``where``, for something without ``init`` and ``update``."""
+    if not is_optimizer(optimizer):
+        hint = "; a constructor like adam is called first: adam(1e-3)" if callable(optimizer) else ""
+        raise TypeError(f"{where}: expected an optimizer, a record of init and update, got {optimizer!r}{hint}")
+
+
+def is_optimizer(value: Any) -> bool:
+    """Whether it is a record of ``init`` and ``update``, of fnn or of optax."""
+    return callable(getattr(value, "init", None)) and callable(getattr(value, "update", None))
+
+
 def chain(*transforms: Any) -> Optimizer:
     """The transformations one after another: each gets the updates of the one before, and they share params and extras.
 
@@ -73,20 +85,6 @@ def chain(*transforms: Any) -> Optimizer:
 
 
 _ENTRYWISE: weakref.WeakSet[Callable[..., Any]] = weakref.WeakSet()
-
-
-def check_optimizer(where: str, optimizer: Any) -> None:
-    """Raises ``TypeError``, beginning with ``where``, for something without ``init`` and ``update``."""
-    if not is_optimizer(optimizer):
-        raise TypeError(
-            f"{where}: expected an optimizer, a record of init and update, got {optimizer!r};"
-            f" a constructor like adam is called first: adam(1e-3)"
-        )
-
-
-def is_optimizer(value: Any) -> bool:
-    """Whether it is a record of ``init`` and ``update``, of fnn or of optax."""
-    return callable(getattr(value, "init", None)) and callable(getattr(value, "update", None))
 
 
 def entrywise(optimizer: Optimizer) -> Optimizer:

@@ -89,7 +89,7 @@ def agree(
             )
             continue
         error = off / max(size, floor * whole)
-        largest = max(largest, error)
+        largest = max(largest, float(np.nan_to_num(error, nan=np.inf)))
         if not error <= tolerance:
             index = np.unravel_index(np.argmax(np.nan_to_num(abs(got[path] - reference), nan=np.inf)), reference.shape)
             found.add(

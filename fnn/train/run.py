@@ -182,5 +182,8 @@ def _resolved(given: Any, hyperparams: Any, ready: bool) -> Any:
     if not callable(given):
         raise TypeError(f"expected an objective and an optimizer, or functions of hyperparams, got {given!r}")
     if hyperparams is None:
-        raise TypeError(f"{given!r} is a function of hyperparams: call train(key, data, hyperparams)")
+        raise TypeError(
+            f"{given!r} is taken for a function of hyperparams: call train(key, data, hyperparams), or give what is"
+            f" made already, as adam(1e-3) is"
+        )
     return given(hyperparams)

@@ -73,7 +73,7 @@ def _is_rounding(point: Point, dy: Any, manual: dict[str, np.ndarray], automatic
         zero = max(size, norm([manual[path]])) <= ZERO * whole
         if zero or off <= TOLERANCE * size:
             continue
-        if off > 10 * norm([moved[path] - leaf]) or off > max(1e-6 * size, EPS * whole):
+        if not (off <= 10 * norm([moved[path] - leaf]) and off <= max(1e-6 * size, EPS * whole)):
             return False
     return True
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import pytest
 from hypothesis import HealthCheck, Phase, find, given, seed, settings
 
@@ -60,6 +61,18 @@ def test_a_planted_fault_is_found_and_shrinks(monkeypatch: pytest.MonkeyPatch):
     small = find(cases(3), _fails, settings=settings(COMMON, max_examples=60, phases=[Phase.generate, Phase.shrink]))
     assert "Dense" in repr(small.model)
     assert repr(small.model).count("(") <= 6, small
+
+
+def test_a_nan_is_not_taken_for_rounding(monkeypatch: pytest.MonkeyPatch):
+    original = fnn.Dense.backward
+
+    def with_nan(layer: fnn.Dense, cache: Any, dy: Any) -> Any:
+        dparams, dx = original(layer, cache, dy)
+        return {name: leaf.at[0].set(jnp.nan) for name, leaf in dparams.items()}, dx
+
+    monkeypatch.setattr(fnn.Dense, "backward", with_nan)
+    with pytest.raises(AssertionError, match="relative error nan"):
+        check(Case(fnn.Dense(2), (2, 3), seed=0, train=True), compiled=False)
 
 
 def _fails(case: Case) -> bool:

@@ -179,6 +179,12 @@ def test_the_limits_and_their_slopes(layer: Elementwise, y: list, slope: list, d
         np.testing.assert_allclose(each, slope, rtol=2 * eps, atol=5e-10 if dtype == "float32" else eps / 4)
 
 
+def test_at_infinity_a_gate_is_open_or_shut():
+    for layer, _, slope in LIMITS:
+        if isinstance(layer, fnn.Gelu | fnn.Swish | fnn.Silu | fnn.HardSwish | fnn.Mish):
+            assert slopes(layer, jnp.array([-INF, INF]))[0].tolist() == [slope[0], slope[-1]], layer
+
+
 @each_narrow_dtype
 @each_activation
 def test_nan_passes_through_and_nothing_else_makes_one(layer: Elementwise, dtype: str):

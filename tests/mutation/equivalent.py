@@ -13,6 +13,7 @@ _TWO_AXES = "of two axes the last is the second"
 _STEPS = "the end of a range that goes in steps of two: one more adds no step"
 _LARGEST = "lax.stop_gradient(log_p.max(-1, keepdims=True))"
 _CENTRED = f"log_p - {_LARGEST}"
+_INFINITE = "asked of infinite x alone: the product is infinite too, or NaN"
 _SHIFT = "a shift of all logarithms, which the softmax that follows takes out again; it keeps digits in long sequences"
 
 EQUIVALENT: dict[tuple[str, str, str, str, str], str] = {
@@ -142,6 +143,16 @@ EQUIVALENT: dict[tuple[str, str, str, str, str], str] = {
         "jnp.where(x > 0, 0, wide_dy)",
         "jnp.where(x >= 0, 0, wide_dy)",
     ): "the gradient of the slope is x dy, which is 0 at x = 0",
+    (
+        "layers/swish.py",
+        "Gelu._slope",
+        "flipped sign",
+        "-math.sqrt(0.5)",
+        "math.sqrt(0.5)",
+    ): "only the square of z is used",
+    ("layers/swish.py", "gated_slope", "comparison", "steepness * x < 0", "steepness * x <= 0"): _INFINITE,
+    ("layers/swish.py", "gated_slope", "integer", "steepness * x < 0", "steepness * x < 1"): _INFINITE,
+    ("layers/swish.py", "gated_slope", "integer", "steepness * x < 0", "steepness * x < -1"): _INFINITE,
     (
         "losses/regression.py",
         "RootMeanSquaredError.backward",

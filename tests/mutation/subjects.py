@@ -30,6 +30,7 @@ from fnn.testing.comparison import agree, alike, arrays, gradient_like, shapes
 from fnn.testing.violations import Violations
 from tests import test_backprop, test_bad_input, test_kinks, test_memory
 from tests.cases import LAYERS, LOSSES, PENALTIES
+from tests.layers import test_activations
 from tests.losses import test_ctc, test_losses
 from tests.mutation.targets import Calls, Place
 from tests.points import Point, answers, drawn_point, rounded
@@ -40,6 +41,7 @@ BRANCHES = ("cpu", "default")
 """Of ``lax.platform_dependent``: the code for other devices is held too."""
 
 TESTS = (
+    test_activations.test_at_infinity_a_gate_is_open_or_shut,
     test_bad_input.test_indices_out_of_range_have_no_gradient_inside_jit,
     test_memory.test_remat_runs_forward_again_behind_a_barrier_that_the_gradient_passes_too,
     test_losses.test_a_nan_that_weighs_nothing_has_no_gradient,

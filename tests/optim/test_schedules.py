@@ -88,6 +88,27 @@ def test_restarts_of_growing_cycles():
     assert 0 <= float(schedule(2**31 - 1)) <= 1
 
 
+@pytest.mark.parametrize("factor", [1, 2, 3, 7])
+@pytest.mark.parametrize("dtype", ["int8", "uint16", "int32", "float32"])
+def test_warm_restarts_are_exact_at_steps_of_any_dtype(factor, dtype):
+    schedule = optim.warm_restarts(1.0, np.int32(5), factor=np.int32(factor))
+    steps = np.arange(127)
+    expected, start, length = np.zeros(127), 0, 5
+    while start < 127:
+        inside = (start <= steps) & (steps < start + length)
+        expected[inside] = 0.5 * (1 + np.cos(np.pi * (steps[inside] - start) / length))
+        start, length = start + length, length * factor
+    np.testing.assert_allclose(schedule(jnp.asarray(steps, dtype)), expected, atol=1e-6)
+
+
+def test_warm_restarts_at_the_ends_of_the_integers():
+    with jax.enable_x64(True):  # the cycle of 2 ** 33 steps has just begun
+        assert optim.warm_restarts(1.0, 1, factor=2)(jnp.asarray(2**33 + 12345)) > 0.999999
+    assert 0 <= optim.warm_restarts(1.0, 1, factor=2)(2**31 - 1) <= 1
+    assert optim.warm_restarts(1.0, 2**31)(5) > 0.999999
+    assert optim.warm_restarts(1.0, 4, factor=10**400)(4) == 1
+
+
 def test_no_warm_up_begins_at_the_plateau():
     schedule = optim.warmup_stable_decay(0.5, 0, 4, 8)
     assert [float(schedule(step)) for step in (0, 4, 6, 8, 99)] == [0.5, 0.5, 0.25, 0, 0]

@@ -153,7 +153,7 @@ def test_hyperparameters_reach_the_objective_and_the_optimizer():
 
 
 def test_a_function_of_hyperparameters_needs_them():
-    with pytest.raises(TypeError, match="is a function of hyperparams"):
+    with pytest.raises(TypeError, match="is taken for a function of hyperparams"):
         run(optimizer=lambda h: fnn.optim.sgd(h))(jax.random.key(0), blobs())
 
 

@@ -367,7 +367,7 @@ def test_two_devices_give_what_one_gives():
             "nothing in a run depends on the hyper-parameter 'clip'",
         ),
         ({"rate": [0.1]}, KeyError, "reads the hyper-parameter 'learning_rate', which the sweep does not give"),
-        ({}, TypeError, "is a function of hyperparams"),
+        ({}, TypeError, "is taken for a function of hyperparams"),
         ({"learning_rate": 0.1, "seeds": 0}, ValueError, "seeds is at least 1"),
         ({"learning_rate": 0.1, "seeds": []}, ValueError, "seeds is empty"),
         ({"learning_rate": 0.1, "seeds": [1, 1]}, ValueError, "seed 1 is given twice"),
