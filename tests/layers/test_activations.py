@@ -214,6 +214,12 @@ def test_a_flat_side_lets_no_infinite_gradient_through(layer: Elementwise):
     assert jax.vjp(layer, x)[1](dy)[0][0] == 0
 
 
+def test_an_infinite_gradient_above_the_kink_is_none_of_the_slope():
+    params, x = {"slope": jnp.array([0.25])}, jnp.array([[0.5], [2.0], [-1.0]])
+    cache = fnn.PRelu().forward(params, {}, x)[2]
+    assert fnn.PRelu().backward(cache, jnp.array([[INF], [INF], [3.0]]))[0]["slope"] == -3
+
+
 # ---- digits
 
 # Errors of the output and the slope in units of the dtype's ε: of the larger of 1 and the number, and of the number.

@@ -13,6 +13,8 @@ _TWO_AXES = "of two axes the last is the second"
 _STEPS = "the end of a range that goes in steps of two: one more adds no step"
 _LARGEST = "lax.stop_gradient(log_p.max(-1, keepdims=True))"
 _CENTRED = f"log_p - {_LARGEST}"
+_ABOVE = "jnp.where(x > 0, 0, wide_dy)"
+_ZEROED = "any number there is multiplied by 0"
 _INFINITE = "asked of infinite x alone: the product is infinite too, or NaN"
 _SHIFT = "a shift of all logarithms, which the softmax that follows takes out again; it keeps digits in long sequences"
 
@@ -143,6 +145,8 @@ EQUIVALENT: dict[tuple[str, str, str, str, str], str] = {
         "jnp.where(x > 0, 0, wide_dy)",
         "jnp.where(x >= 0, 0, wide_dy)",
     ): "the gradient of the slope is x dy, which is 0 at x = 0",
+    ("layers/trainable.py", "PRelu.backward", "integer", _ABOVE, "jnp.where(x > 0, 1, wide_dy)"): _ZEROED,
+    ("layers/trainable.py", "PRelu.backward", "integer", _ABOVE, "jnp.where(x > 0, -1, wide_dy)"): _ZEROED,
     (
         "layers/swish.py",
         "Gelu._slope",

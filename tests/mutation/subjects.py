@@ -42,6 +42,7 @@ BRANCHES = ("cpu", "default")
 
 TESTS = (
     test_activations.test_at_infinity_a_gate_is_open_or_shut,
+    test_activations.test_an_infinite_gradient_above_the_kink_is_none_of_the_slope,
     test_bad_input.test_indices_out_of_range_have_no_gradient_inside_jit,
     test_memory.test_remat_runs_forward_again_behind_a_barrier_that_the_gradient_passes_too,
     test_losses.test_a_nan_that_weighs_nothing_has_no_gradient,

@@ -1,4 +1,5 @@
 import math
+from typing import cast
 
 import jax
 import jax.numpy as jnp
@@ -91,7 +92,8 @@ def test_restarts_of_growing_cycles():
 @pytest.mark.parametrize("factor", [1, 2, 3, 7])
 @pytest.mark.parametrize("dtype", ["int8", "uint16", "int32", "float32"])
 def test_warm_restarts_are_exact_at_steps_of_any_dtype(factor, dtype):
-    schedule = optim.warm_restarts(1.0, np.int32(5), factor=np.int32(factor))
+    first, factor = cast(int, np.int32(5)), cast(int, np.int32(factor))
+    schedule = optim.warm_restarts(1.0, first, factor=factor)
     steps = np.arange(127)
     expected, start, length = np.zeros(127), 0, 5
     while start < 127:
