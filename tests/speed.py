@@ -142,7 +142,8 @@ def layer_programs(case: LayerCase, entries: int) -> Programs:
 def loss_programs(case: LossCase, entries: int) -> Programs:
     """Value and gradient of a loss."""
     batch = case.batch()
-    batch = oracles.to_float(repeated(batch, entries, rows=jax.tree.leaves(batch[1])[0].shape[0]), DTYPE)
+    rows = jax.tree.leaves((batch[1], batch[0]))[0].shape[0]  # a loss may have no target
+    batch = oracles.to_float(repeated(batch, entries, rows), DTYPE)
 
     def manual(prediction: Any, target: Any, *weights: Any) -> Any:
         value, cache = case.loss.forward(prediction, target, *weights)
