@@ -161,7 +161,6 @@ REFUSED = {
     "skip": optim.skip_nonfinite(optim.sgd(0.1)),
     "accumulate": optim.accumulate(optim.sgd(0.1), 2),
     "optax": optax.sgd(0.1),
-    "none": None,
 }
 
 
