@@ -39,7 +39,6 @@ def skip_nonfinite(optimizer: Any) -> Optimizer:
     >>> print(updates, opt_state.skipped, accepted(opt_state))
     0.0 1 False
     """
-
     check_optimizer("skip_nonfinite", optimizer)
 
     def init(params: Any) -> SkipNonfiniteState:

@@ -1,13 +1,13 @@
 """Schedules of several phases: warm-up, plateau, decay, restart."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from fnn.errors import positive
+from fnn.errors import integer_array, is_floating, positive
 from fnn.optim.hyperparameters import NOT_NEGATIVE, POSITIVE, check_number, default_float
 from fnn.optim.schedules import chosen, growing, half_cosine
 
@@ -162,19 +162,25 @@ class warm_restarts:
         positive("factor", self.factor)
 
     def __call__(self, step: Any) -> jax.Array:
-        step = jnp.asarray(step)
-        if jnp.issubdtype(step.dtype, jnp.integer) and step.dtype.itemsize < 4:
-            step = step.astype(jnp.int32)
-        last = int(jnp.iinfo(step.dtype if jnp.issubdtype(step.dtype, jnp.integer) else jnp.int32).max)
-        time, start, length = jnp.zeros(()), 0, int(self.steps)
+        step, last = jnp.asarray(step), 2**31 - 1
+        if not is_floating(step):
+            step = integer_array(step, "steps")
+            last = int(jnp.iinfo(step.dtype).max)
         if self.factor == 1:
-            time = default_float(step % length if length <= last else step) / float(length)
-        # Few cycles begin within the integers, as each is at least twice as long as the one before.
-        while self.factor > 1 and start <= last:
-            here = default_float(step - start) / float(min(length, 2**64))
-            time = jnp.where(step >= start, here, time)
-            start, length = start + length, length * int(self.factor)
+            since = step % int(self.steps) if self.steps <= last else step
+            time = default_float(since) / float(self.steps)
+        else:
+            cycles = list(self._cycles(last))
+            times = [default_float(step - start) / length for start, length in cycles]
+            time = chosen(times, tuple(start for start, _ in cycles[1:]), step)
         return half_cosine(time, default_float(self.init), default_float(self.final))
+
+    def _cycles(self, last: int) -> Iterator[tuple[int, float]]:
+        """First step and length of the cycles that begin up to step ``last``: few, as each at least doubles."""
+        start, length = 0, int(self.steps)
+        while start <= last:
+            yield start, float(min(length, 2**64))
+            start, length = start + length, length * int(self.factor)
 
 
 @dataclasses.dataclass(frozen=True)
