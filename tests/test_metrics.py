@@ -331,5 +331,12 @@ def test_accuracy_of_yes_or_no_answers():
     assert float(fnn.Accuracy()(outputs, labels, jnp.array([1.0, 1.0, 0.0, 0.0]))) == 1
 
 
+@pytest.mark.parametrize("positive", [True, 1.5, "cat"])
+def test_the_positive_class_is_an_integer(positive):
+    with pytest.raises(TypeError, match="positive is a class, an integer, got"):
+        fnn.F1(positive=positive)
+    assert fnn.F1(positive=np.int64(1)).name == "f1_of_1"  # type: ignore[arg-type]
+
+
 def test_scores_of_two_classes_have_two_names():
     assert (fnn.F1().name, fnn.F1(positive=0).name, fnn.F1(positive=1).name) == ("f1", "f1_of_0", "f1_of_1")

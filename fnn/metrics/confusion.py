@@ -1,6 +1,7 @@
 """Which classes are taken for which: the confusion matrix, and precision, recall and F1 of its sums."""
 
 import dataclasses
+import numbers
 from typing import Any, ClassVar, Literal
 
 import jax
@@ -78,7 +79,7 @@ class ClassScore(Metric):
             raise ValueError(f"average is one of {list(AVERAGES)}, got {self.average!r}")
         if self.positive is None:
             return
-        if isinstance(self.positive, bool) or not isinstance(self.positive, int):
+        if isinstance(self.positive, bool) or not isinstance(self.positive, numbers.Integral):
             raise TypeError(f"positive is a class, an integer, got {self.positive!r}")
         if self.average != "binary":
             raise ValueError(f"positive goes with the average 'binary', not with {self.average!r}")
