@@ -27,7 +27,7 @@ from tests.points import drawn_point
 DTYPE = "float32"
 
 _ATTENTION = "the weights are computed again, block by block, so that memory grows with T and not with T²"
-_NORM = "the standardised input is computed again, not kept; and XLA:CPU fuses that into each of three loops"
+_NORM = "the standardised input is computed again, not kept"
 _OUTPUT = "the slope is found from y, which the next layer keeps anyway, so that nothing is kept for it"
 _PLACE = "the gradient of the kernel is one convolution, as fast inside loops; jax.vjp sums place by place"
 
@@ -35,7 +35,7 @@ REASONS = {
     "attention": _ATTENTION,
     "transformer": _ATTENTION,
     "first of the whole": _ATTENTION,
-    "norm": _NORM,
+    **{f"{kind} norm": _NORM for kind in ("batch", "layer", "rms", "group", "instance")},
     "softplus": _OUTPUT,
     "log s": _OUTPUT,
     "depthwise": _PLACE,
