@@ -1,14 +1,56 @@
-"""The numerics of the tests in this folder: float64, no silent promotion of dtypes, none of ranks.
+"""What all tests share: cheap compilation, the quick and the full proof, and the numerics of this folder.
 
-The folders below run at JAX's own settings, as programs do, and ask for these by name where they want them:
-``pytest.mark.usefixtures("strict_numerics")``.
+The folders below run at JAX's own settings, as programs do, and ask for float64 and strict promotion by name where they
+want them: ``pytest.mark.usefixtures("strict_numerics")``.
 """
 
+import os
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import jax
 import pytest
+
+import fnn.xla
+
+pytest_plugins = ("tests.drawing",)
+
+HERE = Path(__file__).parent
+
+
+# ---- compilation
+
+
+def _compile_cheaply() -> None:
+    """XLA without its costly passes: compiling takes most of the time of most tests, and few depend on how it is done.
+
+    Before 0.10 jaxlib can also write its kernels in an older way, which takes half the time. XLA reads that flag when
+    the backend starts; the environment is then put back, so that what a test starts runs as users run it.
+    """
+    jax.config.update("jax_disable_most_optimizations", True)
+    before = os.environ.get("XLA_FLAGS")
+    if not fnn.xla.affected(jax.lib.__version__) and not (before or "--").startswith("/"):
+        os.environ["XLA_FLAGS"] = f"--xla_cpu_use_fusion_emitters=false {before or ''}".rstrip()
+    jax.devices()
+    os.environ.pop("XLA_FLAGS", None)
+    if before is not None:
+        os.environ["XLA_FLAGS"] = before
+
+
+_compile_cheaply()
+
+
+@pytest.fixture
+def users_compilation() -> Iterator[None]:
+    """XLA as users run it, for tests of what it makes of a program: its memory, its loops, its bits."""
+    jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    jax.config.update("jax_disable_most_optimizations", True)
+
+
+# ---- numerics
 
 
 @pytest.fixture
@@ -17,16 +59,49 @@ def strict_numerics() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="module")
-def quick_compilation() -> Iterator[None]:
-    """XLA without its costly passes, for tests that compile much and whose numbers do not depend on them."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
-    jax.clear_caches()
-
-
 @pytest.fixture(autouse=True)
 def _strict_here(request: pytest.FixtureRequest) -> None:
-    if request.path.parent == Path(__file__).parent:
+    if request.path.parent == HERE:
         request.getfixturevalue("strict_numerics")
+
+
+# ---- the quick and the full proof
+
+LEFT_OUT: Counter[str] = Counter()
+"""How many tests of the full proof the quick one leaves out, by folder."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Every test is part of the full proof, and of the quick one unless it is marked ``full`` or needs PyTorch."""
+    for item in items:
+        if item.get_closest_marker("generated") or item.get_closest_marker("slow"):
+            continue
+        if not item.get_closest_marker("full") and not item.path.stem.endswith("_torch"):
+            item.add_marker("quick")
+        item.add_marker("full")
+
+
+def pytest_deselected(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.get_closest_marker("full") and not item.get_closest_marker("quick"):
+            LEFT_OUT[item.path.relative_to(HERE).parts[0].removeprefix("test_").removesuffix(".py")] += 1
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:  # a worker of pytest-xdist
+        output["left_out"] = dict(LEFT_OUT)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    LEFT_OUT.update({} if LEFT_OUT else getattr(node, "workeroutput", {}).get("left_out", {}))
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    if LEFT_OUT and config.option.markexpr == "quick":
+        folders = ", ".join(f"{name} {count}" for name, count in LEFT_OUT.most_common())
+        terminalreporter.write_line(
+            f"This was the quick proof. `pytest -m full -n 2` runs {LEFT_OUT.total():,} tests more: {folders}."
+        )

@@ -14,8 +14,6 @@ from fnn import Dense, Relu, Remat, Repeat, Residual, Serial, Tanh, backprop
 from fnn.layer import Layer
 from fnn.paths import join, named_leaves
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 DRAW = np.random.default_rng(0)
 KEY = jax.random.key(0)
 

@@ -9,8 +9,6 @@ from fnn.penalties import Penalty
 from fnn.testing import check_layer, check_loss, check_penalty
 from tests.cases import LAYERS, LOSSES, PENALTIES, LayerCase, LossCase, PenaltyCase
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 BASES = {fnn.Layer, fnn.Combinator, fnn.layers.Elementwise, fnn.Loss, Penalty}
 
 

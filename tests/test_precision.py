@@ -18,8 +18,6 @@ from fnn.testing.comparison import ZERO, arrays, norm
 from tests.cases import LAYERS, LOSSES, LayerCase, LossCase
 from tests.points import Point, drawn_point
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 DTYPES = ("float32", "bfloat16")
 
 FACTOR = 2.0

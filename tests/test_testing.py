@@ -16,8 +16,6 @@ from fnn.layers.standardize import normalized
 from fnn.losses import Loss
 from fnn.testing import check_layer, check_loss, check_penalty
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 ROWS = np.random.default_rng(1).standard_normal((5, 3))
 SEQUENCES = np.random.default_rng(2).standard_normal((3, 4, 3))
 
@@ -297,7 +295,7 @@ def test_an_impure_layer():
         return x + next(calls), state, {}
 
     layer = faulty(Layer, forward=forward, backward=lambda self, cache, dy: ({}, dy))()
-    caught(layer, ROWS, "forward a second time: expected the same bits, 0 differ")
+    caught(layer, ROWS, "a round trip a second time: expected the same bits, y differ")
 
 
 def test_a_layer_that_changes_its_arguments():
@@ -323,7 +321,7 @@ def test_an_apply_that_is_not_the_forward():
     def apply(self: Any, params: Any, state: Any, x: Any, **options: Any) -> Any:
         return 1.001 * fnn.Dense.forward(self, params, state, x)[0], state
 
-    caught(faulty(fnn.Dense, apply=apply)(2), ROWS, "apply against forward, 0: relative error 1.0e-03")
+    caught(faulty(fnn.Dense, apply=apply)(2), ROWS, "apply against forward, y: relative error 1.0e-03")
 
 
 def test_an_init_that_depends_on_values_or_is_random():

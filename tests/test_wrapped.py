@@ -18,8 +18,6 @@ from fnn.testing.violations import Violations
 from tests.cases import LAYERS, LOSSES, PENALTIES, LayerCase, LossCase, PenaltyCase
 from tests.points import Point, drawn_point, finite, rounded
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 TOLERANCE = 1e-12
 
 

@@ -5,12 +5,14 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from fnn.errors import is_floating
 from fnn.layer import Layer
 from fnn.paths import SEPARATOR, named_leaves
 from fnn.testing import oracles
 from fnn.testing.comparison import Agreement, alike, identical, shapes
+from fnn.testing.derivatives import Derivatives
 from fnn.testing.mode import Mode
 from fnn.testing.violations import Violations, check_record
 
@@ -64,7 +66,7 @@ def check_layer(
         _check_configuration(found, layer)
         made = _check_init(found, layer, key, x)
         if made is not None:
-            params, state = _perturbed(made[0], perturbation), made[1]
+            params, state = _moved(made[0], perturbation, 1), made[1]
             if True in modes and jax.tree.leaves(state):
                 with found.step("training steps before the checks"):
                     state = _trained(found, layer, params, state, x, key)
@@ -74,18 +76,20 @@ def check_layer(
                 if not check.contract():
                     continue
                 check.dtypes(dtypes)
-                check.tracing()
                 program = check.program()
                 if program is not None and program in programs:
                     continue
                 programs.add(program)
-                errors = check.gradients(seeds, tolerance, second_tolerance, forward_mode)
-                agreement = agreement.worst(**errors)
+                check.tracing()
+                values = Derivatives(check, tolerance, second_tolerance, forward_mode)
+                if not values.compiled():
+                    continue
+                agreement = agreement.worst(**values.gradients(seeds))
                 alone = not mode and per_example is not False
-                if not (alone and check.samples(tolerance, required=per_example is True)):
-                    check.mapped(tolerance)
+                if not (alone and values.samples(required=per_example is True)):
+                    values.mapped()
                 if finite:
-                    agreement = agreement.worst(finite=check.differences(finite_tolerance))
+                    agreement = agreement.worst(finite=values.differences(finite_tolerance))
             found.mode = ""
     found.finish()
     return agreement
@@ -137,17 +141,20 @@ def _check_nested(found: Violations, kind: str, tree: Any) -> bool:
     return found.expect(False, f"init, {kind}: expected a nested dict of arrays, got {type(tree).__name__}")
 
 
-def _perturbed(params: Any, perturbation: float) -> Any:
-    noise = oracles.normal_like(1, params)
-    return jax.tree.map(lambda leaf, n: leaf if n is None else leaf + perturbation * n, params, noise)
-
-
 def _trained(found: Violations, layer: Layer, params: Any, state: Any, x: Any, key: jax.Array) -> Any:
     start = state
     for step in range(STEPS):
-        noise = oracles.normal_like(10 + step, x)
-        moved = jax.tree.map(lambda leaf, n: leaf if n is None else leaf + 0.3 * n, x, noise)
-        _, state = layer.apply(params, state, moved, train=True, key=jax.random.fold_in(key, step))
+        inputs = _moved(x, 0.3, 10 + step)
+        _, state = layer.apply(params, state, inputs, train=True, key=jax.random.fold_in(key, step))
         if not alike(found, "state after a step", state, start):
             return start
     return state
+
+
+def _moved(tree: Any, distance: float, seed: int) -> Any:
+    """The floating leaves with normal noise of that standard deviation."""
+
+    def each(leaf: Any, noise: Any) -> Any:
+        return leaf if noise is None else jnp.asarray(np.asarray(leaf) + distance * np.asarray(noise))
+
+    return jax.tree.map(each, tree, oracles.normal_like(seed, tree))

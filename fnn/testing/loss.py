@@ -182,15 +182,15 @@ class _Batch:
     def differences(self, tolerance: float) -> float:
         """The hand rule against five-point differences."""
         with self.found.step("finite differences"):
-            compiled = jax.jit(lambda leaves, *rest: self.loss(self.rebuild(leaves)["dprediction"], *rest))
             return oracles.agree_finite(
                 self.found,
                 "backward against finite differences",
-                lambda leaves: [compiled(leaves, self.target, self.weights)],
+                lambda leaves, *rest: [self.loss(self.rebuild(leaves)["dprediction"], *rest)],
                 dict(zip(self.names, self.leaves, strict=True)),
                 self.named(self.floating(self.gradient)),
                 [np.ones(())],
                 tolerance,
+                (self.target, self.weights),
             )
         return np.inf
 

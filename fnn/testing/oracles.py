@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 
 from fnn.errors import is_floating
 from fnn.testing.comparison import agree, array, norm
@@ -27,7 +28,8 @@ def normal_like(seed: int, tree: Any) -> Any:
     """Standard normal numbers in the place of every floating leaf, ``None`` in the place of the others."""
     draw = np.random.default_rng(seed)
     return jax.tree.map(
-        lambda leaf: jnp.asarray(draw.standard_normal(leaf.shape), leaf.dtype) if is_floating(leaf) else None, tree
+        lambda leaf: jnp.asarray(draw.standard_normal(leaf.shape).astype(leaf.dtype)) if is_floating(leaf) else None,
+        tree,
     )
 
 
@@ -46,18 +48,24 @@ def forward(function: Function, leaves: list, tangents: list) -> list:
     return jax.jvp(function, (leaves,), (tangents,))[1]
 
 
-def finite(function: Function, leaves: list, tangents: list) -> list[np.ndarray]:
-    """The derivative of every output along the tangents, by five-point central differences.
+def finite(function: Callable, leaves: list, directions: list[list], rest: tuple = ()) -> list[list[np.ndarray]]:
+    """The derivative of every output of ``function(leaves, *rest)`` along each direction, by five-point differences.
 
-    (8 (f(h) − f(−h)) − (f(2h) − f(−2h))) / 12h, with an error of h⁴/30 times the fifth derivative.
+    (8 (f(h) − f(−h)) − (f(2h) − f(−2h))) / 12h, with an error of h⁴/30 times the fifth derivative. All points are
+    computed by one compiled loop.
     """
-
-    def at(multiple: int) -> list[np.ndarray]:
-        moved = [leaf + multiple * STEP * tangent for leaf, tangent in zip(leaves, tangents, strict=True)]
-        return [array(output) for output in function(moved)]
-
-    points = zip(at(1), at(-1), at(2), at(-2), strict=True)
-    return [(8 * (a - b) - (c - d)) / (12 * STEP) for a, b, c, d in points]
+    multiples = STEP * np.array([1, -1, 2, -2])
+    lines = [np.stack([array(each) for each in leaf]) for leaf in zip(*directions, strict=True)]
+    points = [
+        (array(leaf) + np.multiply.outer(multiples, line)).reshape(-1, *np.shape(leaf))
+        for leaf, line in zip(leaves, lines, strict=True)
+    ]
+    outputs = jax.jit(lambda points, rest: lax.map(lambda each: function(each, *rest), points))(points, rest)
+    found = []
+    for values in map(array, outputs):
+        a, b, c, d = values.reshape(4, len(directions), *values.shape[1:])
+        found.append((8 * (a - b) - (c - d)) / (12 * STEP))
+    return [[output[place] for output in found] for place in range(len(directions))]
 
 
 def inner(one: Sequence, other: Sequence) -> tuple[float, float]:
@@ -84,37 +92,39 @@ def agree_along(
 def agree_finite(
     found: Violations,
     what: str,
-    function: Function,
+    function: Callable,
     leaves: dict[str, jax.Array],
     gradient: dict[str, np.ndarray],
     cotangents: list,
     tolerance: float,
+    rest: tuple = (),
 ) -> float:
-    """A gradient against differences: small leaves entry by entry, large ones, and the whole, along random lines."""
-    values, largest = list(leaves.values()), 0.0
-    zeros = [np.zeros(leaf.shape) for leaf in values]
+    """The gradient of ⟨cotangents, function(leaves, *rest)⟩ against differences.
+
+    Small leaves are compared entry by entry, large ones, and the whole, along random lines.
+    """
+    if not leaves:
+        return 0.0
+    values = list(leaves.values())
+    lines = [_lines(values, place) for place in range(len(values))]
+    lines.append([[np.random.default_rng(99).standard_normal(leaf.shape) for leaf in values]])
+    moved = iter(finite(function, values, [line for each in lines for line in each], rest))
     measured, ours = {}, {}
-    for place, (path, leaf) in enumerate(leaves.items()):
-        slopes, projected = [], []
-        draw = np.random.default_rng(place)
-        for entry in range(leaf.size if leaf.size <= ENTRIES else 3):
-            direction = np.zeros(leaf.shape) if leaf.size <= ENTRIES else draw.standard_normal(leaf.shape)
-            if leaf.size <= ENTRIES:
-                direction.flat[entry] = 1.0
-            tangents = [*zeros[:place], direction, *zeros[place + 1 :]]
-            slopes.append(inner(cotangents, finite(function, values, tangents))[0])
-            projected.append(float(np.vdot(gradient[path], direction)))
-        # What is compared along lines has the size of the gradient, which the largest of a few slopes may miss.
-        measured[path], ours[path] = np.array(slopes), np.array(projected)
-    size = norm(gradient.values())
-    if leaves:
-        largest = agree(
-            found, what, ours, measured, tolerance, floor=1e-3 * size / max(norm(measured.values()), 1e-300)
-        )
-        everywhere = [np.random.default_rng(99).standard_normal(leaf.shape) for leaf in values]
-        moved = finite(function, values, everywhere)
-        whole = agree_along(
-            found, f"{what}, along a random line", list(gradient.values()), everywhere, cotangents, moved, tolerance
-        )
-        largest = max(largest, whole)
-    return largest
+    for place, path in enumerate(leaves):
+        measured[path] = np.array([inner(cotangents, next(moved))[0] for _ in lines[place]])
+        ours[path] = np.array([float(np.vdot(gradient[path], line[place])) for line in lines[place]])
+    # What is compared along lines has the size of the gradient, which the largest of a few slopes may miss.
+    floor = 1e-3 * norm(gradient.values()) / max(norm(measured.values()), 1e-300)
+    largest = agree(found, what, ours, measured, tolerance, floor=floor)
+    everywhere, what = lines[-1][0], f"{what}, along a random line"
+    whole = agree_along(found, what, list(gradient.values()), everywhere, cotangents, next(moved), tolerance)
+    return max(largest, whole)
+
+
+def _lines(leaves: list, place: int) -> list[list[np.ndarray]]:
+    """The directions in which one of the leaves moves: its entries, or three drawn ones if it is large."""
+    leaf, draw = leaves[place], np.random.default_rng(place)
+    small = leaf.size <= ENTRIES
+    moving = np.eye(leaf.size).reshape(-1, *leaf.shape) if small else draw.standard_normal((3, *leaf.shape))
+    still = [np.zeros(each.shape) for each in leaves]
+    return [[*still[:place], each, *still[place + 1 :]] for each in moving]

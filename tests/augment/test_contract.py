@@ -29,8 +29,6 @@ from fnn.augment import (
     Zoom,
 )
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 KEY = jax.random.key(0)
 IMAGES = np.random.default_rng(0).normal(size=(6, 5, 4, 2)).astype(np.float32)
 

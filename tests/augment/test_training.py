@@ -8,8 +8,6 @@ import pytest
 import fnn
 from fnn.augment import Affine, Brightness, Compose, CutMix, Mixup, Noise, Rotate
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 KEY = jax.random.key(0)
 OBJECTIVE = fnn.Objective(fnn.Serial(fnn.Flatten(), fnn.Dense(3)), fnn.CrossEntropy())
 

@@ -10,7 +10,7 @@ import pytest
 import fnn
 from fnn.gradients.deltas import instrumented, placed_layers
 
-pytestmark = pytest.mark.usefixtures("strict_numerics", "quick_compilation")
+pytestmark = pytest.mark.usefixtures("strict_numerics")
 
 KEY = jax.random.key(0)
 X = np.random.default_rng(0).standard_normal((3, 4, 2))

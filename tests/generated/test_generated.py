@@ -13,7 +13,7 @@ import fnn
 from tests.generated.grammar import Case, cases
 from tests.generated.property import RECORD, check
 
-pytestmark = pytest.mark.usefixtures("strict_numerics", "quick_compilation")
+pytestmark = pytest.mark.usefixtures("strict_numerics")
 
 SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example]
 COMMON = settings(

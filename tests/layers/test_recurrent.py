@@ -12,7 +12,7 @@ import pytest
 
 import fnn
 
-pytestmark = pytest.mark.usefixtures("strict_numerics", "quick_compilation")
+pytestmark = pytest.mark.usefixtures("strict_numerics")
 
 N, T, D, H, OUTPUTS = 3, 5, 2, 4, 2
 GATES = {fnn.SimpleRNN: 1, fnn.LSTM: 4, fnn.GRU: 3}

@@ -15,7 +15,7 @@ import fnn
 
 torch: Any = pytest.importorskip("torch", reason="PyTorch is not installed")
 
-pytestmark = pytest.mark.usefixtures("strict_numerics", "quick_compilation")
+pytestmark = pytest.mark.usefixtures("strict_numerics")
 
 N, T, D, H = 3, 6, 2, 4
 LENGTHS = np.array([4, 6, 1])

@@ -66,7 +66,6 @@ def same_bits(one, other):
             np.testing.assert_allclose(np.asarray(a), np.asarray(b), rtol=1e-6, atol=1e-7)
 
 
-@pytest.mark.usefixtures("quick_compilation")
 @pytest.mark.parametrize("name", OPTIMIZERS)
 @pytest.mark.parametrize("dtypes", [("float32",), ("float32", "bfloat16", "float16")], ids=["one dtype", "three"])
 def test_flat_updates_are_those_of_the_leaves_to_the_bit(name, dtypes):

@@ -10,8 +10,6 @@ import pytest
 import fnn
 from tests.train.stop_at import StopAt
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 X = np.asarray(jax.random.normal(jax.random.key(0), (20, 3)))
 Y = X @ np.array([[1.0], [2.0], [-1.0]], np.float32)
 OBJECTIVE = fnn.Objective(fnn.Serial(fnn.Dense(4), fnn.Tanh(), fnn.Dense(1)), fnn.MeanSquaredError())

@@ -9,8 +9,6 @@ import pytest
 
 import fnn
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 KEY = jax.random.key(0)
 RNG = np.random.default_rng(0)
 X, X_HELD_OUT = RNG.normal(size=(20, 3)), RNG.normal(size=(9, 3))

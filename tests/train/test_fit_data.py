@@ -11,8 +11,6 @@ import pytest
 import fnn
 from fnn.train.stream import Stream, grouped
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 X = np.asarray(jax.random.normal(jax.random.key(0), (45, 4)))
 Y = np.asarray((X[:, 0] > 0).astype(np.int32) + (X[:, 1] > 0))
 MODEL = fnn.Serial(fnn.Dense(8, use_bias=False), fnn.BatchNorm(), fnn.Relu(), fnn.Dropout(0.2), fnn.Dense(3))

@@ -12,8 +12,6 @@ import fnn
 from fnn import optim
 from fnn.layer import named_key
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 KEY = jax.random.key(0)
 X = np.random.default_rng(0).normal(size=(16, 3)).astype(np.float32)
 DATA = (X, (X[:, 0] > 0).astype(np.int32))

@@ -11,8 +11,6 @@ import pytest
 import fnn
 from fnn.metrics import Metric
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 KEY = jax.random.key(0)
 X = np.random.default_rng(0).normal(size=(50, 2)).astype(np.float32)  # four steps an epoch: 16, 16, 16, 2
 DATA = (X, (X[:, 0] > 0).astype(np.int32))
