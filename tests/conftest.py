@@ -4,7 +4,6 @@ The folders below run at JAX's own settings, as programs do, and ask for float64
 want them: ``pytest.mark.usefixtures("strict_numerics")``.
 """
 
-import os
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 import jax
 import pytest
 
-import fnn.xla
+from tests.compilation import compile_cheaply
 
 pytest_plugins = ("tests.drawing",)
 
@@ -23,23 +22,7 @@ HERE = Path(__file__).parent
 # ---- compilation
 
 
-def _compile_cheaply() -> None:
-    """XLA without its costly passes: compiling takes most of the time of most tests, and few depend on how it is done.
-
-    Before 0.10 jaxlib can also write its kernels in an older way, which takes half the time. XLA reads that flag when
-    the backend starts; the environment is then put back, so that what a test starts runs as users run it.
-    """
-    jax.config.update("jax_disable_most_optimizations", True)
-    before = os.environ.get("XLA_FLAGS")
-    if not fnn.xla.affected(jax.lib.__version__) and not (before or "--").startswith("/"):
-        os.environ["XLA_FLAGS"] = f"--xla_cpu_use_fusion_emitters=false {before or ''}".rstrip()
-    jax.devices()
-    os.environ.pop("XLA_FLAGS", None)
-    if before is not None:
-        os.environ["XLA_FLAGS"] = before
-
-
-_compile_cheaply()
+compile_cheaply()
 
 
 @pytest.fixture

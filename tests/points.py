@@ -92,20 +92,6 @@ def drawn_point(
     return Point(layer, params, state, x, key, train)
 
 
-def rounded(tree: Any) -> Any:
-    """The floating leaves at multiples of one half, spread out: where the kinks and ties of most functions are."""
-
-    def each(leaf: Any) -> Any:
-        return jnp.round(4 * jnp.asarray(leaf)) / 2 if is_floating(leaf) else leaf
-
-    return jax.tree.map(each, tree)
-
-
-def finite(arrays: dict[str, np.ndarray]) -> bool:
-    """Whether all numbers are."""
-    return all(np.isfinite(leaf).all() for leaf in arrays.values())
-
-
 def _positive(seed: int, state: Any) -> Any:
     draw = np.random.default_rng(seed)
     return jax.tree.map(lambda leaf: jnp.asarray(draw.uniform(1, 3, leaf.shape).astype(leaf.dtype)), state)

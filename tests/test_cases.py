@@ -7,12 +7,18 @@ import fnn.combinators
 import fnn.layers
 from fnn.penalties import Penalty
 from fnn.testing import check_layer, check_loss, check_penalty
-from tests.cases import LAYERS, LOSSES, PENALTIES, LayerCase, LossCase, PenaltyCase
+from tests.cases import LAYERS, LOSSES, PENALTIES, QUICK, LayerCase, LossCase, PenaltyCase
+
+
+def rows(cases: tuple) -> list:
+    """The rows as parameters, those that the quick proof leaves out marked."""
+    return [pytest.param(case, id=case.name, marks=() if case.name in QUICK else pytest.mark.full) for case in cases]
+
 
 BASES = {fnn.Layer, fnn.Combinator, fnn.layers.Elementwise, fnn.Loss, Penalty}
 
 
-@pytest.mark.parametrize("case", LAYERS, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", rows(LAYERS))
 def test_layer(case: LayerCase):
     check_layer(
         case.layer,
@@ -23,12 +29,12 @@ def test_layer(case: LayerCase):
     )
 
 
-@pytest.mark.parametrize("case", LOSSES, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", rows(LOSSES))
 def test_loss(case: LossCase):
     check_loss(case.loss, *case.batch(), additive=case.additive, finite=case.finite)
 
 
-@pytest.mark.parametrize("case", PENALTIES, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", rows(PENALTIES))
 def test_penalty(case: PenaltyCase):
     check_penalty(case.penalty, case.params())
 

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 import fnn
-from tests.mutation.operators import OPERATORS, mutations
-from tests.mutation.run import Plan, sampled
-from tests.mutation.subjects import subjects
-from tests.mutation.targets import Place, functions, named, planted, source
+from tools.mutation.operators import OPERATORS, mutations
+from tools.mutation.run import Plan, sampled
+from tools.mutation.subjects import subjects
+from tools.mutation.targets import Place, functions, named, planted, source
 
 FEW = ("dense", "softmax", "mean squared error", "L2", "relu", "test_a_nan_that_weighs_nothing_has_no_gradient")
 

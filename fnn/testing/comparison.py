@@ -10,6 +10,9 @@ from fnn.errors import describe, is_floating
 from fnn.paths import named_leaves
 from fnn.testing.violations import Violations
 
+FLOOR = 2.0
+"""Units in the last place by which two right programs differ: each rounds its last operations by at most a half."""
+
 ZERO = 100 * float(np.finfo(np.float64).eps)
 """A leaf below this part of the whole is rounding, and counts as zero."""
 
@@ -97,6 +100,35 @@ def agree(
                 f" {tuple(map(int, index))}: expected {reference[index]:.6g}, got {got[path][index]:.6g}"
             )
     return largest
+
+
+def agree_narrow(
+    found: Violations,
+    dtype: str,
+    ours: dict[str, np.ndarray],
+    theirs: dict[str, np.ndarray],
+    exact: dict[str, np.ndarray],
+    factor: float,
+) -> None:
+    """Adds a line for every leaf of a gradient in a narrow dtype that is further off than ``jax.vjp`` there.
+
+    It may have ``factor`` times the error of ``theirs`` against ``exact``, and ``FLOOR`` units in the last place more:
+    where ``theirs`` happens to be exact, or nearly so, a multiple of its error would forbid rounding at all.
+    """
+    ulp, whole = float(jnp.finfo(dtype).eps), norm(exact.values())
+    for path, reference in exact.items():
+        size = norm([reference])
+        size = whole if size <= ZERO * whole else size  # of a leaf that is zero, only rounding is left
+        mine, other = (norm([each[path] - reference]) / max(size, 1e-300) for each in (ours, theirs))
+        found.expect(
+            mine <= factor * other + FLOOR * ulp or not np.isfinite(other),
+            f"{dtype}, {path}: {mine / ulp:.2f} units in the last place off by hand, {other / ulp:.2f} by jax.vjp",
+        )
+
+
+def finite_numbers(arrays: dict[str, np.ndarray]) -> bool:
+    """Whether all numbers are finite."""
+    return all(np.isfinite(leaf).all() for leaf in arrays.values())
 
 
 def identical(found: Violations, what: str, got: Any, expected: Any) -> bool:

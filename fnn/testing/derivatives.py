@@ -1,8 +1,4 @@
-"""One layer in one mode by value: its gradients against every oracle, and what ``jit`` and ``vmap`` make of it.
-
-Three programs are compiled: the round trip with the oracles that XLA works out beside it, the round trip under
-``vmap``, and the outputs at every point that differences need.
-"""
+"""One layer in one mode by value: its gradients against every oracle, and what ``jit`` and ``vmap`` make of it."""
 
 from typing import Any
 
@@ -11,57 +7,36 @@ import numpy as np
 
 from fnn.layer import floating_leaves
 from fnn.testing import oracles
-from fnn.testing.comparison import agree, alike, arrays, identical
+from fnn.testing.comparison import agree, agree_narrow, alike, arrays, finite_numbers, identical
 from fnn.testing.mode import SEED, Mode
+from fnn.testing.program import Program
 from fnn.testing.violations import Violations
+
+DRAWS = 8
+"""Output gradients over which rounding is measured: one error is luck, the norm of several is not."""
+
+INSIDE = ("Remat", "Residual", "Repeat")
 
 
 class Derivatives:
     """The checks by value of a mode whose ``contract`` holds."""
 
-    def __init__(self, mode: Mode, tolerance: float, second_tolerance: float, forward_mode: bool) -> None:
+    def __init__(
+        self, mode: Mode, tolerance: float, second_tolerance: float, *, forward_mode: bool, dtypes: tuple[str, ...]
+    ) -> None:
         self.mode, self.found = mode, mode.found
-        self.tolerance, self.second_tolerance, self.forward_mode = tolerance, second_tolerance, forward_mode
-        self.differentiable = bool(mode.leaves and jax.tree.leaves(mode.dy))
-        self.results = self._everything
-
-    def _everything(self, params: Any, state: Any, x: Any, key: Any, dy: Any, tangents: list) -> dict[str, Any]:
-        """The gradient by hand and by ``jax.vjp``, and what both and the outputs change by along the tangents."""
-        mode = self.mode
-        leaves, rebuild = floating_leaves({"dparams": params, "dx": x})
-        function, dy_leaves = mode.outputs(state, key, rebuild), jax.tree.leaves(dy)
-        results: dict[str, Any] = {"manual": mode.round_trip(params, state, x, key, dy)}
-        results["applied"] = mode.applied(params, state, x, key)
-        if not self.differentiable:
-            return results
-
-        def by_hand(leaves: list) -> list:
-            point = rebuild(leaves)
-            return mode.floating(mode.round_trip(point["dparams"], state, point["dx"], key, dy))
-
-        def automatic(leaves: list) -> list:
-            return oracles.reverse(function, leaves, dy_leaves)
-
-        if not self.forward_mode:
-            return results | {"automatic": automatic(leaves)}
-        results["automatic"], results["second, automatic"] = jax.jvp(automatic, (leaves,), (tangents,))
-        results["second, manual"] = oracles.forward(by_hand, leaves, tangents)
-        return results | {"along": oracles.forward(function, leaves, tangents)}
-
-    def at(self, x: Any, dy: Any, tangents: list | None = None) -> dict[str, Any]:
-        mode = self.mode
-        return self.results(mode.params, mode.state, x, mode.key, dy, mode.leaves if tangents is None else tangents)
+        self.tolerance, self.second_tolerance = tolerance, second_tolerance
+        self.program = Program(mode, forward_mode=forward_mode, dtypes=dtypes)
 
     def compiled(self) -> bool:
-        """Under ``jit`` a layer is what it is eagerly, and its ``apply`` is its ``forward``: else nothing more is asked.
+        """Under ``jit`` a layer is what it is eagerly, and its ``apply`` is its ``forward``: else no more is asked.
 
         A layer that cannot be compiled is told as such, and asked the rest eagerly.
         """
         found, mode = self.found, self.mode
         with found.step("under jit"):
-            compiled = jax.jit(self._everything)
-            results = compiled(mode.params, mode.state, mode.x, mode.key, mode.dy, mode.leaves)
-            self.results, before = compiled, len(found.lines)
+            self.program.compile()
+            results, before = self.program(mode.dy), len(found.lines)
             self._as_eager(results["manual"])
             expected = {part: mode.eager[part] for part in ("y", "state")}
             if alike(found, "apply against forward", results["applied"], expected):
@@ -84,36 +59,68 @@ class Derivatives:
         """The hand rule against reverse and forward mode, its linearity, and its own derivative."""
         found, mode, errors = self.found, self.mode, {"reverse": 0.0, "forward": 0.0, "second": 0.0}
         gradients, cotangents, before = [], [], len(found.lines)
-        for seed in range(seeds if self.differentiable else 0):
+        for seed in range(seeds if self.program.differentiable else 0):
             if len(found.lines) > before:
                 break
             dy = oracles.normal_like(SEED + seed, mode.y)
             tangents = oracles.normal_like(2 * SEED + seed, mode.leaves)
             with found.step("differentiation"):
-                results = self.at(mode.x, dy, tangents)
+                results = self.program(dy, tangents)
                 gradient = mode.named(mode.floating(results["manual"]))
                 gradients.append(gradient)
                 cotangents.append(dy)
                 what = "backward against jax.vjp"
                 error = agree(found, what, gradient, mode.named(results["automatic"]), self.tolerance)
                 errors["reverse"] = max(errors["reverse"], error)
-                if self.forward_mode:
+                if "along" in results:
                     what, ours = "backward against jax.jvp", list(gradient.values())
                     sides = (ours, tangents, jax.tree.leaves(dy), results["along"])
                     error = oracles.agree_along(found, what, *sides, self.tolerance)
                     errors["forward"] = max(errors["forward"], error)
-                    ours, theirs = mode.named(results["second, manual"]), mode.named(results["second, automatic"])
+                    ours, theirs = map(mode.named, results["second"])
                     what = "the derivative of backward against that of jax.vjp"
                     errors["second"] = max(errors["second"], agree(found, what, ours, theirs, self.second_tolerance))
         if len(gradients) > 1:
             with found.step("linearity"):
                 a, b = 0.7, -1.9
                 dy = jax.tree.map(lambda p, q: a * np.asarray(p) + b * np.asarray(q), *cotangents[:2])
-                got = mode.named(mode.floating(self.at(mode.x, dy)["manual"]))
+                got = mode.named(mode.floating(self.program(dy)["manual"]))
                 expected = {name: a * gradients[0][name] + b * gradients[1][name] for name in mode.names}
                 what = "backward of a combination of output gradients against the combination of their backwards"
                 agree(found, what, got, expected, self.tolerance)
         return errors
+
+    def inside(self) -> None:
+        """The gradient inside combinators that run any layer, here and on kinks."""
+        mode = self.mode
+        rounded = {"params": oracles.rounded(mode.params), "x": oracles.rounded(mode.x)}
+        for place, at in (("", {}), (" on kinks", rounded)) if self.program.differentiable else ():
+            with self.found.step(f"gradients{place}"):
+                results = self.program(mode.dy, **at)
+                parts = {"backward": (mode.floating(results["manual"]), results["automatic"])}
+                parts |= {f"inside {name}": results[name] for name in INSIDE if name in results}
+                for name, (ours, theirs) in parts.items():
+                    ours, theirs = mode.named(ours), mode.named(theirs)
+                    if not place or finite_numbers(theirs):
+                        agree(self.found, f"{name}{place} against jax.vjp", ours, theirs, self.tolerance)
+
+    def precision(self, factor: float) -> None:
+        """In narrow dtypes the hand rule is about as exact as ``jax.vjp``: at most ``factor`` times as far off."""
+        mode, program = self.mode, self.program
+        if not (program.differentiable and program.dtypes):
+            return
+        point = {"params": oracles.held(mode.params), "state": oracles.held(mode.state), "x": oracles.held(mode.x)}
+        draws = [program(oracles.held(oracles.normal_like(SEED + draw, mode.y)), **point) for draw in range(DRAWS)]
+        exact = self._over(draw["automatic"] for draw in draws)
+        for dtype in program.dtypes:
+            if all(dtype in draw for draw in draws):  # else it could not be traced, and was told
+                ours, theirs = (self._over(draw[dtype][side] for draw in draws) for side in (0, 1))
+                agree_narrow(self.found, dtype, ours, theirs, exact, factor)
+
+    def _over(self, gradients: Any) -> dict[str, np.ndarray]:
+        """The gradients of several draws as one, in float64."""
+        each = [arrays(self.mode.named(gradient)) for gradient in gradients]
+        return {name: np.stack([gradient[name] for gradient in each]) for name in self.mode.names}
 
     def mapped(self) -> None:
         """Under ``vmap``, two batches are what each is alone."""
@@ -123,7 +130,7 @@ class Derivatives:
             stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *batches)
             run = jax.vmap(mode.round_trip, in_axes=(None, None, 0, None, 0))
             got = arrays(jax.jit(run)(mode.params, mode.state, stacked[0], mode.key, stacked[1]))
-            for place, alone in enumerate((mode.eager, self.at(*batches[1])["manual"])):
+            for place, alone in enumerate((mode.eager, self.program(batches[1][1], x=batches[1][0])["manual"])):
                 each = {path: leaf[place] for path, leaf in got.items()}
                 agree(self.found, "vmap against one at a time", each, arrays(alone), self.tolerance)
 
@@ -139,9 +146,8 @@ class Derivatives:
         with trial.step("sample by sample"):
             got = jax.jit(jax.vmap(one))(mode.x, mode.dy)
             merged = {part: jax.tree.map(lambda leaf: np.squeeze(leaf, 1), got[part]) for part in ("y", "dx")}
-            agree(
-                trial, "outputs sample by sample against the batch", *map(arrays, (merged["y"], mode.y)), self.tolerance
-            )
+            ours, theirs = arrays(merged["y"]), arrays(mode.y)
+            agree(trial, "outputs sample by sample against the batch", ours, theirs, self.tolerance)
             if not trial.lines:
                 summed = jax.tree.map(lambda leaf: np.asarray(leaf).sum(0), got["dparams"])
                 ours = arrays({"dparams": summed, "dx": merged["dx"]})
@@ -154,7 +160,7 @@ class Derivatives:
     def differences(self, tolerance: float) -> float:
         """The hand rule against five-point differences."""
         mode = self.mode
-        if not self.differentiable:
+        if not self.program.differentiable:
             return 0.0
 
         def outputs(leaves: list, params: Any, state: Any, x: Any, key: Any) -> list:

@@ -7,13 +7,24 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fnn.errors import describe, is_floating
+from fnn.errors import is_floating
 from fnn.layer import floating_leaves, wide_dtype
 from fnn.losses.loss import Loss
 from fnn.paths import named_leaves
 from fnn.testing import oracles
-from fnn.testing.comparison import Agreement, agree, alike, array, arrays, gradient_like, identical, shapes
+from fnn.testing.comparison import (
+    Agreement,
+    agree,
+    agree_narrow,
+    alike,
+    arrays,
+    finite_numbers,
+    gradient_like,
+    identical,
+    shapes,
+)
 from fnn.testing.violations import Violations, check_record
+from fnn.testing.weighting import check_weights
 
 
 def check_loss(
@@ -25,6 +36,7 @@ def check_loss(
     dtypes: Iterable[str] = ("float32", "bfloat16"),
     additive: bool = True,
     finite: bool = True,
+    precision: float = 2.0,
     tolerance: float = 1e-12,
     finite_tolerance: float = 1e-8,
     second_tolerance: float = 1e-10,
@@ -39,13 +51,14 @@ def check_loss(
     and five-point differences; its linearity in ``dvalue``; that weights of one change nothing, that rows of weight
     zero might as well not be there (also with predictions that are NaN), that a zero sum of weights gives value and
     gradient 0, and that micro-batches add up to the whole (``additive=False`` stands aside from the last, for a root of
-    a mean).
+    a mean). The gradient is asked again at multiples of one half, where most kinks are, and in ``dtypes``, where it may
+    be ``precision`` times as far from that of float64 as ``jax.vjp`` is, and two units in the last place further.
 
     >>> import fnn, jax.numpy as jnp
     >>> check_loss(fnn.MeanSquaredError(), jnp.arange(4.0), jnp.ones(4)).reverse < 1e-12
     True
     """
-    found, agreement = Violations(repr(loss)), Agreement()
+    found, agreement, dtypes = Violations(repr(loss)), Agreement(), tuple(dtypes)
     with jax.enable_x64(True):
         prediction, target = oracles.to_float((prediction, target), jnp.float64)
         examples = jax.tree.leaves(prediction)[0].shape[0]
@@ -55,7 +68,7 @@ def check_loss(
         check_record(found, loss)
         check = _Batch(found, loss, prediction, target, used)
         if check.contract():
-            agreement = agreement.worst(**check.gradients(tolerance, second_tolerance))
+            agreement = agreement.worst(**check.gradients(tolerance, second_tolerance, dtypes, precision))
             check.constants()
             check.mapped(tolerance)
             if finite:
@@ -63,7 +76,7 @@ def check_loss(
             for each in (used, None):
                 _Batch(found, loss, prediction, target, each).dtypes(dtypes)
             with found.step("weights"):
-                _check_weights(found, loss, prediction, target, used, additive, tolerance)
+                check_weights(found, loss, prediction, target, used, additive, tolerance)
     found.finish()
     return agreement
 
@@ -113,40 +126,46 @@ class _Batch:
                 agree(found, "backward of dvalue=-2.5 against -2.5 times that of 1", scaled, expected, 1e-12)
         return len(found.lines) == before
 
-    def gradients(self, tolerance: float, second_tolerance: float) -> dict[str, float]:
-        """The hand rule against reverse and forward mode, eager against jit, and the derivative of both."""
+    def gradients(
+        self, tolerance: float, second_tolerance: float, dtypes: tuple[str, ...], precision: float
+    ) -> dict[str, float]:
+        """The hand rule against reverse and forward mode, eager against jit, on kinks, rounded, and its derivative."""
         found = self.found
 
+        def both(prediction: Any, target: Any, weights: Any, dvalue: Any) -> tuple[list, list]:
+            leaves, rebuild = floating_leaves(prediction)
+            automatic = oracles.reverse(lambda leaves: [self.loss(rebuild(leaves), target, weights)], leaves, [dvalue])
+            return self.floating(self.run(prediction, target, weights, dvalue)[1]), automatic
+
         def everything(prediction: Any, target: Any, weights: Any, dvalue: Any, tangents: list) -> dict[str, Any]:
-            leaves, rebuild = floating_leaves({"dprediction": prediction})
+            leaves, rebuild = floating_leaves(prediction)
 
-            def function(leaves: list) -> list:
-                return [self.loss(rebuild(leaves)["dprediction"], target, weights)]
+            def gradients(leaves: list) -> tuple[list, list]:
+                return both(rebuild(leaves), target, weights, dvalue)
 
-            def by_hand(leaves: list) -> list:
-                return self.floating(self.run(rebuild(leaves)["dprediction"], target, weights, dvalue)[1])
-
-            automatic, second = jax.jvp(
-                lambda leaves: oracles.reverse(function, leaves, [dvalue]), (leaves,), (tangents,)
+            results: dict[str, Any] = {"manual": self.run(prediction, target, weights, dvalue)}
+            (_, results["automatic"]), results["second"] = jax.jvp(gradients, (leaves,), (tangents,))
+            results["along"] = oracles.forward(
+                lambda leaves: [self.loss(rebuild(leaves), target, weights)], leaves, tangents
             )
-            return {
-                "manual": self.run(prediction, target, weights, dvalue),
-                "automatic": automatic,
-                "second, automatic": second,
-                "second, manual": oracles.forward(by_hand, leaves, tangents),
-                "along": oracles.forward(function, leaves, tangents),
-            }
+            for dtype in dtypes:
+                with found.step(f"gradients in {dtype}"):
+                    narrow = oracles.cast((prediction, target, weights), dtype)
+                    value = jax.eval_shape(lambda batch: self.loss(*batch), narrow)
+                    results[dtype] = both(*narrow, dvalue.astype(value.dtype))
+            return results
 
         dvalue, tangents = jnp.asarray(1.7, jnp.float64), oracles.normal_like(200, self.leaves)
-        arguments = (self.prediction, self.target, self.weights, dvalue, tangents)
-        eager = self.run(*arguments[:4])
-        results = None
+        batch = (self.prediction, self.target, self.weights)
+        eager, results, compiled = self.run(*batch, dvalue), None, jax.jit(everything)
         with found.step("under jit"):
-            results = jax.jit(everything)(*arguments)
+            results = compiled(*batch, dvalue, tangents)
             agree(found, "jit against eager", arrays(results["manual"]), arrays(eager), tolerance)
+            self._on_kinks(compiled, dvalue, tolerance)
+            self._narrow(compiled, dvalue, dtypes, precision)
         if results is None:
             with found.step("differentiation"):
-                results = everything(*arguments)
+                results = everything(*batch, dvalue, tangents)
         if results is None:
             return {}
         ours = self.floating(eager[1])
@@ -156,10 +175,25 @@ class _Batch:
         forward = oracles.agree_along(
             found, "backward against jax.jvp", ours, tangents, [dvalue], results["along"], tolerance
         )
-        by_hand, automatic = self.named(results["second, manual"]), self.named(results["second, automatic"])
         what = "the derivative of backward against that of jax.vjp"
+        by_hand, automatic = map(self.named, results["second"])
         second = agree(found, what, by_hand, automatic, second_tolerance)
         return {"reverse": reverse, "forward": forward, "second": second}
+
+    def _on_kinks(self, compiled: Any, dvalue: Any, tolerance: float) -> None:
+        batch = *oracles.rounded((self.prediction, self.target)), self.weights
+        results = compiled(*batch, dvalue, self.leaves)
+        ours, theirs = self.named(self.floating(results["manual"][1])), self.named(results["automatic"])
+        if finite_numbers(theirs):
+            agree(self.found, "backward on kinks against jax.vjp", ours, theirs, tolerance)
+
+    def _narrow(self, compiled: Any, dvalue: Any, dtypes: tuple[str, ...], precision: float) -> None:
+        results = compiled(*oracles.held((self.prediction, self.target, self.weights)), dvalue, self.leaves)
+        exact = arrays(self.named(results["automatic"]))
+        for dtype in dtypes:
+            if dtype in results:  # else it could not be traced, and was told
+                ours, theirs = (arrays(self.named(each)) for each in results[dtype])
+                agree_narrow(self.found, dtype, ours, theirs, exact, precision)
 
     def constants(self) -> None:
         """Some arguments may be traced and others not."""
@@ -206,73 +240,3 @@ class _Batch:
                     f"{dtype}, value: expected {' or '.join(dict.fromkeys((dtype, str(wide))))}, got {value.dtype}",
                 )
                 alike(self.found, f"{dtype}, dprediction", gradient, gradient_like(batch[0]))
-
-
-def _check_weights(
-    found: Violations, loss: Loss, prediction: Any, target: Any, weights: jax.Array, additive: bool, tolerance: float
-) -> None:
-    examples = jax.tree.leaves(prediction)[0].shape[0]
-    if not found.expect(examples >= 4, f"expected a prediction of at least 4 examples, got {describe(prediction)}"):
-        return
-
-    @jax.jit
-    def results(prediction: Any, target: Any, weights: Any) -> tuple:
-        value, cache = loss.forward(prediction, target, weights)
-        return value, loss.backward(cache), loss.weight(prediction, target, weights)
-
-    def run(rows: slice | np.ndarray, weights: Any) -> tuple[float, dict[str, np.ndarray], float]:
-        part = jax.tree.map(lambda leaf: leaf[rows] if leaf.shape[:1] == (examples,) else leaf, (prediction, target))
-        value, gradient, weight = results(*part, weights)
-        return float(value), arrays({"dprediction": gradient}), float(weight)
-
-    def same(what: str, got: tuple, value: Any, gradient: dict) -> None:
-        agree(found, f"{what}: value", {"value": array(got[0])}, {"value": array(value)}, tolerance)
-        agree(found, f"{what}: gradient", got[1], gradient, tolerance)
-
-    everything, rowwise = slice(None), _rowwise(prediction, examples)
-    plain, ones = run(everything, None), run(everything, jnp.ones_like(weights))
-    same("weights of one against none", ones, plain[0], plain[1])
-
-    keep = np.arange(examples) % 2 == 0
-    mask = keep.reshape((-1,) + (1,) * (weights.ndim - 1))
-    masked, kept = run(everything, jnp.where(mask, weights, 0)), run(keep, weights[keep])
-    spread = {path: _spread(leaf, keep) if rowwise[path] else leaf for path, leaf in kept[1].items()}
-    same("weights of zero against rows left out", masked, kept[0], spread)
-    touched = [path for path in spread if rowwise[path] and masked[1][path][~keep].any()]
-    found.expect(not touched, f"weights of zero: expected a gradient of exactly 0 in those rows of {touched}")
-
-    def nan(leaf: Any) -> Any:
-        rows = is_floating(leaf) and leaf.shape[:1] == (examples,)
-        return jnp.where(keep.reshape((-1,) + (1,) * (leaf.ndim - 1)), leaf, jnp.nan) if rows else leaf
-
-    value, gradient, _ = results(jax.tree.map(nan, prediction), target, jnp.where(mask, weights, 0))
-    hidden = float(value), arrays({"dprediction": gradient})
-    same("weights of zero on predictions that are NaN", hidden, masked[0], masked[1])
-
-    nothing = run(everything, jnp.zeros_like(weights))
-    found.expect(nothing[0] == 0, f"a zero sum of weights: expected the value 0, got {nothing[0]}")
-    touched = [path for path, leaf in nothing[1].items() if not (leaf == 0).all()]
-    found.expect(not touched, f"a zero sum of weights: expected a gradient of exactly 0 in {touched}")
-
-    if additive:
-        whole, rows = run(everything, weights), (slice(examples // 2), slice(examples // 2, examples))
-        parts = [run(each, weights[each]) for each in rows]
-        found.expect(whole[2] > 0, f"weight: expected the sum of the weights, got {whole[2]}")
-        share = [part[2] / whole[2] for part in parts]
-        value = sum(s * part[0] for s, part in zip(share, parts, strict=True))
-        gradient = {}
-        for path in whole[1]:
-            each = [s * part[1][path] for s, part in zip(share, parts, strict=True)]
-            gradient[path] = np.concatenate(each) if rowwise[path] else sum(each)
-        same("the whole against its micro-batches", whole, value, gradient)
-
-
-def _rowwise(prediction: Any, examples: int) -> dict[str, bool]:
-    named = named_leaves({"dprediction": prediction})
-    return {path: leaf.shape[:1] == (examples,) for path, leaf in named.items()}
-
-
-def _spread(rows: np.ndarray, keep: np.ndarray) -> np.ndarray:
-    whole = np.zeros((len(keep), *rows.shape[1:]))
-    whole[keep] = rows
-    return whole

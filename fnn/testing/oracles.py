@@ -38,6 +38,25 @@ def to_float(tree: Any, dtype: Any) -> Any:
     return jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype if is_floating(leaf) else None), tree)
 
 
+def cast(tree: Any, dtype: Any) -> Any:
+    """The floating leaves in another dtype."""
+    return jax.tree.map(lambda leaf: lax.convert_element_type(leaf, dtype) if is_floating(leaf) else leaf, tree)
+
+
+def rounded(tree: Any) -> Any:
+    """The floating leaves at multiples of one half, spread out: where the kinks and ties of most functions are."""
+    return jax.tree.map(lambda leaf: np.round(4 * np.asarray(leaf)) / 2 if is_floating(leaf) else leaf, tree)
+
+
+def held(tree: Any) -> Any:
+    """The floating leaves as numbers that bfloat16 can hold, in their own dtype: all dtypes have one point."""
+
+    def each(leaf: Any) -> Any:
+        return np.asarray(leaf).astype(jnp.bfloat16).astype(leaf.dtype) if is_floating(leaf) else leaf
+
+    return jax.tree.map(each, tree)
+
+
 def reverse(function: Function, leaves: list, cotangents: list) -> list:
     """The gradient by ``jax.vjp``."""
     return jax.vjp(function, leaves)[1](cotangents)[0]

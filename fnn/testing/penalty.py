@@ -19,8 +19,9 @@ def check_penalty(
     """Runs a penalty through its whole contract; raises one ``AssertionError`` that lists every violation.
 
     Checked: a scalar value, purity, a gradient with the structure, shapes and dtypes of ``params``; eager = jit; the
-    gradient against ``jax.grad`` and five-point differences (``finite=False`` stands aside, for parameters on a kink);
-    its linearity in ``dvalue``; float32 kept.
+    gradient against ``jax.grad`` and five-point differences (``finite=False`` stands aside, for parameters on a kink)
+    and, against ``jax.grad``, at multiples of one half, where most kinks are; its linearity in ``dvalue``; float32
+    kept.
 
     >>> import fnn, jax.numpy as jnp
     >>> check_penalty(fnn.L2(0.1), {"kernel": jnp.ones((2, 3)), "bias": jnp.ones(3)}).reverse < 1e-12
@@ -44,6 +45,9 @@ def check_penalty(
                 ours = arrays(gradient)
                 error = agree(found, "backward against jax.grad", ours, arrays(jax.grad(penalty)(params)), tolerance)
                 agreement = agreement.worst(reverse=error)
+                corners = jax.tree.map(jnp.asarray, oracles.rounded(params))
+                on_kinks, automatic = arrays(run(corners)[1]), arrays(jax.grad(penalty)(corners))
+                agree(found, "backward on kinks against jax.grad", on_kinks, automatic, tolerance)
                 scaled = {path: -2.5 * leaf for path, leaf in ours.items()}
                 what = "backward of dvalue=-2.5 against -2.5 times that of 1"
                 agree(found, what, arrays(run(params, -2.5)[1]), scaled, tolerance)

@@ -3,6 +3,9 @@
 A row is checked by ``tests/test_cases.py`` against the whole contract; a public class without a row fails there. Every
 file of this folder holds the rows of one family, as ``LAYERS``, ``LOSSES`` or ``PENALTIES``. Inputs are drawn from the
 row's name, so that a row keeps its numbers when others are added.
+
+The quick proof takes the first row of every class, and those marked ``quick``: with them it finds the planted faults
+that the others do not show. The full proof takes all.
 """
 
 import importlib
@@ -23,3 +26,10 @@ def _gathered(kind: str) -> tuple[Any, ...]:
 LAYERS: tuple[LayerCase, ...] = _gathered("LAYERS")
 LOSSES: tuple[LossCase, ...] = _gathered("LOSSES")
 PENALTIES: tuple[PenaltyCase, ...] = _gathered("PENALTIES")
+
+ROWS: tuple[Any, ...] = (*LAYERS, *LOSSES, *PENALTIES)
+
+QUICK: frozenset[str] = frozenset(
+    {row.name for row in {row.kind: row for row in reversed(ROWS)}.values()} | {row.name for row in ROWS if row.quick}
+)
+"""The names of the rows of the quick proof."""

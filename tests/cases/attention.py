@@ -56,8 +56,4 @@ LAYERS = (
     LayerCase("sinusoidal embedding", fnn.SinusoidalEmbedding(), normal(2, 3, 5)),
     LayerCase("first of a tuple", fnn.First(fnn.Dense(3)), both(normal(2, 4), normal(2, 4), lengths(1, 2, of=3))),
     LayerCase("first of the whole", fnn.First(attention(), whole=True), both(X, MEMORY, mask(2, 5, 3))),
-    LayerCase("feed-forward", fnn.FeedForward(6, activation=fnn.Tanh(), use_bias=False), normal(2, 3, 4)),
-    LayerCase("transformer block", fnn.TransformerBlock(2, 6, dropout=0.2), both(X, lengths(5, 3, of=5))),
-    LayerCase("transformer blocks", fnn.Repeat(fnn.TransformerBlock(2, 6, kv_heads=1, causal=True, rotary=True), 2), X),
-    LayerCase("transformer blocks, masked", fnn.Repeat(fnn.TransformerBlock(2, 6), 2), both(X, mask(2, 5, 5))),
 )

@@ -14,7 +14,10 @@ from tests.cases.draws import Draw, off_zero
 
 @dataclasses.dataclass(frozen=True)
 class LayerCase:
-    """A layer, its input and what ``check_layer`` is told about it; ``large`` draws an input worth timing."""
+    """A layer, its input and what ``check_layer`` is told about it; ``large`` draws an input worth timing.
+
+    A row is ``quick`` if it is part of the quick proof though not the first of its class.
+    """
 
     name: str
     layer: Layer
@@ -23,6 +26,11 @@ class LayerCase:
     forward_mode: bool = True
     finite: bool = True
     large: Draw | None = None
+    quick: bool = False
+
+    @property
+    def kind(self) -> type:
+        return type(self.layer)
 
     def input(self) -> Any:
         return self.draw(np.random.default_rng(zlib.crc32(self.name.encode())))
@@ -37,6 +45,11 @@ class LossCase:
     draw: Draw
     additive: bool = True
     finite: bool = True
+    quick: bool = False
+
+    @property
+    def kind(self) -> type:
+        return type(self.loss)
 
     def batch(self) -> tuple:
         return self.draw(np.random.default_rng(zlib.crc32(self.name.encode())))
@@ -48,6 +61,11 @@ class PenaltyCase:
 
     name: str
     penalty: Penalty
+    quick: bool = False
+
+    @property
+    def kind(self) -> type:
+        return type(self.penalty)
 
     def params(self) -> dict[str, Any]:
         draw = np.random.default_rng(zlib.crc32(self.name.encode()))

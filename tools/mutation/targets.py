@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import fnn
-from tests.mutation.operators import NAMES
+from tools.mutation.operators import NAMES
 
 ROOT = Path(fnn.__file__).parent
 METHODS = ("backward", "fold", "terms_backward", "derivative", "slope", "transpose")

@@ -46,7 +46,7 @@ EQUIVALENT: dict[tuple[str, str, str, str, str], str] = {
         "dropped cast",
         "dy.astype(wide_dtype(dy.dtype))",
         "dy",
-    ): "costs a digit of bfloat16 where windows overlap, less than tests/test_precision.py allows",
+    ): "costs a digit of bfloat16 where windows overlap, less than `check_layer` allows",
     (
         "combinators/first.py",
         "First.fold",

@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from tests.mutation.equivalent import EQUIVALENT
-from tests.mutation.operators import Mutation, mutations
-from tests.mutation.subjects import Subject
-from tests.mutation.targets import Place, functions, named, planted, source
+from tools.mutation.equivalent import EQUIVALENT
+from tools.mutation.left import LEFT
+from tools.mutation.operators import Mutation, mutations
+from tools.mutation.subjects import Subject
+from tools.mutation.targets import Place, functions, named, planted, source
 
 PATIENCE = 30
 """Seconds of computing after which a fault that makes a row run on counts as found: a busy machine is none."""
@@ -45,12 +46,22 @@ class Fault:
 
 @dataclasses.dataclass
 class Outcome:
-    """What became of the planted faults."""
+    """What became of the planted faults; ``late`` are those found, but by no row of the quick proof."""
 
     killed: list[tuple[Fault, str, str]] = dataclasses.field(default_factory=list)
+    late: list[tuple[Fault, str]] = dataclasses.field(default_factory=list)
     survivors: list[Fault] = dataclasses.field(default_factory=list)
     equivalent: list[Fault] = dataclasses.field(default_factory=list)
     errors: list[str] = dataclasses.field(default_factory=list)
+
+    @property
+    def quick(self) -> float:
+        """The part of the faults found that the quick proof finds by itself."""
+        return 1 - len(self.late) / max(len(self.killed), 1)
+
+    def join(self, other: "Outcome") -> None:
+        for field in dataclasses.fields(self):
+            getattr(self, field.name).extend(getattr(other, field.name))
 
     @property
     def good(self) -> bool:
@@ -94,13 +105,15 @@ class Plan:
         for fault in faults:
             seen(fault)
             rows = [row for row in self.asked(fault.place) if self._sound(row, outcome)]
-            name, line = self._found(fault, rows)
+            name, line, quick = self._found(fault, sorted(rows, key=lambda row: not row.quick))
             if fault.equivalent:
                 outcome.equivalent.append(fault)
                 if name:
                     outcome.errors.append(f"called equivalent, but found by {name} ({line}): {fault}")
             elif name:
                 outcome.killed.append((fault, name, line))
+                if not quick:
+                    outcome.late.append((fault, name))
             else:
                 outcome.survivors.append(fault)
         return outcome
@@ -113,19 +126,29 @@ class Plan:
                 outcome.errors.append(f"{row.name} fails with no fault planted: {self._wrong[row.name]}")
         return not self._wrong[row.name]
 
-    def _found(self, fault: Fault, rows: list[Subject]) -> tuple[str, str]:
+    def _found(self, fault: Fault, rows: list[Subject]) -> tuple[str, str, bool]:
+        """The first row that finds a fault, what it says, and whether it is one of the quick proof."""
+        quick = True
         try:
             with planted(fault.place, fault.mutation.planted(source(fault.place))):
                 for row in rows:
+                    quick = row.quick
                     with _patience():
                         line = row.fault()
                     if line:
-                        return row.name, line
+                        return row.name, line, quick
         except SyntaxError as error:
-            return "the compiler", str(error)
+            return "the compiler", str(error), True
         except TimeoutError:
-            return "impatience", f"a row computed for more than {PATIENCE} seconds"
-        return "", ""
+            return "impatience", f"a row computed for more than {PATIENCE} seconds", quick
+        return "", "", False
+
+
+def unexplained(outcome: Outcome) -> list[str]:
+    """Where the faults that only the full proof finds are not those of the table that gives the reasons."""
+    found = {fault.place for fault, _ in outcome.late}
+    new = [f"found by the full proof alone, and not explained: {place}" for place in found - LEFT.keys()]
+    return new + [f"explained, but the quick proof finds every fault there: {place}" for place in LEFT.keys() - found]
 
 
 def unmatched(faults: Iterable[Fault]) -> list[str]:

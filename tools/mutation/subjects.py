@@ -2,10 +2,10 @@
 
 The outputs, caches and automatic gradients of a row are computed once, from the library as it is; then only its
 backward runs, operation by operation (``jax.disable_jit``), so that asking one row about one fault takes a millisecond
-or so. Every row is asked as the plain suite asks it:
+or so. Every row is asked as the full proof asks it, and those of the quick proof are asked first:
 
     its gradient        ``tests/test_cases.py``; of a loss, the derivative of that too
-    on kinks and ties   ``tests/test_wrapped.py``, ``tests/test_kinks.py``: inputs at multiples of one half
+    on kinks and ties   ``tests/test_cases.py``, ``tests/test_kinks.py``: inputs at multiples of one half
     in other shapes     ``tests/test_output_gradient.py``: what is said of an output gradient that is not of y's
     in other dtypes     ``tests/test_cases.py``: float32 and bfloat16 kept
 """
@@ -29,11 +29,11 @@ from fnn.testing import oracles
 from fnn.testing.comparison import agree, alike, arrays, gradient_like, shapes
 from fnn.testing.violations import Violations
 from tests import test_backprop, test_bad_input, test_kinks, test_memory
-from tests.cases import LAYERS, LOSSES, PENALTIES
+from tests.cases import LAYERS, LOSSES, PENALTIES, QUICK, ROWS
 from tests.layers import test_activations
 from tests.losses import test_ctc, test_losses
-from tests.mutation.targets import Calls, Place
-from tests.points import Point, answers, drawn_point, rounded
+from tests.points import Point, answers, drawn_point
+from tools.mutation.targets import Calls, Place
 
 TOLERANCE, SECOND_TOLERANCE = 1e-12, 1e-10
 DTYPES = ("float32", "bfloat16")
@@ -59,13 +59,14 @@ Check = Callable[[Violations], None]
 
 @dataclasses.dataclass
 class Subject:
-    """A row: the functions that it runs, and its checks, made when first asked for."""
+    """A row or a test: the functions that it runs, its checks, made when first asked for; is it in the quick proof?"""
 
     name: str
     kind: str
     make: Callable[[], list[Check]]
     forward: set[Place]
     backward: set[Place]
+    quick: bool = True
 
     @functools.cached_property
     def checks(self) -> list[Check]:
@@ -125,7 +126,7 @@ def _subject(name: str, kind: str, run: Callable[[Calls], None], make: Callable[
     calls = Calls()
     with jax.disable_jit(), branch(*BRANCHES), calls.traced():
         run(calls)
-    return Subject(name, kind, make, **calls.found)
+    return Subject(name, kind, make, **calls.found, quick=name in QUICK or name not in {row.name for row in ROWS})
 
 
 def _kink(test: Callable[[str], None], name: str) -> Callable[[], None]:
@@ -146,7 +147,8 @@ def _test_subject(test: Callable[[], None]) -> Subject:
         with jax.disable_jit(False):
             test()
 
-    return Subject(test.__name__, "", lambda: [check], set(), calls.found["backward"])
+    quick = all(mark.name != "full" for mark in getattr(test, "pytestmark", ()))
+    return Subject(test.__name__, "", lambda: [check], set(), calls.found["backward"], quick)
 
 
 # ---- layers
@@ -179,8 +181,8 @@ def _layer_checks(layer: Layer, x: Any) -> Callable[[], list[Check]]:
             point = drawn_point(layer, x, train=train)
             checks.append(_gradient_check(point))
         for train in (False, True):
-            corner = drawn_point(layer, rounded(x), train=train)
-            corner = dataclasses.replace(corner, params=rounded(corner.params))
+            corner = drawn_point(layer, oracles.rounded(x), train=train)
+            corner = dataclasses.replace(corner, params=oracles.rounded(corner.params))
             checks += _if_sound(lambda corner=corner: _gradient_check(corner))
         checks += [_shape_check(layer, x)]
         return [*checks, *(_dtype_check(dataclasses.replace(point, train=train)) for train in (False, True))]
@@ -316,7 +318,7 @@ def _loss_checks(loss: Loss, batch: tuple) -> Callable[[], list[Check]]:
         return check
 
     def make() -> list[Check]:
-        batches = [batch, (rounded(batch[0]), rounded(batch[1]), *batch[2:])]
+        batches = [batch, (oracles.rounded(batch[0]), oracles.rounded(batch[1]), *batch[2:])]
         checks: list[Check] = []
         for place, each in enumerate(batches):
             prediction, target, *rest = oracles.to_float(each, jnp.float64)
@@ -369,7 +371,7 @@ def _penalty_checks(penalty: Penalty, params: Any) -> Callable[[], list[Check]]:
         return check
 
     def make() -> list[Check]:
-        points = [oracles.to_float(each, jnp.float64) for each in (params, rounded(params))]
+        points = [oracles.to_float(each, jnp.float64) for each in (params, oracles.rounded(params))]
         return [check_at(each) for each in points]
 
     return make

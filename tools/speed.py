@@ -1,8 +1,8 @@
 """Times forward and backward of every row of the table, by hand and by ``jax.vjp``.
 
-    python -m tests.speed                  all rows
-    python -m tests.speed --below 0.95     the limit under which a row is listed again at the end
-    python -m tests.speed --only conv      rows with this in their name
+    python -m tools.speed                  all rows
+    python -m tools.speed --below 0.95     the limit under which a row is listed again at the end
+    python -m tools.speed --only conv      rows with this in their name
 
 The rows' inputs are repeated along the batch axis up to ``--entries`` numbers, unless a row brings an input worth
 timing. Both programs are compiled, take every operand as an argument and run in turn; the ratio is automatic over
@@ -74,7 +74,7 @@ class Timing(NamedTuple):
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m tests.speed", description=str(__doc__).splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m tools.speed", description=str(__doc__).splitlines()[0])
     parser.add_argument("--below", type=float, default=0.95, help="list the rows with a smaller ratio again")
     parser.add_argument("--only", default="", metavar="NAME", help="rows with this in their name")
     parser.add_argument("--entries", type=int, default=2**17, help="numbers in an input")

@@ -1,0 +1,24 @@
+"""Cheap compilation, for tests and tools: most of their time goes into compiling, and few depend on how it is done."""
+
+import os
+
+import jax
+import jaxlib.version
+
+import fnn.xla
+
+
+def compile_cheaply() -> None:
+    """XLA without its costly passes from now on; to be called before JAX computes anything.
+
+    Before 0.10 jaxlib can also write its kernels in an older way, which takes half the time. XLA reads that flag when
+    the backend starts; the environment is then put back, so that what a test starts runs as users run it.
+    """
+    jax.config.update("jax_disable_most_optimizations", True)
+    before = os.environ.get("XLA_FLAGS")
+    if not fnn.xla.affected(jaxlib.version.__version__) and (before or "-").startswith("-"):  # else it names a file
+        os.environ["XLA_FLAGS"] = f"--xla_cpu_use_fusion_emitters=false {before or ''}".rstrip()
+    jax.devices()
+    os.environ.pop("XLA_FLAGS", None)
+    if before is not None:
+        os.environ["XLA_FLAGS"] = before
