@@ -261,7 +261,7 @@ def test_an_array_has_a_history_too():
     fitted = fnn.fit(objective, fnn.optim.sgd(0.1), (x, y), key=key, progress=False, validation=(x, y), **options)
     assert fitted.history["validation_confusion_matrix"].shape == (2, V, V)
     np.testing.assert_allclose(fitted.history["confusion_matrix"].sum((1, 2)), N)
-    train = fnn.make_train(objective, fnn.optim.sgd(0.1), **options)
+    train = jax.jit(fnn.make_train(objective, fnn.optim.sgd(0.1), **options))
     np.testing.assert_allclose(train(key, (x, y)).history["confusion_matrix"], fitted.history["confusion_matrix"])
     stopping = fnn.EarlyStopping(1, monitor="confusion_matrix")
     with pytest.raises(ValueError, match=r"watches a number, but 'confusion_matrix' is an array, float64\[4,4\]"):
