@@ -28,7 +28,6 @@ from fnn import (
     GlobalAvgPool,
     LayerNorm,
     MaxPool,
-    MeanSquaredError,
     Parallel,
     Relu,
     Remat,
@@ -174,18 +173,17 @@ def nested(layer: Layer) -> Layer:
 @pytest.mark.parametrize("jit", [False, True], ids=["eager", "jit"])
 @pytest.mark.parametrize("row", ROWS, ids=[f"{row.layer!r}: {row.message}" for row in ROWS])
 def test_input(row: Row, jit: bool):
-    model, x = nested(row.layer), jax.tree.map(jnp.asarray, row.x)
-    made = {} if row.made is None else jax.tree.map(jnp.asarray, row.made)
+    model = nested(row.layer)
 
     def run(x: Any) -> Any:
-        params, state = model.init(KEY, x if row.made is None else made)
+        params, state = model.init(KEY, x if row.made is None else row.made)
         return model.forward(params, state, x, train=row.train)
 
     if jit and row.eager_only:
-        jax.jit(run)(x)  # where values cannot be looked at, it runs
+        jax.jit(run)(row.x)  # where values cannot be looked at, it runs
         return
     with pytest.raises(row.error, match=re.escape(row.message)) as raised:
-        (jax.jit(run) if jit else run)(x)
+        (jax.jit(run) if jit else run)(row.x)
     notes = places(raised.value)
     assert len(notes) == 1
     assert re.match(r"in body/faulty(/dense_\d)?: [A-Z]\w*\(.*\), applied to ", notes[0]), notes
@@ -255,57 +253,19 @@ MODEL = Serial(Dense(3), norm=BatchNorm())
     ],
 )  # fmt: skip
 def test_params_and_state_of_another_model(change: Any, error: type, message: str, jit: bool):
-    params, state = MODEL.init(KEY, zeros(4, 2))
-    params, state = change(params, state)
+    params, state = change(*MODEL.init(KEY, zeros(4, 2)))
 
     def run(x: Any) -> Any:
         return MODEL.forward(params, state, x, train=True)
 
     with pytest.raises(error, match=re.escape(message)):
-        (jax.jit(run) if jit else run)(jnp.ones((4, 2)))
+        (jax.jit(run) if jit else run)(np.ones((4, 2)))
 
 
 def test_repeat_wants_its_own_number_of_layers():
     params, state = Repeat(Dense(4), 3).init(KEY, zeros(2, 4))
     with pytest.raises(ValueError, match="params are stacked on a leading axis of length n=2, got"):
         Repeat(Dense(4), 2).apply(params, state, zeros(2, 4))
-
-
-# ---- losses
-
-LOSSES = [
-    (CrossEntropy(), zeros(3, 4), zeros(2, dtype=int), None, ValueError, "expected labels (3,) or a distribution (3, 4) for logits"),
-    (CrossEntropy(), zeros(3, 4), zeros(3, 1, dtype=int), None, ValueError, "expected labels (3,) or a distribution (3, 4)"),
-    (CrossEntropy(), zeros(3, 4), zeros(3, 5), None, ValueError, "expected labels (3,) or a distribution (3, 4)"),
-    (CrossEntropy(), zeros(3, 4), zeros(3), None, TypeError, "labels are integers, got float64[3]; convert them"),
-    (CrossEntropy(), zeros(3, 4, dtype=int), zeros(3, dtype=int), None, TypeError, "expected an array of floating dtype"),
-    (CrossEntropy(), zeros(0, 4), zeros(0, dtype=int), None, ValueError, "the batch is empty"),
-    (CrossEntropy(), zeros(3, 4), zeros(3, dtype=int), zeros(2), ValueError, "weights have the shape of the leading axes of the (3,)"),
-    (CrossEntropy(), zeros(3, 2, 4), zeros(3, 2, dtype=int), zeros(2), ValueError, "weights have the shape of the leading axes of the (3, 2)"),
-    (BinaryCrossEntropy(), zeros(3, 1), zeros(3), None, ValueError, "prediction and target must have the same shape, got float64[3,1] and float64[3]; nothing is broadcast"),
-    (MeanSquaredError(), zeros(3, 1), zeros(3), None, ValueError, "prediction and target must have the same shape, got float64[3,1] and float64[3]"),
-    (MeanSquaredError(), zeros(3), zeros(3, dtype=np.float32), None, TypeError, "the target has the prediction's dtype, float64, got float32[3]"),
-    (MeanSquaredError(), zeros(3), zeros(3, dtype=int), None, TypeError, "the target has the prediction's dtype, float64, got int64[3]"),
-    (MeanSquaredError(), zeros(3), zeros(3), zeros(3, 1), ValueError, "weights have the shape of the leading axes of the (3,)"),
-    (MeanSquaredError(), (zeros(3),), zeros(3), None, TypeError, "expected one array, got (float64[3])"),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("jit", [False, True], ids=["eager", "jit"])
-@pytest.mark.parametrize("row", LOSSES, ids=[f"{row[0]!r}: {row[-1]}" for row in LOSSES])
-def test_loss(row: tuple, jit: bool):
-    loss, *batch, error, message = row
-    batch = jax.tree.map(jnp.asarray, tuple(batch))
-    with pytest.raises(error, match=re.escape(message)):
-        (jax.jit(loss.forward) if jit else loss.forward)(*batch)
-
-
-@pytest.mark.parametrize("label", [-1, 4, 300])
-def test_a_label_out_of_range_raises_outside_jit_and_is_nan_inside(label: int):
-    loss, logits, labels = CrossEntropy(), jnp.zeros((2, 4)), jnp.array([1, label])
-    with pytest.raises(ValueError, match=re.escape(f"labels lie in [0, 4), got [{label}]")):
-        loss(logits, labels)
-    assert jnp.isnan(jax.jit(loss)(logits, labels))
 
 
 def test_an_index_out_of_range_is_nan_inside_jit_and_has_no_gradient():
@@ -320,13 +280,6 @@ def test_an_index_out_of_range_is_nan_inside_jit_and_has_no_gradient():
     y, gradient = run(params, jnp.array([-1, 4, 2]))
     assert jnp.isnan(y).all(1).tolist() == [True, True, False]
     assert gradient.sum(1).tolist() == [0, 0, 2, 0]
-
-
-def test_a_target_of_binary_cross_entropy_outside_0_to_1():
-    with pytest.raises(ValueError, match=r"in \[0, 1\]; labels ±1 are for hinge losses"):
-        BinaryCrossEntropy()(jnp.zeros(2), jnp.array([-1, 1]))
-    with pytest.raises(ValueError, match=r"in \[0, 1\]"):
-        BinaryCrossEntropy()(jnp.zeros(2), jnp.array([0.5, jnp.nan]))
 
 
 @pytest.mark.parametrize("good", [True, False])
@@ -357,17 +310,11 @@ def test_values_known_while_a_function_is_traced_are_looked_at(good: bool):
     ids=repr,
 )
 def test_nan_in_a_sample_reaches_its_output_and_no_other(layer: Layer):
-    x = jnp.ones((3, 2, 2)).at[1].set(jnp.nan)
-    params, state = layer.init(KEY, x)
-    y, _ = layer.apply(params, state, x)
-    assert jnp.isnan(y).reshape(3, -1).all(1).tolist() == [False, True, False]
-    assert jnp.isnan(y).reshape(3, -1).any(1).tolist() == [False, True, False]
-
-
-@pytest.mark.parametrize("loss", [MeanSquaredError(), CrossEntropy()], ids=repr)
-def test_nan_in_a_prediction_reaches_the_value(loss: Any):
-    prediction = jnp.zeros((3, 2)).at[1, 0].set(jnp.nan)
-    assert jnp.isnan(loss(prediction, jnp.ones((3, 2))))
+    x = np.ones((3, 2, 2))
+    x[1] = np.nan
+    y = np.asarray(jax.jit(lambda x: layer.apply(*layer.init(KEY, x), x)[0])(x))
+    assert np.isnan(y).reshape(3, -1).all(1).tolist() == [False, True, False]
+    assert np.isnan(y).reshape(3, -1).any(1).tolist() == [False, True, False]
 
 
 # ---- data out of range inside jit, where nothing can raise
@@ -381,10 +328,3 @@ def test_indices_out_of_range_have_no_gradient_inside_jit():
         return layer.backward(cache, dy)[0]["embedding"]
 
     assert jax.jit(gradient)(jnp.array([-1, 1, 3])).tolist() == [[0], [2], [0]]
-
-
-def test_labels_out_of_range_have_no_gradient_inside_jit():
-    def gradient(labels: Any) -> Any:
-        return CrossEntropy().backward(CrossEntropy().forward(jnp.zeros((3, 2)), labels)[1])
-
-    assert jax.jit(gradient)(jnp.array([-1, 0, 2])).tolist() == [[0, 0], [-1 / 6, 1 / 6], [0, 0]]

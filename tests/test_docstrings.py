@@ -17,6 +17,30 @@ from fnn.losses import Loss
 from fnn.penalties import Penalty
 
 MODULES = sorted({"fnn", *(module.name for module in pkgutil.walk_packages(fnn.__path__, "fnn."))} - {"fnn.__main__"})
+LONG = {
+    "fnn.augment.affine",
+    "fnn.augment.cut_mix",
+    "fnn.combinators.bidirectional",
+    "fnn.combinators.separable_conv",
+    "fnn.combinators.transformer_block",
+    "fnn.gradients.compare",
+    "fnn.layers.attention",
+    "fnn.layers.pool",
+    "fnn.losses.cross_entropy",
+    "fnn.losses.ctc",
+    "fnn.losses.divergence",
+    "fnn.losses.linear_cross_entropy",
+    "fnn.objective",
+    "fnn.optim.lbfgs",
+    "fnn.testing.layer",
+    "fnn.testing.loss",
+    "fnn.train.callbacks",
+    "fnn.train.fit",
+    "fnn.train.run",
+    "fnn.train.sweep",
+}
+"""Modules whose examples take more than half a second to compile: left to the full proof."""
+
 BASES = {Layer, Loss, Penalty, fnn.Combinator}
 
 
@@ -25,7 +49,9 @@ def modules() -> list:
     return [importlib.import_module(name) for name in MODULES]
 
 
-@pytest.mark.parametrize("name", MODULES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.full if name in LONG else ()) for name in MODULES]
+)
 def test_the_examples_run(name: str):
     """Examples are shown as they print at JAX's own settings."""
     with jax.enable_x64(False), jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
@@ -49,6 +75,10 @@ def test_the_documentation_states_both_passes(each: type):
     assert -1 < places[0] < places[1], f"{each.__name__}: Forward and Backward expected, in this order, in\n{text}"
     if each is not fnn.layers.Elementwise:
         assert ">>>" in text, f"{each.__name__} shows no example"
+
+
+def test_what_is_left_to_the_full_proof_exists():
+    assert set(MODULES) >= LONG
 
 
 def test_every_module_says_what_it_is_for():

@@ -189,6 +189,7 @@ def test_a_fresh_process_and_its_children_get_the_flag_beside_the_users_own():
     assert (started, devices, backend) == (None, 2, "cpu")
 
 
+@pytest.mark.full
 def test_a_process_whose_backend_has_started_is_warned_once():
     program = "import jax, os; jax.devices(); import fnn.xla; {0}; {0}; print(os.environ.get('XLA_FLAGS'))"
     done = python("-W", "always", "-c", program.format("fnn.xla.guard()"))
@@ -197,7 +198,7 @@ def test_a_process_whose_backend_has_started_is_warned_once():
     assert ("Import fnn before the first JAX computation" in done.stderr) is SETS_FLAG
 
 
-@pytest.mark.parametrize("strict", [False, True])
+@pytest.mark.parametrize("strict", [pytest.param(False, marks=pytest.mark.full), True])
 def test_every_probe_passes_from_the_command_line(strict: bool):
     modes = {"JAX_ENABLE_X64": "1", "JAX_NUMPY_DTYPE_PROMOTION": "strict", "JAX_NUMPY_RANK_PROMOTION": "raise"}
     done = python("-m", "fnn", "doctor", **(modes if strict else {}))
@@ -207,6 +208,7 @@ def test_every_probe_passes_from_the_command_line(strict: bool):
     assert (xla.SETTING in done.stdout) is SETS_FLAG
 
 
+@pytest.mark.full
 def test_without_the_flag_the_doctor_exits_with_1_and_says_what_to_do():
     done = python("-m", "fnn", "doctor", **{xla.SWITCH: "1"})
     if not AFFECTED:

@@ -3,6 +3,8 @@
 One table: where the derivative does not exist, this is the one that fnn takes.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -68,11 +70,16 @@ PENALTIES = {
 # The loss, a prediction on its kinks or ties, the target, and the gradient of the sum of the terms.
 LOSSES = {
     "|x|' at 0 is 0": (fnn.MeanAbsoluteError(), [-0.0, 0.0, 2.0, -2.0], [0.0] * 4, [0, 0, 1, -1]),
-    "a root of a mean at 0": (fnn.RootMeanSquaredError(), [1.0, -2.0], [1.0, -2.0], [0, 0]),
-    "Huber at delta": (fnn.Huber(2.0), [2.0, -2.0, 3.0], [0.0] * 3, [2, -2, 2]),
+    "a root of a mean at 0": (fnn.RootMeanSquaredError(), [1.0, -2.0, 0.0, 3.0], [1.0, -2.0, 0.0, 3.0], [0] * 4),
+    "Huber at delta": (fnn.Huber(2.0), [2.0, -2.0, 3.0, -3.0], [0.0] * 4, [2, -2, 2, -2]),
     "a hinge at a margin of exactly 1": (fnn.Hinge(), [1.0, -1.0, 0.5, 0.0], [1, -1, 1, -1], [0, 0, -1, 1]),
     "the perceptron at y z = 0: −y": (fnn.PerceptronLoss(), [0.0, -0.0, 0.0, 3.0], [1, 1, -1, 1], [-1, -1, 1, 0]),
-    "a hinge of classes at a margin of exactly 1": (fnn.MultiClassHinge(), [[2.0, 1.0]], [0], [[0, 0]]),
+    "a hinge of classes at a margin of exactly 1": (
+        fnn.MultiClassHinge(),
+        [[2.0, 1, 0], [0, 1, 2]],
+        [0, 2],
+        [[0] * 3] * 2,
+    ),
     "a tie of rivals: the first": (fnn.MultiClassHinge(), [[5.0, 2, 5], [1, 1, 1]], [1, 0], [[1, -1, 0], [-1, 1, 0]]),
     "a zero vector": (fnn.CosineSimilarity(), [[0.0, 0.0], [0.0, -0.0]], [[1.0, 2.0], [0.0, 0.0]], [[0, 0], [0, 0]]),
     "a triplet on its margin": (fnn.Triplet(1.0), [[[0.0], [1.0], [2.0]]], None, [[[0], [0], [0]]]),
@@ -84,13 +91,17 @@ LOSSES = {
 @pytest.mark.parametrize("name", LOSSES)
 def test_loss(name: str):
     loss, prediction, target, expected = LOSSES[name]
-    prediction, target = jnp.asarray(prediction), None if target is None else jnp.asarray(target)
-    _, cache = loss.forward(prediction, target)
-    count = loss.weight(prediction, target)  # the value is the mean of so many terms
-    assert (count * loss.backward(cache) == np.array(expected, float)).all()
-    assert (
-        count * jax.grad(lambda prediction: loss(prediction, target))(prediction) == np.array(expected, float)
-    ).all()
+    prediction, target = np.array(prediction), None if target is None else np.array(target)
+
+    @jax.jit
+    def both(prediction: Any) -> Any:
+        count = loss.weight(prediction, target)  # the value is the mean of so many terms
+        by_hand = loss.backward(loss.forward(prediction, target)[1])
+        return count * by_hand, count * jax.grad(lambda prediction: loss(prediction, target))(prediction)
+
+    by_hand, automatic = both(prediction)
+    assert (by_hand == np.array(expected, float)).all()
+    assert (automatic == np.array(expected, float)).all()
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -107,11 +118,17 @@ def test_a_loss_on_a_kink_raises_no_false_alarm(name: str):
 @pytest.mark.parametrize("name", LAYERS)
 def test_layer(name: str):
     layer, x, expected = LAYERS[name]
-    x = jnp.asarray(x)
-    params, state = layer.init(jax.random.key(0), x)
-    y, _, cache = layer.forward(params, state, x)
-    assert (layer.backward(cache, jnp.ones_like(y))[1] == expected).all()
-    assert (jax.grad(lambda x: layer.apply(params, state, x)[0].sum())(x) == expected).all()
+
+    @jax.jit
+    def both(x: Any) -> Any:
+        params, state = layer.init(jax.random.key(0), x)
+        y, _, cache = layer.forward(params, state, x)
+        automatic = jax.grad(lambda x: layer.apply(params, state, x)[0].sum())(x)
+        return layer.backward(cache, jnp.ones_like(y))[1], automatic
+
+    by_hand, automatic = both(x)
+    assert (by_hand == expected).all()
+    assert (automatic == expected).all()
 
 
 @pytest.mark.parametrize("name", PENALTIES)

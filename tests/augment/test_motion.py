@@ -1,7 +1,8 @@
 """Motions against pictures worked by hand, and against SciPy's resampling."""
 
+import functools
+
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy import ndimage
@@ -9,18 +10,24 @@ from scipy import ndimage
 from fnn.augment import Affine, Rotate, Shear, Translate, Zoom
 from fnn.augment.affine import Motion
 from fnn.augment.resample import resample
+from tests.drawing import drawn
 
 KEY = jax.random.key(0)
 PICTURE = np.arange(1.0, 10.0).reshape(3, 3)
 MODES = {0.0: "grid-constant", 2.5: "grid-constant", "edge": "nearest"}
 
 
+@functools.partial(jax.jit, static_argnames="fill")
+def resampled(image, *motion, fill):
+    motion = Motion(*motion)
+    return resample(image, motion.inverse(), motion.offset, fill)
+
+
 def moved(picture, *, degrees=0.0, zoom=1.0, shear=0.0, offset=(0.0, 0.0), fill: float | str = 0.0):
     """A picture (H, W) or (H, W, C) moved by just this, in float64."""
     picture = np.asarray(picture, np.float64)
     image = picture if picture.ndim == 3 else picture[..., None]
-    motion = Motion(*(jnp.asarray(each, np.float64) for each in (degrees, zoom, shear, offset)))
-    out = np.asarray(resample(jnp.asarray(image), motion.inverse(), motion.offset, fill))  # pyright: ignore
+    out = np.asarray(resampled(image, degrees, zoom, shear, np.array(offset), fill=fill))
     return out if picture.ndim == 3 else out[..., 0]
 
 
@@ -94,7 +101,7 @@ def test_far_outside_is_nothing_but_fill():
     ids=str,
 )
 def test_scipy_resamples_alike(motion, fill):
-    image = np.random.default_rng(1).normal(size=(6, 9, 2))
+    image = drawn("an image", 6, 9, 2)
     angle, lean = np.deg2rad(motion.get("degrees", 0.0)), np.tan(np.deg2rad(motion.get("shear", 0.0)))
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     forward = turn @ np.array([[1, 0], [-lean, 1]]) * motion.get("zoom", 1.0)
@@ -103,14 +110,23 @@ def test_scipy_resamples_alike(motion, fill):
     np.testing.assert_allclose(moved(image, **motion, fill=fill), expected, atol=1e-12)
 
 
-@pytest.mark.parametrize("fill", MODES)
+@functools.partial(jax.jit, static_argnums=0)
+def draws(affine, key):
+    """How an image (6, 5, 1) is moved."""
+    motion = affine.draw(key, (6, 5, 1), np.float64)
+    return motion.inverse(), motion.offset
+
+
+@pytest.mark.parametrize(
+    "fill", [0.0, pytest.param(2.5, marks=pytest.mark.full), pytest.param("edge", marks=pytest.mark.full)]
+)
 def test_an_augmentation_is_what_it_draws(fill):
     affine = Affine(degrees=50, translate=0.3, zoom=(0.7, 1.5), shear=20, fill=fill)
-    images = np.random.default_rng(2).normal(size=(3, 6, 5, 1))
-    out = affine(KEY, images)
+    images = drawn("three images", 3, 6, 5, 1)
+    out = jax.jit(affine)(KEY, images)
     for place, image in enumerate(images):
-        motion = affine.draw(jax.random.fold_in(KEY, place), image.shape, np.float64)
-        expected = by_scipy(image, np.asarray(motion.inverse()), np.asarray(motion.offset), fill)
+        inverse, offset = draws(affine, jax.random.fold_in(KEY, place))
+        expected = by_scipy(image, np.asarray(inverse), np.asarray(offset), fill)
         np.testing.assert_allclose(out[place], expected, atol=1e-12)
 
 
@@ -125,19 +141,19 @@ def test_an_augmentation_is_what_it_draws(fill):
     ids=lambda each: type(each).__name__,
 )
 def test_a_single_motion_is_the_general_one_with_one_strength(single, affine):
-    images = np.random.default_rng(3).normal(size=(2, 5, 5, 1))
-    np.testing.assert_array_equal(single(KEY, images), affine(KEY, images))
+    images = drawn("two images", 2, 5, 5, 1)
+    np.testing.assert_array_equal(*jax.jit(lambda *batch: (single(*batch), affine(*batch)))(KEY, images))
 
 
 def test_draws_fill_their_ranges():
     affine = Affine(degrees=30, translate=0.25, zoom=(0.5, 2.0), shear=10)
     keys = jax.random.split(KEY, 2000)
-    drawn = jax.vmap(lambda key: affine.draw(key, (8, 4, 1), np.float64))(keys)
-    down, right = np.asarray(drawn.offset).T
+    motions = jax.jit(jax.vmap(lambda key: affine.draw(key, (8, 4, 1), np.float64)))(keys)
+    down, right = np.asarray(motions.offset).T
     for values, low, high in (
-        (drawn.degrees, -30, 30),
-        (drawn.zoom, 0.5, 2),
-        (drawn.shear, -10, 10),
+        (motions.degrees, -30, 30),
+        (motions.zoom, 0.5, 2),
+        (motions.shear, -10, 10),
         (down, -2, 2),
         (right, -1, 1),
     ):
@@ -145,4 +161,4 @@ def test_draws_fill_their_ranges():
         assert low <= values.min() < low + 0.01 * width
         assert high - 0.01 * width < values.max() <= high
         assert abs(values.mean() - (low + high) / 2) < 4 * width / np.sqrt(12 * 2000)
-    assert abs(np.corrcoef([drawn.degrees, drawn.zoom, drawn.shear, down, right]) - np.eye(5)).max() < 0.1
+    assert abs(np.corrcoef([motions.degrees, motions.zoom, motions.shear, down, right]) - np.eye(5)).max() < 0.1

@@ -33,6 +33,7 @@ def test_there_are_forty_and_more_each_looked_at_eagerly(outcomes: dict[str, lis
     assert "—" not in [eager for eager, _ in outcomes.values()]
 
 
+@pytest.mark.full
 def test_without_assertions_everything_is_as_with_them(outcomes: dict[str, list[str]]):
     command = [sys.executable, "-O", "-m", "tests.bad_input.matrix", "--json"]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)

@@ -9,6 +9,7 @@ import pytest
 
 import fnn
 from fnn.gradients.compare import compare_gradients
+from tests.drawing import generator
 
 
 def compared(model, inputs, targets, *, loss=None, seed=0, methods=("manual", "reverse"), **options):
@@ -20,8 +21,8 @@ def compared(model, inputs, targets, *, loss=None, seed=0, methods=("manual", "r
 
 
 def data(seed, features=4, classes=4, n=5):
-    generator = np.random.default_rng(seed)
-    return generator.normal(size=(n, features)).astype(np.float32), generator.integers(0, classes, n)
+    draw = generator(f"samples {seed}")
+    return draw.normal(size=(n, features)).astype(np.float32), draw.integers(0, classes, n)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -58,9 +58,8 @@ def test_a_function_of_high_frequency_gets_a_smaller_step():
     assert found.along[0] == pytest.approx(100, rel=1e-8)
 
 
-def test_the_noise_is_measured():
-    generator = np.random.default_rng(0)
-    sigma = rounding_noise(lambda k, step: 1.0 + step + 1e-12 * generator.normal(), 1.0)
+def test_the_noise_is_measured(draw):
+    sigma = rounding_noise(lambda k, step: 1.0 + step + 1e-12 * draw.normal(), 1.0)
     assert 0.4e-12 < sigma < 2.5e-12
 
 

@@ -14,8 +14,7 @@ pytestmark = pytest.mark.usefixtures("strict_numerics")
 
 
 @pytest.mark.parametrize("blank", [0, 3])
-def test_the_value_and_gradient(blank: int):
-    draw = np.random.default_rng(6)
+def test_the_value_and_gradient(blank: int, draw: np.random.Generator):
     logits, lengths = draw.standard_normal((4, 12, 6)), np.array([12, 9, 7, 3])
     labels = np.array([[1, 1, 2, 4, 5], [5, 2, -1, -1, -1], [2, 2, 2, 1, -1], [-1] * 5])
     z = torch.tensor(logits, requires_grad=True)

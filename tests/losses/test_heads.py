@@ -10,20 +10,16 @@ import pytest
 
 import fnn
 from fnn import Dense, Embedding, LinearCrossEntropy, Objective, Remat, Serial, Tanh
+from tests.comparing import close, same
+from tests.drawing import generator
 
 KEY = jax.random.key(0)
 LOSS = LinearCrossEntropy(7, chunk=4)
 BODY = Serial(Embedding(7, 5), mix=Dense(5), tanh=Tanh())
 OBJECTIVE = Objective(BODY, LOSS, (fnn.L2(1e-2),))
-X = jax.random.randint(jax.random.key(1), (13, 3), 0, 7)
+X = generator("words of a vocabulary of 7").integers(0, 7, (13, 3), np.int32)
 Y = (X + 1) % 7
 PLAIN = Objective(Serial(**BODY.children(), loss=Dense(7, use_bias=False)), fnn.CrossEntropy(), (fnn.L2(1e-2),))
-
-
-def close(got: Any, expected: Any, rtol: float = 1e-5) -> None:
-    assert jax.tree.structure(got) == jax.tree.structure(expected)
-    for one, other in zip(jax.tree.leaves(got), jax.tree.leaves(expected), strict=True):
-        np.testing.assert_allclose(one, other, rtol=rtol, atol=1e-6)
 
 
 # ---- where the head stands
@@ -71,7 +67,7 @@ def test_other_losses_bring_no_head():
 
 
 def test_the_head_starts_as_a_dense_layer_of_its_name():
-    close(OBJECTIVE.init(KEY, X)[0], PLAIN.init(KEY, X)[0], rtol=0)
+    same(OBJECTIVE.init(KEY, X)[0], PLAIN.init(KEY, X)[0])
     zeros = dataclasses.replace(LOSS, kernel_init=fnn.initializers.Zeros())
     assert not Objective(BODY, zeros).init(KEY, X)[0]["loss"]["kernel"].any()
 
@@ -79,39 +75,45 @@ def test_the_head_starts_as_a_dense_layer_of_its_name():
 # ---- everything that takes an objective
 
 
-@pytest.mark.parametrize("weights", [(), (jnp.linspace(0.0, 1.0, 13),)], ids=["plain", "weighted"])
+@pytest.mark.parametrize("weights", [(), (np.linspace(0, 1, 13, dtype=np.float32),)], ids=["plain", "weighted"])
 def test_the_gradient_by_hand_by_grad_and_of_dense_and_cross_entropy(weights: tuple):
-    params, state = OBJECTIVE.init(KEY, X)
-    batch = (X, Y, *weights)
-    (value, aux), grads = OBJECTIVE.value_and_grad(params, state, batch)
-    (automatic, _), auto = OBJECTIVE.value_and_grad(params, state, batch, method="auto")
-    (plain, _), expected = PLAIN.value_and_grad(params, state, batch)
-    close((value, grads), (automatic, auto))
-    close((value, grads), (plain, expected))
-    close(OBJECTIVE(params, state, batch)[0], value)
-    hidden, kernel = aux.outputs
+    @jax.jit
+    def everything(params: Any, state: Any, batch: Any) -> Any:
+        by_hand, grads = OBJECTIVE.value_and_grad(params, state, batch)
+        automatic, auto = OBJECTIVE.value_and_grad(params, state, batch, method="auto")
+        plain, expected = PLAIN.value_and_grad(params, state, batch)
+        value = OBJECTIVE(params, state, batch)[0]
+        return (by_hand[0], grads), (automatic[0], auto), (plain[0], expected), value, by_hand[1].outputs
+
+    mine, automatic, plain, value, (hidden, kernel) = everything(*OBJECTIVE.init(KEY, X), (X, Y, *weights))
+    close(mine, automatic, rtol=1e-5, atol=1e-6)
+    close(mine, plain, rtol=1e-5, atol=1e-6)
+    close(value, mine[0], rtol=1e-5, atol=1e-6)
     assert (hidden.shape, kernel.shape) == ((13, 3, 5), (5, 7))
 
 
 def test_predictions_are_the_logits():
     params, state = OBJECTIVE.init(KEY, X)
     outputs, _ = OBJECTIVE.model.apply(params, state, X)
-    close(LOSS.predictions(outputs), PLAIN.model.apply(params, state, X)[0])
+    close(LOSS.predictions(outputs), PLAIN.model.apply(params, state, X)[0], rtol=1e-5, atol=1e-6)
     narrow = jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), outputs)
     assert LOSS.predictions(narrow).dtype == jnp.float32
     with pytest.raises(TypeError, match="expected the pair"):
         LOSS.predictions(outputs[0])
 
 
-def test_compare_gradients():
+@pytest.mark.parametrize(
+    "options", [{"methods": ("manual", "reverse"), "cost": False}, pytest.param({}, marks=pytest.mark.full)], ids=str
+)
+def test_compare_gradients(options: dict):
     model = fnn.with_manual_vjp(Serial(Embedding(7, 3), fnn.LayerNorm()))
     objective = Objective(model, LinearCrossEntropy(7, chunk=4, z_loss=0.1, label_smoothing=0.1))
     params, state = objective.init(KEY, X)
-    report = fnn.compare_gradients(objective, params, state, (X[:3], Y[:3]))
+    report = fnn.compare_gradients(objective, params, state, (X[:3], Y[:3]), **options)
     assert report.ok, report
     assert {row.path for row in report.rows if row.path.startswith("loss")} == {"loss/kernel", "loss/0", "loss/1"}
     assert report.max_error < 1e-13
-    assert {cost.method for cost in report.cost} == {"manual", "reverse", "forward", "finite"}
+    assert {cost.method for cost in report.cost} == (set() if options else {"manual", "reverse", "forward", "finite"})
     assert report["loss/kernel"].rule == "hand"
 
 
@@ -122,15 +124,27 @@ def test_summary():
     assert result.rows[-1].parameters == 35
 
 
-def test_fit_and_make_train_with_metrics():
-    options: dict = {"epochs": 30, "batch_size": 5, "metrics": (fnn.Accuracy(),)}
-    optimizer = fnn.optim.adam(0.05)
-    result = fnn.fit(OBJECTIVE, optimizer, (X, Y), key=KEY, progress=False, validation=(X, Y), **options)
-    assert result.history["accuracy"][-1] == 1
-    assert result.history["validation_accuracy"][-1] == 1
-    whole = jax.jit(fnn.make_train(OBJECTIVE, optimizer, **options))(KEY, (X, Y), validation=(X, Y))
-    close(dict(whole.history), {name: jnp.asarray(values) for name, values in result.history.items()}, rtol=1e-3)
-    plain = fnn.fit(PLAIN, optimizer, (X, Y), key=KEY, progress=False, validation=(X, Y), **options)
+OPTIONS: dict = {"epochs": 30, "batch_size": 5, "metrics": (fnn.Accuracy(),)}
+ADAM = fnn.optim.adam(0.05)
+
+
+@pytest.fixture(scope="module")
+def trained() -> Any:
+    return jax.jit(fnn.make_train(OBJECTIVE, ADAM, **OPTIONS))(KEY, (X, Y), validation=(X, Y))
+
+
+def test_make_train_with_metrics(trained: Any):
+    assert trained.history["accuracy"][-1] == 1
+    assert trained.history["validation_accuracy"][-1] == 1
+
+
+@pytest.mark.full
+def test_fit_does_as_make_train_and_as_a_dense_layer(trained: Any):
+    result, plain = (
+        fnn.fit(objective, ADAM, (X, Y), key=KEY, progress=False, validation=(X, Y), **OPTIONS)
+        for objective in (OBJECTIVE, PLAIN)
+    )
+    close(dict(result.history), dict(trained.history), rtol=1e-3, atol=1e-6)
     np.testing.assert_allclose(result.history["loss"], plain.history["loss"], rtol=1e-3)
 
 
@@ -142,7 +156,7 @@ def test_labels_out_of_range_are_caught_before_the_first_step():
 def test_save_and_load(tmp_path: Any):
     params, _ = OBJECTIVE.init(KEY, X)
     fnn.save(tmp_path / "model.safetensors", params)
-    close(fnn.load(tmp_path / "model.safetensors", like=params), params, rtol=0)
+    same(fnn.load(tmp_path / "model.safetensors", like=params), params)
 
 
 def test_options_may_be_traced():
@@ -152,4 +166,4 @@ def test_options_may_be_traced():
         objective = Objective(BODY, LinearCrossEntropy(7, chunk=4, z_loss=z_loss))
         return objective.value_and_grad(params, state, (X, Y))[1]
 
-    close(jax.jit(gradient)(0.3), gradient(0.3))
+    close(jax.jit(gradient)(0.3), jax.jit(lambda: gradient(0.3))(), rtol=1e-5, atol=1e-6)

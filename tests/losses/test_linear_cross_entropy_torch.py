@@ -14,8 +14,7 @@ pytestmark = pytest.mark.usefixtures("strict_numerics")
 
 
 @pytest.mark.parametrize("options", [{}, {"label_smoothing": 0.1}, {"ignore_index": -100}, {"z_loss": 0.01}], ids=str)
-def test_the_value_and_both_gradients(options: dict):
-    draw = np.random.default_rng(5)
+def test_the_value_and_both_gradients(options: dict, draw: np.random.Generator):
     hidden, kernel, labels = draw.standard_normal((2, 5, 4)), draw.standard_normal((4, 9)), draw.integers(0, 9, (2, 5))
     if "ignore_index" in options:
         labels[0, 1:3] = options["ignore_index"]

@@ -7,16 +7,11 @@ import numpy as np
 import pytest
 
 import fnn
+from tests.drawing import drawn, generator
 
 torch: Any = pytest.importorskip("torch", reason="PyTorch is not installed")
 
 pytestmark = pytest.mark.usefixtures("strict_numerics")
-
-DRAW = np.random.default_rng(31)
-
-
-def random(*shape: int) -> np.ndarray:
-    return DRAW.standard_normal(shape)
 
 
 def halves(reference: Any) -> Any:
@@ -28,51 +23,48 @@ def triplets(p: Any, _: Any) -> Any:
 
 
 functional = torch.nn.functional
-SIGNS = np.sign(random(6, 2))
+OUTPUTS, VALUES = drawn("outputs", 6, 2), drawn("values", 6, 2)
+SCORES, DIRECTIONS = drawn("scores of four classes", 6, 4), drawn("directions", 6, 4)
+MEANS_AND_VARIANCES, TARGETS = drawn("means and variances", 6, 6), drawn("targets", 6, 3)
+SIGNS = np.sign(drawn("signs", 6, 2))
+CLASSES = generator("classes").integers(0, 2, 6)
+COUNTS = generator("counts").integers(0, 5, (6, 2)).astype(float)
+DISTRIBUTIONS = generator("distributions").dirichlet(np.ones(4), 6)
+
 LOSSES = {
-    "absolute": (fnn.MeanAbsoluteError(), random(6, 2), random(6, 2), functional.l1_loss),
-    "root": (
-        fnn.RootMeanSquaredError(),
-        random(6, 2),
-        random(6, 2),
-        lambda p, y: torch.sqrt(functional.mse_loss(p, y)),
-    ),
-    "Huber": (fnn.Huber(0.6), random(6, 2), random(6, 2), lambda p, y: functional.huber_loss(p, y, delta=0.6)),
-    "hinge": (fnn.Hinge(), random(6, 2), SIGNS, lambda p, y: torch.relu(1 - y * p).mean()),
-    "perceptron": (fnn.PerceptronLoss(), random(6, 2), SIGNS, lambda p, y: torch.relu(-y * p).mean()),
+    "absolute": (fnn.MeanAbsoluteError(), OUTPUTS, VALUES, functional.l1_loss),
+    "root": (fnn.RootMeanSquaredError(), OUTPUTS, VALUES, lambda p, y: torch.sqrt(functional.mse_loss(p, y))),
+    "Huber": (fnn.Huber(0.6), OUTPUTS, VALUES, lambda p, y: functional.huber_loss(p, y, delta=0.6)),
+    "hinge": (fnn.Hinge(), OUTPUTS, SIGNS, lambda p, y: torch.relu(1 - y * p).mean()),
+    "perceptron": (fnn.PerceptronLoss(), OUTPUTS, SIGNS, lambda p, y: torch.relu(-y * p).mean()),
     # PyTorch's is Weston and Watkins's over V, which for two classes is half of ours.
-    "two classes": (
-        fnn.MultiClassHinge(),
-        random(6, 2),
-        DRAW.integers(0, 2, 6),
-        lambda p, y: 2 * functional.multi_margin_loss(p, y),
-    ),
+    "two classes": (fnn.MultiClassHinge(), OUTPUTS, CLASSES, lambda p, y: 2 * functional.multi_margin_loss(p, y)),
     "divergence": (
         fnn.KLDivergence(),
-        random(6, 4),
-        DRAW.dirichlet(np.ones(4), 6),
+        SCORES,
+        DISTRIBUTIONS,
         lambda p, y: functional.kl_div(torch.log_softmax(p, -1), y, reduction="batchmean"),
     ),
     "cosine": (
         fnn.CosineSimilarity(),
-        random(6, 4),
-        random(6, 4),
+        SCORES,
+        DIRECTIONS,
         lambda p, y: functional.cosine_embedding_loss(p, y, torch.ones(6)),
     ),
     "Poisson": (
         fnn.Poisson(),
-        random(6, 2),
-        DRAW.integers(0, 5, (6, 2)).astype(float),
+        OUTPUTS,
+        COUNTS,
         lambda p, y: functional.poisson_nll_loss(p, y, log_input=True),
     ),
-    "normal": (fnn.GaussianNLL(), random(6, 6), random(6, 3), halves(functional.gaussian_nll_loss)),
+    "normal": (fnn.GaussianNLL(), MEANS_AND_VARIANCES, TARGETS, halves(functional.gaussian_nll_loss)),
     "normal, full": (
         fnn.GaussianNLL(full=True),
-        random(6, 6),
-        random(6, 3),
+        MEANS_AND_VARIANCES,
+        TARGETS,
         halves(lambda *batch: functional.gaussian_nll_loss(*batch, full=True)),
     ),
-    "triplets": (fnn.Triplet(0.7), random(6, 3, 4), None, triplets),
+    "triplets": (fnn.Triplet(0.7), drawn("triplets", 6, 3, 4), None, triplets),
 }
 
 
