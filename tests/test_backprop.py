@@ -13,26 +13,23 @@ import fnn
 from fnn import Dense, Relu, Remat, Repeat, Residual, Serial, Tanh, backprop
 from fnn.layer import Layer
 from fnn.paths import join, named_leaves
+from tests import compiled
+from tests.comparing import close, same
+from tests.compiled import shape_of
 
-DRAW = np.random.default_rng(0)
 KEY = jax.random.key(0)
 
 
-def array(*shape: int) -> jax.Array:
-    return jnp.asarray(DRAW.standard_normal(shape))
+def forward(model: Layer, params: Any, x: Any) -> tuple[Any, Any]:
+    y, _, cache = model.forward(params, {}, x)
+    return y, cache
 
 
-def close(got: Any, expected: Any, tolerance: float = 1e-12) -> None:
-    assert jax.tree.structure(got) == jax.tree.structure(expected)
-    for path, leaf in named_leaves(expected).items():
-        error = np.linalg.norm(named_leaves(got)[path] - leaf) / np.linalg.norm(leaf)
-        assert error <= tolerance, f"{path}: {error}"
-
-
-def forward(model: Layer, x: Any) -> tuple[Any, Any, Any]:
-    params, state = model.init(KEY, x)
-    y, _, cache = model.forward(params, state, x)
-    return params, y, cache
+def random_like(random: Any, model: Layer, shape: tuple) -> Any:
+    """Random ``(x, dy)`` and parameters."""
+    params = compiled.drawn_params(random, model, shape_of(*shape), scale=0.5)
+    y, _ = jax.eval_shape(model.apply, params, {}, shape_of(*shape))
+    return (random(*shape), random(*y.shape)), params
 
 
 def tap(path: str, layer: Layer, cache: Any, dy: Any) -> Any:
@@ -67,16 +64,16 @@ def nudged(layer: Layer) -> Layer:
 def automatic_deltas(model: Layer, params: Any, x: Any, dy: Any) -> dict[str, Any]:
     """The delta of every layer by ``jax.grad``, by path."""
     probe = nudged(model)
-    made, state = probe.init(KEY, x)
+    shapes, state = jax.eval_shape(probe.init, KEY, x)
 
     def filled(path: tuple, leaf: Any) -> Any:
         names = [key.key for key in path]
         if names[-1] == "nudge":
-            return leaf
+            return jnp.zeros(leaf.shape, leaf.dtype)
         names.remove("inner")
         return named_leaves(params)["/".join(names)]
 
-    point = jax.tree_util.tree_map_with_path(filled, made)
+    point = jax.tree_util.tree_map_with_path(filled, shapes)
     gradient = jax.grad(lambda params: jnp.vdot(dy, probe.apply(params, state, x)[0]))(point)
     return {
         path.removesuffix("/nudge").removesuffix("nudge"): leaf
@@ -95,13 +92,16 @@ def automatic_deltas(model: Layer, params: Any, x: Any, dy: Any) -> dict[str, An
     ],
     ids=["a chain", "a nested model", "branches", "repeated"],
 )
-def test_a_tap_of_every_layer_gives_the_automatic_deltas(model: Layer):
-    x = array(3, 4)
-    params, y, cache = forward(model, x)
-    dy = array(*y.shape)
-    taps, dx = backprop(model, cache, dy, tap)
-    close(named_leaves(taps), automatic_deltas(model, params, x, dy))
-    close(dx, model.backward(cache, dy)[1])
+def test_a_tap_of_every_layer_gives_the_automatic_deltas(model: Layer, random: Any):
+    @jax.jit
+    def all_ways(params: Any, x: Any, dy: Any) -> Any:
+        _, cache = forward(model, params, x)
+        by_hand = backprop(model, cache, dy, tap)
+        return by_hand, automatic_deltas(model, params, x, dy), model.backward(cache, dy)[1]
+
+    (x, dy), params = random_like(random, model, (3, 4))
+    (taps, dx), deltas, expected = all_ways(params, x, dy)
+    close((named_leaves(taps), dx), (deltas, expected))
 
 
 def test_taps_inside_repeat_come_out_stacked_and_the_rule_is_traced_once():
@@ -111,9 +111,14 @@ def test_taps_inside_repeat_come_out_stacked_and_the_rule_is_traced_once():
         calls.append(path)
         return tap(path, layer, cache, dy)
 
-    _, _, cache = forward(model, array(3, 4))
-    taps, _ = jax.jit(lambda cache, dy: backprop(model, cache, dy, counted))(cache, array(3, 4))
-    assert jax.tree.map(jnp.shape, taps) == {"dense_0": (5, 3, 4), "tanh_0": (5, 3, 4)}
+    def taps(x: Any) -> Any:
+        y, cache = forward(model, model.init(KEY, x)[0], x)
+        return backprop(model, cache, y, counted)[0]
+
+    assert jax.tree.map(jnp.shape, jax.eval_shape(taps, shape_of(3, 4))) == {
+        "dense_0": (5, 3, 4),
+        "tanh_0": (5, 3, 4),
+    }
     assert calls == ["tanh_0", "dense_0"]
 
 
@@ -131,25 +136,28 @@ def squared_norms(path: str, layer: Layer, cache: Any, dy: Any) -> Any:
 
 
 @pytest.mark.parametrize("shape", [(6, 4), (6, 3, 4)], ids=["rows", "sequences"])
-def test_exact_per_example_gradient_norms_of_a_dense_model(shape: tuple):
-    model, x = Serial(Dense(5), Tanh(), Dense(4, use_bias=False), fnn.Gelu(), Dense(2)), array(*shape)
-    params, y, cache = forward(model, x)
-    dy = array(*y.shape)
-    norms, _ = backprop(model, cache, dy, squared_norms)
+def test_exact_per_example_gradient_norms_of_a_dense_model(shape: tuple, random: Any):
+    model = Serial(Dense(5), Tanh(), Dense(4, use_bias=False), fnn.Gelu(), Dense(2))
 
-    def alone(x: Any, dy: Any) -> Any:
-        return jax.grad(lambda params: jnp.vdot(dy, model.apply(params, {}, x[None])[0][0]))(params)
+    @jax.jit
+    def both_ways(params: Any, x: Any, dy: Any) -> Any:
+        def alone(x: Any, dy: Any) -> Any:
+            return jax.grad(lambda params: jnp.vdot(dy, model.apply(params, {}, x[None])[0][0]))(params)
 
-    gradients = jax.vmap(alone)(x, dy)
+        _, cache = forward(model, params, x)
+        rules = (backprop(model, cache, dy, rule)[0] for rule in (squared_norms, tap))
+        return *rules, jax.vmap(alone)(x, dy)
+
+    (x, dy), params = random_like(random, model, shape)
+    norms, taps, gradients = both_ways(params, x, dy)
     expected = {
-        name: sum(jnp.square(leaf).sum(tuple(range(1, leaf.ndim))) for leaf in layer.values())
+        name: sum(np.square(leaf).sum(tuple(range(1, leaf.ndim))) for leaf in layer.values())
         for name, layer in gradients.items()
     }
     close(norms, expected)
     if len(shape) == 2:
-        first = jnp.square(x).sum(1) + 1
-        delta = backprop(model, cache, dy, tap)[0]["dense_0"]
-        close(norms["dense_0"], first * jnp.square(delta).sum(1))
+        first = np.square(x).sum(1) + 1
+        close(norms["dense_0"], first * np.square(taps["dense_0"]).sum(1))
 
 
 # ---- guided backpropagation
@@ -162,11 +170,11 @@ def guided(path: str, layer: Layer, cache: Any, dy: Any) -> Any:
 
 def test_a_guided_relu_worked_by_hand():
     x, dy = jnp.array([[-1.0, 2.0, 3.0]]), jnp.array([[5.0, -1.0, 4.0]])
-    _, _, cache = Relu().forward({}, {}, x)
+    _, cache = forward(Relu(), {}, x)
     assert backprop(Relu(), cache, dy, guided)[1].tolist() == [[0.0, 0.0, 4.0]]
 
 
-def test_guided_backpropagation_changes_relus_alone():
+def test_guided_backpropagation_changes_relus_alone(random: Any):
     def relu(x: Any) -> Any:
         return jnp.where(x <= 0, 0, x)
 
@@ -175,8 +183,8 @@ def test_guided_backpropagation_changes_relus_alone():
 
     modified = jax.custom_vjp(relu)
     modified.defvjp(lambda x: (relu(x), relu(x)), backward)
-    model, x, dy = Serial(Dense(6), Relu(), Dense(6), Relu(), Dense(2)), array(3, 4), array(3, 2)
-    params, _, cache = forward(model, x)
+    model = Serial(Dense(6), Relu(), Dense(6), Relu(), Dense(2))
+    (x, dy), params = random_like(random, model, (3, 4))
 
     def reference(params: Any, x: Any) -> Any:
         for name in ("dense_0", "dense_1", "dense_2"):
@@ -184,28 +192,43 @@ def test_guided_backpropagation_changes_relus_alone():
             x = x if name == "dense_2" else modified(x)
         return jnp.vdot(dy, x)
 
-    close(backprop(model, cache, dy, guided), jax.grad(reference, (0, 1))(params, x))
+    @jax.jit
+    def by_rule(params: Any, x: Any) -> Any:
+        return backprop(model, forward(model, params, x)[1], dy, guided)
+
+    close(by_rule(params, x), jax.jit(jax.grad(reference, (0, 1)))(params, x))
 
 
 # ---- what a rule sees and returns
 
 
-def paths_of(model: Layer, x: Any) -> list[str]:
+def paths_of(model: Layer, *shape: int) -> list[str]:
     seen = []
 
     def rule(path: str, layer: Layer, cache: Any, dy: Any) -> Any:
         seen.append(path)
         return None, layer.backward(cache, dy)[1]
 
-    _, y, cache = forward(model, x)
-    assert backprop(model, cache, jnp.ones_like(y), rule)[0] in (None, {})
+    reports = reports_of(model, shape_of(*shape), rule)
+    assert reports in (None, {})
     return seen
+
+
+def reports_of(model: Layer, x: Any, rule: Callable[..., Any]) -> Any:
+    """Their shapes."""
+
+    def run(x: Any) -> Any:
+        params, state = model.init(KEY, x)
+        y, _, cache = model.forward(params, state, x)
+        return backprop(model, cache, jnp.ones_like(y), rule)[0]
+
+    return jax.eval_shape(run, x)
 
 
 def test_a_rule_is_asked_at_every_layer_that_is_not_a_combinator_last_to_first():
     model = Serial(Dense(4), Relu(), body=Serial(Dense(4), norm=fnn.LayerNorm()), head=Dense(2))
     expected = ["head", "body/norm", "body/dense_0", "relu_0", "dense_0"]
-    assert paths_of(model, array(2, 3)) == expected
+    assert paths_of(model, 2, 3) == expected
 
 
 @pytest.mark.parametrize(
@@ -224,64 +247,70 @@ def test_a_rule_is_asked_at_every_layer_that_is_not_a_combinator_last_to_first()
 def test_which_combinators_add_a_segment(wrap: Callable[[Layer], Layer], prefixes: list[str]):
     model = wrap(Serial(Dense(3), Tanh()))
     expected = [join(prefix, name) for prefix in prefixes for name in ("tanh_0", "dense_0")]
-    assert [path for path in paths_of(model, array(2, 3)) if path != "shortcut"] == expected
-    params = named_leaves(model.init(KEY, array(2, 3))[0])
+    assert [path for path in paths_of(model, 2, 3) if path != "shortcut"] == expected
+    params = named_leaves(jax.eval_shape(model.init, KEY, shape_of(2, 3))[0])
     assert {f"{path}/kernel" for path in expected if path.endswith("dense_0")} <= params.keys()
 
 
 def test_the_paths_that_a_rule_sees_are_those_of_the_parameters():
     model = Serial(Dense(4), Repeat(Residual(Serial(fnn.LayerNorm(), Dense(4))), 2), head=Serial(Dense(2)))
-    x = array(3, 4)
-    params, y, cache = forward(model, x)
 
     def rule(path: str, layer: Layer, cache: Any, dy: Any) -> Any:
         dparams, dx = layer.backward(cache, dy)
         return {f"{path}/{name}": leaf for name, leaf in dparams.items()}, dx
 
-    reports = backprop(model, cache, jnp.ones_like(y), rule)[0]
+    reports = reports_of(model, shape_of(3, 4), rule)
     found = {key[-1].key for key, _ in jax.tree_util.tree_flatten_with_path(reports)[0]}
-    assert found == named_leaves(params).keys()
+    assert found == named_leaves(jax.eval_shape(model.init, KEY, shape_of(3, 4))[0]).keys()
 
 
 def test_reports_that_are_none_or_empty_are_left_out():
     model = Serial(Dense(3), Relu(), inner=Serial(Tanh()), head=Dense(2))
-    _, y, cache = forward(model, array(2, 4))
 
     def heads(path: str, layer: Layer, cache: Any, dy: Any) -> Any:
         dparams, dx = layer.backward(cache, dy)
         return (dparams if path == "head" else None), dx
 
-    reports = backprop(model, cache, jnp.ones_like(y), heads)[0]
-    assert list(reports) == ["head"]
+    assert list(reports_of(model, shape_of(2, 4), heads)) == ["head"]
 
     def named(path: str, layer: Layer, cache: Any, dy: Any) -> Any:
         return ({} if path == "inner/tanh_0" else jnp.zeros(())), layer.backward(cache, dy)[1]
 
-    assert list(backprop(model, cache, jnp.ones_like(y), named)[0]) == ["dense_0", "relu_0", "head"]
+    def run(params: Any, x: Any) -> Any:  # jax.eval_shape sorts the names of what it returns
+        y, cache = forward(model, params, x)
+        names.extend(backprop(model, cache, y, named)[0])
+
+    names = []
+    jax.eval_shape(run, jax.eval_shape(model.init, KEY, shape_of(2, 4))[0], shape_of(2, 4))
+    assert names == ["dense_0", "relu_0", "head"]
 
 
-def test_no_rule_is_the_layers_own_backward():
+def test_no_rule_is_the_layers_own_backward(random: Any):
     model = Serial(Dense(3), fnn.Parallel(Dense(2), Dense(2)))
-    params, y, cache = forward(model, array(2, 4))
-    dy = array(*y.shape)
-    dparams, dx = backprop(model, cache, dy)
-    close((dparams, dx), model.backward(cache, dy), tolerance=0)
-    assert jax.tree.structure(dparams) == jax.tree.structure(params)
+    (x, dy), params = random_like(random, model, (2, 4))
+
+    @jax.jit
+    def both(params: Any, x: Any, dy: Any) -> Any:
+        _, cache = forward(model, params, x)
+        return backprop(model, cache, dy), model.backward(cache, dy)
+
+    one, other = both(params, x, dy)
+    same(one, other)
+    assert jax.tree.structure(one[0]) == jax.tree.structure(params)
 
 
 def test_a_rule_at_a_single_layer_has_the_empty_path():
-    assert paths_of(Dense(2), array(2, 3)) == [""]
+    assert paths_of(Dense(2), 2, 3) == [""]
 
 
-def test_feedback_alignment_by_a_rule():
-    model, x, dy = Serial(Dense(4), Tanh(), Dense(2)), array(3, 3), array(3, 2)
-    params, _, cache = forward(model, x)
-    feedback = array(4, 2)
+def test_feedback_alignment_by_a_rule(random: Any):
+    model, feedback = Serial(Dense(4), Tanh(), Dense(2)), random(4, 2)
+    (x, dy), params = random_like(random, model, (3, 3))
 
     def rule(path: str, layer: Layer, cache: Any, dy: Any) -> Any:
         dparams, dx = layer.backward(cache, dy)
         return dparams, dy @ feedback.T if path == "dense_1" else dx
 
-    hidden = jnp.tanh(x @ params["dense_0"]["kernel"])
-    expected = x.T @ ((dy @ feedback.T) * (1 - hidden**2))
-    close(backprop(model, cache, dy, rule)[0]["dense_0"]["kernel"], expected)
+    dparams = jax.jit(lambda params: backprop(model, forward(model, params, x)[1], dy, rule)[0])(params)
+    hidden = np.tanh(x @ params["dense_0"]["kernel"] + params["dense_0"]["bias"])
+    close(dparams["dense_0"]["kernel"], x.T @ ((dy @ feedback.T) * (1 - hidden**2)))

@@ -1,4 +1,4 @@
-"""Around the contract: names, printing, equality, keys by name, and layers whose author wrote only ``apply``."""
+"""Around the contract: printing, equality, keys by name, and layers whose author wrote only ``apply``."""
 
 import dataclasses
 from typing import Any
@@ -11,147 +11,13 @@ from jax import lax
 
 import fnn
 import fnn.layers
-from fnn import Conv, Dense, Dropout, Parallel, Relu, Repeat, Residual, Serial, Tanh
+from fnn import Dense, Dropout, Parallel, Relu, Repeat, Residual, Serial, Tanh
 from fnn.layer import Layer
 from fnn.paths import named_leaves
+from tests import compiled
+from tests.comparing import close, same
 
 KEY = jax.random.key(0)
-
-# Parameter paths, and with them checkpoints, depend on these: a name once here never changes.
-SNAKE_NAMES = {
-    "AvgPool": "avg_pool",
-    "BatchNorm": "batch_norm",
-    "Bidirectional": "bidirectional",
-    "Bilinear": "bilinear",
-    "Cast": "cast",
-    "Celu": "celu",
-    "Combinator": "combinator",
-    "Conv": "conv",
-    "ConvTranspose": "conv_transpose",
-    "Dense": "dense",
-    "DepthwiseConv": "depthwise_conv",
-    "DropConnect": "drop_connect",
-    "Dropout": "dropout",
-    "Elu": "elu",
-    "Embedding": "embedding",
-    "FeedForward": "feed_forward",
-    "FeedbackRNN": "feedback_rnn",
-    "First": "first",
-    "Flatten": "flatten",
-    "GEGLU": "geglu",
-    "GLU": "glu",
-    "GRU": "gru",
-    "GaussianNoise": "gaussian_noise",
-    "Gelu": "gelu",
-    "GlobalAvgPool": "global_avg_pool",
-    "GlobalMaxPool": "global_max_pool",
-    "GroupNorm": "group_norm",
-    "HardSigmoid": "hard_sigmoid",
-    "HardSwish": "hard_swish",
-    "HardTanh": "hard_tanh",
-    "Identity": "identity",
-    "InstanceNorm": "instance_norm",
-    "LSTM": "lstm",
-    "Lambda": "lambda",
-    "Layer": "layer",
-    "LayerNorm": "layer_norm",
-    "LeakyRelu": "leaky_relu",
-    "LogSigmoid": "log_sigmoid",
-    "LogSoftmax": "log_softmax",
-    "MaxPool": "max_pool",
-    "Maxout": "maxout",
-    "Mish": "mish",
-    "MultiHeadAttention": "multi_head_attention",
-    "PRelu": "p_relu",
-    "Pad": "pad",
-    "Parallel": "parallel",
-    "PixelShuffle": "pixel_shuffle",
-    "PositionalEmbedding": "positional_embedding",
-    "RMSNorm": "rms_norm",
-    "ReGLU": "reglu",
-    "Relu": "relu",
-    "Relu6": "relu6",
-    "Remat": "remat",
-    "Repeat": "repeat",
-    "Reshape": "reshape",
-    "Residual": "residual",
-    "RotaryEmbedding": "rotary_embedding",
-    "Selu": "selu",
-    "SeparableConv": "separable_conv",
-    "Serial": "serial",
-    "Sigmoid": "sigmoid",
-    "Silu": "silu",
-    "SimpleRNN": "simple_rnn",
-    "SinusoidalEmbedding": "sinusoidal_embedding",
-    "Softmax": "softmax",
-    "Softplus": "softplus",
-    "Softsign": "softsign",
-    "SpectralNorm": "spectral_norm",
-    "SquaredRelu": "squared_relu",
-    "Step": "step",
-    "SwiGLU": "swiglu",
-    "Swish": "swish",
-    "Tanh": "tanh",
-    "Tied": "tied",
-    "TimeDistributed": "time_distributed",
-    "TrainableSwish": "trainable_swish",
-    "TransformerBlock": "transformer_block",
-    "Transpose": "transpose",
-    "UpSample": "up_sample",
-    "WeightNorm": "weight_norm",
-}
-
-
-# ---- names
-
-
-def test_the_snake_name_of_every_public_layer():
-    public = {name: value for name, value in vars(fnn).items() if isinstance(value, type) and issubclass(value, Layer)}
-    assert {name: each.snake_name for name, each in public.items()} == SNAKE_NAMES
-
-
-def test_the_documentation_prints_every_name():
-    printed = f"{fnn.layers.__doc__} {fnn.combinators.__doc__}".split()
-    for name, snake in SNAKE_NAMES.items():
-        if name not in ("Layer", "Combinator"):
-            assert printed[printed.index(name) + 1] == snake
-
-
-def test_every_public_layer_declares_its_snake_name_itself():
-    for name in SNAKE_NAMES:
-        assert "snake_name" in vars(getattr(fnn, name)), name
-    assert len(set(SNAKE_NAMES.values())) == len(SNAKE_NAMES)
-
-
-@pytest.mark.parametrize(
-    ("name", "snake"),
-    [("Mine", "mine"), ("MyOwnLayer", "my_own_layer"), ("GLUBlock", "glu_block"), ("Conv2D", "conv2_d")],
-)
-def test_the_snake_name_of_a_users_layer_comes_from_its_class(name: str, snake: str):
-    assert type(name, (Layer,), {}).snake_name == snake
-
-
-def test_a_users_layer_can_declare_its_name():
-    class PRelu(Layer, name="p_relu"):
-        pass
-
-    assert list(Serial(PRelu()).children()) == ["p_relu_0"]
-
-
-def test_children_are_counted_by_class_and_keywords_name_them():
-    model = Serial(Dense(4), Relu(), Dense(4), Relu(), Conv(1, 1), head=Dense(2))
-    assert list(model.children()) == ["dense_0", "relu_0", "dense_1", "relu_1", "conv_0", "head"]
-    assert list(Parallel(Dense(2), left=Dense(2)).children()) == ["dense_0", "left"]
-
-
-def test_names_are_unique_and_hold_no_slash():
-    with pytest.raises(ValueError, match="two layers are named 'dense_0'"):
-        Serial(Dense(4), dense_0=Dense(4))
-    with pytest.raises(
-        ValueError, match=r"a name is a non-empty string without '/' and without \*, \? and \[, got 'a/b'"
-    ):
-        Serial(**{"a/b": Dense(4)})
-
 
 # ---- printing, comparing, walking
 
@@ -231,38 +97,37 @@ def test_the_rule_of_a_model_is_auto_if_that_of_any_layer_inside_is():
 
 
 def test_inserting_a_relu_changes_no_other_layers_initial_weights():
-    shape = jax.ShapeDtypeStruct((1, 4), jnp.float64)
-    plain, _ = Serial(Dense(4), Dense(4), body=Serial(Dense(3))).init(KEY, shape)
-    more, _ = Serial(Dense(4), Relu(), Dense(4), Relu(), body=Serial(Relu(), Dense(3))).init(KEY, shape)
-    assert jax.tree.structure(plain) == jax.tree.structure(more)
-    for path, leaf in named_leaves(plain).items():
-        assert (leaf == named_leaves(more)[path]).all(), path
+    x = np.zeros((1, 4))
+    plain, _ = compiled.init(Serial(Dense(4), Dense(4), body=Serial(Dense(3))), KEY, x)
+    more, _ = compiled.init(Serial(Dense(4), Relu(), Dense(4), Relu(), body=Serial(Relu(), Dense(3))), KEY, x)
+    same(more, plain)
 
 
 def test_two_layers_alike_start_differently():
-    params, _ = Serial(Dense(4), Dense(4), a=Serial(Dense(4)), b=Serial(Dense(4))).init(KEY, jnp.zeros((1, 4)))
+    model = Serial(Dense(4), Dense(4), a=Serial(Dense(4)), b=Serial(Dense(4)))
+    params, _ = compiled.init(model, KEY, np.zeros((1, 4)))
     kernels = [leaf for path, leaf in named_leaves(params).items() if path.endswith("kernel")]
     assert len({leaf.tobytes() for leaf in map(np.asarray, kernels)}) == 4
 
 
 def test_the_layers_of_a_repeat_start_differently_and_drop_different_units():
-    params, _ = Repeat(Dense(4), 3).init(KEY, jnp.zeros((1, 4)))
+    params, _ = compiled.init(Repeat(Dense(4), 3), KEY, jnp.zeros((1, 4)))
     assert len({np.asarray(kernel).tobytes() for kernel in params["kernel"]}) == 3
-    _, _, cache = Repeat(Dropout(0.5), 3).forward({}, {}, jnp.ones((4, 8)), train=True, key=KEY)
+    _, _, cache = compiled.forward(Repeat(Dropout(0.5), 3), {}, {}, jnp.ones((4, 8)), train=True, key=KEY)
     assert len({np.asarray(mask).tobytes() for mask in cache["inner"]["mask"]}) == 3
 
 
 def test_dropout_masks_depend_on_the_name_alone():
     x = jnp.ones((4, 8))
-    one = Serial(Dropout(0.5)).apply({}, {}, x, train=True, key=KEY)[0]
-    other = Serial(Tanh(), Dropout(0.5)).apply({}, {}, x, train=True, key=KEY)[0]
+    one = compiled.apply(Serial(Dropout(0.5)), {}, {}, x, train=True, key=KEY)[0]
+    other = compiled.apply(Serial(Tanh(), Dropout(0.5)), {}, {}, x, train=True, key=KEY)[0]
     assert ((one == 0) == (other == 0)).all()
 
 
 def test_a_dropout_mask_is_the_same_in_every_precision():
     masks = []
     for dtype in (jnp.bfloat16, jnp.float32, jnp.float64):
-        _, _, cache = Dropout(0.3).forward({}, {}, jnp.ones((20, 20), dtype), train=True, key=KEY)
+        _, _, cache = compiled.forward(Dropout(0.3), {}, {}, jnp.ones((20, 20), dtype), train=True, key=KEY)
         masks.append(np.asarray(cache["mask"]).tobytes())
     assert len(set(masks)) == 1
 
@@ -292,37 +157,34 @@ class Lookup(Layer):
         return params["table"][x], state
 
 
-def test_an_apply_alone_works_in_jit_vmap_and_scan():
-    x = jax.random.normal(KEY, (4, 3))
-    params, state = Sine().init(KEY, x)
+def test_an_apply_alone_works_in_jit_vmap_and_scan(random: Any):
+    x, params = random(4, 3), {"scale": random(3)}
 
     def gradient(x: Any) -> Any:
-        y, _, cache = Sine().forward(params, state, x)
+        y, _, cache = Sine().forward(params, {}, x)
         return Sine().backward(cache, jnp.ones_like(y))
 
-    dparams, dx = gradient(x)
-    np.testing.assert_allclose(dx, jnp.cos(x) * params["scale"][None], rtol=1e-14)
-    np.testing.assert_allclose(dparams["scale"], jnp.sin(x).sum(0), rtol=1e-14)
+    dparams, dx = gradient(jnp.asarray(x))
+    np.testing.assert_allclose(dx, np.cos(x) * params["scale"], rtol=1e-14)
+    np.testing.assert_allclose(dparams["scale"], np.sin(x).sum(0), rtol=1e-14)
     np.testing.assert_allclose(jax.jit(gradient)(x)[1], dx, rtol=1e-14)
-    np.testing.assert_allclose(jax.vmap(gradient)(x[:, None])[1][:, 0], dx, rtol=1e-14)
-    np.testing.assert_allclose(lax.scan(lambda _, x: (None, gradient(x[None])), None, x)[1][1][:, 0], dx, rtol=1e-14)
+    np.testing.assert_allclose(jax.jit(jax.vmap(gradient))(x[:, None])[1][:, 0], dx, rtol=1e-14)
+    scanned = jax.jit(lambda x: lax.scan(lambda _, x: (None, gradient(x[None])), None, x)[1])(x)
+    np.testing.assert_allclose(scanned[1][:, 0], dx, rtol=1e-14)
 
 
-def test_an_apply_alone_works_inside_repeat():
-    x = jax.random.normal(KEY, (4, 3))
-    model = Repeat(Residual(Sine()), 3)
-    params, state = model.init(KEY, x)
-    y, _, cache = model.forward(params, state, x)
-    expected = jax.grad(lambda params, x: model.apply(params, state, x)[0].sum(), (0, 1))(params, x)
-    for got, reference in zip(model.backward(cache, jnp.ones_like(y)), expected, strict=True):
-        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-12), got, reference)
+def test_an_apply_alone_works_inside_repeat(random: Any):
+    model, x = Repeat(Residual(Sine()), 3), random(4, 3)
+    params = compiled.drawn_params(random, model, x)
+    _, by_hand, automatic = compiled.gradients(model, params, {}, x, np.ones((4, 3)))
+    close(by_hand, automatic)
 
 
-def test_an_apply_alone_takes_integer_inputs_and_parameters():
+def test_an_apply_alone_takes_integer_inputs_and_parameters(random: Any):
     x = jnp.array([[0, 4], [4, 2]])
-    params, state = Lookup().init(KEY, x)
-    y, _, cache = Lookup().forward(params, state, x)
-    dparams, dx = Lookup().backward(cache, jnp.ones_like(y))
+    params, state = {"table": random(5, 3), "version": np.int32(1)}, {}
+    y, _, cache = compiled.forward(Lookup(), params, state, x)
+    dparams, dx = compiled.backward(Lookup(), cache, np.ones_like(y))
     assert dx is None
     assert dparams["table"].sum(1).tolist() == [3, 0, 3, 0, 6]
     assert dparams["version"].dtype == jnp.int32
@@ -342,8 +204,8 @@ def test_a_layer_that_defines_forward_alone_runs_and_says_what_is_missing():
         def forward(self, params: Any, state: Any, x: Any, *, train: bool = False, key: Any = None) -> Any:
             return x, state, {}
 
-    y, _, cache = Half().forward({}, {}, jnp.ones(2))
-    assert Half().apply({}, {}, jnp.ones(2))[0].tolist() == [1, 1]
+    y, _, cache = compiled.forward(Half(), {}, {}, jnp.ones(2))
+    assert compiled.apply(Half(), {}, {}, jnp.ones(2))[0].tolist() == [1, 1]
     with pytest.raises(NotImplementedError, match="Half defines forward without its backward"):
         Half().backward(cache, y)
 

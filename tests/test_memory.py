@@ -46,6 +46,7 @@ def test_the_cache_of_batch_norm_is_its_input_and_one_row_of_each_statistic():
 
 
 @pytest.mark.skipif(jax.default_backend() != "cpu", reason="the figures are those of XLA on CPU")
+@pytest.mark.usefixtures("users_compilation")
 def test_batch_norm_by_hand_needs_half_the_temporary_memory_of_jax_vjp():
     by_hand, auto = (temporary(run) for run in (manual, automatic))
     assert by_hand <= 1.1 * BYTES

@@ -24,7 +24,7 @@ def test_rows_follow_the_wiring():
 def test_parameters_are_counted_repeats_included():
     result = fnn.summary(MODEL, IMAGE)
     assert [row.parameters for row in result.rows] == [3 * 3 * 3 * 5 + 5, 0, 3 * (20 * 20 + 20), 0, 20 * 2]
-    params, _ = MODEL.init(jax.random.key(0), IMAGE)
+    params, _ = jax.eval_shape(MODEL.init, jax.random.key(0), IMAGE)
     assert result.parameters == sum(leaf.size for leaf in jax.tree.leaves(params))
 
 

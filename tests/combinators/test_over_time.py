@@ -9,41 +9,40 @@ import pytest
 
 import fnn
 from fnn.gradients.deltas import instrumented, placed_layers
+from tests import compiled
+from tests.comparing import close, same
+from tests.drawing import drawn
 
 pytestmark = pytest.mark.usefixtures("strict_numerics")
 
 KEY = jax.random.key(0)
-X = np.random.default_rng(0).standard_normal((3, 4, 2))
+X = drawn("sequences over time", 3, 4, 2)
 LENGTHS = np.array([4, 1, 3])
-
-
-def close(got: Any, expected: Any) -> None:
-    np.testing.assert_allclose(got, expected, rtol=1e-12, atol=1e-13)
 
 
 @pytest.mark.parametrize(
     ("merge", "merged"),
     [
         ("concatenate", lambda one, other: np.concatenate((one, other), -1)),
-        ("sum", np.add),
-        ("multiply", np.multiply),
+        pytest.param("sum", np.add, marks=pytest.mark.full),
+        pytest.param("multiply", np.multiply, marks=pytest.mark.full),
     ],
 )
 def test_bidirectional_merges_a_layer_and_one_that_reads_each_sequence_flipped(merge: Any, merged: Any):
     layer = fnn.Bidirectional(fnn.GRU(3), merge)
-    params, state = layer.init(KEY, (X, LENGTHS))
+    params, state = compiled.init(layer, KEY, (X, LENGTHS))
     assert state == {}
-    forward, _ = fnn.GRU(3).apply(params["forward"], {}, (X, LENGTHS))
+    forward, _ = compiled.apply(fnn.GRU(3), params["forward"], {}, (X, LENGTHS))
     backward = np.zeros((3, 4, 3))
     for sample, length in enumerate(LENGTHS):  # by flipping the input, not by the option
         flipped = X[sample : sample + 1, :length][:, ::-1]
-        y, _ = fnn.GRU(3).apply(params["backward"], {}, flipped)
+        y, _ = compiled.apply(fnn.GRU(3), params["backward"], {}, flipped)
         backward[sample, :length] = y[0, ::-1]
-    close(layer.apply(params, state, (X, LENGTHS))[0], merged(np.asarray(forward), backward))
+    close(compiled.apply(layer, params, state, (X, LENGTHS))[0], merged(np.asarray(forward), backward))
 
 
 def test_the_directions_have_parameters_of_their_own():
-    params, _ = fnn.Bidirectional(fnn.LSTM(3)).init(KEY, X)
+    params, _ = compiled.init(fnn.Bidirectional(fnn.LSTM(3)), KEY, X)
     assert sorted(params) == ["backward", "forward"]
     assert np.abs(params["forward"]["kernel"] - params["backward"]["kernel"]).max() > 0.1
 
@@ -63,13 +62,14 @@ def test_bidirectional_takes_any_layers_under_its_names():
     assert [each.path for each in placed_layers(layer)] == ["forward", "backward"]
 
 
+@pytest.mark.full
 def test_gradients_of_a_model_over_time_agree_by_all_methods():
     model = fnn.Serial(
         fnn.TimeDistributed(fnn.Dense(3)), fnn.Bidirectional(fnn.LSTM(2)), last=fnn.GRU(2, return_sequences=False)
     )
     objective = fnn.Objective(model, fnn.MeanSquaredError())
     params, state = objective.init(KEY, X)
-    report = fnn.compare_gradients(objective, params, state, (X, jnp.ones((3, 2))), key=KEY)
+    report = fnn.compare_gradients(objective, params, state, (X, np.ones((3, 2))), key=KEY)
     assert report.ok, report
     assert {row.path for row in report.rows} >= {"bidirectional_0/backward/recurrent_kernel", "bidirectional_0/forward"}
 
@@ -94,7 +94,7 @@ def test_bidirectional_refuses_what_has_no_direction():
 
 def test_an_error_names_the_direction():
     layer = fnn.Bidirectional(fnn.GRU(2))
-    params, _ = layer.init(KEY, X)
+    params, _ = compiled.init(layer, KEY, X)
     with pytest.raises(ValueError, match="lengths lie in") as caught:
         layer.apply(params, {}, (X, np.array([1, 2, 9])))
     notes = [note for note in caught.value.__notes__ if note.startswith("in ")]
@@ -102,26 +102,25 @@ def test_an_error_names_the_direction():
     assert notes[0].startswith("in forward: GRU(features=2), applied to")
 
 
-def test_time_distributed_applies_its_layer_to_every_step_alone():
-    images = np.random.default_rng(1).standard_normal((2, 3, 4, 5, 1))
+def test_time_distributed_applies_its_layer_to_every_step_alone(random: Any):
+    images = random(2, 3, 4, 5, 1)
     layer, inner = fnn.TimeDistributed(fnn.Conv(2, 3)), fnn.Conv(2, 3)
-    params, _ = layer.init(KEY, images)
-    y, _ = layer.apply(params, {}, images)
+    params, _ = compiled.init(layer, KEY, images)
+    y, _ = compiled.apply(layer, params, {}, images)
     for t in range(3):
-        close(y[:, t], inner.apply(params, {}, images[:, t])[0])
+        close(y[:, t], compiled.apply(inner, params, {}, images[:, t])[0])
 
 
 def test_time_distributed_adds_no_segment_and_keeps_the_inner_parameters():
-    params, _ = fnn.TimeDistributed(fnn.Dense(3)).init(KEY, X)
-    expected, _ = fnn.Dense(3).init(KEY, X.reshape(12, 2))
-    assert sorted(params) == ["bias", "kernel"]
-    close(params["kernel"], expected["kernel"])
+    params, _ = compiled.init(fnn.TimeDistributed(fnn.Dense(3)), KEY, X)
+    expected, _ = compiled.init(fnn.Dense(3), KEY, X.reshape(12, 2))
+    same(params, expected)
 
 
 def test_batch_norm_over_time_sees_all_steps_as_samples():
     layer = fnn.TimeDistributed(fnn.BatchNorm(decay=0.0))
-    params, state = layer.init(KEY, X)
-    _, state = layer.apply(params, state, X, train=True)
+    params, state = compiled.init(layer, KEY, X)
+    _, state = compiled.apply(layer, params, state, X, train=True)
     close(state["mean"], np.asarray(X).reshape(12, 2).mean(0))
     close(state["var"], np.asarray(X).reshape(12, 2).var(0))
 
@@ -131,7 +130,7 @@ def test_time_distributed_refuses_what_has_no_steps():
     with pytest.raises(
         ValueError, match=r"expected every array of the input \(N, T, …\), with one N and one T, got float64\[3\]"
     ):
-        layer.apply({}, {}, jnp.zeros(3))
+        compiled.apply(layer, {}, {}, jnp.zeros(3))
     with pytest.raises(ValueError, match=r"with one N and one T, got \(float64\[3,4,2\], float64\[3,5\]\)"):
         layer.apply({}, {}, (X, jnp.zeros((3, 5))))
     with pytest.raises(ValueError, match=r"expected 12 samples, one a step, from the inner layer, got float64\[3,4\]"):

@@ -11,36 +11,32 @@ import fnn
 from fnn.combinators.feed_forward import DenseTo, WithWidth
 from fnn.paths import named_leaves
 from fnn.testing import check_layer
+from tests import compiled
 from tests.cases.users import Gated
+from tests.drawing import drawn
 
 pytestmark = pytest.mark.usefixtures("strict_numerics")
 
-DRAW = np.random.default_rng(9)
 KEY = jax.random.key(0)
 
 
-def random(*shape: int) -> np.ndarray:
-    return DRAW.standard_normal(shape)
-
-
 Norm: Any = fnn.LayerNorm
-X, MASK = random(2, 5, 4), np.array([[True] * 5, [True] * 3 + [False] * 2])
+X, MASK = drawn("sequences of a block", 2, 5, 4), np.array([[True] * 5, [True] * 3 + [False] * 2])
 
 
-def made(layer: fnn.Layer, x: Any) -> Any:
-    params, _ = layer.init(KEY, x)
-    return jax.tree.map(lambda leaf: leaf + 0.2 * random(*leaf.shape), params)
+def made(random: Any, layer: fnn.Layer, x: Any) -> Any:
+    return compiled.drawn_params(random, layer, x, scale=0.5)
 
 
 # ---- First
 
 
 def test_first_applies_its_layer_to_the_first_member_and_passes_the_others_on():
-    (y, other, mask), _ = fnn.First(fnn.Tanh()).apply({}, {}, (X, X, MASK))
+    (y, other, mask), _ = compiled.apply(fnn.First(fnn.Tanh()), {}, {}, (X, X, MASK))
     np.testing.assert_allclose(y, np.tanh(X))
     np.testing.assert_array_equal(other, X)
     np.testing.assert_array_equal(mask, MASK)
-    np.testing.assert_allclose(fnn.First(fnn.Tanh()).apply({}, {}, X)[0], np.tanh(X))
+    np.testing.assert_allclose(compiled.apply(fnn.First(fnn.Tanh()), {}, {}, X)[0], np.tanh(X))
 
 
 def test_first_keeps_the_type_of_a_named_tuple():
@@ -48,14 +44,14 @@ def test_first_keeps_the_type_of_a_named_tuple():
         x: Any
         mask: Any
 
-    y, _, cache = fnn.First(fnn.Tanh()).forward({}, {}, Batch(X, MASK))
+    y, _, cache = compiled.forward(fnn.First(fnn.Tanh()), {}, {}, Batch(X, MASK))
     assert isinstance(y, Batch)
     _, dx = fnn.First(fnn.Tanh()).backward(cache, Batch(jnp.asarray(X), None))
     assert isinstance(dx, Batch)
     assert dx.mask is None
 
 
-def test_first_of_the_whole_adds_the_gradients_of_what_passes_and_what_is_read():
+def test_first_of_the_whole_adds_the_gradients_of_what_passes_and_what_is_read(random: Any):
     class Product(fnn.Layer, name="product"):
         def forward(self, params: Any, state: Any, x: Any, *, train: bool = False, key: Any = None) -> tuple:
             return x[0] * x[1], state, {"x": x}
@@ -65,7 +61,7 @@ def test_first_of_the_whole_adds_the_gradients_of_what_passes_and_what_is_read()
 
     a, b, da, db = map(jnp.asarray, (random(3), random(3), random(3), random(3)))
     layer = fnn.First(Product(), whole=True)
-    (y, passed), _, cache = layer.forward({}, {}, (a, b))
+    (y, passed), _, cache = compiled.forward(layer, {}, {}, (a, b))
     np.testing.assert_allclose(y, a * b)
     np.testing.assert_allclose(passed, b)
     _, dx = layer.backward(cache, (da, db))
@@ -80,12 +76,12 @@ def test_first_is_made_of_a_layer():
 # ---- FeedForward
 
 
-def test_the_feed_forward_network_is_its_equation_and_returns_to_the_width_of_its_input():
+def test_the_feed_forward_network_is_its_equation_and_returns_to_the_width_of_its_input(random: Any):
     layer = fnn.FeedForward(7, activation=fnn.Relu())
-    params = made(layer, X)
+    params = made(random, layer, X)
     hidden, out = (jax.tree.map(np.asarray, params[name]) for name in ("hidden", "out"))
     expected = np.maximum(X @ hidden["kernel"] + hidden["bias"], 0) @ out["kernel"] + out["bias"]
-    np.testing.assert_allclose(layer.apply(params, {}, X)[0], expected, rtol=1e-12)
+    np.testing.assert_allclose(compiled.apply(layer, params, {}, X)[0], expected, rtol=1e-12)
     assert {path: leaf.shape for path, leaf in named_leaves(params).items()} == {
         "hidden/bias": (7,),
         "hidden/kernel": (4, 7),
@@ -117,37 +113,37 @@ def test_a_width_is_asked_for():
 # ---- TransformerBlock
 
 
-def test_the_block_is_its_equations():
+def test_the_block_is_its_equations(random: Any):
     block = fnn.TransformerBlock(2, 7, kv_heads=1, causal=True, rotary=True)
-    params = made(block, (X, MASK))
-    (y, mask), _ = block.apply(params, {}, (X, MASK))
+    params = made(random, block, (X, MASK))
+    (y, mask), _ = compiled.apply(block, params, {}, (X, MASK))
 
     def at(layer: fnn.Layer, path: tuple, x: Any) -> Any:
         own = params[path[0]] if len(path) == 1 else params[path[0]][path[1]]
-        return layer.apply(own, {}, x)[0]
+        return compiled.apply(layer, own, {}, x)[0]
 
     heads = fnn.MultiHeadAttention(2, kv_heads=1, causal=True, rotary=True)
     u = X + at(heads, ("attention", "heads"), (at(fnn.LayerNorm(), ("attention", "norm"), X), MASK))
     mlp = {name: params["mlp"][name] for name in ("hidden", "out")}
-    expected = u + fnn.FeedForward(7).apply(mlp, {}, at(fnn.LayerNorm(), ("mlp", "norm"), u))[0]
+    expected = u + compiled.apply(fnn.FeedForward(7), mlp, {}, at(fnn.LayerNorm(), ("mlp", "norm"), u))[0]
     np.testing.assert_allclose(y, expected, rtol=1e-12)
     np.testing.assert_array_equal(mask, MASK)
     everything = np.ones_like(MASK)
     np.testing.assert_allclose(
-        block.apply(params, {}, X)[0], block.apply(params, {}, (X, everything))[0][0], rtol=1e-12
+        compiled.apply(block, params, {}, X)[0], compiled.apply(block, params, {}, (X, everything))[0][0], rtol=1e-12
     )
 
 
-def test_what_stands_behind_the_mask_changes_nothing_before_it():
+def test_what_stands_behind_the_mask_changes_nothing_before_it(random: Any):
     model = fnn.Repeat(fnn.TransformerBlock(2, 6), 3)
-    params = made(model, (X, MASK))
+    params = made(random, model, (X, MASK))
     other = np.where(MASK[..., None], X, random(*X.shape))
-    (y, _), (z, _) = (model.apply(params, {}, (each, MASK))[0] for each in (X, other))
+    (y, _), (z, _) = (compiled.apply(model, params, {}, (each, MASK))[0] for each in (X, other))
     np.testing.assert_allclose(y[MASK], z[MASK], rtol=1e-12)
 
 
 def test_the_paths_of_the_parameters():
-    params, state = fnn.TransformerBlock(2, 6, dropout=0.1).init(KEY, (X, MASK))
+    params, state = jax.eval_shape(fnn.TransformerBlock(2, 6, dropout=0.1).init, KEY, (X, MASK))
     assert state == {}
     norms = [f"{part}/norm/{name}" for part in ("attention", "mlp") for name in ("scale", "bias")]
     heads = [
@@ -159,15 +155,17 @@ def test_the_paths_of_the_parameters():
 
 def test_rules_reach_the_layers_inside_and_reports_of_repeated_blocks_are_stacked():
     model = fnn.Repeat(fnn.TransformerBlock(2, 6), 3)
-    params = made(model, (X, MASK))
-    (y, _), _, cache = model.forward(params, {}, (X, MASK))
     seen = []
 
     def tap(path: str, layer: fnn.Layer, cache: Any, dy: Any) -> tuple:
         seen.append(path)
         return {"dy": dy}, layer.backward(cache, dy)[1]
 
-    reports, (dx, dmask) = fnn.backprop(model, cache, (jnp.ones_like(y), None), tap)
+    def run(params: Any, x: Any) -> Any:
+        (y, _), _, cache = model.forward(params, {}, (x, MASK))
+        return fnn.backprop(model, cache, (y, None), tap)
+
+    reports, (dx, dmask) = jax.eval_shape(run, jax.eval_shape(model.init, KEY, (X, MASK))[0], X)
     assert sorted(seen) == sorted(
         ["attention/norm", "attention/heads", *(f"mlp/{n}" for n in ("norm", "width", "hidden", "activation", "out"))]
     )
@@ -177,10 +175,10 @@ def test_rules_reach_the_layers_inside_and_reports_of_repeated_blocks_are_stacke
     assert dmask is None
 
 
-def test_the_layers_inside_can_be_rewritten():
+def test_the_layers_inside_can_be_rewritten(random: Any):
     block = fnn.TransformerBlock(2, 6)
     assert block.with_children(block.children()) == block
-    params = made(block, X)
+    params = made(random, block, X)
 
     def rewritten(layer: fnn.Layer) -> fnn.Layer:
         if isinstance(layer, fnn.Gelu):
@@ -190,8 +188,8 @@ def test_the_layers_inside_can_be_rewritten():
     other = rewritten(block)
     assert isinstance(other, fnn.Serial)
     assert repr(other).startswith("Serial(attention=Residual(inner=Serial(norm=First(inner=LayerNorm())")
-    expected = fnn.TransformerBlock(2, 6, activation=fnn.Tanh()).apply(params, {}, X)[0]
-    np.testing.assert_array_equal(other.apply(params, {}, X)[0], expected)
+    expected = compiled.apply(fnn.TransformerBlock(2, 6, activation=fnn.Tanh()), params, {}, X)[0]
+    np.testing.assert_array_equal(compiled.apply(other, params, {}, X)[0], expected)
     with pytest.raises(ValueError, match="with_children replaces layers, not names"):
         block.with_children({"attention": Gated()})
 
@@ -203,10 +201,12 @@ def test_it_prints_as_it_was_made():
     assert hash(block) == hash(fnn.TransformerBlock(2, 6, causal=True, activation=fnn.Silu()))
 
 
-def test_dropout_is_random_in_training_alone_and_needs_a_key():
+def test_dropout_is_random_in_training_alone_and_needs_a_key(random: Any):
     block = fnn.TransformerBlock(2, 6, dropout=0.5)
-    params = made(block, X)
-    np.testing.assert_array_equal(block.apply(params, {}, X)[0], fnn.TransformerBlock(2, 6).apply(params, {}, X)[0])
+    params = made(random, block, X)
+    np.testing.assert_array_equal(
+        compiled.apply(block, params, {}, X)[0], compiled.apply(fnn.TransformerBlock(2, 6), params, {}, X)[0]
+    )
     with pytest.raises(ValueError, match="needs a key"):
         block.apply(params, {}, X, train=True)
 
@@ -239,6 +239,11 @@ def test_the_tools_see_its_layers():
     rows = {row.path: row for row in fnn.summary(model, X).rows}
     assert rows["repeat_0/mlp/out"].parameters == 2 * (6 * 4 + 4)
     assert rows["repeat_0/attention/heads"].rule == "hand"
+
+
+@pytest.mark.full
+def test_its_gradient_is_that_of_jax(random: Any):
+    model = fnn.Serial(fnn.Repeat(fnn.TransformerBlock(2, 6, activation=fnn.Tanh()), 2), head=fnn.Dense(3))
     objective = fnn.Objective(model, fnn.MeanSquaredError())
     params, state = objective.init(KEY, X)
     report = fnn.compare_gradients(objective, params, state, (X, random(2, 5, 3)), methods=("manual", "reverse"))

@@ -17,6 +17,10 @@ import scipy.stats
 import fnn
 from fnn.gradients.kinks import KINKED
 from fnn.layers import Elementwise
+from tests import compiled
+from tests.comparing import close, same
+from tests.compiled import shape_of
+from tests.layers.slopes import answers, slopes
 
 pytestmark = pytest.mark.usefixtures("strict_numerics")
 
@@ -30,18 +34,6 @@ ALL = [
 ]
 each_activation = pytest.mark.parametrize("layer", ALL, ids=repr)
 each_narrow_dtype = pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-
-
-def slopes(layer: Elementwise, x: jax.Array) -> tuple[np.ndarray, np.ndarray]:
-    """By the hand rule and by ``jax.grad``."""
-    y, _, cache = layer.forward({}, {}, x)
-    by_hand = layer.backward(cache, jnp.ones_like(y))[1]
-    automatic = jax.grad(lambda x: layer.apply({}, {}, x)[0].astype(jnp.float64).sum())(x)
-    return np.asarray(by_hand, np.float64), np.asarray(automatic, np.float64)
-
-
-def off(got: Any, expected: Any) -> np.ndarray:
-    return abs(np.asarray(got).astype(np.float64) - np.asarray(expected).astype(np.float64))
 
 
 # ---- the function
@@ -72,7 +64,7 @@ REFERENCES: dict[str, tuple[Elementwise, Callable[[np.ndarray], Any]]] = {
 @pytest.mark.parametrize("name", REFERENCES)
 def test_the_function_is_that_of_jax_or_scipy(name: str):
     layer, reference = REFERENCES[name]
-    np.testing.assert_allclose(layer(jnp.asarray(GRID)), reference(GRID), rtol=1e-12, atol=1e-14)
+    close(answers(layer, GRID).y, np.asarray(reference(GRID)))
 
 
 E = math.e
@@ -104,37 +96,33 @@ BY_HAND: list[tuple[Elementwise, list[float], list[float], list[float]]] = [
 
 @pytest.mark.parametrize(("layer", "x", "y", "slope"), BY_HAND, ids=[repr(row[0]) for row in BY_HAND])
 def test_outputs_and_slopes_worked_by_hand(layer: Elementwise, x: list, y: list, slope: list):
-    inputs = jnp.array(x, jnp.float64)
-    np.testing.assert_allclose(layer(inputs), y, rtol=1e-8, atol=1e-15)
-    for got in slopes(layer, inputs):
-        np.testing.assert_allclose(got, slope, rtol=1e-8, atol=1e-15)
+    got = answers(layer, np.array(x, float))
+    for one, other in ((got.y, y), (got.by_hand, slope), (got.automatic, slope)):
+        close(one, np.array(other, float), rtol=1e-8, atol=1e-15)
 
 
 def test_the_fixed_point_of_selu_is_mean_0_and_variance_1():
     x, weights = np.polynomial.hermite_e.hermegauss(200)
     x = np.concatenate([x, -x])  # even in weight; the kink at 0 limits the quadrature
-    y, weights = np.asarray(fnn.Selu()(jnp.asarray(x))), np.concatenate([weights, weights]) / (2 * weights.sum())
+    y, weights = answers(fnn.Selu(), x).y, np.concatenate([weights, weights]) / (2 * weights.sum())
     assert abs((weights * y).sum()) < 2e-3
     assert abs((weights * y * y).sum() - 1) < 2e-3
 
 
 @each_activation
 def test_an_activation_is_callable_and_is_its_forward(layer: Elementwise):
-    x = jnp.linspace(-4, 4, 12).reshape(2, 3, 2)
-    assert (layer(x) == layer.forward({}, {}, x)[0]).all()
-    assert layer(jnp.array(0.5)).shape == ()
+    got = answers(layer, GRID)
+    same(got.called, got.y)
+    for shape in ((), (2, 3, 2)):
+        assert jax.eval_shape(layer, shape_of(*shape)).shape == shape
     with pytest.raises(TypeError, match="expected an array of floating dtype, got int"):
-        layer(jnp.arange(3))
+        layer(np.arange(3))
 
 
 @each_activation
 def test_an_activation_caches_one_array_of_its_size_or_nothing(layer: Elementwise):
-    x = jnp.linspace(-4, 4, 12)
-    y, _, cache = layer.forward({}, {}, x)
-    expected = {} if isinstance(layer, fnn.Step) else {layer.cached: {"x": x, "y": y}[layer.cached]}
-    assert cache.keys() == expected.keys()
-    for name, leaf in cache.items():
-        assert (leaf == expected[name]).all()
+    got = answers(layer, GRID)
+    same(got.cache, {} if isinstance(layer, fnn.Step) else {layer.cached: {"x": GRID, "y": got.y}[layer.cached]})
 
 
 # ---- the ends of the number line
@@ -170,36 +158,35 @@ LIMITS = [
 @each_narrow_dtype
 @pytest.mark.parametrize(("layer", "y", "slope"), LIMITS, ids=[repr(row[0]) for row in LIMITS])
 def test_the_limits_and_their_slopes(layer: Elementwise, y: list, slope: list, dtype: str):
-    x = jnp.array([-INF, -1e4, 1e4, INF], dtype)
     eps = float(jnp.finfo(dtype).eps)
-    got = layer(x)
-    assert got.dtype == dtype
-    np.testing.assert_allclose(np.asarray(got, np.float64), y, rtol=2 * eps)
-    for each in slopes(layer, x):
+    got = answers(layer, [-INF, -1e4, 1e4, INF], dtype)
+    assert got.y.dtype == dtype
+    np.testing.assert_allclose(got.y.astype(np.float64), y, rtol=2 * eps)
+    for each in (got.by_hand, got.automatic):
         np.testing.assert_allclose(each, slope, rtol=2 * eps, atol=5e-10 if dtype == "float32" else eps / 4)
 
 
 def test_at_infinity_a_gate_is_open_or_shut():
     for layer, _, slope in LIMITS:
         if isinstance(layer, fnn.Gelu | fnn.Swish | fnn.Silu | fnn.HardSwish | fnn.Mish):
-            assert slopes(layer, jnp.array([-INF, INF]))[0].tolist() == [slope[0], slope[-1]], layer
+            run = jax.jit(lambda x, layer=layer: layer.backward(layer.forward({}, {}, x)[2], jnp.ones_like(x))[1])
+            assert run(jnp.array([-INF, INF])).tolist() == [slope[0], slope[-1]], layer
 
 
 @each_narrow_dtype
 @each_activation
 def test_nan_passes_through_and_nothing_else_makes_one(layer: Elementwise, dtype: str):
-    x = jnp.array([NAN, -INF, -1e4, -90, -1, -1e-40, -0.0, 0.0, 1e-40, 1, 90, 1e4, INF], dtype)
-    assert jnp.isnan(layer(x)).tolist() == [True] + 12 * [False]
-    for each in slopes(layer, x):
+    got = answers(layer, [NAN, -INF, -1e4, -90, -1, -1e-40, -0.0, 0.0, 1e-40, 1, 90, 1e4, INF], dtype)
+    assert np.isnan(got.y).tolist() == [True] + 12 * [False]
+    for each in (got.by_hand, got.automatic):
         assert np.isfinite(each[2:-1]).all()
         assert not np.isnan(each[1:]).any()
 
 
 @each_activation
 def test_zero_has_the_output_of_minus_zero(layer: Elementwise):
-    ours = layer(jnp.array([0.0, -0.0]))
-    assert ours[0] == ours[1]
-    for each in slopes(layer, jnp.array([0.0, -0.0])):
+    got = answers(layer, [0.0, -0.0])
+    for each in (got.y, got.by_hand, got.automatic):
         assert each[0] == each[1]
 
 
@@ -208,151 +195,15 @@ CLOSED = [fnn.Relu(), fnn.Relu6(), fnn.SquaredRelu(), fnn.HardTanh(), fnn.HardSi
 
 @pytest.mark.parametrize("layer", CLOSED, ids=repr)
 def test_a_flat_side_lets_no_infinite_gradient_through(layer: Elementwise):
-    x, dy = jnp.array([-7.0, 0.5]), jnp.array([INF, 1.0])
-    _, _, cache = layer.forward({}, {}, x)
-    assert layer.backward(cache, dy)[1][0] == 0
-    assert jax.vjp(layer, x)[1](dy)[0][0] == 0
+    _, *gradients = compiled.gradients(layer, {}, {}, np.array([-7.0, 0.5]), np.array([INF, 1.0]))
+    for _, dx in gradients:
+        assert dx[0] == 0
 
 
 def test_an_infinite_gradient_above_the_kink_is_none_of_the_slope():
     params, x = {"slope": jnp.array([0.25])}, jnp.array([[0.5], [2.0], [-1.0]])
     cache = fnn.PRelu().forward(params, {}, x)[2]
     assert fnn.PRelu().backward(cache, jnp.array([[INF], [INF], [3.0]]))[0]["slope"] == -3
-
-
-# ---- digits
-
-# Errors of the output and the slope in units of the dtype's ε: of the larger of 1 and the number, and of the number.
-SPREAD = np.concatenate([np.linspace(-30, 30, 2001), -np.logspace(-4, 2, 100)])
-KEEPS_EVERY_DIGIT = (fnn.LogSigmoid, fnn.Softplus, fnn.Softsign, fnn.Relu, fnn.LeakyRelu, fnn.SquaredRelu, fnn.HardTanh)
-
-
-@each_narrow_dtype
-@each_activation
-def test_outputs_and_slopes_keep_their_digits(layer: Elementwise, dtype: str):
-    eps = float(jnp.finfo(dtype).eps)
-    x = jnp.asarray(SPREAD, dtype)
-    exact_x = x.astype(jnp.float64)
-    y, exact = layer(x), np.asarray(layer(exact_x))
-    slope, exact_slope = slopes(layer, x)[0], slopes(layer, exact_x)[0]
-    allowed = 40 if dtype == "float32" else 1
-    assert (off(y, exact) <= allowed * eps * np.maximum(1, abs(exact))).all()
-    assert (off(slope, exact_slope) <= allowed * eps * np.maximum(1, abs(exact_slope))).all()
-    if isinstance(layer, KEEPS_EVERY_DIGIT):
-        # Numbers below the smallest normal one are flushed to 0.
-        assert (off(y, exact) <= 4 * eps * abs(exact) + 2e-38).all()
-        assert (off(slope, exact_slope) <= 4 * eps * abs(exact_slope) + 2e-38).all()
-
-
-@pytest.mark.parametrize(
-    "layer", [fnn.Gelu(), fnn.Gelu(approximate=True), fnn.Silu(), fnn.Mish(), fnn.LogSigmoid()], ids=repr
-)
-def test_the_tails_of_float32_are_small_but_right(layer: Elementwise):
-    x = np.linspace(-9, -3, 200).astype(np.float32)
-    x = -x if isinstance(layer, fnn.LogSigmoid) else x
-    exact = np.asarray(layer(jnp.asarray(x, jnp.float64)))
-    assert abs(exact).min() < 2e-3
-    np.testing.assert_allclose(layer(jnp.asarray(x)), exact, rtol=3e-5)
-
-
-def test_the_exact_gelu_is_that_of_scipy_where_1_plus_erf_has_no_digits():
-    x = np.linspace(-12, -6, 50)
-    np.testing.assert_allclose(fnn.Gelu()(jnp.asarray(x)), x * scipy.stats.norm.cdf(x), rtol=1e-10)
-
-
-def test_the_slopes_of_softplus_and_log_sigmoid_are_sigmoids_to_the_last_digits_of_the_tail():
-    x = jnp.linspace(-80, 80, 321, dtype=jnp.float32)
-    sigmoid = scipy.special.expit
-    np.testing.assert_allclose(slopes(fnn.Softplus(), x)[0], sigmoid(np.asarray(x, np.float64)), rtol=5e-7)
-    np.testing.assert_allclose(slopes(fnn.LogSigmoid(), x)[0], sigmoid(-np.asarray(x, np.float64)), rtol=5e-7)
-
-
-# ---- the step
-
-
-@pytest.mark.parametrize("jit", [False, True], ids=["eager", "jit"])
-def test_the_straight_through_step_is_exactly_0_or_1(jit: bool):
-    layer = fnn.Step(straight_through=True)
-    x = jnp.asarray(np.concatenate([np.random.default_rng(0).standard_normal(1000), [1e30, -1e30, 1e-40, 0.1]]))
-    for dtype in ("float64", "float32", "bfloat16"):
-        y = (jax.jit(layer) if jit else layer)(x.astype(dtype))
-        assert (y == (x.astype(dtype) > 0).astype(dtype)).all()
-
-
-def test_the_straight_through_step_passes_any_gradient_on():
-    layer = fnn.Step(straight_through=True)
-    x, dy = jnp.array([-2.0, -0.0, 0.0, 1e300, NAN]), jnp.array([1.5, -2.0, 3.0, 4.0, 5.0])
-    _, _, cache = layer.forward({}, {}, x)
-    assert cache == {}
-    assert (layer.backward(cache, dy)[1] == dy).all()
-    assert (jax.vjp(layer, x)[1](dy)[0] == dy).all()
-
-
-def test_at_infinity_the_automatic_gradient_of_the_straight_through_step_is_0():
-    by_hand, automatic = slopes(fnn.Step(straight_through=True), jnp.array([-INF, INF]))
-    assert by_hand.tolist() == [1, 1]
-    assert automatic.tolist() == [0, 0]
-
-
-def test_a_perceptron_learns_through_the_straight_through_step():
-    model = fnn.Serial(fnn.Dense(1), fnn.Step(straight_through=True))
-    x = jnp.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
-    target = jnp.array([[0.0], [1.0], [1.0], [1.0]])
-    objective = fnn.Objective(model, fnn.MeanSquaredError())
-    params, state = objective.init(jax.random.key(0), x)
-    for _ in range(50):
-        _, gradient = objective.value_and_grad(params, state, (x, target))
-        params = jax.tree.map(lambda p, g: p - 0.5 * g, params, gradient)
-    assert (model.apply(params, state, x)[0] == target).all()
-
-
-# ---- softmax and its logarithm
-
-
-@pytest.mark.parametrize("axis", [-1, 0, 1])
-def test_log_softmax_is_that_of_scipy_and_the_logarithm_of_softmax(axis: int):
-    x = 5 * np.random.default_rng(1).standard_normal((3, 4, 5))
-    y = fnn.LogSoftmax(axis)(jnp.asarray(x))
-    np.testing.assert_allclose(y, scipy.special.log_softmax(x, axis), rtol=1e-12)
-    np.testing.assert_allclose(y, np.log(fnn.Softmax(axis)(jnp.asarray(x))), rtol=1e-12, atol=1e-15)
-
-
-def test_the_gradient_of_log_softmax_worked_by_hand():
-    x = jnp.log(jnp.array([[1.0, 2.0, 1.0]]))
-    y, _, cache = fnn.LogSoftmax().forward({}, {}, x)
-    np.testing.assert_allclose(y, np.log([[0.25, 0.5, 0.25]]), rtol=1e-14)
-    # dx = dy − p Σ dy, with Σ dy = 4.
-    np.testing.assert_allclose(layer_dx(fnn.LogSoftmax(), cache, [[3.0, 1.0, 0.0]]), [[2, -1, -1]], atol=1e-14)
-
-
-def layer_dx(layer: Any, cache: Any, dy: Any) -> np.ndarray:
-    return np.asarray(layer.backward(cache, jnp.asarray(dy))[1])
-
-
-@each_narrow_dtype
-@pytest.mark.parametrize("layer", [fnn.Softmax(), fnn.LogSoftmax()], ids=repr)
-def test_softmax_of_far_logits_is_finite_and_masks_are_exact(layer: Any, dtype: str):
-    x = jnp.array([[1e4, -1e4, 0], [0, -INF, 0], [3e38, -3e38, 0]], dtype)
-    y, _, cache = layer.forward({}, {}, x)
-    half = 0.5 if isinstance(layer, fnn.Softmax) else -math.log(2)
-    tops = np.asarray(y, np.float64)[[0, 1, 1, 2], [0, 0, 2, 0]]
-    one = 1 if isinstance(layer, fnn.Softmax) else 0
-    np.testing.assert_allclose(tops, [one, half, half, one], rtol=1e-2)
-    assert y[1, 1] == (0 if isinstance(layer, fnn.Softmax) else -INF)
-    dy = jnp.array([[1, 2, 3], [4, 5, 6], [7, 8, 9]], dtype)
-    automatic = jax.vjp(layer, x)[1](dy)[0]
-    for dx in (layer.backward(cache, dy)[1], automatic):
-        assert dx.dtype == dtype
-        assert jnp.isfinite(dx).all()
-
-
-def test_softmax_of_bfloat16_sums_in_float32():
-    x = jnp.zeros((1, 4096), jnp.bfloat16)
-    y, _, cache = fnn.Softmax().forward({}, {}, x)
-    assert (y == 1 / 4096).all()
-    dx = fnn.Softmax().backward(cache, jnp.ones_like(y))[1]
-    assert (dx == 0).all()
-    np.testing.assert_allclose(np.asarray(fnn.LogSoftmax()(x), np.float32), -math.log(4096), rtol=4e-3)
 
 
 # ---- errors
@@ -381,9 +232,9 @@ def test_a_traced_option_passes():
     x = jnp.array([-1.0, 2.0])
     sweep = jnp.array([0.5, 1.5])
     for make in (fnn.LeakyRelu, fnn.Elu, fnn.Celu, fnn.Swish):
-        swept = jax.vmap(lambda option, make=make: make(option)(x))(sweep)
+        swept = jax.jit(jax.vmap(lambda option, make=make: make(option)(x)))(sweep)
         for got, option in zip(swept, (0.5, 1.5), strict=True):
-            np.testing.assert_allclose(got, make(option)(x), rtol=1e-14)
+            np.testing.assert_allclose(got, answers(make(option), x).y, rtol=1e-14)
 
 
 # ---- the kinks that comparisons stand aside from
@@ -405,7 +256,7 @@ CORNERS: list[tuple[Elementwise, list[float]]] = [
 @pytest.mark.parametrize(("layer", "corners"), CORNERS, ids=[repr(row[0]) for row in CORNERS])
 def test_the_kink_detector_knows_the_corners_of_the_slope(layer: Elementwise, corners: list):
     places = np.array([-6.0, -3, -1, 0, 1, 3, 6])
-    left, right = (slopes(layer, jnp.asarray(places + side))[0] for side in (-1e-9, 1e-9))
+    left, right = (slopes(layer, places + side)[0] for side in (-1e-9, 1e-9))
     jumps = abs(right - left) > 1e-6
     if not isinstance(layer, fnn.Step):  # its value jumps, not its slope
         assert places[jumps].tolist() == corners

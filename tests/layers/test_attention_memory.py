@@ -11,7 +11,10 @@ import fnn
 
 N, HEADS, FEATURES = 2, 8, 32
 
-pytestmark = pytest.mark.skipif(jax.default_backend() != "cpu", reason="the figures are those of XLA on CPU")
+pytestmark = [
+    pytest.mark.usefixtures("users_compilation"),
+    pytest.mark.skipif(jax.default_backend() != "cpu", reason="the figures are those of XLA on CPU"),
+]
 
 
 def plain(params: Any, x: jax.Array) -> jax.Array:

@@ -1,4 +1,4 @@
-"""The adjoint of the convolution, depthwise and separable convolutions, and the sums behind them all."""
+"""The adjoint of the convolution, depthwise and separable convolutions."""
 
 # Arguments are wrong on purpose.
 # pyright: reportArgumentType=false
@@ -15,25 +15,18 @@ import pytest
 
 import fnn
 from fnn.combinators.named import NamedChildren
-from fnn.layers.convolution import exchange, gather, kernel_gradient, scatter
 from fnn.layers.windows import adjoint_windows, windows
+from tests import compiled
+from tests.comparing import close, same
+from tests.compiled import shape_of
 
 pytestmark = pytest.mark.usefixtures("strict_numerics")
 
-DRAW = np.random.default_rng(19)
 KEY = jax.random.key(0)
 
 
-def random(*shape: int) -> np.ndarray:
-    return DRAW.standard_normal(shape)
-
-
 def run(layer: fnn.Layer, params: Any, x: Any) -> Any:
-    return layer.apply(jax.tree.map(jnp.asarray, params), {}, jnp.asarray(x))[0]
-
-
-def close(got: Any, expected: Any) -> None:
-    np.testing.assert_allclose(got, expected, rtol=1e-12, atol=1e-12)
+    return compiled.apply(layer, params, {}, x)[0]
 
 
 # ---- the transposed convolution
@@ -66,7 +59,7 @@ def layer_of(options: tuple, features: int, **more: Any) -> fnn.ConvTranspose:
 
 @pytest.mark.parametrize("groups", [1, 2])
 @pytest.mark.parametrize("name", OPTIONS)
-def test_conv_transpose_puts_every_input_where_its_docstring_says(name: str, groups: int):
+def test_conv_transpose_puts_every_input_where_its_docstring_says(name: str, groups: int, random: Any):
     sizes, window, strides, dilation, _, low, out = OPTIONS[name]
     x, bias = random(2, *sizes, 4), random(2)
     kernel = random(*window, 4 // groups, 2)
@@ -83,7 +76,7 @@ def test_conv_transpose_puts_every_input_where_its_docstring_says(name: str, gro
 
 @pytest.mark.parametrize("groups", [1, 2])
 @pytest.mark.parametrize("name", OPTIONS)
-def test_conv_transpose_is_the_adjoint_of_the_convolution_with_the_same_options(name: str, groups: int):
+def test_conv_transpose_is_the_adjoint_of_the_convolution_with_the_same_options(name: str, groups: int, random: Any):
     sizes, window, strides, dilation, padding, _, out = OPTIONS[name]
     transposed = layer_of(OPTIONS[name], 6, groups=groups, use_bias=False)
     conv = fnn.Conv(4, window, strides=strides, dilation=dilation, padding=padding, groups=groups, use_bias=False)
@@ -114,10 +107,10 @@ def test_no_smaller_image_gives_the_sizes_of_the_input(name: str):
 
 def test_conv_transpose_worked_by_hand():
     layer = fnn.ConvTranspose(1, 3, strides=2, padding="VALID")
-    params = {"kernel": jnp.array([1.0, 10.0, 100.0]).reshape(3, 1, 1), "bias": jnp.array([0.5])}
-    y, _, cache = layer.forward(params, {}, jnp.array([[[1.0], [2.0]]]))
+    params = {"kernel": np.array([1.0, 10.0, 100.0]).reshape(3, 1, 1), "bias": np.array([0.5])}
+    y, _, cache = compiled.forward(layer, params, {}, np.array([[[1.0], [2.0]]]))
     assert y.ravel().tolist() == [1.5, 10.5, 102.5, 20.5, 200.5]
-    dparams, dx = layer.backward(cache, jnp.arange(1.0, 6.0).reshape(1, 5, 1))
+    dparams, dx = compiled.backward(layer, cache, np.arange(1.0, 6.0).reshape(1, 5, 1))
     assert dx.ravel().tolist() == [1 + 20 + 300, 3 + 40 + 500]
     assert dparams["kernel"].ravel().tolist() == [1 * 1 + 2 * 3, 1 * 2 + 2 * 4, 1 * 3 + 2 * 5]
     assert dparams["bias"].tolist() == [15]
@@ -131,55 +124,8 @@ def test_the_adjoint_of_a_causal_convolution_looks_ahead_only():
 
 
 def test_conv_transpose_has_the_kernel_of_conv_and_its_fan():
-    params, _ = fnn.ConvTranspose(6, (3, 2), groups=2).init(KEY, jnp.zeros((1, 4, 4, 8)))
-    same, _ = fnn.Conv(6, (3, 2), groups=2).init(KEY, jnp.zeros((1, 4, 4, 8)))
-    assert (params["kernel"] == same["kernel"]).all()
-    assert params["bias"].shape == (6,)
-
-
-# ---- the sums behind
-
-
-SUMS = [
-    # sizes, channels, features, window, strides, dilation, padding, groups
-    ((5, 4), 3, 2, (3, 2), 1, 1, "SAME", 1),
-    ((7,), 4, 6, (3,), 2, 2, "SAME", 2),
-    ((6, 5), 4, 4, (2, 3), (2, 1), 1, "VALID", 4),
-    ((6,), 3, 9, (3,), 2, 1, ((4, 3),), 3),
-    ((6,), 6, 3, (2,), 3, 1, "SAME", 3),
-    ((5,), 4, 4, (3,), 1, 2, "CAUSAL", 4),
-    ((9, 9), 2, 2, (9, 9), 1, 1, "SAME", 2),
-]
-
-
-@pytest.mark.parametrize("case", SUMS, ids=str)
-def test_the_three_sums_are_transposes_of_each_other(case: tuple):
-    sizes, channels, features, window, strides, dilation, padding, groups = case
-    w = windows(sizes, window, strides, dilation, padding)
-    x, y = jnp.asarray(random(2, *sizes, channels)), jnp.asarray(random(2, *w.out, features))
-    kernel = jnp.asarray(random(*window, channels // groups, features))
-    inner = (gather(x, kernel, w, groups) * y).sum()
-    close((x * scatter(y, exchange(kernel, groups), w, groups)).sum(), inner)
-    close((kernel * kernel_gradient(x, y, w, groups)).sum(), inner)
-
-
-@pytest.mark.parametrize("multiplier", [1, 3])
-def test_the_sum_by_places_is_the_grouped_convolution(multiplier: int):
-    """A kernel of more places than are summed one by one, and the same kernel with a rim of zeros cut off."""
-    x, kernel = jnp.asarray(random(2, 9, 12, 4)), jnp.asarray(random(8, 8, 1, 4 * multiplier))
-    y = jnp.asarray(random(2, 11, 14, 4 * multiplier))
-    large = jnp.pad(kernel, ((0, 1), (0, 1), (0, 0), (0, 0)))
-    few = windows((9, 12), (8, 8), 1, 1, ((5, 4), (4, 5)))
-    many = windows((9, 12), (9, 9), 1, 1, ((5, 5), (4, 6)))
-    close(gather(x, kernel, few, 4), gather(x, large, many, 4))
-    one, other = exchange(kernel, 4), exchange(large, 4)
-    close(scatter(y, one, few, 4), scatter(y, other, many, 4))
-
-
-def test_exchanging_twice_changes_nothing():
-    kernel = random(3, 2, 4, 6)
-    assert (exchange(exchange(jnp.asarray(kernel), 2), 2) == kernel).all()
-    assert (exchange(jnp.asarray(kernel), 1) == kernel.swapaxes(-1, -2)).all()
+    layers = fnn.ConvTranspose(6, (3, 2), groups=2), fnn.Conv(6, (3, 2), groups=2)
+    same(*(compiled.init(layer, KEY, np.zeros((1, 4, 4, 8)))[0] for layer in layers))
 
 
 @pytest.mark.parametrize("name", OPTIONS)
@@ -194,7 +140,7 @@ def test_adjoint_windows_have_the_sizes_asked_for(name: str):
 
 
 @pytest.mark.parametrize("multiplier", [1, 2])
-def test_depthwise_conv_convolves_every_channel_alone(multiplier: int):
+def test_depthwise_conv_convolves_every_channel_alone(multiplier: int, random: Any):
     options = {"strides": (2, 1), "padding": "SAME", "dilation": (1, 2)}
     layer = fnn.DepthwiseConv((3, 2), multiplier=multiplier, **options)
     x, kernel, bias = random(2, 5, 4, 3), random(3, 2, 1, 3 * multiplier), random(3 * multiplier)
@@ -208,10 +154,10 @@ def test_depthwise_conv_convolves_every_channel_alone(multiplier: int):
 
 def test_depthwise_conv_worked_by_hand():
     layer = fnn.DepthwiseConv(2, padding="VALID")
-    params = {"kernel": jnp.array([[[1.0, 2.0]], [[10.0, 20.0]]]), "bias": jnp.array([0.5, -0.5])}
-    y, _, cache = layer.forward(params, {}, jnp.array([[[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]]))
+    params = {"kernel": np.array([[[1.0, 2.0]], [[10.0, 20.0]]]), "bias": np.array([0.5, -0.5])}
+    y, _, cache = compiled.forward(layer, params, {}, np.array([[[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]]))
     assert y[0].tolist() == [[31.5, 83.5], [53.5, 127.5]]
-    dparams, dx = layer.backward(cache, jnp.array([[[1.0, 1.0], [2.0, 0.0]]]))
+    dparams, dx = compiled.backward(layer, cache, np.array([[[1.0, 1.0], [2.0, 0.0]]]))
     assert dx[0].tolist() == [[1, 2], [10 + 2, 20], [20, 0]]
     assert dparams["kernel"][:, 0].tolist() == [[1 + 6, 2], [3 + 10, 4]]
     assert dparams["bias"].tolist() == [3, 1]
@@ -221,25 +167,24 @@ def test_depthwise_conv_in_16_bits_sums_in_32():
     # 4096 + 1 is 4096 in bfloat16.
     layer = fnn.DepthwiseConv(3, padding="VALID", use_bias=False)
     x = jnp.array([4096, 1, -4096], jnp.bfloat16).reshape(1, 3, 1) * jnp.ones((1, 1, 2), jnp.bfloat16)
-    assert layer.apply({"kernel": jnp.ones((3, 1, 2), jnp.bfloat16)}, {}, x)[0].ravel().tolist() == [1, 1]
+    assert compiled.apply(layer, {"kernel": jnp.ones((3, 1, 2), jnp.bfloat16)}, {}, x)[0].ravel().tolist() == [1, 1]
 
 
-def test_separable_conv_is_its_two_parts():
+def test_separable_conv_is_its_two_parts(random: Any):
     layer = fnn.SeparableConv(5, (3, 2), multiplier=2, strides=2, dilation=(1, 2), padding="VALID")
-    x = jnp.asarray(random(2, 6, 7, 3))
-    params, _ = layer.init(KEY, x)
+    x = random(2, 6, 7, 3)
+    params = compiled.drawn_params(random, layer, x)
     assert jax.tree.map(jnp.shape, params) == {
         "depthwise": {"kernel": (3, 2, 1, 6), "bias": (6,)},
         "pointwise": {"kernel": (1, 1, 6, 5), "bias": (5,)},
     }
-    params = jax.tree.map(lambda leaf: jnp.asarray(random(*leaf.shape)), params)
     parts = fnn.DepthwiseConv((3, 2), multiplier=2, strides=2, dilation=(1, 2), padding="VALID"), fnn.Dense(5)
     dense = {"kernel": params["pointwise"]["kernel"][0, 0], "bias": params["pointwise"]["bias"]}
     close(run(layer, params, x), run(parts[1], dense, run(parts[0], params["depthwise"], x)))
 
 
 def test_use_bias_is_about_both_parts_of_a_separable_conv():
-    params, _ = fnn.SeparableConv(5, 3, use_bias=False).init(KEY, jnp.zeros((1, 4, 2)))
+    params, _ = jax.eval_shape(fnn.SeparableConv(5, 3, use_bias=False).init, KEY, shape_of(1, 4, 2))
     assert {name: list(part) for name, part in params.items()} == {"depthwise": ["kernel"], "pointwise": ["kernel"]}
 
 
@@ -252,9 +197,9 @@ def test_separable_conv_is_walked_and_rewritten_as_a_combinator():
     rewritten = layer.with_children(children | {"pointwise": fnn.Dense(7)})
     assert rewritten.children() == children | {"pointwise": fnn.Dense(7)}
     assert repr(rewritten) == repr(layer)[:-1] + ", pointwise=Dense(features=7))"
-    x = jnp.asarray(random(2, 4, 4, 3))
-    params, state = rewritten.init(KEY, x)
-    assert rewritten.apply(params, state, x)[0].shape == (2, 2, 2, 7)
+    params, state = jax.eval_shape(rewritten.init, KEY, shape_of(2, 4, 4, 3))
+    y, _ = jax.eval_shape(rewritten.apply, params, state, shape_of(2, 4, 4, 3))
+    assert y.shape == (2, 2, 2, 7)
     with pytest.raises(ValueError, match="with_children replaces layers, not names"):
         layer.with_children({"depthwise": fnn.Dense(2)})
 
@@ -267,10 +212,11 @@ def test_separable_conv_names_its_parts_in_paths():
         paths.append(path)
         return layer.backward(cache, dy)
 
-    x = jnp.asarray(random(2, 4, 3))
-    params, state = model.init(KEY, x)
-    y, _, cache = model.forward(params, state, x)
-    fnn.backprop(model, cache, jnp.ones_like(y), rule)
+    def run(x: Any, dy: Any) -> Any:
+        _, _, cache = model.forward(*model.init(KEY, x), x)
+        return fnn.backprop(model, cache, dy, rule)
+
+    jax.eval_shape(run, shape_of(2, 4, 3), shape_of(2, 4, 2))
     assert paths == ["separable_conv_0/pointwise", "separable_conv_0/depthwise"]
     assert not isinstance(model.children()["separable_conv_0"], NamedChildren)
 
@@ -319,15 +265,15 @@ def test_options(make: Callable[[], Any], error: type, message: str):
 )  # fmt: skip
 def test_inputs(layer: fnn.Layer, shape: tuple[int, ...], message: str):
     with pytest.raises(ValueError, match=re.escape(message)):
-        layer.init(KEY, jnp.zeros(shape))
+        layer.init(KEY, shape_of(*shape))
 
 
 @pytest.mark.parametrize("layer", [fnn.ConvTranspose(2, 3), fnn.DepthwiseConv(3)], ids=repr)
-def test_dtypes_and_kernels_of_other_inputs_are_refused(layer: fnn.Layer):
-    params, _ = layer.init(KEY, jnp.zeros((2, 5, 4)))
+def test_dtypes_and_kernels_of_other_inputs_are_refused(layer: fnn.Layer, random: Any):
+    params = compiled.drawn_params(random, layer, shape_of(2, 5, 4))
     with pytest.raises(TypeError, match="'kernel' is float64 but the input is float32"):
-        layer.apply(params, {}, jnp.zeros((2, 5, 4), jnp.float32))
+        layer.apply(params, {}, np.zeros((2, 5, 4), np.float32))
     with pytest.raises(TypeError, match="expected an array of floating dtype"):
-        layer.apply(params, {}, jnp.zeros((2, 5, 4), int))
+        layer.apply(params, {}, np.zeros((2, 5, 4), int))
     with pytest.raises(ValueError, match=r"'kernel' has shape .* where this input needs"):
-        layer.apply(params, {}, jnp.zeros((2, 5, 3)))
+        layer.apply(params, {}, np.zeros((2, 5, 3)))

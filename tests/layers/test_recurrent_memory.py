@@ -16,7 +16,7 @@ from jax import lax
 import fnn
 
 pytestmark = [
-    pytest.mark.usefixtures("strict_numerics"),
+    pytest.mark.usefixtures("strict_numerics", "users_compilation"),
     pytest.mark.skipif(jax.default_backend() != "cpu", reason="the figures are those of XLA on CPU"),
 ]
 

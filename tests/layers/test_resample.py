@@ -1,4 +1,4 @@
-"""Layers that move, repeat, interpolate or surround entries, global pools, functions as layers, the bilinear form."""
+"""Layers that move, repeat, interpolate or surround entries, global pools, functions as layers."""
 
 # Arguments are wrong on purpose, and a row of what is refused is a line.
 # pyright: reportArgumentType=false
@@ -17,36 +17,29 @@ import pytest
 
 import fnn
 from fnn.layers.fixed_map import FixedMap
+from tests import compiled
+from tests.comparing import close
 
 pytestmark = pytest.mark.usefixtures("strict_numerics")
 
-DRAW = np.random.default_rng(23)
 KEY = jax.random.key(0)
 
 
-def random(*shape: int) -> np.ndarray:
-    return DRAW.standard_normal(shape)
-
-
 def run(layer: fnn.Layer, x: Any, params: Any = None) -> np.ndarray:
-    return np.asarray(layer.apply(jax.tree.map(jnp.asarray, params or {}), {}, jax.tree.map(jnp.asarray, x))[0])
+    return np.asarray(compiled.apply(layer, params or {}, {}, x)[0])
 
 
 def returned(layer: fnn.Layer, x: Any, dy: Any) -> Any:
     """dx."""
-    _, _, cache = layer.forward({}, {}, jnp.asarray(x))
-    return layer.backward(cache, dy)[1]
-
-
-def close(got: Any, expected: Any) -> None:
-    np.testing.assert_allclose(got, expected, rtol=1e-12, atol=1e-13)
+    _, _, cache = compiled.forward(layer, {}, {}, x)
+    return compiled.backward(layer, cache, dy)[1]
 
 
 # ---- enlarging
 
 
 @pytest.mark.parametrize("scale", [2, (3, 1), (2, 3)])
-def test_nearest_repeats_every_place(scale: Any):
+def test_nearest_repeats_every_place(scale: Any, random: Any):
     x = random(2, 3, 2, 4)
     s = (scale, scale) if isinstance(scale, int) else scale
     expected = np.zeros((2, 3 * s[0], 2 * s[1], 4))
@@ -64,13 +57,13 @@ def test_the_gradient_of_nearest_is_the_sum_of_each_block():
 def test_linear_worked_by_hand():
     # Outputs at −1/3, 0, 1/3, 2/3, 1, 4/3 of the scale on which the inputs are at 0 and 1.
     layer = fnn.UpSample(3, method="linear")
-    close(run(layer, [[[0.0], [3.0]]]).ravel(), [0, 0, 1, 2, 3, 3])
+    close(run(layer, np.array([[[0.0], [3.0]]])).ravel(), np.array([0, 0, 1, 2, 3, 3]))
     dx = returned(layer, np.zeros((1, 2, 1)), jnp.array([1.0, 2, 3, 6, 5, 4]).reshape(1, 6, 1))
-    close(dx.ravel(), [1 + 2 + 3 * 2 / 3 + 6 / 3, 3 / 3 + 6 * 2 / 3 + 5 + 4])
+    close(dx.ravel(), np.array([1 + 2 + 3 * 2 / 3 + 6 / 3, 3 / 3 + 6 * 2 / 3 + 5 + 4]))
 
 
 @pytest.mark.parametrize(("sizes", "scale"), [((3,), (2,)), ((4, 3), (2, 3)), ((1, 2), (4, 1)), ((2, 3, 2), (2, 1, 5))])
-def test_linear_is_that_of_jax(sizes: tuple, scale: tuple):
+def test_linear_is_that_of_jax(sizes: tuple, scale: tuple, random: Any):
     x = random(2, *sizes, 3)
     shape = (2, *(size * s for size, s in zip(sizes, scale, strict=True)), 3)
     close(run(fnn.UpSample(scale, method="linear"), x), jax.image.resize(x, shape, "linear"))
@@ -78,14 +71,14 @@ def test_linear_is_that_of_jax(sizes: tuple, scale: tuple):
 
 def test_linear_keeps_16_bits_but_sums_in_32():
     x = jnp.array([256, 257, 1], jnp.bfloat16).reshape(1, 3, 1)  # 257 is 256 in bfloat16
-    y = fnn.UpSample(2, method="linear").apply({}, {}, x)[0]
+    y = compiled.apply(fnn.UpSample(2, method="linear"), {}, {}, x)[0]
     assert y.dtype == jnp.bfloat16
     exact = jax.image.resize(x.astype(jnp.float32), (1, 6, 1), "linear").astype(jnp.bfloat16)
     assert (y == exact).all()
 
 
 @pytest.mark.parametrize("factor", [2, 3, (2, 3)])
-def test_pixel_shuffle_moves_channels_as_its_docstring_says(factor: Any):
+def test_pixel_shuffle_moves_channels_as_its_docstring_says(factor: Any, random: Any):
     r = (factor, factor) if isinstance(factor, int) else factor
     x = random(2, 3, 2, 2 * r[0] * r[1])
     expected = np.zeros((2, 3 * r[0], 2 * r[1], 2))
@@ -93,7 +86,7 @@ def test_pixel_shuffle_moves_channels_as_its_docstring_says(factor: Any):
         expected[:, h * r[0] + i, w * r[1] + j, c] = x[:, h, w, c * r[0] * r[1] + i * r[1] + j]
     layer = fnn.PixelShuffle(factor)
     assert (run(layer, x) == expected).all()
-    assert (returned(layer, x, jnp.asarray(expected)) == x).all()
+    assert (returned(layer, x, expected) == x).all()
 
 
 def test_pixel_shuffle_of_a_volume_takes_the_place_in_row_order():
@@ -107,15 +100,15 @@ def test_pixel_shuffle_of_a_volume_takes_the_place_in_row_order():
 
 
 @pytest.mark.parametrize("width", [((1, 2), (0, 0), (3, 0)), ((0, 1), (2, 2), (1, 1))])
-def test_pad_is_that_of_numpy_on_every_sample(width: Any):
+def test_pad_is_that_of_numpy_on_every_sample(width: Any, random: Any):
     x = random(2, 3, 2, 4)
     layer = fnn.Pad(width, value=-1.5)
     expected = np.pad(x, ((0, 0), *width), constant_values=-1.5)
     assert (run(layer, x) == expected).all()
-    assert (returned(layer, x, jnp.asarray(expected)) == x).all()
+    assert (returned(layer, x, expected) == x).all()
 
 
-def test_an_integer_pads_all_axes_but_the_channels():
+def test_an_integer_pads_all_axes_but_the_channels(random: Any):
     x = random(2, 3, 2, 4)
     assert (run(fnn.Pad(2), x) == np.pad(x, ((0, 0), (2, 2), (2, 2), (0, 0)))).all()
     assert (run(fnn.Pad((1, 0, (0, 2))), x) == np.pad(x, ((0, 0), (1, 1), (0, 0), (0, 2)))).all()
@@ -135,15 +128,15 @@ def test_a_list_of_lists_is_a_width():
 
 
 @pytest.mark.parametrize("axes", list(itertools.permutations(range(3))))
-def test_transpose_reorders_the_axes_of_a_sample(axes: tuple):
+def test_transpose_reorders_the_axes_of_a_sample(axes: tuple, random: Any):
     x = random(5, 2, 3, 4)
     layer = fnn.Transpose(axes)
     expected = np.stack([sample.transpose(axes) for sample in x])
     assert (run(layer, x) == expected).all()
-    assert (returned(layer, x, jnp.asarray(expected)) == x).all()
+    assert (returned(layer, x, expected) == x).all()
 
 
-def test_transpose_of_height_and_width():
+def test_transpose_of_height_and_width(random: Any):
     x = random(2, 3, 4, 5)
     assert (run(fnn.Transpose((1, 0, 2)), x) == x.swapaxes(1, 2)).all()
 
@@ -168,32 +161,32 @@ MOVERS = [
 
 @pytest.mark.parametrize("layer", MOVERS, ids=repr)
 @pytest.mark.parametrize("dtype", [np.int8, np.uint32, np.bool_, np.float16])
-def test_any_dtype_is_kept_and_without_a_gradient_where_it_has_none(layer: fnn.Layer, dtype: Any):
-    x = jnp.asarray(DRAW.integers(0, 2, (2, 3, 2, 4)).astype(dtype))
-    y, _, cache = layer.forward({}, {}, x)
+def test_any_dtype_is_kept_and_without_a_gradient_where_it_has_none(layer: fnn.Layer, dtype: Any, draw: Any):
+    x = draw.integers(0, 2, (2, 3, 2, 4)).astype(dtype)
+    y, _, cache = compiled.forward(layer, {}, {}, x)
     assert y.dtype == dtype
     if dtype != np.float16:
         assert layer.backward(cache, None) == ({}, None)
 
 
 @pytest.mark.parametrize("layer", [*MOVERS, fnn.UpSample(2, method="linear")], ids=repr)
-def test_the_gradient_is_the_transpose(layer: FixedMap):
-    x = jnp.asarray(random(2, 3, 2, 4))
-    y, _, cache = layer.forward({}, {}, x)
-    dy = jnp.asarray(random(*y.shape))
-    close((layer.backward(cache, dy)[1] * x).sum(), (dy * y).sum())
+def test_the_gradient_is_the_transpose(layer: FixedMap, random: Any):
+    x = random(2, 3, 2, 4)
+    y = run(layer, x)
+    dy = random(*y.shape)
+    close((returned(layer, x, dy) * x).sum(), (dy * y).sum())
 
 
 # ---- the maximum of an image
 
 
-def test_global_max_pool():
+def test_global_max_pool(random: Any):
     x = random(2, 3, 4, 5)
     assert (run(fnn.GlobalMaxPool(), x) == x.reshape(2, 12, 5).max(1)).all()
 
 
-def test_global_max_pool_keeps_one_number_an_output():
-    _, _, cache = fnn.GlobalMaxPool().forward({}, {}, jnp.asarray(random(2, 3, 4, 5)))
+def test_global_max_pool_keeps_one_number_an_output(random: Any):
+    _, _, cache = compiled.forward(fnn.GlobalMaxPool(), {}, {}, random(2, 3, 4, 5))
     assert (cache["winner"].shape, cache["winner"].dtype) == ((2, 5), jnp.int32)
     assert len(jax.tree.leaves(cache)) == 1
 
@@ -205,8 +198,8 @@ def doubled(x: jax.Array) -> jax.Array:
     return 2 * x
 
 
-def test_lambda_is_its_function_and_its_rule_is_automatic():
-    layer, x = fnn.Lambda(doubled), jnp.asarray(random(2, 3))
+def test_lambda_is_its_function_and_its_rule_is_automatic(random: Any):
+    layer, x = fnn.Lambda(doubled), random(2, 3)
     assert (run(layer, x) == 2 * x).all()
     assert (returned(layer, x, x) == 2 * x).all()
     assert layer.rule == "auto"
@@ -217,28 +210,6 @@ def test_lambda_is_its_function_and_its_rule_is_automatic():
 
 def test_the_name_of_a_function_with_arguments_is_its_own():
     assert repr(fnn.Lambda(functools.partial(doubled))).startswith("Lambda(fn=functools.partial(")
-
-
-# ---- the bilinear form
-
-
-def test_bilinear_is_the_sum_in_its_docstring():
-    first, second, kernel, bias = random(2, 3, 4), random(2, 3, 5), random(4, 5, 2), random(2)
-    expected = np.zeros((2, 3, 2)) + bias
-    for n, t, f, i, j in np.ndindex(2, 3, 2, 4, 5):
-        expected[n, t, f] += first[n, t, i] * kernel[i, j, f] * second[n, t, j]
-    close(run(fnn.Bilinear(2), (first, second), {"kernel": kernel, "bias": bias}), expected)
-
-
-def test_bilinear_worked_by_hand():
-    layer = fnn.Bilinear(1)
-    params = {"kernel": jnp.array([[[1.0], [2.0]]]), "bias": jnp.array([0.5])}
-    y, _, cache = layer.forward(params, {}, (jnp.array([[3.0]]), jnp.array([[5.0, 7.0]])))
-    assert y.tolist() == [[3 * (1 * 5 + 2 * 7) + 0.5]]
-    dparams, dx = layer.backward(cache, jnp.array([[10.0]]))
-    assert dparams["kernel"].tolist() == [[[150], [210]]]
-    assert dparams["bias"].tolist() == [10]
-    assert [each.tolist() for each in dx] == [[[190]], [[30, 60]]]
 
 
 # ---- what is refused
@@ -306,21 +277,3 @@ class Unhashable:
 def test_inputs(layer: fnn.Layer, x: np.ndarray, error: type, message: str):
     with pytest.raises(error, match=re.escape(message)):
         layer.apply({}, {}, jnp.asarray(x))
-
-
-@pytest.mark.parametrize(
-    ("x", "error", "message"),
-    [
-        (np.zeros((2, 3)), TypeError, "expected a pair of arrays (x1, x2), got float64[2,3]"),
-        ((np.zeros((2, 3)),) * 3, TypeError, "expected a pair of arrays (x1, x2), got (float64[2,3], "),
-        ((np.zeros((2, 3)), np.zeros((3, 3))), ValueError, "expected inputs (…, D1) and (…, D2) with the same leading"),
-        ((np.zeros(3), np.zeros(())), ValueError, "expected inputs (…, D1) and (…, D2) with the same leading axes"),
-        ((np.zeros((2, 3)), np.zeros((2, 3), np.float32)), TypeError, "expected two inputs of one dtype, got (float64["),
-        ((np.zeros((2, 3), int), np.zeros((2, 3), int)), TypeError, "expected an array of floating dtype, got int64[2,3]"),
-        ((np.zeros((2, 3)), np.zeros((2, 5))), ValueError, "'kernel' has shape (3, 4, 2) where this input needs (3, 5, 2)"),
-    ],
-)  # fmt: skip
-def test_inputs_of_bilinear(x: Any, error: type, message: str):
-    params, _ = fnn.Bilinear(2).init(KEY, (jnp.zeros((1, 3)), jnp.zeros((1, 4))))
-    with pytest.raises(error, match=re.escape(message)):
-        fnn.Bilinear(2).apply(params, {}, x)
