@@ -7,18 +7,12 @@ import fnn.combinators
 import fnn.layers
 from fnn.penalties import Penalty
 from fnn.testing import check_layer, check_loss, check_penalty
-from tests.cases import LAYERS, LOSSES, PENALTIES, QUICK, LayerCase, LossCase, PenaltyCase
-
-
-def rows(cases: tuple) -> list:
-    """The rows as parameters, those that the quick proof leaves out marked."""
-    return [pytest.param(case, id=case.name, marks=() if case.name in QUICK else pytest.mark.full) for case in cases]
-
+from tests.cases import LAYERS, LOSSES, PENALTIES, LayerCase, LossCase, PenaltyCase, parameters
 
 BASES = {fnn.Layer, fnn.Combinator, fnn.layers.Elementwise, fnn.Loss, Penalty}
 
 
-@pytest.mark.parametrize("case", rows(LAYERS))
+@pytest.mark.parametrize("case", parameters(LAYERS))
 def test_layer(case: LayerCase):
     check_layer(
         case.layer,
@@ -29,12 +23,12 @@ def test_layer(case: LayerCase):
     )
 
 
-@pytest.mark.parametrize("case", rows(LOSSES))
+@pytest.mark.parametrize("case", parameters(LOSSES))
 def test_loss(case: LossCase):
     check_loss(case.loss, *case.batch(), additive=case.additive, finite=case.finite)
 
 
-@pytest.mark.parametrize("case", rows(PENALTIES))
+@pytest.mark.parametrize("case", parameters(PENALTIES))
 def test_penalty(case: PenaltyCase):
     check_penalty(case.penalty, case.params())
 

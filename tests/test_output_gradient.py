@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.cases import LAYERS, LayerCase
+from tests.cases import LAYERS, LayerCase, parameters
 from tests.points import answers
 
 BY_JAX = (
@@ -16,7 +16,7 @@ BY_JAX = (
 """Rows that split or multiply the last axis of whatever comes: of another size it is JAX that complains."""
 
 
-@pytest.mark.parametrize("case", LAYERS, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", parameters(LAYERS))
 def test_it_is_refused_or_handed_on(case: LayerCase):
     if case.layer.rule == "hand":
         found = answers(case.layer, case.input(), train=True)

@@ -12,6 +12,8 @@ import importlib
 import pkgutil
 from typing import Any
 
+import pytest
+
 from tests.cases.rows import LayerCase as LayerCase
 from tests.cases.rows import LossCase as LossCase
 from tests.cases.rows import PenaltyCase as PenaltyCase
@@ -33,3 +35,8 @@ QUICK: frozenset[str] = frozenset(
     {row.name for row in {row.kind: row for row in reversed(ROWS)}.values()} | {row.name for row in ROWS if row.quick}
 )
 """The names of the rows of the quick proof."""
+
+
+def parameters(rows: tuple) -> list:
+    """Rows as parameters of a test, those that the quick proof leaves out marked."""
+    return [pytest.param(row, id=row.name, marks=() if row.name in QUICK else pytest.mark.full) for row in rows]

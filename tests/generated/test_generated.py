@@ -1,4 +1,4 @@
-"""Random models: a few hundred in every run, always the same; thousands more in the slow one, always others."""
+"""Random models: some in every run, always the same; thousands more by ``pytest -m generated``, always others."""
 
 import random
 from collections.abc import Callable
@@ -25,13 +25,17 @@ COMMON = settings(
 )
 
 
-@settings(COMMON, max_examples=200)
-@given(cases())
-def test_the_gradient_of_a_random_model_is_the_automatic_one(case: Case):
-    check(case, compiled=True)
+@pytest.mark.parametrize("count", [25, pytest.param(200, marks=pytest.mark.full)])
+def test_the_gradient_of_a_random_model_is_the_automatic_one(count: int):
+    @settings(COMMON, max_examples=count)
+    @given(cases())
+    def run(case: Case) -> None:
+        check(case, compiled=True)
+
+    run()
 
 
-@pytest.mark.slow
+@pytest.mark.generated
 def test_thousands_of_random_models(record_property: Callable[[str, object], None]):
     first = random.SystemRandom().randrange(2**32)
     for number in range(first, first + 20):
@@ -50,6 +54,7 @@ def test_thousands_of_random_models(record_property: Callable[[str, object], Non
     record_property("worst", str(RECORD))
 
 
+@pytest.mark.full
 def test_a_planted_fault_is_found_and_shrinks(monkeypatch: pytest.MonkeyPatch):
     original = fnn.Dense.backward
 
