@@ -4,6 +4,7 @@ The folders below run at JAX's own settings, as programs do, and ask for float64
 want them: ``pytest.mark.usefixtures("strict_numerics")``.
 """
 
+import itertools
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 
 from tests.compilation import compile_cheaply
 
-pytest_plugins = ("tests.drawing",)
+pytest_plugins = ("tests.drawing", "tests.generated.summary")
 
 HERE = Path(__file__).parent
 
@@ -31,6 +32,17 @@ def users_compilation() -> Iterator[None]:
     jax.config.update("jax_disable_most_optimizations", False)
     yield
     jax.config.update("jax_disable_most_optimizations", True)
+
+
+@pytest.fixture(autouse=True)
+def _bounded_caches() -> Iterator[None]:
+    """Thousands of compiled programs would fill the memory; forgetting them now and then costs seconds."""
+    yield
+    if next(FINISHED) % 700 == 699:
+        jax.clear_caches()
+
+
+FINISHED = itertools.count()
 
 
 # ---- numerics

@@ -1,5 +1,6 @@
 """Random models: some in every run, always the same; thousands more by ``pytest -m generated``, always others."""
 
+import dataclasses
 import random
 from collections.abc import Callable
 from typing import Any
@@ -11,11 +12,12 @@ from hypothesis import HealthCheck, Phase, find, given, seed, settings
 
 import fnn
 from tests.generated.grammar import Case, cases
-from tests.generated.property import RECORD, check
+from tests.generated.property import Record, check
 
 pytestmark = pytest.mark.usefixtures("strict_numerics")
 
 SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example]
+MODELS, BATCHES = 5000, 20
 COMMON = settings(
     deadline=None,
     print_blob=True,
@@ -30,28 +32,28 @@ def test_the_gradient_of_a_random_model_is_the_automatic_one(count: int):
     @settings(COMMON, max_examples=count)
     @given(cases())
     def run(case: Case) -> None:
-        check(case, compiled=True)
+        check(case)
 
     run()
 
 
 @pytest.mark.generated
-def test_thousands_of_random_models(record_property: Callable[[str, object], None]):
-    first = random.SystemRandom().randrange(2**32)
-    for number in range(first, first + 20):
+@pytest.mark.parametrize("batch", range(BATCHES))
+def test_thousands_of_random_models(batch: int, record_property: Callable[[str, object], None]):
+    number, record = random.SystemRandom().randrange(2**32), Record()
 
-        @seed(number)
-        @settings(COMMON, max_examples=250, derandomize=False)
-        @given(cases())
-        def run(case: Case) -> None:
-            check(case, compiled=False)
+    @seed(number)
+    @settings(COMMON, max_examples=MODELS // BATCHES, derandomize=False)
+    @given(cases())
+    def run(case: Case) -> None:
+        check(case, record)
 
-        print(f"@seed({number}) draws the next 250 models", flush=True)
+    record_property("seed", number)  # @seed(number) draws the same models again
+    try:
         run()
-        print(RECORD, flush=True)
-        jax.clear_caches()  # or thousands of compiled loops fill the memory
-    record_property("seed", first)
-    record_property("worst", str(RECORD))
+    finally:
+        record_property("record", dataclasses.asdict(record))
+        jax.clear_caches()  # or thousands of compiled programs fill the memory
 
 
 @pytest.mark.full
@@ -77,7 +79,7 @@ def test_a_nan_is_not_taken_for_rounding(monkeypatch: pytest.MonkeyPatch):
 
     monkeypatch.setattr(fnn.Dense, "backward", with_nan)
     with pytest.raises(AssertionError, match="relative error nan"):
-        check(Case(fnn.Dense(2), (2, 3), seed=0, train=True), compiled=False)
+        check(Case(fnn.Dense(2), (2, 3), seed=0, train=True))
 
 
 def _fails(case: Case) -> bool:
