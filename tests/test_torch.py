@@ -4,6 +4,7 @@ Kernels go from (*k, C/groups, F) to PyTorch's (F, C/groups, *k), images from ch
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -13,14 +14,11 @@ import pytest
 
 import fnn
 from fnn.layer import Layer
+from tests import comparing
+from tests.drawing import drawn, generator
 
 torch: Any = pytest.importorskip("torch", reason="PyTorch is not installed")
-
-DRAW = np.random.default_rng(11)
-
-
-def random(*shape: int) -> np.ndarray:
-    return DRAW.standard_normal(shape)
+close = partial(comparing.close, rtol=1e-10, atol=1e-11)
 
 
 def first(x: Any) -> Any:
@@ -45,11 +43,6 @@ def ours(layer: Layer, params: dict, dy: np.ndarray, x: np.ndarray, state: Any =
     return y, dx, *(dparams[name] for name in names)
 
 
-def close(got: tuple, expected: tuple) -> None:
-    for one, other in zip(got, expected, strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-10, atol=1e-11)
-
-
 CONVOLUTIONS = {
     "1-D": ((9,), 2, 4, (3,), {}),
     "2-D": ((6, 5), 4, 6, (3, 3), {}),
@@ -61,7 +54,7 @@ CONVOLUTIONS = {
 
 
 @pytest.mark.parametrize("name", CONVOLUTIONS)
-def test_convolution(name: str):
+def test_convolution(name: str, random: Any):
     sizes, channels, features, window, options = CONVOLUTIONS[name]
     layer = fnn.Conv(features, window, **{"padding": "VALID"} | options)
     params = {"kernel": random(*window, channels // layer.groups, features), "bias": random(features)}
@@ -87,10 +80,10 @@ def test_convolution(name: str):
 
 
 @pytest.mark.parametrize("train", [True, False])
-def test_batch_norm(train: bool):
+def test_batch_norm(train: bool, random: Any, draw: Any):
     layer, x, dy = fnn.BatchNorm(decay=0.9), random(4, 3, 2, 5), random(4, 3, 2, 5)
     params = {"scale": random(5), "bias": random(5)}
-    mean, var = random(5), DRAW.uniform(0.5, 2, 5)
+    mean, var = random(5), draw.uniform(0.5, 2, 5)
     state = {"mean": jnp.asarray(mean), "var": jnp.asarray(var), "count": jnp.array(3, jnp.int32)}
     running = torch.tensor(mean), torch.tensor(var)
 
@@ -107,7 +100,7 @@ def test_batch_norm(train: bool):
     np.testing.assert_allclose(new["var"], biased, rtol=1e-12)
 
 
-def test_layer_norm():
+def test_layer_norm(random: Any):
     x, dy, params = random(4, 3, 5), random(4, 3, 5), {"scale": random(5), "bias": random(5)}
 
     def reference(x: Any, scale: Any, bias: Any) -> Any:
@@ -135,46 +128,42 @@ FUNCTIONS = {
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_function(name: str):
+def test_function(name: str, random: Any):
     layer, reference = FUNCTIONS[name]
     x = 3 * random(3, 7, 2)
     dy = random(*layer.apply({}, {}, jnp.asarray(x))[0].shape)
     close(ours(layer, {}, dy, x), torch_gradients(reference, dy, x))
 
 
-def labels(high: int, *shape: int) -> np.ndarray:
-    return DRAW.integers(0, high, shape)
-
-
 LOSSES = {
     "cross-entropy": (
         fnn.CrossEntropy(label_smoothing=0.1),
-        random(6, 4),
-        labels(4, 6),
+        drawn("cross-entropy, prediction", 6, 4),
+        generator("cross-entropy, target").integers(0, 4, 6),
         lambda z, y: torch.nn.functional.cross_entropy(z, y, label_smoothing=0.1),
     ),
     "cross-entropy, soft": (
         fnn.CrossEntropy(),
-        random(6, 4),
-        DRAW.dirichlet(np.ones(4), 6),
+        drawn("cross-entropy, soft, prediction", 6, 4),
+        generator("cross-entropy, soft, target").dirichlet(np.ones(4), 6),
         lambda z, y: torch.nn.functional.cross_entropy(z, y),
     ),
     "cross-entropy of sequences, some ignored": (
         fnn.CrossEntropy(ignore_index=0),
-        random(4, 3, 5),
-        labels(5, 4, 3),
+        drawn("cross-entropy of sequences, some ignored, prediction", 4, 3, 5),
+        generator("cross-entropy of sequences, some ignored, target").integers(0, 5, (4, 3)),
         lambda z, y: torch.nn.functional.cross_entropy(first(z), y, ignore_index=0),
     ),
     "binary cross-entropy": (
         fnn.BinaryCrossEntropy(),
-        random(6, 2),
-        DRAW.uniform(0, 1, (6, 2)),
+        drawn("binary cross-entropy, prediction", 6, 2),
+        generator("binary cross-entropy, target").uniform(0, 1, (6, 2)),
         lambda z, y: torch.nn.functional.binary_cross_entropy_with_logits(z, y),
     ),
     "mean squared error": (
         fnn.MeanSquaredError(),
-        random(6, 2),
-        random(6, 2),
+        drawn("mean squared error, prediction", 6, 2),
+        drawn("mean squared error, target", 6, 2),
         lambda p, y: torch.nn.functional.mse_loss(p, y),
     ),
 }

@@ -92,9 +92,9 @@ def test_bidirectional_refuses_what_has_no_direction():
         layer.init(KEY, X)
 
 
-def test_an_error_names_the_direction():
+def test_an_error_names_the_direction(random: Any):
     layer = fnn.Bidirectional(fnn.GRU(2))
-    params, _ = compiled.init(layer, KEY, X)
+    params = compiled.drawn_params(random, layer, X)
     with pytest.raises(ValueError, match="lengths lie in") as caught:
         layer.apply(params, {}, (X, np.array([1, 2, 9])))
     notes = [note for note in caught.value.__notes__ if note.startswith("in ")]

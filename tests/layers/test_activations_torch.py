@@ -1,6 +1,7 @@
 """Activations, gated units and those with parameters against PyTorch: outputs, gradients, and the slopes on kinks."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -10,15 +11,13 @@ import pytest
 
 import fnn
 from fnn.layer import Layer
+from tests import comparing
 
 pytestmark = pytest.mark.usefixtures("strict_numerics")
 
 torch: Any = pytest.importorskip("torch", reason="PyTorch is not installed")
 F = torch.nn.functional
-
-
-def random(seed: int, *shape: int) -> np.ndarray:
-    return np.random.default_rng(seed).standard_normal(shape)
+close = partial(comparing.close, rtol=1e-10, atol=1e-12)
 
 
 def theirs(function: Callable[..., Any], dy: np.ndarray, *arrays: np.ndarray) -> list[np.ndarray]:
@@ -34,10 +33,6 @@ def ours(layer: Layer, params: Any, dy: np.ndarray, x: np.ndarray) -> list[Any]:
     y, _, cache = layer.forward(jax.tree.map(jnp.asarray, params), {}, jnp.asarray(x))
     dparams, dx = layer.backward(cache, jnp.asarray(dy))
     return [y, dx, dparams]
-
-
-def close(got: Any, expected: Any) -> None:
-    np.testing.assert_allclose(got, expected, rtol=1e-10, atol=1e-12)
 
 
 # PyTorch's softplus is the identity above its threshold, where ours still has the digits of e⁻ˣ; the 1/6 in the
@@ -65,10 +60,10 @@ FUNCTIONS: dict[str, tuple[Layer, Callable[[Any], Any]]] = {
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_function(name: str):
+def test_function(name: str, random: Any):
     layer, reference = FUNCTIONS[name]
-    x = 4 * random(1, 3, 7, 4)
-    dy = random(2, *layer.apply({}, {}, jnp.asarray(x))[0].shape)
+    x = 4 * random(3, 7, 4)
+    dy = random(*layer.apply({}, {}, jnp.asarray(x))[0].shape)
     y, dx, dparams = ours(layer, {}, dy, x)
     assert dparams == {}
     for got, expected in zip((y, dx), theirs(reference, dy, x), strict=True):
@@ -93,16 +88,16 @@ def test_the_slope_on_a_corner(name: str):
         close(got, expected)
 
 
-def test_prelu():
-    x, dy, slope = random(1, 5, 3), random(2, 5, 3), random(3, 3)
+def test_prelu(random: Any):
+    x, dy, slope = random(5, 3), random(5, 3), random(3)
     y, dx, dparams = ours(fnn.PRelu(), {"slope": slope}, dy, x)
     expected = theirs(lambda x, slope: F.prelu(x, slope), dy, x, slope)
     for got, reference in zip((y, dx, dparams["slope"]), expected, strict=True):
         close(got, reference)
 
 
-def test_trainable_swish():
-    x, dy, beta = random(1, 2, 5, 3), random(2, 2, 5, 3), random(3, 3)
+def test_trainable_swish(random: Any):
+    x, dy, beta = random(2, 5, 3), random(2, 5, 3), random(3)
     y, dx, dparams = ours(fnn.TrainableSwish(), {"beta": beta}, dy, x)
     expected = theirs(lambda x, beta: x * torch.sigmoid(beta * x), dy, x, beta)
     for got, reference in zip((y, dx, dparams["beta"]), expected, strict=True):
@@ -118,9 +113,9 @@ UNITS: list[tuple[Layer, Callable[[Any], Any]]] = [
 
 
 @pytest.mark.parametrize(("layer", "act"), UNITS, ids=[repr(row[0]) for row in UNITS])
-def test_gated_unit(layer: Layer, act: Callable[[Any], Any]):
-    x, dy = random(1, 2, 4, 3), random(2, 2, 4, 2)
-    w, b, v, c = random(3, 3, 2), random(4, 2), random(5, 3, 2), random(6, 2)
+def test_gated_unit(layer: Layer, act: Callable[[Any], Any], random: Any):
+    x, dy = random(2, 4, 3), random(2, 4, 2)
+    w, b, v, c = random(3, 2), random(2), random(3, 2), random(2)
     y, dx, dparams = ours(layer, {"gate": {"kernel": w, "bias": b}, "value": {"kernel": v, "bias": c}}, dy, x)
     gradients = [dparams[name][part] for name in ("gate", "value") for part in ("kernel", "bias")]
     expected = theirs(lambda x, w, b, v, c: act(x @ w + b) * (x @ v + c), dy, x, w, b, v, c)

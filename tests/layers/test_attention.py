@@ -250,7 +250,7 @@ def test_dropout_only_in_training_and_at_a_rate(random: Any):
     close(run(fnn.MultiHeadAttention(2), params, x, train=True), run(layer, params, x))  # no rate, no key
     assert not np.allclose(run(layer, params, x, train=True, key=KEY), run(layer, params, x))
 
-    def at(rate: jax.Array) -> jax.Array:
+    def at(rate: Any) -> jax.Array:
         return fnn.MultiHeadAttention(2, dropout=rate).apply(params, {}, x, train=True, key=KEY)[0]
 
     close(jax.jit(at)(0.5), run(layer, params, x, train=True, key=KEY))

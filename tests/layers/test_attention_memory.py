@@ -52,6 +52,7 @@ def test_forward_and_backward_need_a_quarter_of_the_memory_of_the_plain_form():
     assert temporary(manual, 1024) <= temporary(automatic, 1024) / 4
 
 
+@pytest.mark.full
 def test_memory_grows_with_the_length_and_not_with_its_square():
     short, long = (temporary(manual, length) for length in (1024, 4096))
     assert long <= 4.1 * short

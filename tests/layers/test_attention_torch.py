@@ -1,5 +1,6 @@
 """Attention and positions against PyTorch, where it is installed: forward, and the gradients of inputs and weights."""
 
+from functools import partial
 from typing import Any
 
 import jax
@@ -10,21 +11,14 @@ import pytest
 import fnn
 from fnn.layers.blockwise_attention import BlockwiseAttention
 from fnn.layers.dropout import Dropout
+from tests import comparing
 
 torch: Any = pytest.importorskip("torch", reason="PyTorch is not installed")
 
 pytestmark = pytest.mark.usefixtures("strict_numerics")
 
-DRAW = np.random.default_rng(13)
 N, HEADS, T, S, D, E = 2, 2, 7, 5, 6, 4
-
-
-def random(*shape: int) -> np.ndarray:
-    return DRAW.standard_normal(shape)
-
-
-def close(got: Any, expected: Any) -> None:
-    np.testing.assert_allclose(got, expected, rtol=1e-10, atol=1e-11)
+close = partial(comparing.close, rtol=1e-10, atol=1e-11)
 
 
 def tensor(array: np.ndarray) -> Any:
@@ -34,10 +28,10 @@ def tensor(array: np.ndarray) -> Any:
 @pytest.mark.parametrize("masked", ["not", "causal", "by a mask"])
 @pytest.mark.parametrize("groups", [1, 3])
 @pytest.mark.parametrize("block", [3, 16])
-def test_the_blocks_are_scaled_dot_product_attention(masked: str, groups: int, block: int):
+def test_the_blocks_are_scaled_dot_product_attention(masked: str, groups: int, block: int, random: Any, draw: Any):
     q, dy = (random(N, HEADS * groups, T, D) for _ in range(2))
     k, v = (random(N, HEADS, S, D) for _ in range(2))
-    mask = DRAW.random((N, HEADS * groups, T, S)) < 0.6
+    mask = draw.random((N, HEADS * groups, T, S)) < 0.6
     mask[..., 1] = True
     tensors = [tensor(each) for each in (q, k, v)]
     y = torch.nn.functional.scaled_dot_product_attention(
@@ -84,7 +78,7 @@ def torch_layer(params: Any, memory_features: int) -> Any:
 
 @pytest.mark.parametrize("across", [False, True])
 @pytest.mark.parametrize("masked", ["not", "padded", "causal"])
-def test_the_layer_is_multihead_attention(across: bool, masked: str):
+def test_the_layer_is_multihead_attention(across: bool, masked: str, random: Any):
     x, memory, dy = random(N, T, D), random(N, S, E), random(N, T, D)
     length = S if across else T
     mask = np.arange(length)[None] < np.array([length, 3])[:, None]
@@ -124,7 +118,7 @@ def test_the_layer_is_multihead_attention(across: bool, masked: str):
     close(dparams["out"]["bias"], theirs.out_proj.bias.grad)
 
 
-def test_the_block_is_a_pre_norm_encoder_layer():
+def test_the_block_is_a_pre_norm_encoder_layer(random: Any):
     x, mask, dy = random(N, T, D), np.arange(T)[None] < np.array([T, 4])[:, None], random(N, T, D)
     block = fnn.TransformerBlock(HEADS, 8)
     params, _ = block.init(jax.random.key(0), (x, mask))

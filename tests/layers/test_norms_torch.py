@@ -4,6 +4,7 @@ Channels go from last to first, kernels from (*k, C, F) to PyTorch's (F, C, *k).
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -13,22 +14,14 @@ import pytest
 
 import fnn
 from fnn.layer import Layer
+from tests import comparing
 
 torch: Any = pytest.importorskip("torch", reason="PyTorch is not installed")
 
 pytestmark = pytest.mark.usefixtures("strict_numerics")
 
-DRAW = np.random.default_rng(31)
 KEY = jax.random.key(0)
-
-
-def random(*shape: int) -> np.ndarray:
-    return DRAW.standard_normal(shape)
-
-
-def close(got: Any, expected: Any) -> None:
-    for one, other in zip(got, expected, strict=True):
-        np.testing.assert_allclose(np.asarray(one), np.asarray(other), rtol=1e-10, atol=1e-11)
+close = partial(comparing.close, rtol=1e-10, atol=1e-11)
 
 
 def theirs(function: Callable[..., Any], dy: np.ndarray, *arrays: np.ndarray) -> list:
@@ -47,14 +40,14 @@ def ours(layer: Layer, dy: np.ndarray, x: np.ndarray, **params: np.ndarray) -> l
 
 
 @pytest.mark.parametrize("spatial", [(), (5,), (3, 4)], ids=["no position", "a sequence", "an image"])
-def test_group_norm(spatial: tuple):
+def test_group_norm(spatial: tuple, random: Any):
     x, dy, scale, bias = random(2, *spatial, 6), random(2, *spatial, 6), random(6), random(6)
     expected = theirs(lambda x, s, b: torch.nn.functional.group_norm(x, 2, s, b, eps=1e-3), dy, x, scale, bias)
     close(ours(fnn.GroupNorm(2, epsilon=1e-3), dy, x, scale=scale, bias=bias), expected)
 
 
 @pytest.mark.parametrize("spatial", [(5,), (3, 4), (2, 3, 2)], ids=["1-D", "2-D", "3-D"])
-def test_instance_norm(spatial: tuple):
+def test_instance_norm(spatial: tuple, random: Any):
     x, dy, scale, bias = random(2, *spatial, 3), random(2, *spatial, 3), random(3), random(3)
 
     def norm(x: Any, scale: Any, bias: Any) -> Any:
@@ -63,7 +56,7 @@ def test_instance_norm(spatial: tuple):
     close(ours(fnn.InstanceNorm(epsilon=1e-3), dy, x, scale=scale, bias=bias), theirs(norm, dy, x, scale, bias))
 
 
-def test_rms_norm():
+def test_rms_norm(random: Any):
     x, dy, scale = random(3, 4, 5), random(3, 4, 5), random(5)
 
     def norm(x: Any, scale: Any) -> Any:
@@ -92,7 +85,7 @@ def module_run(module: Any, x: np.ndarray, dy: np.ndarray) -> tuple:
 
 
 @pytest.mark.parametrize("name", INNER)
-def test_weight_norm(name: str):
+def test_weight_norm(name: str, random: Any):
     inner, make, shape = INNER[name]
     x, dy, g = random(*shape), random(*shape[:-1], 4), random(4)
     params, _ = fnn.WeightNorm(inner).init(KEY, x)
@@ -113,7 +106,7 @@ def test_weight_norm(name: str):
 
 @pytest.mark.parametrize("name", INNER)
 @pytest.mark.parametrize("iterations", [1, 3])
-def test_spectral_norm(name: str, iterations: int):
+def test_spectral_norm(name: str, iterations: int, random: Any):
     """PyTorch keeps v as well as u; with v = W u/‖W u‖, as its own steps leave it, both do the same."""
     inner, make, shape = INNER[name]
     x, dy = random(*shape), random(*shape[:-1], 4)

@@ -59,7 +59,13 @@ def temporary(run: Callable, *arguments: Any) -> int:
     return analysis.temp_size_in_bytes
 
 
-@pytest.mark.parametrize(("layer", "plain"), [(fnn.LSTM(H), plain_lstm), (fnn.GRU(H), plain_gru)], ids=["LSTM", "GRU"])
+@pytest.mark.parametrize(
+    ("layer", "plain"),
+    [
+        pytest.param(fnn.LSTM(H), plain_lstm, id="LSTM"),
+        pytest.param(fnn.GRU(H), plain_gru, id="GRU", marks=pytest.mark.full),
+    ],
+)
 def test_forward_and_backward_by_hand_need_less_memory_than_jax_grad_of_the_textbook_scan(layer: Any, plain: Callable):
     x, dy = (jax.ShapeDtypeStruct((N, T, size), jnp.float32) for size in (D, H))
     params, _ = jax.eval_shape(layer.init, jax.random.key(0), x)

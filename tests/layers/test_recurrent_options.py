@@ -187,23 +187,23 @@ BAD_CARRY = [
 
 
 @pytest.mark.parametrize(("x", "error", "message"), BAD_INPUT, ids=[row[2] for row in BAD_INPUT])
-def test_bad_inputs_are_refused(x: Any, error: type, message: str):
+def test_bad_inputs_are_refused(x: Any, error: type, message: str, random: Any):
     for layer in (fnn.LSTM(2), fnn.FeedbackRNN(2, 1)):
-        params, _ = compiled.init(layer, jax.random.key(0), X)
+        params = compiled.drawn_params(random, layer, X)
         with pytest.raises(error, match=message):
             layer.apply(params, {}, x)
 
 
 @pytest.mark.parametrize(("layer", "carry", "error", "message"), BAD_CARRY, ids=[row[3] for row in BAD_CARRY])
-def test_bad_carries_are_refused(layer: Any, carry: Any, error: type, message: str):
-    params, _ = compiled.init(layer, jax.random.key(0), X)
+def test_bad_carries_are_refused(layer: Any, carry: Any, error: type, message: str, random: Any):
+    params = compiled.drawn_params(random, layer, X)
     with pytest.raises(error, match=message):
         layer.apply(params, {}, (X, None, carry))
     with pytest.raises(error, match=message):
         layer.step(params, carry, jnp.zeros((2, 3)))
 
 
-def test_other_bad_values_are_refused():
+def test_other_bad_values_are_refused(random: Any):
     with pytest.raises(ValueError, match="features is at least 1, got 0"):
         fnn.LSTM(0)
     with pytest.raises(ValueError, match="outputs is at least 1, got 0"):
@@ -217,7 +217,7 @@ def test_other_bad_values_are_refused():
     with pytest.raises(ValueError, match=r"expected sequences \(N, T, D\), got float64\[4,3\]"):
         fnn.LSTM(2).init(jax.random.key(0), np.zeros((4, 3)))
     layer = fnn.LSTM(2, recurrent_dropout=0.5)
-    params, _ = compiled.init(layer, jax.random.key(0), X)
+    params = compiled.drawn_params(random, layer, X)
     with pytest.raises(
         ValueError, match=r"LSTM\(features=2, recurrent_dropout=0\.5\) is random in training and needs a"
     ):
@@ -235,8 +235,8 @@ def test_other_bad_values_are_refused():
 @pytest.mark.parametrize("wrong", [-1, 5])
 def test_under_jit_a_sequence_of_a_wrong_length_is_nan_and_the_others_are_not(wrong: int, random: Any):
     layer, x = fnn.LSTM(2, return_carry=True), random(3, 4, 2)
-    params, state = compiled.init(layer, jax.random.key(0), x)
-    run = jax.jit(lambda lengths: layer.apply(params, state, (x, lengths))[0])
+    params = compiled.drawn_params(random, layer, x)
+    run = jax.jit(lambda lengths: layer.apply(params, {}, (x, lengths))[0])
     y, carry = run(jnp.array([4, wrong, 0]))
     for each in (y, *carry):
         assert jnp.isnan(each).reshape(3, -1).all(1).tolist() == [False, True, False]

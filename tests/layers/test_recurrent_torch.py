@@ -4,6 +4,7 @@ PyTorch's kernels are (kH, D) where ours are (D, kH). Its gates of an LSTM come 
 our order r z n; it has a second bias everywhere, which is 0 here where ours has none.
 """
 
+from functools import partial
 from typing import Any
 
 import jax
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 import fnn
+from tests import comparing
 
 torch: Any = pytest.importorskip("torch", reason="PyTorch is not installed")
 
@@ -20,14 +22,10 @@ pytestmark = pytest.mark.usefixtures("strict_numerics")
 N, T, D, H = 3, 6, 2, 4
 LENGTHS = np.array([4, 6, 1])
 KINDS = {fnn.SimpleRNN: (torch.nn.RNN, 1), fnn.LSTM: (torch.nn.LSTM, 4), fnn.GRU: (torch.nn.GRU, 3)}
-DRAW = np.random.default_rng(11)
+close = partial(comparing.close, rtol=1e-10, atol=1e-11)
 
 
-def random(*shape: int) -> np.ndarray:
-    return DRAW.standard_normal(shape)
-
-
-def parameters(kind: Any) -> dict[str, np.ndarray]:
+def parameters(random: Any, kind: Any) -> dict[str, np.ndarray]:
     k = KINDS[kind][1]
     params = {"kernel": random(D, k * H), "recurrent_kernel": random(H, k * H), "bias": random(k * H)}
     return params | ({"recurrent_bias": random(3 * H)} if kind is fnn.GRU else {})
@@ -61,21 +59,15 @@ def run_module(module: Any, x: Any, lengths: Any, carry: Any) -> tuple[Any, Any]
     return torch.nn.utils.rnn.pad_packed_sequence(y, batch_first=True, total_length=T)[0], final
 
 
-def close(got: Any, expected: Any) -> None:
-    assert jax.tree.structure(got) == jax.tree.structure(expected)
-    for one, other in zip(jax.tree.leaves(got), jax.tree.leaves(expected), strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-10, atol=1e-11)
-
-
 def to_jax(tree: Any) -> Any:
     return jax.tree.map(jnp.asarray, tree)
 
 
 @pytest.mark.parametrize("lengths", [None, LENGTHS], ids=["whole", "packed"])
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
-def test_outputs_states_and_gradients(kind: Any, lengths: Any):
+def test_outputs_states_and_gradients(kind: Any, lengths: Any, random: Any):
     members = 2 if kind is fnn.LSTM else 1
-    params, x, dy = parameters(kind), random(N, T, D), random(N, T, H)
+    params, x, dy = parameters(random, kind), random(N, T, D), random(N, T, H)
     carry, dcarry = ([random(N, H) for _ in range(members)] for _ in range(2))
 
     module = KINDS[kind][0](D, H, batch_first=True, dtype=torch.float64)
@@ -105,8 +97,8 @@ def test_outputs_states_and_gradients(kind: Any, lengths: Any):
 
 @pytest.mark.parametrize("lengths", [None, LENGTHS], ids=["whole", "packed"])
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
-def test_bidirectional(kind: Any, lengths: Any):
-    params = {"forward": parameters(kind), "backward": parameters(kind)}
+def test_bidirectional(kind: Any, lengths: Any, random: Any):
+    params = {"forward": parameters(random, kind), "backward": parameters(random, kind)}
     x, dy = random(N, T, D), random(N, T, 2 * H)
     module = KINDS[kind][0](D, H, batch_first=True, bidirectional=True, dtype=torch.float64)
     theirs(module, params["forward"])
