@@ -18,12 +18,17 @@ from fnn.penalties import Penalty
 
 MODULES = sorted({"fnn", *(module.name for module in pkgutil.walk_packages(fnn.__path__, "fnn."))} - {"fnn.__main__"})
 QUICK = ("fnn.layers.", "fnn.combinators.")
-"""Packages whose examples are part of the quick proof, but for those that compile for more than half a second."""
+"""Packages whose examples are part of the quick proof, but for those that compile for more than 0.4 seconds."""
 LONG = {
     "fnn.combinators.bidirectional",
     "fnn.combinators.separable_conv",
     "fnn.combinators.transformer_block",
+    "fnn.combinators.tied",
     "fnn.layers.attention",
+    "fnn.layers.depthwise_conv",
+    "fnn.layers.dropout",
+    "fnn.layers.feedback",
+    "fnn.layers.lstm",
     "fnn.layers.pool",
 }
 

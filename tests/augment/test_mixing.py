@@ -123,7 +123,7 @@ def test_cross_entropy_of_the_mix_is_that_of_both_labels_with_their_weights(kind
     first, second = own * w, (1 - own) * w[partner]
     expected = (first * each[places, LABELS] + second * each[places, LABELS[partner]]).sum() / (first + second).sum()
     np.testing.assert_allclose(weights, first + second, rtol=1e-5)
-    np.testing.assert_allclose(fnn.CrossEntropy()(logits, targets, weights), expected, rtol=1e-5)
+    np.testing.assert_allclose(jax.jit(fnn.CrossEntropy())(logits, targets, weights), expected, rtol=1e-5)
 
 
 @pytest.mark.full

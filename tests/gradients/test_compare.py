@@ -65,7 +65,8 @@ def test_integer_inputs_have_no_delta_and_weights_count(methods):
     assert report["dense_0/kernel"].norm > 0
 
 
-@by_two_and_by_all
+@pytest.mark.full
+@pytest.mark.parametrize("methods", [TWO, METHODS], ids=["two", "all"])
 def test_weights_of_zero_make_every_leaf_zero_and_pass(methods):
     report = report_of(fnn.Dense(2), normal(3, 4), labels(3, 2), np.zeros(3, np.float32), methods=methods)
     assert report.ok
