@@ -90,19 +90,21 @@ for kind, function in SCORES.items():
 
 
 FIRST = {type(metric): name for name, (metric, *_) in reversed(METRICS.items())}.values()
-"""A metric of every class."""
+each_metric = pytest.mark.parametrize(
+    "name",
+    # One of every class, and every average of one score: precision and recall average as F1 does.
+    [pytest.param(name, marks=() if name in FIRST or name.startswith("F1") else pytest.mark.full) for name in METRICS],
+)
 
 
-@pytest.mark.parametrize("name", METRICS)
+@each_metric
 def test_a_metric_is_scikit_learns(name: str):
     metric, outputs, targets, reference = METRICS[name]
     for weights in (None, WEIGHTS):
         close(measured(metric, outputs, targets, weights), reference(outputs, targets, weights), atol=1e-13)
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=() if name in FIRST else pytest.mark.full) for name in METRICS]
-)
+@each_metric
 def test_a_metric_streams_over_ragged_batches_under_jit(name: str):
     metric, outputs, targets, _ = METRICS[name]
     update = jax.jit(metric.update)
@@ -111,7 +113,7 @@ def test_a_metric_streams_over_ragged_batches_under_jit(name: str):
     close(value, measured(metric, outputs, targets, WEIGHTS), atol=0)
 
 
-@pytest.mark.parametrize("name", METRICS)
+@each_metric
 def test_what_weighs_nothing_may_be_anything(name: str):
     metric, outputs, targets, _ = METRICS[name]
     weights = np.where(np.arange(N) % 3 == 1, 0, WEIGHTS)
@@ -119,14 +121,14 @@ def test_what_weighs_nothing_may_be_anything(name: str):
     close(measured(metric, poisoned, targets, weights), measured(metric, outputs, targets, weights), atol=0)
 
 
-@pytest.mark.parametrize("name", METRICS)
+@each_metric
 def test_nothing_counted_is_not_a_number(name: str):
     metric, outputs, targets, _ = METRICS[name]
     value = np.asarray(measured(metric, outputs, targets, np.zeros(N)))
     assert (value == 0).all() if isinstance(metric, fnn.ConfusionMatrix) else np.isnan(value).all()
 
 
-@pytest.mark.parametrize("name", METRICS)
+@each_metric
 def test_weights_below_zero_raise(name: str):
     metric, outputs, targets, _ = METRICS[name]
     with pytest.raises(ValueError, match=r"weights are at least 0, got \[-1.0\]"):
@@ -253,6 +255,7 @@ def test_a_center_keeps_the_digits_of_targets_far_from_zero(random: Any):
 # ---- in the history of a run
 
 
+@pytest.mark.full
 def test_an_array_has_a_history_too():
     x, y = np.asarray(OUTPUTS), np.asarray(LABELS)
     objective = fnn.Objective(fnn.Dense(V), fnn.CrossEntropy())

@@ -94,7 +94,8 @@ def test_nothing_mixed_is_bit_for_bit_the_same_with_soft_labels(kind):
         assert np.array_equal(targets, ONE_HOT)
 
 
-@MIXUP_FIRST
+@pytest.mark.full
+@BOTH
 def test_floating_targets_are_mixed_as_they_are(kind, random):
     values = random(N, 2).astype(jnp.bfloat16)
     _, targets = mixed(kind(1.0), IMAGES, values)
@@ -106,6 +107,7 @@ def test_floating_targets_are_mixed_as_they_are(kind, random):
     )
 
 
+@pytest.mark.full
 def test_tables_can_be_mixed_up_too():
     table = np.arange(4, dtype=np.float32)
     inputs, targets = mixed(Mixup(1.0), table[:, None], 2 * table)
@@ -121,10 +123,11 @@ def test_cross_entropy_of_the_mix_is_that_of_both_labels_with_their_weights(kind
     first, second = own * w, (1 - own) * w[partner]
     expected = (first * each[places, LABELS] + second * each[places, LABELS[partner]]).sum() / (first + second).sum()
     np.testing.assert_allclose(weights, first + second, rtol=1e-5)
-    np.testing.assert_allclose(fnn.CrossEntropy()(logits, targets, weights), expected, rtol=1e-5)
+    np.testing.assert_allclose(jax.jit(fnn.CrossEntropy())(logits, targets, weights), expected, rtol=1e-5)
 
 
-@MIXUP_FIRST
+@pytest.mark.full
+@BOTH
 def test_equal_weights_change_nothing(kind):
     inputs, targets = mixed(kind(1.0, classes=3), IMAGES, LABELS)
     others = mixed(kind(1.0, classes=3), IMAGES, LABELS, np.full(N, 2, np.int32))
@@ -133,7 +136,7 @@ def test_equal_weights_change_nothing(kind):
     np.testing.assert_allclose(others[2], 2.0, rtol=1e-6)
 
 
-@BOTH
+@MIXUP_FIRST
 def test_a_sample_of_weight_0_is_in_no_other(kind):
     weights, images = np.ones(N, np.float32), IMAGES.copy()
     weights[2], images[2] = 0, np.nan
@@ -175,7 +178,8 @@ def test_cut_mix_needs_images():
         CutMix(1.0)(KEY, (np.ones((N, 4), np.float32), np.ones(N, np.float32)))
 
 
-@MIXUP_FIRST
+@pytest.mark.full
+@BOTH
 def test_a_batch_of_one_stays(kind):
     inputs, targets = mixed(kind(1.0, classes=3), IMAGES[:1], LABELS[:1])
     np.testing.assert_allclose(inputs, IMAGES[:1], rtol=1e-6)

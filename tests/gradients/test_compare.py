@@ -35,11 +35,11 @@ def test_numbers_worked_by_hand():
     assert report["kernel"]["finite"].value == pytest.approx(20, rel=1e-11)
 
 
-@by_two_and_by_all
-def test_a_residual_net_with_repeat_and_remat_has_a_delta_for_every_round(methods):
+@pytest.mark.full
+def test_a_residual_net_with_repeat_and_remat_has_a_delta_for_every_round():
     block = fnn.Residual(fnn.Serial(fnn.LayerNorm(), fnn.Dense(6), fnn.Gelu(), fnn.Dense(4)))
     model = fnn.Serial(fnn.Dense(4), blocks=fnn.Repeat(fnn.Remat(block), 3), head=fnn.Dense(2))
-    report = report_of(model, normal(3, 5), labels(3, 2), methods=methods)
+    report = report_of(model, normal(3, 5), labels(3, 2))
     assert report.ok
     assert report["blocks/dense_0"].shape == (3, 3, 6)
     assert report["blocks/dense_0/kernel"].shape == (3, 4, 6)
@@ -65,7 +65,8 @@ def test_integer_inputs_have_no_delta_and_weights_count(methods):
     assert report["dense_0/kernel"].norm > 0
 
 
-@by_two_and_by_all
+@pytest.mark.full
+@pytest.mark.parametrize("methods", [TWO, METHODS], ids=["two", "all"])
 def test_weights_of_zero_make_every_leaf_zero_and_pass(methods):
     report = report_of(fnn.Dense(2), normal(3, 4), labels(3, 2), np.zeros(3, np.float32), methods=methods)
     assert report.ok

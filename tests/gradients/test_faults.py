@@ -241,6 +241,7 @@ def test_a_faulty_combinator_is_caught():
     assert "dense_0/kernel" in [row.path for row in report.failures]
 
 
+@pytest.mark.full
 def test_faults_are_caught_by_forward_mode_and_by_differences_alone():
     for reference in ("forward", "finite"):
         for entrywise in (64, 4):

@@ -75,7 +75,11 @@ def test_the_head_starts_as_a_dense_layer_of_its_name():
 # ---- everything that takes an objective
 
 
-@pytest.mark.parametrize("weights", [(), (np.linspace(0, 1, 13, dtype=np.float32),)], ids=["plain", "weighted"])
+@pytest.mark.parametrize(
+    "weights",
+    [pytest.param((), marks=pytest.mark.full), (np.linspace(0, 1, 13, dtype=np.float32),)],
+    ids=["plain", "weighted"],
+)
 def test_the_gradient_by_hand_by_grad_and_of_dense_and_cross_entropy(weights: tuple):
     @jax.jit
     def everything(params: Any, state: Any, batch: Any) -> Any:
@@ -133,6 +137,7 @@ def trained() -> Any:
     return jax.jit(fnn.make_train(OBJECTIVE, ADAM, **OPTIONS))(KEY, (X, Y), validation=(X, Y))
 
 
+@pytest.mark.full
 def test_make_train_with_metrics(trained: Any):
     assert trained.history["accuracy"][-1] == 1
     assert trained.history["validation_accuracy"][-1] == 1
