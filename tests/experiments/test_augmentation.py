@@ -23,12 +23,14 @@ def folder(tmp_path_factory):
     return folder
 
 
+@pytest.mark.full
 def test_every_file_is_there_and_no_other(folder):
     assert {path.name for path in folder.iterdir()} == FILES
     for path in folder.glob("*.png"):
         assert path.read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.full
 def test_results_have_a_row_a_strength_and_a_column_a_seed(folder):
     results = json.loads((folder / "results.json").read_text())
     accuracies = np.array(results["test_accuracy"])
@@ -47,6 +49,7 @@ def test_the_sheet_has_a_row_for_every_augmentation():
     assert all(name.startswith(f"{type(each).__name__}(") for name, each in SHOWN.items())
 
 
+@pytest.mark.full
 def test_the_sheet_shows_the_digit_and_what_becomes_of_it():
     digits = load_digits()
     original, drawn = Augmentation.quickly(columns=3).sheet(digits)

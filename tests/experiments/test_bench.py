@@ -6,6 +6,8 @@ import pytest
 
 from experiments.__main__ import main
 
+pytestmark = pytest.mark.full  # of the experiments, the quick proof runs that on digits
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):

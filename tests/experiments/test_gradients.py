@@ -20,6 +20,7 @@ def folder(tmp_path_factory):
     return folder
 
 
+@pytest.mark.full
 def test_there_is_a_report_and_a_picture_of_every_model(folder):
     assert tuple(Gradients.quickly().models()) == MODELS
     for name in MODELS:
@@ -31,6 +32,7 @@ def test_there_is_a_report_and_a_picture_of_every_model(folder):
     assert all(f"{name}.png" in report for name in MODELS)
 
 
+@pytest.mark.full
 def test_all_four_methods_are_compared_to_what_is_claimed(folder):
     for name in MODELS:
         found = json.loads((folder / f"{name}.json").read_text())
@@ -57,6 +59,7 @@ class WrongTanh(fnn.Tanh):
         return dparams, 1.001 * dx
 
 
+@pytest.mark.full
 def test_a_wrong_rule_fails_the_experiment_and_ends_the_command_with_1(tmp_path, monkeypatch, capsys):
     model = fnn.Serial(fnn.Flatten(), fnn.Dense(4), WrongTanh(), fnn.Dense(10))
     monkeypatch.setattr(Gradients, "models", lambda self: {"planted": model})

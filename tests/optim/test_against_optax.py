@@ -1,4 +1,4 @@
-"""Whole runs against optax, and each library's transformations inside the other's chains."""
+"""Whole runs against optax, and its arguments and defaults."""
 
 import functools
 import importlib
@@ -208,12 +208,34 @@ def problem(dtype):
 
 
 @functools.cache
-def runner(which, name, dtype):
-    make = CASES[name][which]
+def side_by_side(name):
+    """Both take every step at the parameters and gradients of our run: these parameters, and what each makes of them.
+
+    In two runs a difference in rounding grows where normalised steps swing about the optimum, in optax alone too.
+    """
 
     def run(rate):
+        params, loss = problem("float64")
+        ours, theirs = CASES[name][0](rate), optax.with_extra_args_support(CASES[name][1](rate))
+
+        def step(carry, _):
+            params, our_state, their_state = carry
+            value, grads = jax.value_and_grad(loss)(params)
+            updates, our_state = ours.update(grads, our_state, params, value=value)
+            other, their_state = theirs.update(grads, their_state, params, value=value)
+            return (optim.apply_updates(params, updates), our_state, their_state), (params, updates, other)
+
+        return jax.lax.scan(step, (params, ours.init(params), theirs.init(params)), None, length=STEPS)[1]
+
+    return jax.jit(run)
+
+
+@functools.cache
+def alone(which, name, dtype):
+    def run(rate):
         params, loss = problem(dtype)
-        optimizer = make(rate) if which == 0 else optax.with_extra_args_support(make(rate))
+        optimizer = CASES[name][which](rate)
+        optimizer = optimizer if which == 0 else optax.with_extra_args_support(optimizer)
 
         def step(carry, _):
             params, opt_state = carry
@@ -226,9 +248,9 @@ def runner(which, name, dtype):
     return jax.jit(run)
 
 
-def run(which, name, rate, dtype):
+def result(which, name, rate, dtype):
     with jax.enable_x64(dtype == "float64"):
-        return jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), runner(which, name, dtype)(rate))
+        return jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), alone(which, name, dtype)(rate))
 
 
 def error(tree, reference):
@@ -237,19 +259,39 @@ def error(tree, reference):
     return max(jax.tree.leaves(errors))
 
 
-@pytest.mark.parametrize("name", CASES)
+# One case of every class of update; what is left to the full proof varies the options of one that is here.
+VARIANTS = {
+    "momentum", "adam with other constants", "adamw on everything", "adagrad from zero", "radam, nesterov",
+    "adafactor", "adafactor, factored", "muon", "schedule-free sgd", "schedule-free adamw", "clipped sgd",
+    "adam on a schedule", *[name for name in CASES if name.startswith("rmsprop")][:-1],
+}  # fmt: skip
+IN_FLOAT64 = [pytest.param(name, marks=pytest.mark.full if name in VARIANTS else ()) for name in CASES]
+# In float32 a rate, a decay or a count may be rounded once too often: asked of one with them all.
+IN_FLOAT32 = [pytest.param(name, marks=() if name == "nadam" else pytest.mark.full) for name in CASES]
+
+
+@pytest.mark.parametrize("name", IN_FLOAT64)
 def test_a_hundred_steps_in_float64_agree_with_optax(name):
     for rate in CASES[name][2]:
-        assert error(run(0, name, rate, "float64"), run(1, name, rate, "float64")) <= 1e-12
+        with jax.enable_x64(True):
+            params, *updates = jax.tree.map(np.asarray, side_by_side(name)(rate))
+        ours, theirs = jax.tree.map(lambda leaf: leaf.sum(0), updates)
+        assert error(ours, theirs) <= 1e-12
+    start, end = (jax.tree.map(lambda leaf, at=at: leaf[at], params) for at in (0, -1))
+    assert error(end, start) > 0.1  # the run went somewhere
 
 
-@pytest.mark.parametrize("name", CASES)
+# As users run it: how XLA groups operations decides how both round.
+@pytest.mark.usefixtures("users_compilation")
+@pytest.mark.parametrize("name", IN_FLOAT32)
 def test_a_hundred_steps_in_float32_agree_with_optax(name):
     for rate in CASES[name][2]:
-        exact = run(1, name, rate, "float64")
-        ours, theirs = run(0, name, rate, "float32"), run(1, name, rate, "float32")
+        exact = result(1, name, rate, "float64")
+        ours, theirs = result(0, name, rate, "float32"), result(1, name, rate, "float32")
         # Where a step of a rounding error's size moves the path (a division by a small root), both are further off.
-        assert error(ours, exact) <= max(1e-6, 1.1 * error(theirs, exact))
+        # An update of schedule-free descent is a difference of parameters, whose rounding is in it a hundred times.
+        least = 2e-6 if name == "schedule-free sgd" else 1e-6
+        assert error(ours, exact) <= max(least, 1.1 * error(theirs, exact))
         # optax keeps 1 − b2 to float32 and divides by 1 − float32(b2)ᵗ: at 0.999 its mean of squares is 1.3e-5 off.
         assert error(ours, theirs) <= 1e-6 + error(theirs, exact)
 
@@ -287,75 +329,3 @@ def test_arguments_and_defaults_are_those_of_optax(name):
     shared = [key for key in ours if key in theirs and key != "learning_rate"]
     assert {key: ours[key].default for key in shared} == {key: theirs[key].default for key in shared}
     assert set(ours) - set(theirs) <= OUR_OWN
-
-
-def test_the_runs_went_somewhere():
-    start = jax.tree.map(np.asarray, problem("float32")[0])
-    for name, (*_, rates) in CASES.items():
-        assert error(run(0, name, rates[1], "float32"), start) > 0.1
-
-
-GRADS = {"kernel": jnp.array([3.0, -4.0])}
-PARAMS = {"kernel": jnp.array([1.0, 2.0])}
-
-
-def test_optax_transformations_stand_in_our_chain():
-    ours = optim.chain(optax.clip_by_global_norm(1.0), optim.adam(0.1), optax.scale(0.5))
-    theirs = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(0.1), optax.scale(0.5))
-    updates, opt_state = ours.update(
-        GRADS, ours.init(PARAMS), PARAMS, value=jnp.array(1.0), value_fn=lambda params: 0.0
-    )
-    expected, _ = theirs.update(GRADS, theirs.init(PARAMS), PARAMS)
-    np.testing.assert_allclose(updates["kernel"], expected["kernel"], rtol=2e-5)
-    assert optim.hyperparams(opt_state)["learning_rate"] == np.float32(0.1)
-
-
-def test_our_optimisers_stand_in_optax_chain():
-    ours = optax.chain(optim.clip_by_global_norm(1.0), optim.adamw(0.1), optax.scale(0.5))
-    theirs = optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(0.1), optax.scale(0.5))
-    updates, opt_state = ours.update(GRADS, ours.init(PARAMS), PARAMS, value=jnp.array(1.0))
-    expected, _ = theirs.update(GRADS, theirs.init(PARAMS), PARAMS)
-    np.testing.assert_allclose(updates["kernel"], expected["kernel"], rtol=2e-5)
-    changed = optim.set_hyperparams(opt_state, learning_rate=0.2)
-    doubled, _ = ours.update(GRADS, changed, PARAMS)
-    again, _ = ours.update(GRADS, opt_state, PARAMS)
-    np.testing.assert_allclose(doubled["kernel"], 2 * again["kernel"], rtol=1e-6)
-
-
-def test_our_optimisers_stand_in_optax_masked_multi_transform_and_multi_steps():
-    params = {"a": jnp.ones(2), "b": jnp.ones(2)}
-    grads = {"a": jnp.ones(2), "b": jnp.ones(2)}
-    masked = optax.masked(optim.adam(0.1), {"a": True, "b": False})
-    updates, _ = masked.update(grads, masked.init(params), params)
-    np.testing.assert_allclose(updates["a"], -0.1, rtol=1e-6)
-    np.testing.assert_array_equal(updates["b"], grads["b"])
-    groups = optax.multi_transform({"slow": optim.sgd(0.1), "fast": optim.sgd(1.0)}, {"a": "slow", "b": "fast"})
-    opt_state = groups.init(params)
-    updates, _ = groups.update(grads, opt_state, params)
-    np.testing.assert_allclose(updates["a"], -0.1, rtol=1e-6)
-    np.testing.assert_allclose(updates["b"], -1.0)
-    assert [key.rpartition("/")[2] for key in optim.hyperparams(opt_state)] == ["learning_rate"] * 2
-    averaged = optax.MultiSteps(optim.sgd(1.0), every_k_schedule=2)
-    opt_state = averaged.init(params)
-    updates, opt_state = averaged.update(grads, opt_state, params)
-    np.testing.assert_array_equal(updates["a"], 0)
-    updates, _ = averaged.update(jax.tree.map(lambda g: 3 * g, grads), opt_state, params)
-    np.testing.assert_allclose(updates["a"], -2.0)
-
-
-def test_optax_transformations_get_the_extras_that_they_take():
-    plateau = optim.chain(optim.sgd(1.0), optax.contrib.reduce_on_plateau(factor=0.5, patience=1))
-    opt_state = plateau.init(PARAMS)
-    for scale in (1.0, 0.5, 0.25):  # no progress after the first value
-        updates, opt_state = plateau.update(GRADS, opt_state, PARAMS, value=jnp.array(1.0), weight=jnp.array(8.0))
-        np.testing.assert_allclose(updates["kernel"], -scale * GRADS["kernel"])
-
-
-def test_hyperparameters_of_optax_inject_hyperparams_are_found_too():
-    injected = optax.inject_hyperparams(optax.sgd)(learning_rate=0.5)
-    opt_state = optim.set_hyperparams(injected.init(PARAMS), learning_rate=0.25)
-    updates, opt_state = injected.update(GRADS, opt_state, PARAMS)
-    np.testing.assert_allclose(updates["kernel"], -0.25 * GRADS["kernel"])
-    driven = optax.inject_hyperparams(optax.sgd)(learning_rate=optax.constant_schedule(0.5)).init(PARAMS)
-    with pytest.raises(ValueError, match="learning_rate is driven by a schedule"):
-        optim.set_hyperparams(driven, learning_rate=0.25)

@@ -1,3 +1,4 @@
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -32,9 +33,10 @@ def minimise(value_fn, w, steps, optimizer=None):
 def test_two_steps_by_hand():
     # w² from 3: r = g/‖g‖ = 1, and a = 1 will do; then s = −1, y = −2, γ = 1/2: r = 4/2, to the minimum.
     optimizer, w = optim.lbfgs(), jnp.array(3.0)
+    step = jax.jit(lambda w, opt_state: optimizer.update(2 * w, opt_state, w, value_fn=jnp.square))
     opt_state, seen = optimizer.init(w), []
     for _ in range(2):
-        updates, opt_state = optimizer.update(2 * w, opt_state, w, value_fn=jnp.square)
+        updates, opt_state = step(w, opt_state)
         w = optim.apply_updates(w, updates)
         seen.append(float(updates))
     np.testing.assert_allclose(seen, [-1.0, -2.0], rtol=1e-6)
@@ -56,17 +58,16 @@ def test_rosenbrock_is_minimised_in_float32():
     assert opt_state.evaluations == 0  # the gradient is 0 there: nothing is searched
 
 
-def test_the_two_loops_are_the_recursion_of_bfgs():
+def test_the_two_loops_are_the_recursion_of_bfgs(random):
     # With a memory as long as the run: H ← (1 − ρ s yᵀ) H (1 − ρ y sᵀ) + ρ s sᵀ, beginning at γ for the newest pair.
-    random = np.random.default_rng(0)
-    root = random.normal(size=(4, 4))
+    root = random(4, 4)
     matrix = root @ root.T + np.eye(4)
     with jax.enable_x64(True):
-        w, optimizer = random.normal(size=4), optim.lbfgs(1.0, 3)
-        opt_state, pairs = optimizer.init(jnp.asarray(w)), []
+        w, optimizer = random(4), optim.lbfgs(1.0, 3)
+        step, opt_state, pairs = jax.jit(optimizer.update), optimizer.init(jnp.asarray(w)), []
         for _ in range(6):
             g = matrix @ w
-            updates, opt_state = optimizer.update(jnp.asarray(g), opt_state, jnp.asarray(w))
+            updates, opt_state = step(g, opt_state, w)
             inverse = np.eye(4) * min(1, 1 / np.linalg.norm(g))
             if pairs:
                 s, y = pairs[-1]
@@ -75,22 +76,22 @@ def test_the_two_loops_are_the_recursion_of_bfgs():
                 left = np.eye(4) - np.outer(s, y) / (s @ y)
                 inverse = left @ inverse @ left.T + np.outer(s, s) / (s @ y)
             np.testing.assert_allclose(updates, -inverse @ g, rtol=1e-9, atol=1e-12)
-            s = 0.1 * random.normal(size=4)
+            s = 0.1 * random(4)
             w, pairs = w + s, [*pairs, (s, matrix @ s)]
 
 
 def test_a_pair_without_positive_curvature_is_left_out():
     optimizer = optim.lbfgs(0.0)
-    opt_state = optimizer.init(jnp.zeros(2))
+    step, opt_state = jax.jit(optimizer.update), optimizer.init(jnp.zeros(2))
     for w, g in (
         ([0.0, 0.0], [1.0, 0.0]),
         ([1.0, 0.0], [0.5, 0.0]),
         ([1.0, 1.0], [0.5, 0.0]),
         ([1.0, 1.0], [9.0, 9.0]),
     ):
-        _, opt_state = optimizer.update(jnp.array(g), opt_state, jnp.array(w))
+        _, opt_state = step(jnp.array(g), opt_state, jnp.array(w))
         assert not np.asarray(opt_state.weights).any()  # sᵀy = −0.5, then 0, then s = 0
-    _, opt_state = optimizer.update(jnp.array([10.0, 9.0]), opt_state, jnp.array([2.0, 1.0]))
+    _, opt_state = step(jnp.array([10.0, 9.0]), opt_state, jnp.array([2.0, 1.0]))
     np.testing.assert_array_equal(np.asarray(opt_state.weights).nonzero(), [[9]])
 
 
@@ -107,7 +108,7 @@ def test_where_no_step_decreases_nothing_moves_and_the_pairs_are_forgotten():
     np.testing.assert_allclose(updates, -w / np.linalg.norm(w), rtol=1e-5)  # the gradient at length 1
 
 
-@pytest.mark.parametrize("method", ["manual", "auto"])
+@pytest.mark.parametrize("method", ["manual", pytest.param("auto", marks=pytest.mark.full)])
 def test_logistic_regression_is_that_of_scikit_learn(method):
     x, y = load_breast_cancer(return_X_y=True)
     x = (x - x.mean(0)) / x.std(0)
@@ -122,8 +123,9 @@ def test_logistic_regression_is_that_of_scikit_learn(method):
     np.testing.assert_allclose(params["bias"], reference.intercept_, atol=1e-6)
 
 
-def test_a_network_is_trained_by_fit_on_the_full_batch():
-    x = np.random.default_rng(0).normal(size=(30, 3)).astype(np.float32)
+@pytest.mark.full  # the step is that of make_train, which trains above
+def test_a_network_is_trained_by_fit_on_the_full_batch(random):
+    x = random(30, 3).astype(np.float32)
     y = (x[:, 0] * x[:, 1] > 0).astype(np.int32)
     objective = fnn.Objective(fnn.Serial(fnn.Dense(16), fnn.Tanh(), fnn.Dense(2)), fnn.CrossEntropy(), (fnn.L2(1e-4),))
     result = fnn.fit(objective, optim.lbfgs(), (x, y), epochs=60, batch_size=30, key=KEY, progress=False)
@@ -140,11 +142,16 @@ def test_parameters_of_several_dtypes_are_one_vector():
 
         optimizer = optim.lbfgs(memory_size=2)
         opt_state = optimizer.init(params)
+
+        @jax.jit
+        def step(params, opt_state):
+            updates, opt_state = optimizer.update(jax.grad(value_fn)(params), opt_state, params, value_fn=value_fn)
+            return optim.apply_updates(params, updates), opt_state
+
         for _ in range(4):
-            grads = jax.grad(value_fn)(params)
-            updates, after = optimizer.update(grads, opt_state, params, value_fn=value_fn)
-            assert jax.tree.map(lambda leaf: leaf.dtype, after) == jax.tree.map(lambda leaf: leaf.dtype, opt_state)
-            params, opt_state = optim.apply_updates(params, updates), after
+            params, after = step(params, opt_state)
+            chex.assert_trees_all_equal_shapes_and_dtypes(after, opt_state)
+            opt_state = after
     assert opt_state.steps.shape == (2, 7)
     assert (params["a"].dtype, params["b"].dtype) == (jnp.bfloat16, jnp.float32)
     assert float(value_fn(params)) < 1e-3

@@ -1,3 +1,5 @@
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -17,13 +19,22 @@ FUNCTIONS = {
 }
 
 
-def search(function, dtype="float64", **options):
-    with jax.enable_x64(dtype == "float64"):
-        phi = jax.value_and_grad(function)
+@functools.cache
+def compiled(function, dtype, max_steps):
+    phi = jax.value_and_grad(function)
+
+    def run(curv_rtol):
         zero = jnp.zeros((), dtype)
         start = Point(zero, *phi(zero))
-        step, evaluations = jax.jit(lambda: strong_wolfe(phi, start, **options))()
-        return float(step), int(evaluations), [float(each) for each in phi(step)], [float(each) for each in start[1:]]
+        step, evaluations = strong_wolfe(phi, start, curv_rtol=curv_rtol, max_steps=max_steps)
+        return step, evaluations, phi(step), start[1:]
+
+    return jax.jit(run)
+
+
+def search(function, dtype="float64", curv_rtol=0.9, max_steps=20):
+    with jax.enable_x64(dtype == "float64"):
+        return jax.device_get(compiled(function, dtype, max_steps)(curv_rtol))
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])

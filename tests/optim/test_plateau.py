@@ -38,16 +38,17 @@ def test_a_nan_is_no_progress():
 
 
 @pytest.mark.parametrize("options", [{}, {"cooldown": 3}, {"accumulation_size": 3}, {"min_scale": 0.3, "rtol": 0.05}])
-def test_a_noisy_fall_agrees_with_optax(options):
-    values = np.exp(-np.arange(200) / 30) + np.random.default_rng(0).normal(0, 0.05, 200)
+def test_a_noisy_fall_agrees_with_optax(random, options):
+    values = np.exp(-np.arange(200) / 30) + 0.05 * random(200)
     options = {"factor": 0.7, "patience": 4, **options}
     ours, theirs = optim.reduce_on_plateau(**options), optax.contrib.reduce_on_plateau(**options)
-    np.testing.assert_allclose(scales(ours, values), scales(theirs, values), rtol=1e-6)
-    assert scales(ours, values)[-1] < 0.5
+    found = scales(ours, values)
+    np.testing.assert_allclose(found, scales(theirs, values), rtol=1e-6)
+    assert found[-1] < 0.5
 
 
-def test_training_passes_the_value():
-    x = np.random.default_rng(0).normal(size=(16, 3)).astype(np.float32)
+def test_training_passes_the_value(random):
+    x = random(16, 3).astype(np.float32)
     objective = fnn.Objective(fnn.Dense(1), fnn.MeanSquaredError())
     optimizer = optim.chain(optim.sgd(0.3), optim.reduce_on_plateau(0.5, 3, accumulation_size=2))
     result = fnn.fit(

@@ -57,7 +57,7 @@ def test_no_warmup_begins_at_the_peak():
         ),
         (
             optim.warm_restarts(0.3, 5, 0.1),
-            optax.join_schedules([optax.cosine_decay_schedule(0.3, 5, 1 / 3)] * 202, [5 * i for i in range(1, 202)]),
+            lambda step: optax.cosine_decay_schedule(0.3, 5, 1 / 3)(step % 5),
         ),
         (
             optim.warmup_stable_decay(0.3, 3, 5, 14, 0.1),
@@ -71,8 +71,8 @@ def test_no_warmup_begins_at_the_peak():
 )
 def test_schedules_agree_with_optax(ours, theirs):
     with jax.enable_x64(True):
-        for step in STEPS[:-1]:
-            np.testing.assert_allclose(ours(jnp.array(step)), theirs(jnp.array(step)), rtol=1e-12, atol=1e-16)
+        found, expected = (jax.jit(jax.vmap(schedule))(np.array(STEPS[:-1])) for schedule in (ours, theirs))
+        np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-16)
 
 
 def test_inverse_sqrt_by_hand():
@@ -100,7 +100,7 @@ def test_warm_restarts_are_exact_at_steps_of_any_dtype(factor, dtype):
         inside = (start <= steps) & (steps < start + length)
         expected[inside] = 0.5 * (1 + np.cos(np.pi * (steps[inside] - start) / length))
         start, length = start + length, length * factor
-    np.testing.assert_allclose(schedule(jnp.asarray(steps, dtype)), expected, atol=1e-6)
+    np.testing.assert_allclose(jax.jit(schedule)(steps.astype(dtype)), expected, atol=1e-6)
 
 
 def test_warm_restarts_at_the_ends_of_the_integers():

@@ -1,5 +1,6 @@
 """Data from the host: memory-mapped files and iterables train as arrays on the device do, and bad ones are refused."""
 
+import functools
 import itertools
 import threading
 
@@ -10,11 +11,15 @@ import pytest
 
 import fnn
 from fnn.train.stream import Stream, grouped
+from tests.comparing import close, same
+from tests.drawing import drawn
 
-X = np.asarray(jax.random.normal(jax.random.key(0), (45, 4)))
-Y = np.asarray((X[:, 0] > 0).astype(np.int32) + (X[:, 1] > 0))
-MODEL = fnn.Serial(fnn.Dense(8, use_bias=False), fnn.BatchNorm(), fnn.Relu(), fnn.Dropout(0.2), fnn.Dense(3))
+X = drawn("inputs from the host", 45, 4).astype(np.float32)
+Y = (X[:, 0] > 0).astype(np.int32) + (X[:, 1] > 0)
+MODEL = fnn.Serial(fnn.Dense(8, use_bias=False), fnn.BatchNorm(), fnn.Tanh(), fnn.Dropout(0.2), fnn.Dense(3))
 OBJECTIVE = fnn.Objective(MODEL, fnn.CrossEntropy())
+ROUNDED = {"rtol": 1e-5, "atol": 1e-6}
+METRICS = (fnn.Accuracy(),)
 PIECES = [(X[start : start + 8], Y[start : start + 8]) for start in range(0, 45, 8)]
 
 
@@ -23,14 +28,14 @@ def fit(data, **options):
     return fnn.fit(OBJECTIVE, options.pop("optimizer", fnn.optim.sgd(1e-1)), data, **options)
 
 
-def same_bits(one, other):
-    for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
-        np.testing.assert_array_equal(a, b)
+@functools.cache
+def validated():
+    return fit((X, Y), validation=(X, Y), metrics=METRICS)
 
 
-def close(one, other):
-    for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+@functools.cache
+def of_batches():
+    return fit(PIECES)
 
 
 def mapped(folder, **arrays):
@@ -42,12 +47,12 @@ def mapped(folder, **arrays):
 def test_memory_mapped_files_train_as_arrays_do(tmp_path):
     data = mapped(tmp_path, x=X, y=Y)
     assert isinstance(data[0], np.memmap)
-    metrics = (fnn.Accuracy(),)
-    close(fit(data, validation=data, metrics=metrics), fit((X, Y), validation=(X, Y), metrics=metrics))
+    close(fit(data, validation=data, metrics=METRICS), validated(), **ROUNDED)
 
 
 def test_a_list_of_batches_trains_as_arrays_in_that_order_do():
-    close(fit(PIECES, batch_size=None, validation=PIECES), fit((X, Y), shuffle=False, validation=(X, Y)))
+    in_order = fit((X, Y), shuffle=False, validation=(X, Y))
+    close(fit(PIECES, batch_size=None, validation=PIECES), in_order, **ROUNDED)
 
 
 def test_a_function_of_the_epoch_gives_its_batches():
@@ -57,12 +62,12 @@ def test_a_function_of_the_epoch_gives_its_batches():
         told.append(epoch)
         return iter(PIECES)
 
-    same_bits(fit(batches, batch_size=None), fit(PIECES, batch_size=None))
+    same(fit(batches, batch_size=None), of_batches())
     assert told == [0, 1, 2]
 
 
 def test_an_iterator_serves_one_epoch_and_no_more():
-    same_bits(fit(iter(PIECES), epochs=1), fit(PIECES, epochs=1))
+    same(fit(iter(PIECES), epochs=1), fit(PIECES, epochs=1))
     with pytest.raises(ValueError, match="an iterator, which can be gone through once, not 3 times"):
         fit(iter(PIECES))
     with pytest.raises(ValueError, match="an iterator, which can be gone through once, not 3 times"):
@@ -87,17 +92,16 @@ class Loader:
 
 
 def test_a_loader_of_another_library_trains_as_its_arrays_do():
-    same_bits(fit(Loader()), fit(PIECES))
+    same(fit(Loader()), of_batches())
 
 
 def test_how_batches_are_grouped_changes_no_bit(monkeypatch):
-    many = fit(PIECES)
     monkeypatch.setattr("fnn.train.stream.STEPS_A_CALL", 1)
-    close(fit(PIECES), many)
+    close(fit(PIECES), of_batches(), **ROUNDED)
     monkeypatch.setattr("fnn.train.stream.STEPS_A_CALL", 4)
     part = fit(PIECES)
     monkeypatch.setattr("fnn.train.stream.BYTES_A_CALL", 0)
-    close(fit(PIECES), part)
+    close(fit(PIECES), part, **ROUNDED)
 
 
 def test_groups_hold_batches_of_one_shape_in_order():
@@ -111,7 +115,7 @@ def test_groups_hold_batches_of_one_shape_in_order():
 def test_weights_go_along():
     weights = np.linspace(0, 1, 45, dtype=np.float32)
     pieces = [(*piece, weights[8 * n : 8 * n + 8]) for n, piece in enumerate(PIECES)]
-    close(fit(pieces), fit((X, Y, weights), shuffle=False))
+    close(fit(pieces), fit((X, Y, weights), shuffle=False), **ROUNDED)
 
 
 @pytest.mark.parametrize(
@@ -224,9 +228,9 @@ def test_streams_keep_float64_where_it_is_enabled():
 
 
 def test_evaluate_is_the_validation_of_a_run(tmp_path):
-    result = fit((X, Y), validation=(X, Y), metrics=(fnn.Accuracy(),))
+    result = validated()
     for data in ((X, Y), PIECES, mapped(tmp_path, x=X, y=Y)):
-        values = fnn.evaluate(OBJECTIVE, result.params, result.state, data, batch_size=8, metrics=(fnn.Accuracy(),))
+        values = fnn.evaluate(OBJECTIVE, result.params, result.state, data, batch_size=8, metrics=METRICS)
         assert list(values) == ["loss", "accuracy"]
         np.testing.assert_allclose(values["loss"], result.history["validation_loss"][-1], rtol=1e-5)
         np.testing.assert_allclose(values["accuracy"], result.history["validation_accuracy"][-1], rtol=1e-5)

@@ -1,7 +1,9 @@
 """A whole run is one pure function: it compiles once, maps over seeds, and counts every sample."""
 
 import dataclasses
+import functools
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,33 +12,25 @@ import pytest
 
 import fnn
 from fnn.metrics import Metric
+from tests.comparing import close, same
+from tests.train.blobs import blobs, classifier
 
 SEEDS = jax.vmap(jax.random.key)(jnp.arange(3))
 
 
-def blobs(samples=50, classes=3):
-    """Points around the corners of a triangle, with their labels."""
-    rng = np.random.default_rng(0)
-    labels = rng.integers(0, classes, samples)
-    corners = np.array([[0.0, 2.0], [2.0, -1.0], [-2.0, -1.0]])
-    return jnp.asarray(corners[labels] + 0.3 * rng.normal(size=(samples, 2)), jnp.float32), jnp.asarray(labels)
-
-
-# No bias before the batch norm: its gradient is exactly 0, and Adam would blow its rounding up to full steps.
-MODEL = fnn.Serial(fnn.Dense(16, use_bias=False), fnn.BatchNorm(), fnn.Relu(), fnn.Dropout(0.1), fnn.Dense(3))
-OBJECTIVE = fnn.Objective(MODEL, fnn.CrossEntropy())
+OBJECTIVE = fnn.Objective(classifier(), fnn.CrossEntropy())
+ADAM = fnn.optim.adam(1e-2)
 
 
 def run(**options):
     options = {"epochs": 4, "batch_size": 16, "metrics": (fnn.Accuracy(),)} | options
-    return fnn.make_train(
-        options.pop("objective", OBJECTIVE), options.pop("optimizer", fnn.optim.adam(1e-2)), **options
-    )
+    return fnn.make_train(options.pop("objective", OBJECTIVE), options.pop("optimizer", ADAM), **options)
 
 
-def close(one, other, tolerance=1e-6):
-    for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
-        np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance)
+@functools.cache
+def trained(**options):
+    """The compiled run; of the same options, the same."""
+    return jax.jit(run(**options))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,48 +55,48 @@ def test_training_learns_and_reports_every_epoch():
     assert result.history["validation_accuracy"][-1] == 1
 
 
-@pytest.mark.parametrize("samples", [50, 33, 17, 16, 5])
+# Steps and a remainder; without one; one of a single sample, which joins the batch before it; a remainder alone.
+@pytest.mark.parametrize(
+    "samples", [pytest.param(50, marks=pytest.mark.full), 33, pytest.param(17, marks=pytest.mark.full), 16, 5]
+)
 def test_an_epoch_sees_every_sample_once(samples):
     objective = fnn.Objective(fnn.Dense(1), fnn.MeanSquaredError())
-    targets = jnp.arange(samples, dtype=jnp.float32)[:, None]
+    targets = np.arange(samples, dtype=np.float32)[:, None]
     train = run(objective=objective, optimizer=fnn.optim.sgd(0.0), metrics=(Seen(),), epochs=2)
-    seen = train(jax.random.key(0), (jnp.ones((samples, 2)), targets)).history["seen"]
+    seen = jax.jit(train)(jax.random.key(0), (np.ones((samples, 2), np.float32), targets)).history["seen"]
     np.testing.assert_allclose(seen, Seen()(targets, targets), rtol=1e-5)
 
 
-def test_the_loss_of_an_epoch_is_the_weighted_mean_over_its_samples():
+def test_the_loss_of_an_epoch_is_the_weighted_mean_over_its_samples(draw, random):
     objective = fnn.Objective(fnn.Dense(1), fnn.MeanSquaredError())
-    x = jax.random.normal(jax.random.key(1), (21, 2))
-    batch = (x, jax.random.normal(jax.random.key(2), (21, 1)), jax.random.uniform(jax.random.key(3), (21,)))
+    batch = tuple(part.astype(np.float32) for part in (random(21, 2), random(21, 1), draw.uniform(size=21)))
     train = run(objective=objective, optimizer=fnn.optim.sgd(0.0), metrics=(), epochs=1, batch_size=8)
-    result = train(jax.random.key(0), batch, validation=batch)
-    whole, _ = objective(result.params, result.state, batch)
+    result = jax.jit(train)(jax.random.key(0), batch, validation=batch)
+    whole, _ = jax.jit(objective)(result.params, result.state, batch)
     np.testing.assert_allclose(result.history["loss"][0], whole, rtol=1e-5)
     np.testing.assert_allclose(result.history["validation_loss"][0], whole, rtol=1e-5)
 
 
 def test_vmap_and_map_over_seeds_equal_the_runs_alone():
-    train, data = run(), blobs()
-    alone = [jax.jit(train)(key, data) for key in SEEDS]
-    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *alone)
-    close(jax.jit(jax.vmap(train, (0, None)))(SEEDS, data), stacked, 2e-5)
-    close(jax.jit(lambda keys, data: jax.lax.map(lambda key: train(key, data), keys))(SEEDS, data), stacked)
+    train, data = trained(), blobs()
+    stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *(train(key, data) for key in SEEDS))
+    close(jax.jit(jax.vmap(train, (0, None)))(SEEDS, data), stacked, rtol=2e-5, atol=2e-5)
+    mapped = jax.jit(lambda keys, data: jax.lax.map(lambda key: train(key, data), keys))(SEEDS, data)
+    close(mapped, stacked, rtol=1e-6, atol=1e-6)
 
 
 def test_a_run_compiles_once_whatever_the_seed_the_hyperparameters_and_the_data():
-    traces = []
+    chex.clear_trace_counter()
 
+    @chex.assert_max_traces(n=1)
     def optimizer(hyperparams):
-        traces.append(1)
         return fnn.optim.adam(hyperparams["rate"], b1=hyperparams["b1"])
 
     train, (x, y) = jax.jit(run(optimizer=optimizer, validate_every=2)), blobs()
     train(jax.random.key(0), (x, y), {"rate": 0.1, "b1": 0.9}, validation=(x, y))
-    first = len(traces)
     train(jax.random.key(1), (x, y), {"rate": 0.1, "b1": 0.9}, validation=(x, y))
     train(jax.random.key(1), (x, y), {"rate": 0.3, "b1": 0.0}, validation=(x, y))
     train(jax.random.key(1), (2 * x, 1 - y % 2), {"rate": 0.3, "b1": 0.0}, validation=(x[::-1], y))
-    assert len(traces) == first
 
 
 def test_early_stopping_does_no_work_after_the_stop():
@@ -126,29 +120,27 @@ def test_early_stopping_does_no_work_after_the_stop():
 
 
 def test_the_same_key_gives_the_same_bits():
-    train = jax.jit(run())
-    for a, b in zip(*(jax.tree.leaves(train(jax.random.key(5), blobs())) for _ in range(2)), strict=True):
-        assert (a == b).all()
+    same(*(trained()(jax.random.key(5), blobs()) for _ in range(2)))
 
 
 def test_other_keys_give_other_runs():
-    train = jax.jit(run(epochs=1))
-    assert not jnp.allclose(*(train(key, blobs()).params["dense_0"]["kernel"] for key in SEEDS[:2]))
+    assert not np.allclose(*(trained()(key, blobs()).params["dense_0"]["kernel"] for key in SEEDS[:2]))
 
 
 def test_hyperparameters_reach_the_objective_and_the_optimizer():
     data = blobs()
     train = fnn.make_train(
-        lambda h: fnn.Objective(MODEL, fnn.CrossEntropy(label_smoothing=h["smoothing"]), (fnn.L2(h["decay"]),)),
+        lambda h: fnn.Objective(classifier(), fnn.CrossEntropy(label_smoothing=h["smoothing"]), (fnn.L2(h["decay"]),)),
         lambda h: fnn.optim.adam(h["rate"]),
         epochs=3,
         batch_size=16,
     )
-    sets = {"rate": jnp.array([1e-3, 1e-1]), "smoothing": jnp.array([0.0, 0.2]), "decay": jnp.array([0.0, 1e-2])}
+    values = {"rate": [1e-3, 1e-1], "smoothing": [0.0, 0.2], "decay": [0.0, 1e-2]}
+    sets, alone = {name: np.float32(pair) for name, pair in values.items()}, jax.jit(train)
     both = jax.jit(jax.vmap(train, (None, None, 0)))(jax.random.key(0), data, sets)
     for index in range(2):
-        alone = jax.jit(train)(jax.random.key(0), data, {name: float(values[index]) for name, values in sets.items()})
-        close(jax.tree.map(lambda leaf, index=index: leaf[index], both.history), alone.history, 1e-4)
+        one = alone(jax.random.key(0), data, {name: pair[index] for name, pair in values.items()})
+        close(jax.tree.map(lambda leaf, index=index: leaf[index], both.history), one.history, rtol=1e-4, atol=1e-4)
     assert not np.allclose(both.history["loss"][0], both.history["loss"][1])
 
 
@@ -157,6 +149,7 @@ def test_a_function_of_hyperparameters_needs_them():
         run(optimizer=lambda h: fnn.optim.sgd(h))(jax.random.key(0), blobs())
 
 
+@pytest.mark.full
 def test_dropout_rates_can_be_mapped_over():
     train = fnn.make_train(
         lambda rate: fnn.Objective(fnn.Serial(fnn.Dropout(rate), fnn.Dense(3)), fnn.CrossEntropy()),
@@ -164,8 +157,9 @@ def test_dropout_rates_can_be_mapped_over():
         epochs=1,
         batch_size=16,
     )
-    losses = jax.vmap(train, (None, None, 0))(jax.random.key(0), blobs(), jnp.array([0.0, 0.8])).history["loss"]
-    alone = train(jax.random.key(0), blobs(), 0.8).history["loss"]
+    mapped = jax.jit(jax.vmap(train, (None, None, 0)))
+    losses = mapped(jax.random.key(0), blobs(), np.float32([0.0, 0.8])).history["loss"]
+    alone = jax.jit(train)(jax.random.key(0), blobs(), 0.8).history["loss"]
     np.testing.assert_allclose(losses[1], alone, rtol=1e-5)
     assert not np.allclose(losses[0], losses[1])
 
@@ -177,36 +171,35 @@ def test_manual_and_automatic_gradients_train_alike():
             jax.jit(run(method=method, epochs=13))(jax.random.key(0), (x.astype("float64"), y))
             for method in ("manual", "auto")
         ]
-        close(results[0].history, results[1].history, 1e-10)
-        close(results[0].params, results[1].params, 1e-8)
+        close(results[0].history, results[1].history, rtol=1e-10, atol=1e-10)
+        close(results[0].params, results[1].params, rtol=1e-8, atol=1e-8)
 
 
 def test_an_optax_optimizer_stands_in_for_one_of_ours():
-    ours, theirs = (
-        jax.jit(run(optimizer=optimizer))(jax.random.key(0), blobs()).params
-        for optimizer in (fnn.optim.adam(1e-2), optax.chain(optax.scale_by_adam(), optax.scale(-1e-2)))
-    )
-    close(ours, theirs, 1e-4)
+    adam = optax.chain(optax.scale_by_adam(), optax.scale(-1e-2))
+    ours, theirs = (train(jax.random.key(0), blobs()).params for train in (trained(), trained(optimizer=adam)))
+    close(ours, theirs, rtol=1e-4, atol=1e-4)
 
 
 def test_early_stopping_stops_and_returns_the_best_epoch():
     stopping = fnn.EarlyStopping(2, monitor="loss")
     diverging = fnn.optim.sgd(lambda step: jnp.where(step < 12, 0.05, 5.0))
     result = jax.jit(run(optimizer=diverging, epochs=30, early_stopping=stopping))(jax.random.key(0), blobs())
-    ran, losses = int(result.epochs_run), result.history["loss"]
+    ran, losses = int(result.epochs_run), np.asarray(result.history["loss"])
     assert ran < 30
-    assert jnp.isfinite(losses[:ran]).all()
-    assert jnp.isnan(losses[ran:]).all()
-    best = int(jnp.nanargmin(losses))
+    assert np.isfinite(losses[:ran]).all()
+    assert np.isnan(losses[ran:]).all()
+    best = int(np.nanargmin(losses))
     assert best == ran - 1 - stopping.patience
     up_to_best = jax.jit(run(optimizer=diverging, epochs=best + 1))(jax.random.key(0), blobs())
-    close(result.params, up_to_best.params)
-    close(result.opt_state, up_to_best.opt_state)
+    close((result.params, result.opt_state), (up_to_best.params, up_to_best.opt_state), rtol=1e-6, atol=1e-6)
 
 
 def test_a_run_that_is_never_finite_returns_what_became_of_it():
     stopping = fnn.EarlyStopping(2, monitor="loss")
-    result = jax.jit(run(optimizer=fnn.optim.sgd(1e30), early_stopping=stopping))(jax.random.key(0), blobs())
+    overflowing = {"objective": fnn.Objective(fnn.Dense(3), fnn.MeanSquaredError()), "optimizer": fnn.optim.sgd(1e30)}
+    data = blobs()[0], np.eye(3, dtype=np.float32)[blobs()[1]]
+    result = jax.jit(run(early_stopping=stopping, metrics=(), **overflowing))(jax.random.key(0), data)
     assert not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(result.params))
 
 
