@@ -28,7 +28,10 @@ compile_cheaply()
 
 @pytest.fixture
 def users_compilation() -> Iterator[None]:
-    """XLA as users run it, for tests of what it makes of a program: its memory, its loops, its bits."""
+    """XLA as users run it, for tests of what it makes of a program: its memory, its loops, its bits.
+
+    A function that was compiled before stays as it is: the setting is no part of what JAX knows a program by.
+    """
     jax.config.update("jax_disable_most_optimizations", False)
     yield
     jax.config.update("jax_disable_most_optimizations", True)
