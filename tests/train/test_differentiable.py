@@ -102,7 +102,8 @@ def test_gradients_do_not_depend_on_the_chunks_and_map_over_hyperparams():
         np.testing.assert_allclose(found[1], found[0], rtol=1e-10)
 
 
-@pytest.mark.parametrize(("epochs", "batches"), [(1, 64), pytest.param(64, 1, marks=pytest.mark.full)])
+@pytest.mark.full
+@pytest.mark.parametrize(("epochs", "batches"), [(1, 64), (64, 1)])
 def test_chunks_take_less_memory(epochs, batches):
     """The memory is that of the buffers which XLA assigns, so it is the same every time."""
 

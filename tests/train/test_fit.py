@@ -74,9 +74,8 @@ def test_early_stopping_keeps_the_best_epoch():
     same(result.params, again.params)
 
 
-@pytest.mark.parametrize(
-    "early_stopping", [pytest.param(None, marks=pytest.mark.full), fnn.EarlyStopping(2, min_delta=100.0)]
-)
+@pytest.mark.full
+@pytest.mark.parametrize("early_stopping", [None, fnn.EarlyStopping(2, min_delta=100.0)])
 def test_validation_now_and_then_is_that_of_make_train(early_stopping):
     options = {"epochs": 5, "batch_size": 16, "validate_every": 2, "metrics": (fnn.ConfusionMatrix(3),)}
     result = fit(validation=(X, Y), early_stopping=early_stopping, **options)
