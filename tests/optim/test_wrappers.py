@@ -215,6 +215,7 @@ def test_lookahead_needs_params_and_a_period():
 # ---- whole runs
 
 
+@pytest.mark.full
 def test_all_of_them_together_in_one_compiled_run(random):
     x = random(20, 3).astype(np.float32)
     y = (x.sum(1) > 0).astype(np.int32)

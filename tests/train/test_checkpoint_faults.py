@@ -43,6 +43,7 @@ def totals(outcomes):
     return dict(counts)
 
 
+@pytest.mark.full
 @pytest.mark.skipif(sys.platform != "linux" or not shutil.which("cc"), reason="needs Linux and a C compiler")
 def test_every_call_of_the_system_may_fail_or_be_the_last(quick_folder):
     library = quick_folder / "interrupted_saves.so"
@@ -69,7 +70,7 @@ def test_every_call_of_the_system_may_fail_or_be_the_last(quick_folder):
         assert set(outcomes) == {"OSError, old", "OSError, new", "killed, old", "killed, new", "done, new"}
 
 
-@pytest.mark.parametrize("step", [2048, pytest.param(16, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("step", [pytest.param(2048, marks=pytest.mark.full), pytest.param(16, marks=pytest.mark.slow)])
 def test_the_file_may_stop_growing_at_any_length(quick_folder, step):
     """As on a full disk; then with the signal that kills the process in the middle of a write."""
     for result, outcome in zip(drive("limits", quick_folder, step), ("OSError, old", "killed, old"), strict=True):
@@ -143,9 +144,8 @@ class TestEveryLine:
 
 
 class TestOnTheDisk:
-    def test_cut_at_every_512_bytes(self, quick_folder):
-        generator = np.random.default_rng(0)
-        tree = {f"layer_{n}": generator.normal(size=(60, 100 + n)) for n in range(8)}
+    def test_cut_at_every_512_bytes(self, quick_folder, random):
+        tree = {f"layer_{n}": random(60, 100 + n) for n in range(8)}
         folder = CheckpointFolder(quick_folder)
         for step in (1, 2):
             path = folder.save(step, tree)

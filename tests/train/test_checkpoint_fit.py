@@ -8,19 +8,17 @@ import numpy as np
 import pytest
 
 from fnn.train.checkpoint import PartialLoad, load, save
-
-
-def numbers(seed, *shape, dtype=np.float32):
-    return np.random.default_rng(seed).normal(size=shape).astype(dtype)
+from tests.comparing import same
 
 
 @pytest.fixture
-def tree():
-    return {
-        "body": {"dense_0": {"bias": numbers(0, 3), "kernel": numbers(1, 2, 3)}, "dense_1": {"bias": numbers(2, 3)}},
-        "bodywork": numbers(3, 1),
-        "head": {"bias": numbers(4, 2)},
+def tree(random):
+    tree = {
+        "body": {"dense_0": {"bias": random(3), "kernel": random(2, 3)}, "dense_1": {"bias": random(3)}},
+        "bodywork": random(1),
+        "head": {"bias": random(2)},
     }
+    return jax.tree.map(lambda leaf: leaf.astype(np.float32), tree)
 
 
 @pytest.fixture
@@ -32,11 +30,6 @@ def zeros(tree):
     return jax.tree.map(np.zeros_like, tree)
 
 
-def assert_same(first, second):
-    assert jax.tree.structure(first) == jax.tree.structure(second)
-    jax.tree.map(np.testing.assert_array_equal, first, second)
-
-
 def fit_of(warning):
     assert isinstance(warning.message, PartialLoad)
     assert warning.message.fit is not None
@@ -46,7 +39,7 @@ def fit_of(warning):
 class TestRename:
     def renames(self, path, rename, expected):
         """All at once, and every leaf where it belongs."""
-        assert_same(load(path, zeros(expected), rename=rename), expected)
+        same(load(path, zeros(expected), rename=rename), expected)
 
     def test_a_subtree(self, path, tree):
         """And not what merely starts with the same letters."""
@@ -121,7 +114,7 @@ class TestPartial:
         expected = {
             "body": like["body"] | {"dense_0": like["body"]["dense_0"] | {"bias": tree["body"]["dense_0"]["bias"]}}
         }
-        assert_same(restored, like | expected | {"head": tree["head"]})
+        same(restored, like | expected | {"head": tree["head"]})
         # What is kept is the leaf of like itself.
         assert restored["tail"]["bias"] is like["tail"]["bias"]
         assert restored["body"]["dense_1"]["bias"] is like["body"]["dense_1"]["bias"]
@@ -143,14 +136,14 @@ class TestPartial:
     def test_no_word_if_all_fits(self, path, tree):
         with warnings.catch_warnings(record=True) as warned:
             warnings.simplefilter("always")
-            assert_same(load(path, zeros(tree), strict=False), tree)
+            same(load(path, zeros(tree), strict=False), tree)
         assert warned == []
 
     def test_a_renamed_part(self, path, tree):
         like = {"encoder": zeros(tree["body"]), "decoder": np.ones(2)}
         with pytest.warns(PartialLoad, match="fills 3 of 4 leaves") as warned:
             restored = load(path, like, strict=False, rename={"body": "encoder"})
-        assert_same(restored, {"encoder": tree["body"], "decoder": like["decoder"]})
+        same(restored, {"encoder": tree["body"], "decoder": like["decoder"]})
         assert fit_of(warned[0]).unused == ("bodywork", "head/bias")
 
     def test_nothing_fits(self, path):

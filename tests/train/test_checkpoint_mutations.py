@@ -38,7 +38,9 @@ def result_of(process):
 
 
 @pytest.mark.parametrize(
-    ("workers", "count"), [(1, 400), pytest.param(2, 50_000, marks=pytest.mark.slow)], ids=["few", "all"]
+    ("workers", "count"),
+    [pytest.param(1, 400, marks=pytest.mark.full), pytest.param(2, 50_000, marks=pytest.mark.slow)],
+    ids=["few", "all"],
 )
 def test_every_mutated_file_is_refused_or_gives_the_original_tree(drive, workers, count):
     processes = [drive("files", seed, count) for seed in range(workers)]
@@ -63,7 +65,9 @@ def test_every_mutated_file_is_refused_or_gives_the_original_tree(drive, workers
     assert max(result["KiB that the process grew"] for result in results) < 32 << 10
 
 
-@pytest.mark.parametrize("megabytes", [16, pytest.param(64, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "megabytes", [pytest.param(16, marks=pytest.mark.full), pytest.param(64, marks=pytest.mark.slow)]
+)
 def test_a_large_file_takes_its_size_in_memory_and_a_mutated_one_next_to_nothing(drive, megabytes):
     ratios = result_of(drive("large", megabytes))
     print(ratios)

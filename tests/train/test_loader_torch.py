@@ -5,11 +5,13 @@ import numpy as np
 import pytest
 
 import fnn
+from tests.comparing import same
+from tests.drawing import drawn
 
 torch = pytest.importorskip("torch")
 torch_data = pytest.importorskip("torch.utils.data")
 
-X = np.asarray(jax.random.normal(jax.random.key(0), (21, 3)))
+X = drawn("inputs of a loader", 21, 3).astype(np.float32)
 Y = (X[:, 0] > 0).astype(np.int64)
 
 
@@ -27,5 +29,4 @@ def test_a_loader_trains_as_its_batches_do(workers):
         )
         for data in (loader, batches)
     )  # fmt: skip
-    for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
-        np.testing.assert_array_equal(a, b)
+    same(one, other)

@@ -28,6 +28,11 @@ OPTIONS = {"epochs": 2, "batch_size": 4, "metrics": (fnn.Accuracy(),)}
 OPTIMIZER = fnn.optim.adam(0.1)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def compiled_once():
+    """Not here: what is compiled again gives the same bits too."""
+
+
 def trained():
     return jax.jit(fnn.make_train(OBJECTIVE, OPTIMIZER, **OPTIONS))(KEY, (X, Y), validation=(X, Y))
 
@@ -44,6 +49,7 @@ def digest(tree):
 # ---- bits
 
 
+@pytest.mark.full  # the numbers of a run, below, are the quick proof's
 @pytest.mark.parametrize("run", [trained, fitted])
 def test_a_run_gives_the_same_bits_again(run):
     first = digest(run())
@@ -51,6 +57,7 @@ def test_a_run_gives_the_same_bits_again(run):
     assert digest(run()) == first
 
 
+@pytest.mark.full
 def test_fresh_processes_give_the_same_bits():
     program = f"import sys; sys.path[:0] = {sys.path!r}; import {__name__} as here; print(*here.both())"
     runs = [subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) for _ in range(2)]
@@ -137,7 +144,7 @@ def test_the_initial_parameters_of_a_model():
     equal(params["dense_1"]["kernel"][:2].ravel(), [-0.2114259, 0.4196876, -0.2613183, 0.5416449])
 
 
-@pytest.mark.parametrize("run", [trained, fitted])
+@pytest.mark.parametrize("run", [trained, pytest.param(fitted, marks=pytest.mark.full)])
 def test_a_whole_run(run):
     result = run()
     equal(result.history["loss"], [0.7578505, 0.7016621])

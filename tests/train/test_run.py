@@ -77,6 +77,7 @@ def test_the_loss_of_an_epoch_is_the_weighted_mean_over_its_samples(draw, random
     np.testing.assert_allclose(result.history["validation_loss"][0], whole, rtol=1e-5)
 
 
+@pytest.mark.full  # the quick proof: sweeps, which are these
 def test_vmap_and_map_over_seeds_equal_the_runs_alone():
     train, data = trained(), blobs()
     stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *(train(key, data) for key in SEEDS))
@@ -164,6 +165,7 @@ def test_dropout_rates_can_be_mapped_over():
     assert not np.allclose(losses[0], losses[1])
 
 
+@pytest.mark.full  # the quick proof: the gradient of a run, in tests/train/test_differentiable.py
 def test_manual_and_automatic_gradients_train_alike():
     with jax.enable_x64(True):
         x, y = blobs()
@@ -175,6 +177,7 @@ def test_manual_and_automatic_gradients_train_alike():
         close(results[0].params, results[1].params, rtol=1e-8, atol=1e-8)
 
 
+@pytest.mark.full
 def test_an_optax_optimizer_stands_in_for_one_of_ours():
     adam = optax.chain(optax.scale_by_adam(), optax.scale(-1e-2))
     ours, theirs = (train(jax.random.key(0), blobs()).params for train in (trained(), trained(optimizer=adam)))

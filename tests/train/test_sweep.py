@@ -19,7 +19,7 @@ RUNNER, LINEAR = runner(metrics=[fnn.Accuracy()]), linear()
         pytest.param("vmap", None, "6 runs side by side", marks=pytest.mark.full),
         ("vmap", 4, "6 runs in 2 chunks of 3 side by side"),
         pytest.param("vmap", 5, "6 runs in 2 chunks of 3 side by side", marks=pytest.mark.full),
-        ("map", None, "6 runs one after the other"),
+        pytest.param("map", None, "6 runs one after the other", marks=pytest.mark.full),
         pytest.param("vmap", 1, "6 runs one after the other", marks=pytest.mark.full),
     ],
 )
@@ -146,6 +146,7 @@ def test_seeds_are_folded_into_the_key_and_the_same_for_every_combination():
         assert (key == jax.random.fold_in(KEY, int(seed))).all()
 
 
+@pytest.mark.full
 def test_seeds_may_be_keys_and_keys_of_the_old_kind_fold_too():
     keys = jax.random.split(jax.random.key(1), 3)
     result = fnn.sweep(LINEAR, KEY, DATA, seeds=keys, learning_rate=0.1)
@@ -164,6 +165,7 @@ def test_combinations_meet_every_point_of_the_grid():
     assert result.combination(1) == {"momentum": 0.9, "learning_rate": 0.2}
 
 
+@pytest.mark.full
 def test_a_sweep_over_seeds_alone_needs_no_hyperparameters():
     train = fnn.make_train(fnn.Objective(fnn.Dense(3), fnn.CrossEntropy()), fnn.optim.sgd(0.1), epochs=2, batch_size=16)
     result = fnn.sweep(train, KEY, DATA, seeds=2)
@@ -171,11 +173,13 @@ def test_a_sweep_over_seeds_alone_needs_no_hyperparameters():
     assert result.best().seed in (0, 1)
 
 
+@pytest.mark.full
 def test_a_run_under_jit_can_be_swept():
     jitted, plain = (fnn.sweep(train, KEY, DATA, learning_rate=[0.1, 0.2]) for train in (compiled(LINEAR), LINEAR))
     close(plain.results, jitted.results, rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.full
 def test_epochs_without_validation_are_no_divergence():
     train = linear(epochs=3, validate_every=2, metrics=[fnn.Accuracy(), fnn.Perplexity()])
     result = fnn.sweep(train, KEY, DATA, validation=DATA, learning_rate=[0.01, 0.1])

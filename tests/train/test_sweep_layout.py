@@ -43,6 +43,7 @@ def convolutional(h):
     return fnn.Objective(fnn.Serial(fnn.Conv(2, 3), fnn.Flatten(), fnn.Dense(3)), fnn.CrossEntropy())
 
 
+@pytest.mark.full
 def test_convolutional_models_are_mapped_and_others_run_side_by_side():
     assert jax.default_backend() == "cpu"
     images = np.ones((20, 4, 4, 1), np.float32), np.arange(20) % 3
