@@ -8,6 +8,7 @@ from tests.points import answers
 BY_JAX = (
     "rotary embedding",
     "feed-forward",
+    "transformer block, causal",
     "transformer blocks",
     "parallel, joined",
     "parallel, three joined",
