@@ -7,7 +7,7 @@ import fnn.combinators
 import fnn.layers
 from fnn.penalties import Penalty
 from fnn.testing import check_layer, check_loss, check_penalty
-from tests.cases import LAYERS, LOSSES, PENALTIES, LayerCase, LossCase, PenaltyCase, parameters
+from tests.cases import LAYERS, LOSSES, PENALTIES, QUICK, ROWS, LayerCase, LossCase, PenaltyCase, parameters
 
 BASES = {fnn.Layer, fnn.Combinator, fnn.layers.Elementwise, fnn.Loss, Penalty}
 
@@ -45,6 +45,11 @@ def test_every_public_class_has_a_row():
     rows |= {type(case.penalty) for case in PENALTIES}
     missing = sorted(each.__name__ for each in public_classes() - rows)
     assert not missing, f"add rows to tests/cases/ for {missing}"
+
+
+def test_every_public_class_has_a_row_in_the_quick_proof():
+    missing = public_classes() - {row.kind for row in ROWS if row.name in QUICK}
+    assert not missing
 
 
 @pytest.mark.parametrize("rows", [LAYERS, LOSSES, PENALTIES], ids=["layers", "losses", "penalties"])

@@ -1,0 +1,30 @@
+"""The quick proof is a part of the full one, and says what it leaves out."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+FOLDER = "tests/losses"
+
+
+def pytest_says(*arguments: str) -> str:
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments, FOLDER]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300).stdout
+
+
+def collected(*arguments: str) -> set[str]:
+    return set(re.findall(r"^tests/\S+::.*$", pytest_says("--collect-only", *arguments), re.MULTILINE))
+
+
+@pytest.mark.full
+def test_the_quick_proof_is_a_part_of_the_full_one_and_says_what_it_leaves_out():
+    quick, full = collected(), collected("-m", "full")
+    assert quick < full
+    left = len(full - quick)
+    line = f"This was the quick proof. `pytest -m full -n 2` runs {left:,} tests more: losses {left}."
+    for workers in ("0", "2"):
+        assert line in pytest_says("-n", workers, "-k", "nothing_of_this_name")
