@@ -220,7 +220,7 @@ def test_the_area_is_exact_for_scores_on_the_grid(draw: np.random.Generator):
     np.testing.assert_allclose(got, sklearn.metrics.roc_auc_score(ANSWERS, grid, sample_weight=WEIGHTS))
 
 
-@pytest.mark.parametrize("bins", [2, 11, 101, 1001])
+@pytest.mark.parametrize("bins", [2, 11, *(pytest.param(bins, marks=pytest.mark.full) for bins in (101, 1001))])
 def test_the_area_is_within_its_uncertainty(bins: int):
     metric = fnn.AUC(bins)
     sums = metric.update(LOGITS, ANSWERS, WEIGHTS)
