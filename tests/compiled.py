@@ -1,6 +1,6 @@
 """A layer's contract, one compiled program a call: run operation by operation, it is compiled so.
 
-Not for what a mutated rule runs (``tests/mutation``): a program stays as it was compiled.
+Not for what a mutated rule runs (``tools/mutation``): a program stays as it was compiled.
 """
 
 from collections.abc import Callable

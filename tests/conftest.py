@@ -28,13 +28,15 @@ compile_cheaply()
 
 @pytest.fixture
 def users_compilation() -> Iterator[None]:
-    """XLA as users run it, for tests of what it makes of a program: its memory, its loops, its bits.
+    """XLA with all its passes, for tests of what it makes of a program: its memory, its loops, its bits.
 
-    A function that was compiled before stays as it is: the setting is no part of what JAX knows a program by.
+    A function that was compiled before stays as it is: JAX does not know a program by this setting. On jaxlib before
+    0.10 kernels are still written in the older way; ``FNN_USERS_COMPILATION=1`` for the whole run changes that too.
     """
+    before = jax.config.read("jax_disable_most_optimizations")
     jax.config.update("jax_disable_most_optimizations", False)
     yield
-    jax.config.update("jax_disable_most_optimizations", True)
+    jax.config.update("jax_disable_most_optimizations", before)
 
 
 @pytest.fixture(autouse=True)

@@ -1,14 +1,19 @@
 """The checkers, tested by planting faults that show on kinks, in narrow dtypes or inside combinators alone."""
 
+import dataclasses
+import itertools
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import fnn
 from fnn.layer import Layer
-from fnn.testing import check_layer, check_loss
+from fnn.testing import check_layer, check_loss, check_penalty
+from fnn.testing.comparison import agree
+from fnn.testing.violations import Violations
 from tests.planted import ROWS, caught, faulty
 
 SQUARE = ROWS[:3]
@@ -45,7 +50,7 @@ def test_a_gradient_that_loses_digits_in_float32():
     check_layer(faulty(fnn.Dense, backward=rough)(2), ROWS, dtypes=("float32",), precision=1e6, finite=False)
 
 
-def test_a_cache_that_is_kept_elsewhere_does_not_live_inside_a_scan():
+def test_a_cache_that_is_kept_elsewhere_is_caught_inside_a_scan():
     hidden = {}
 
     def forward(self: Any, params: Any, state: Any, x: Any, **options: Any) -> Any:
@@ -61,14 +66,6 @@ def test_a_cache_that_is_kept_elsewhere_does_not_live_inside_a_scan():
     assert "backward against" not in message
 
 
-def test_a_state_that_decides_about_the_gradient_is_that_of_each_repetition():
-    def backward(self: Any, cache: Any, dy: Any) -> Any:
-        dparams, dx = fnn.BatchNorm.backward(self, cache, dy)
-        return dparams, (dx if cache["train"].value else dx * 1.001)
-
-    caught(faulty(fnn.BatchNorm, backward=backward)(), SQUARE, "train=False: inside Repeat against jax.vjp, dx")
-
-
 def test_a_loss_is_asked_on_its_kinks_and_in_narrow_dtypes():
     target = ROWS[:, 0]
     prediction = target + np.array([0.01, -0.8, 0.7, 0.9, -0.6])  # the first is one of the target's multiples of ½
@@ -80,3 +77,49 @@ def test_a_loss_is_asked_on_its_kinks_and_in_narrow_dtypes():
         check_loss(faulty(fnn.MeanAbsoluteError, terms_backward=left)(), prediction, target, finite=False)
     assert "backward on kinks against jax.vjp, dprediction" in str(raised.value)
     assert "backward against" not in str(raised.value)
+
+
+def test_an_input_that_is_a_random_key_is_fine_under_vmap():
+    def forward(self: Any, params: Any, state: Any, x: Any, **options: Any) -> Any:
+        return x[0] * 2, state, {}
+
+    layer = faulty(Layer, forward=forward, backward=lambda self, cache, dy: ({}, (2 * dy, None)))()
+    check_layer(layer, (SQUARE, jax.random.split(jax.random.key(0), 3)), per_example=False)
+
+
+def test_a_loss_whose_plain_gradient_loses_digits():
+    def rough(self: Any, cache: Any, dvalue: Any = 1.0) -> Any:
+        gradient = fnn.MeanSquaredError.backward(self, cache, dvalue)
+        plain = jnp.ndim(cache["share"]) == 0 and gradient.dtype == jnp.float32
+        return gradient.astype(jnp.bfloat16).astype(gradient.dtype) if plain else gradient
+
+    with pytest.raises(AssertionError, match=r"float32, dprediction: .* units in the last place off by hand"):
+        check_loss(faulty(fnn.MeanSquaredError, backward=rough)(), ROWS, ROWS + 1.3)
+
+
+def test_a_penalty_that_is_not_finite_on_a_kink_is_no_fault():
+    @dataclasses.dataclass(frozen=True)
+    class Root(fnn.L2):
+        def value(self, w: Any) -> Any:
+            return self.strength * jnp.sqrt(w).sum()
+
+        def slope(self, w: Any) -> Any:
+            return self.strength / (2 * jnp.sqrt(w))
+
+    check_penalty(Root(0.1), {"kernel": np.array([0.1, 2.0, 3.0])})
+
+
+def test_a_layer_that_gives_something_else_the_second_time():
+    calls = itertools.count()
+
+    def forward(self: Any, params: Any, state: Any, x: Any, **options: Any) -> Any:
+        return x + 1e-14 * next(calls), state, {}
+
+    layer = faulty(Layer, forward=forward, backward=lambda self, cache, dy: ({}, dy))()
+    caught(layer, ROWS, "a round trip a second time: expected the same bits, y differ")
+
+
+def test_an_oracle_that_is_infinite_proves_nothing():
+    found = Violations("")
+    agree(found, "gradient", {"x": np.ones(2)}, {"x": np.array([np.inf, 1.0])}, 1e-12)
+    assert found.lines == ["gradient: expected finite numbers to compare with, got a norm of inf"]

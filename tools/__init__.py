@@ -1,1 +1,1 @@
-"""Tools of this project that are no tests: planting faults (``python -m tools.mutate``), timing (``tools.speed``)."""
+"""Developer tools, not tests: planting faults (``python -m tools.mutate``) and timing (``python -m tools.speed``)."""

@@ -80,6 +80,8 @@ def agree(
     if not found.expect(got.keys() == expected.keys(), f"{what}: expected the leaves {[*expected]}, got {[*got]}"):
         return np.inf
     largest, whole = 0.0, norm(expected.values())
+    if not found.expect(np.isfinite(whole), f"{what}: expected finite numbers to compare with, got a norm of {whole}"):
+        return np.inf
     for path, reference in expected.items():
         if got[path].shape != reference.shape:
             found.add(f"{what}, {path}: expected the shape {reference.shape}, got {got[path].shape}")

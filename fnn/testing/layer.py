@@ -54,8 +54,9 @@ def check_layer(
     one; with ``None`` that is found out from the outputs and then asked of the gradients. ``finite=False`` stands
     aside from differences: for straight-through rules and inputs on a kink. ``forward_mode=False`` stands aside from
     ``jax.jvp``, for a layer whose ``apply`` has reverse mode only. ``dtypes`` are those that must be kept, beside
-    float64; in them the gradient may be ``precision`` times as far from that of float64 as ``jax.vjp`` is, and two
-    units in the last place further.
+    float64; in them the gradient in training may be ``precision`` times as far from that of float64 as ``jax.vjp`` is,
+    and two units in the last place further. On kinks ``apply`` is to be written so that ``jax.grad`` has the slope
+    that the hand rule has: ``where(x > 0, x, 0)``, since ``maximum(x, 0)`` has slope ½ at 0.
 
     >>> import fnn, jax.numpy as jnp
     >>> check_layer(fnn.Dense(2), jnp.ones((3, 4))).reverse < 1e-12
@@ -84,10 +85,11 @@ def check_layer(
                     if program is None or program not in programs:
                         programs.add(program)
                         checks.append(check)
+            rounded = next((check for check in checks if check.train), checks[-1] if checks else None)
             for check in checks:
                 found.mode = f"train={check.train}"
                 check.tracing()
-                narrow = dtypes if check is checks[-1] else ()
+                narrow = dtypes if check is rounded else ()
                 values = Derivatives(check, tolerance, second_tolerance, forward_mode=forward_mode, dtypes=narrow)
                 if not values.compiled():
                     continue

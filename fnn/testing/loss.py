@@ -26,6 +26,9 @@ from fnn.testing.comparison import (
 from fnn.testing.violations import Violations, check_record
 from fnn.testing.weighting import check_weights
 
+DVALUE = 1.75
+"""The gradient of the value, which every dtype can hold."""
+
 
 def check_loss(
     loss: Loss,
@@ -68,7 +71,9 @@ def check_loss(
         check_record(found, loss)
         check = _Batch(found, loss, prediction, target, used)
         if check.contract():
-            agreement = agreement.worst(**check.gradients(tolerance, second_tolerance, dtypes, precision))
+            agreement = agreement.worst(**check.gradients(tolerance, second_tolerance))
+            given = None if weights is None else used
+            _Batch(found, loss, prediction, target, given).elsewhere(dtypes, tolerance, precision)
             check.constants()
             check.mapped(tolerance)
             if finite:
@@ -126,46 +131,38 @@ class _Batch:
                 agree(found, "backward of dvalue=-2.5 against -2.5 times that of 1", scaled, expected, 1e-12)
         return len(found.lines) == before
 
-    def gradients(
-        self, tolerance: float, second_tolerance: float, dtypes: tuple[str, ...], precision: float
-    ) -> dict[str, float]:
-        """The hand rule against reverse and forward mode, eager against jit, on kinks, rounded, and its derivative."""
-        found = self.found
+    def both(self, prediction: Any, target: Any, weights: Any, dvalue: Any) -> tuple[list, list]:
+        """The gradients by hand and by ``jax.vjp``."""
+        leaves, rebuild = floating_leaves(prediction)
+        automatic = oracles.reverse(lambda leaves: [self.loss(rebuild(leaves), target, weights)], leaves, [dvalue])
+        return self.floating(self.run(prediction, target, weights, dvalue)[1]), automatic
 
-        def both(prediction: Any, target: Any, weights: Any, dvalue: Any) -> tuple[list, list]:
-            leaves, rebuild = floating_leaves(prediction)
-            automatic = oracles.reverse(lambda leaves: [self.loss(rebuild(leaves), target, weights)], leaves, [dvalue])
-            return self.floating(self.run(prediction, target, weights, dvalue)[1]), automatic
+    def gradients(self, tolerance: float, second_tolerance: float) -> dict[str, float]:
+        """The hand rule against reverse and forward mode, eager against jit, and the derivative of both."""
+        found = self.found
 
         def everything(prediction: Any, target: Any, weights: Any, dvalue: Any, tangents: list) -> dict[str, Any]:
             leaves, rebuild = floating_leaves(prediction)
 
             def gradients(leaves: list) -> tuple[list, list]:
-                return both(rebuild(leaves), target, weights, dvalue)
+                return self.both(rebuild(leaves), target, weights, dvalue)
+
+            def value(leaves: list) -> list:
+                return [self.loss(rebuild(leaves), target, weights)]
 
             results: dict[str, Any] = {"manual": self.run(prediction, target, weights, dvalue)}
             (_, results["automatic"]), results["second"] = jax.jvp(gradients, (leaves,), (tangents,))
-            results["along"] = oracles.forward(
-                lambda leaves: [self.loss(rebuild(leaves), target, weights)], leaves, tangents
-            )
-            for dtype in dtypes:
-                with found.step(f"gradients in {dtype}"):
-                    narrow = oracles.cast((prediction, target, weights), dtype)
-                    value = jax.eval_shape(lambda batch: self.loss(*batch), narrow)
-                    results[dtype] = both(*narrow, dvalue.astype(value.dtype))
-            return results
+            return results | {"along": oracles.forward(value, leaves, tangents)}
 
-        dvalue, tangents = jnp.asarray(1.7, jnp.float64), oracles.normal_like(200, self.leaves)
-        batch = (self.prediction, self.target, self.weights)
-        eager, results, compiled = self.run(*batch, dvalue), None, jax.jit(everything)
+        tangents = oracles.normal_like(200, self.leaves)
+        arguments = (self.prediction, self.target, self.weights, jnp.asarray(DVALUE, jnp.float64), tangents)
+        eager, results = self.run(*arguments[:4]), None
         with found.step("under jit"):
-            results = compiled(*batch, dvalue, tangents)
+            results = jax.jit(everything)(*arguments)
             agree(found, "jit against eager", arrays(results["manual"]), arrays(eager), tolerance)
-            self._on_kinks(compiled, dvalue, tolerance)
-            self._narrow(compiled, dvalue, dtypes, precision)
         if results is None:
             with found.step("differentiation"):
-                results = everything(*batch, dvalue, tangents)
+                results = everything(*arguments)
         if results is None:
             return {}
         ours = self.floating(eager[1])
@@ -173,27 +170,37 @@ class _Batch:
             found, "backward against jax.vjp", self.named(ours), self.named(results["automatic"]), tolerance
         )
         forward = oracles.agree_along(
-            found, "backward against jax.jvp", ours, tangents, [dvalue], results["along"], tolerance
+            found, "backward against jax.jvp", ours, tangents, [arguments[3]], results["along"], tolerance
         )
         what = "the derivative of backward against that of jax.vjp"
         by_hand, automatic = map(self.named, results["second"])
         second = agree(found, what, by_hand, automatic, second_tolerance)
         return {"reverse": reverse, "forward": forward, "second": second}
 
-    def _on_kinks(self, compiled: Any, dvalue: Any, tolerance: float) -> None:
-        batch = *oracles.rounded((self.prediction, self.target)), self.weights
-        results = compiled(*batch, dvalue, self.leaves)
-        ours, theirs = self.named(self.floating(results["manual"][1])), self.named(results["automatic"])
-        if finite_numbers(theirs):
-            agree(self.found, "backward on kinks against jax.vjp", ours, theirs, tolerance)
+    def elsewhere(self, dtypes: tuple[str, ...], tolerance: float, precision: float) -> None:
+        """The gradient on kinks, and in narrow dtypes: by one program, at values that bfloat16 can hold."""
 
-    def _narrow(self, compiled: Any, dvalue: Any, dtypes: tuple[str, ...], precision: float) -> None:
-        results = compiled(*oracles.held((self.prediction, self.target, self.weights)), dvalue, self.leaves)
-        exact = arrays(self.named(results["automatic"]))
-        for dtype in dtypes:
-            if dtype in results:  # else it could not be traced, and was told
-                ours, theirs = (arrays(self.named(each)) for each in results[dtype])
-                agree_narrow(self.found, dtype, ours, theirs, exact, precision)
+        def everything(batch: tuple) -> dict[str, tuple]:
+            results = {}
+            for dtype in ("float64", *dtypes):
+                with self.found.step(f"gradients in {dtype}"):
+                    narrow = oracles.cast(batch, dtype)
+                    value = jax.eval_shape(lambda batch: self.loss(*batch), narrow)
+                    results[dtype] = self.both(*narrow, jnp.asarray(DVALUE, value.dtype))
+            return results
+
+        compiled, batch = jax.jit(everything), (self.prediction, self.target, self.weights)
+        with self.found.step("gradients on kinks"):
+            ours, theirs = map(self.named, compiled((*oracles.rounded(batch[:2]), batch[2]))["float64"])
+            if finite_numbers(theirs):
+                agree(self.found, "backward on kinks against jax.vjp", ours, theirs, tolerance)
+        with self.found.step("gradients in narrow dtypes"):
+            results = compiled(oracles.bfloat16_values(batch))
+            exact = arrays(self.named(results["float64"][1]))
+            for dtype in dtypes:
+                if dtype in results:  # else it could not be traced, which is reported
+                    ours, theirs = (arrays(self.named(each)) for each in results[dtype])
+                    agree_narrow(self.found, dtype, ours, theirs, exact, precision)
 
     def constants(self) -> None:
         """Some arguments may be traced and others not."""
@@ -205,11 +212,10 @@ class _Batch:
     def mapped(self, tolerance: float) -> None:
         """Under ``vmap``, two batches are what each is alone."""
         with self.found.step("under vmap"):
-            one = (self.prediction, self.target, self.weights)
-            batches = [one, jax.tree.map(lambda leaf: jnp.flip(leaf, 0) if leaf.ndim else leaf, one)]
-            stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *batches)
+            stacked = oracles.pair((self.prediction, self.target, self.weights))
             got = arrays(jax.jit(jax.vmap(self.run))(*stacked))
-            for place, batch in enumerate(batches):
+            for place in range(2):
+                batch = jax.tree.map(lambda leaf, place=place: jnp.asarray(leaf[place]), stacked)
                 each = {path: leaf[place] for path, leaf in got.items()}
                 agree(self.found, "vmap against one at a time", each, arrays(self.run(*batch)), tolerance)
 

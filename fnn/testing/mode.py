@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from fnn.combinators import Remat
 from fnn.errors import describe, is_floating
 from fnn.layer import Layer, floating_leaves
 from fnn.paths import named_leaves
@@ -149,6 +150,10 @@ class Mode:
             inputs = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((2, *leaf.shape), leaf.dtype), (self.x, self.dy))
             state, _ = jax.eval_shape(lambda state, inputs: lax.scan(step, state, inputs), self.state, inputs)
             alike(self.found, "state out of lax.scan", state, shapes(self.state))
+        with self.found.step("inside Remat"):
+            remat, arguments = Remat(self.layer), (self.params, self.state, self.x, self.key)
+            made = jax.eval_shape(lambda *at: remat.apply(*at[:3], train=self.train, key=at[3]), *arguments)
+            alike(self.found, "inside Remat", made, shapes((self.y, self.new_state)))
         with self.found.step("traced, with x a constant"):
             jax.eval_shape(lambda params: self.round_trip(params, self.state, self.x, self.key, self.dy), self.params)
         with self.found.step("traced, with params and state constants"):

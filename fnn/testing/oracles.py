@@ -48,11 +48,21 @@ def rounded(tree: Any) -> Any:
     return jax.tree.map(lambda leaf: np.round(4 * np.asarray(leaf)) / 2 if is_floating(leaf) else leaf, tree)
 
 
-def held(tree: Any) -> Any:
-    """The floating leaves as numbers that bfloat16 can hold, in their own dtype: all dtypes have one point."""
+def bfloat16_values(tree: Any) -> Any:
+    """The floating leaves rounded to values of bfloat16, in their own dtype, so that every dtype has the same point."""
 
     def each(leaf: Any) -> Any:
         return np.asarray(leaf).astype(jnp.bfloat16).astype(leaf.dtype) if is_floating(leaf) else leaf
+
+    return jax.tree.map(each, tree)
+
+
+def pair(tree: Any) -> Any:
+    """Every leaf stacked with itself in the reverse order of samples: two batches."""
+
+    def each(leaf: Any) -> Any:
+        module = jnp if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) else np  # NumPy compiles nothing
+        return module.stack([leaf, module.flip(leaf, 0) if leaf.ndim else leaf])
 
     return jax.tree.map(each, tree)
 

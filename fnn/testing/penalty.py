@@ -9,7 +9,7 @@ import numpy as np
 from fnn.paths import named_leaves
 from fnn.penalties import Penalty
 from fnn.testing import oracles
-from fnn.testing.comparison import Agreement, agree, alike, arrays, identical
+from fnn.testing.comparison import Agreement, agree, alike, arrays, finite_numbers, identical
 from fnn.testing.violations import Violations, check_record
 
 
@@ -47,7 +47,8 @@ def check_penalty(
                 agreement = agreement.worst(reverse=error)
                 corners = jax.tree.map(jnp.asarray, oracles.rounded(params))
                 on_kinks, automatic = arrays(run(corners)[1]), arrays(jax.grad(penalty)(corners))
-                agree(found, "backward on kinks against jax.grad", on_kinks, automatic, tolerance)
+                if finite_numbers(automatic):
+                    agree(found, "backward on kinks against jax.grad", on_kinks, automatic, tolerance)
                 scaled = {path: -2.5 * leaf for path, leaf in ours.items()}
                 what = "backward of dvalue=-2.5 against -2.5 times that of 1"
                 agree(found, what, arrays(run(params, -2.5)[1]), scaled, tolerance)

@@ -1,7 +1,6 @@
 """One layer in one mode by value: everything that is asked of it, computed by one compiled program.
 
-The parts share what they have in common, and a part that cannot be traced is told as such and left out, so that the
-others still run.
+The parts share what they have in common. One that cannot be traced is reported and left out, so that the others run.
 """
 
 from typing import Any

@@ -1,6 +1,6 @@
 """A loss in one compiled program: that is faster than the same operation by operation, a compilation each.
 
-A program is kept, so tests that ``tests/mutation`` runs do without: it would not see a fault planted later.
+A program is kept, so tests that ``tools/mutation`` runs do without: it would not see a fault planted later.
 """
 
 import functools

@@ -12,6 +12,7 @@ or so. Every row is asked as the full proof asks it, and those of the quick proo
 
 import dataclasses
 import functools
+import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -59,7 +60,10 @@ Check = Callable[[Violations], None]
 
 @dataclasses.dataclass
 class Subject:
-    """A row or a test: the functions that it runs, its checks, made when first asked for; is it in the quick proof?"""
+    """A row or a test: the functions that it runs, and its checks, made when first asked for.
+
+    ``quick`` says whether the quick proof has it.
+    """
 
     name: str
     kind: str
@@ -134,6 +138,7 @@ def _kink(test: Callable[[str], None], name: str) -> Callable[[], None]:
         test(name)
 
     on_kink.__name__ = f"{test.__name__}[{name}]"
+    on_kink.pytestmark = getattr(test, "pytestmark", [])  # type: ignore[attr-defined]
     return on_kink
 
 
@@ -147,7 +152,8 @@ def _test_subject(test: Callable[[], None]) -> Subject:
         with jax.disable_jit(False):
             test()
 
-    quick = all(mark.name != "full" for mark in getattr(test, "pytestmark", ()))
+    marks = (*getattr(test, "pytestmark", ()), *np.atleast_1d(getattr(inspect.getmodule(test), "pytestmark", ())))
+    quick = all(mark.name != "full" for mark in marks)
     return Subject(test.__name__, "", lambda: [check], set(), calls.found["backward"], quick)
 
 
