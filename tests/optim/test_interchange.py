@@ -107,7 +107,9 @@ FNN_IN_OPTAX = {
 
 @pytest.mark.parametrize("name", FNN_IN_OPTAX)
 def test_fnn_inside_optax_is_fnn_alone(name):
-    start = {"dense": {"bias": np.float32([0.5, -1.0]), "kernel": np.float32([[1.0, 2.0], [3.0, -4.0]])}}
+    start = {
+        "dense": {"bias": np.array([0.5, -1.0], np.float32), "kernel": np.array([[1.0, 2.0], [3.0, -4.0]], np.float32)}
+    }
 
     def run(optimizer):
         def step(carry, _):
@@ -132,8 +134,8 @@ def test_optax_leaves_out_the_step_that_is_not_finite_with_the_state_of_fnn():
     same(after.inner_state, opt_state.inner_state)
 
 
-GRADS = {"kernel": np.float32([3.0, -4.0])}
-PARAMS = {"kernel": np.float32([1.0, 2.0])}
+GRADS = {"kernel": np.array([3.0, -4.0], np.float32)}
+PARAMS = {"kernel": np.array([1.0, 2.0], np.float32)}
 
 
 def test_optax_transformations_stand_in_our_chain():

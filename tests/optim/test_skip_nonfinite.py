@@ -12,8 +12,8 @@ from fnn import optim
 from tests.comparing import same
 
 PARAMS = {
-    "a": {"bias": np.float32([1.0]), "kernel": np.float32([[2.0]])},
-    "b": {"kernel": np.float32([[3.0]])},
+    "a": {"bias": np.array([1.0], np.float32), "kernel": np.array([[2.0]], np.float32)},
+    "b": {"kernel": np.array([[3.0]], np.float32)},
 }
 GRADS = jax.tree.map(lambda w: 10 * w, PARAMS)
 
@@ -24,7 +24,7 @@ def test_a_step_that_is_not_finite_leaves_everything_bit_for_bit(bad):
     opt_state = optimizer.init(PARAMS)
     step = jax.jit(optimizer.update)
     _, opt_state = step(GRADS, opt_state, PARAMS)
-    poisoned = {**GRADS, "b": {"kernel": np.float32([[bad]])}}
+    poisoned = {**GRADS, "b": {"kernel": np.array([[bad]], np.float32)}}
     updates, after = step(poisoned, opt_state, PARAMS)
     same(updates, jax.tree.map(np.zeros_like, PARAMS))
     same((after.inner, after.count), (opt_state.inner, opt_state.count))

@@ -83,7 +83,7 @@ IN_A_BATCH = ("adamw", "l-bfgs", "schedule free")
     "name", [pytest.param(name, marks=() if name in IN_A_BATCH else pytest.mark.full) for name in OPTIMIZERS]
 )
 def test_a_batch_of_learning_rates_equals_separate_runs(name):
-    rates = np.float32([0.0, 0.01, 0.1])
+    rates = np.array([0.0, 0.01, 0.1], np.float32)
     one_run = jax.jit(lambda rate: run(OPTIMIZERS[name](rate), PARAMS))
     separate = jax.tree.map(lambda *leaves: np.stack(leaves), *(one_run(rate) for rate in rates))
     batch = jax.vmap(one_run)(rates)

@@ -16,8 +16,8 @@ from tests.comparing import close, same
 optax: Any = importlib.import_module("optax")
 
 PARAMS = {
-    "a": {"bias": np.float32([1.0]), "kernel": np.float32([[2.0]])},
-    "b": {"kernel": np.float32([[3.0]])},
+    "a": {"bias": np.array([1.0], np.float32), "kernel": np.array([[2.0]], np.float32)},
+    "b": {"kernel": np.array([[3.0]], np.float32)},
 }
 GRADS = jax.tree.map(lambda w: 10 * w, PARAMS)
 KEY = jax.random.key(0)
@@ -91,7 +91,7 @@ def test_frozen_leaves_do_not_move_and_the_others_do():
 
 
 def test_clipping_by_value_and_by_the_norm_of_a_leaf_agree_with_optax():
-    grads = {"a": np.float32([3.0, -4.0, 0.1]), "b": np.float32([0.5])}
+    grads = {"a": np.array([3.0, -4.0, 0.1], np.float32), "b": np.array([0.5], np.float32)}
     updates, _ = optim.clip_by_value(0.7).update(grads, optim.clip_by_value(0.7).init(grads))
     close(updates, optax.clip(0.7).update(grads, optax.EmptyState())[0], **ROUNDED)
     updates, _ = optim.clip_by_norm(1.0).update(grads, optim.clip_by_norm(1.0).init(grads))
@@ -167,7 +167,7 @@ def test_accumulation_of_no_steps_is_refused():
 
 
 def test_ema_is_the_corrected_mean_of_the_parameters_after_each_step():
-    optimizer, w, seen = optim.chain(optim.sgd(1.0), optim.ema(0.8)), np.float32([4.0, 1.0]), []
+    optimizer, w, seen = optim.chain(optim.sgd(1.0), optim.ema(0.8)), np.array([4.0, 1.0], np.float32), []
     opt_state = optimizer.init(w)
     for gradient in (1.0, -2.0, 0.5):
         updates, opt_state = optimizer.update(np.full(2, gradient, np.float32), opt_state, w)
@@ -188,7 +188,7 @@ def test_an_average_needs_params_and_is_looked_up_where_there_is_one():
 
 
 def test_lookahead_agrees_with_optax():
-    slow = np.float32([4.0, -1.0])
+    slow = np.array([4.0, -1.0], np.float32)
     theirs = optax.lookahead(optax.sgd(0.3, momentum=0.9), sync_period=3, slow_step_size=0.4)
     ours = optim.lookahead(optim.sgd(0.3, momentum=0.9), sync_period=3, slow_step=0.4)
     pair = optax.LookaheadParams.init_synced(slow)

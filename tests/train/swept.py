@@ -19,13 +19,14 @@ def by_rate(h: Any) -> Any:
 
 def runner(objective: Any = None, optimizer: Any = by_rate, **options: Any) -> Any:
     objective = objective or (lambda h: fnn.Objective(classifier(), fnn.CrossEntropy()))
-    return fnn.make_train(objective, optimizer, **{"epochs": 3, "batch_size": 16} | options)
+    options = {"epochs": 3, "batch_size": 16} | options
+    return fnn.make_train(objective, optimizer, **options)
 
 
 def linear(optimizer: Any = by_rate, **options: Any) -> Any:
     """Runs that compile quickly."""
-    given = {"epochs": 1} | options
-    return runner(lambda h: fnn.Objective(fnn.Dense(3), fnn.CrossEntropy()), optimizer, **given)
+    options = {"epochs": 1} | options
+    return runner(lambda h: fnn.Objective(fnn.Dense(3), fnn.CrossEntropy()), optimizer, **options)
 
 
 compiled = functools.cache(jax.jit)

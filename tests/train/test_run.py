@@ -137,7 +137,7 @@ def test_hyperparameters_reach_the_objective_and_the_optimizer():
         batch_size=16,
     )
     values = {"rate": [1e-3, 1e-1], "smoothing": [0.0, 0.2], "decay": [0.0, 1e-2]}
-    sets, alone = {name: np.float32(pair) for name, pair in values.items()}, jax.jit(train)
+    sets, alone = {name: np.array(pair, np.float32) for name, pair in values.items()}, jax.jit(train)
     both = jax.jit(jax.vmap(train, (None, None, 0)))(jax.random.key(0), data, sets)
     for index in range(2):
         one = alone(jax.random.key(0), data, {name: pair[index] for name, pair in values.items()})
@@ -159,7 +159,7 @@ def test_dropout_rates_can_be_mapped_over():
         batch_size=16,
     )
     mapped = jax.jit(jax.vmap(train, (None, None, 0)))
-    losses = mapped(jax.random.key(0), blobs(), np.float32([0.0, 0.8])).history["loss"]
+    losses = mapped(jax.random.key(0), blobs(), np.array([0.0, 0.8], np.float32)).history["loss"]
     alone = jax.jit(train)(jax.random.key(0), blobs(), 0.8).history["loss"]
     np.testing.assert_allclose(losses[1], alone, rtol=1e-5)
     assert not np.allclose(losses[0], losses[1])

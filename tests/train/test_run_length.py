@@ -19,14 +19,13 @@ X = drawn("inputs of runs of so many steps", 50, 2).astype(np.float32)  # four s
 DATA = (X, (X[:, 0] > 0).astype(np.int32))
 MODEL = fnn.Serial(fnn.BatchNorm(), fnn.Dropout(0.1), fnn.Dense(2))
 OBJECTIVE = fnn.Objective(MODEL, fnn.CrossEntropy())
-
-
 ADAM = fnn.optim.adam(1e-2)
 STILL = fnn.optim.sgd(0.0)
 
 
 def run(objective: Any = OBJECTIVE, optimizer: Any = ADAM, **options: Any) -> Any:
-    return fnn.make_train(objective, optimizer, **{"batch_size": 16} | options)
+    options = {"batch_size": 16} | options
+    return fnn.make_train(objective, optimizer, **options)
 
 
 @functools.cache
