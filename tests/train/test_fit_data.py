@@ -95,6 +95,7 @@ def test_a_loader_of_another_library_trains_as_its_arrays_do():
     same(fit(Loader()), of_batches())
 
 
+@pytest.mark.full
 def test_how_batches_are_grouped_changes_no_bit(monkeypatch):
     monkeypatch.setattr("fnn.train.stream.STEPS_A_CALL", 1)
     close(fit(PIECES), of_batches(), **ROUNDED)

@@ -184,6 +184,7 @@ def test_an_optax_optimizer_stands_in_for_one_of_ours():
     close(ours, theirs, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.full  # the quick proof: tests/train/test_run_length.py, judged at every other epoch
 def test_early_stopping_stops_and_returns_the_best_epoch():
     stopping = fnn.EarlyStopping(2, monitor="loss")
     diverging = fnn.optim.sgd(lambda step: jnp.where(step < 12, 0.05, 5.0))
