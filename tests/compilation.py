@@ -7,6 +7,9 @@ import jaxlib.version
 
 import fnn.xla
 
+USERS_OPTIONS = None if fnn.xla.affected(jaxlib.version.__version__) else {"xla_cpu_use_fusion_emitters": True}
+"""``compiler_options`` of a program whose kernels are to be written as users have them, with ``users_compilation``."""
+
 
 def compile_cheaply() -> None:
     """XLA without its costly passes from now on; to be called before JAX computes anything.

@@ -31,7 +31,8 @@ def users_compilation() -> Iterator[None]:
     """XLA with all its passes, for tests of what it makes of a program: its memory, its loops, its bits.
 
     A function that was compiled before stays as it is: JAX does not know a program by this setting. On jaxlib before
-    0.10 kernels are still written in the older way; ``FNN_USERS_COMPILATION=1`` for the whole run changes that too.
+    0.10 kernels are still written in the older way: ``USERS_OPTIONS`` change that too, and ``FNN_USERS_COMPILATION=1``
+    for a whole run.
     """
     before = jax.config.read("jax_disable_most_optimizations")
     jax.config.update("jax_disable_most_optimizations", False)
