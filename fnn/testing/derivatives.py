@@ -16,8 +16,8 @@ DRAWS = 8
 """Output gradients over which rounding is measured: one error is luck, the norm of several is not."""
 
 CANCELLED = 0.1
-"""On kinks an error is measured beside this part of the whole gradient, if a leaf is smaller: multiples of one half
-cancel, and a leaf that is zero is left with the rounding of large terms. A wrong slope is an error of the order of 1."""
+"""On kinks a leaf's error is measured beside at least this part of the whole gradient: multiples of one half cancel,
+and a leaf that is zero is left with the rounding of large terms. A wrong slope is an error of the order of one."""
 
 INSIDE = ("Remat", "Residual", "Repeat")
 

@@ -184,9 +184,9 @@ class _Batch:
             results = {}
             for dtype in ("float64", *dtypes):
                 with self.found.step(f"gradients in {dtype}"):
-                    narrow = oracles.cast(batch, dtype)
-                    value = jax.eval_shape(lambda batch: self.loss(*batch), narrow)
-                    results[dtype] = self.both(*narrow, jnp.asarray(DVALUE, value.dtype))
+                    prediction, target, weights = oracles.cast(batch, dtype)
+                    value = jax.eval_shape(self.loss, prediction, target, weights)
+                    results[dtype] = self.both(prediction, target, weights, jnp.asarray(DVALUE, value.dtype))
             return results
 
         compiled, batch = jax.jit(everything), (self.prediction, self.target, self.weights)

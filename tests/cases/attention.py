@@ -38,7 +38,9 @@ def lengths(*lengths: int, of: int) -> Callable:
 LAYERS = (
     LayerCase("attention", attention(), X),
     LayerCase("attention, causal", attention(causal=True), X),
-    LayerCase("attention, rotary, grouped", attention(num_heads=4, kv_heads=2, head_features=2, rotary=True), X),
+    LayerCase(
+        "attention, rotary, grouped", attention(num_heads=4, kv_heads=2, head_features=2, rotary=True), X, quick=True
+    ),
     LayerCase("attention, causal, one key head, in one block", attention(causal=True, kv_heads=1, block=5), X),
     LayerCase("attention, padded, one sample empty", attention(), both(X, lengths(3, 0, of=5))),
     LayerCase("attention, masked, causal", attention(causal=True), both(X, mask(2, 5, 5))),
@@ -46,6 +48,7 @@ LAYERS = (
         "attention, masked by head, grouped, without bias",
         attention(num_heads=4, kv_heads=2, head_features=2, use_bias=False),
         both(X, mask(2, 4, 5, 5)),
+        quick=True,
     ),
     LayerCase("attention, a mask for all heads, in one block", attention(block=5), both(X, mask(2, 1, 5, 5))),
     LayerCase("attention across", attention(), both(X, MEMORY)),

@@ -28,21 +28,27 @@ LAYERS = (
     ),
     LayerCase("serial in serial", fnn.Serial(fnn.Serial(fnn.Dense(3)), body=fnn.Serial(fnn.Gelu())), normal(2, 4)),
     LayerCase("residual", fnn.Residual(fnn.Serial(fnn.Dense(4), fnn.Tanh())), normal(3, 4)),
-    LayerCase("residual with a shortcut", fnn.Residual(fnn.Serial(fnn.Dense(3)), fnn.Dense(3)), normal(3, 4)),
+    LayerCase(
+        "residual with a shortcut", fnn.Residual(fnn.Serial(fnn.Dense(3)), fnn.Dense(3)), normal(3, 4), quick=True
+    ),
     LayerCase("residual of a tuple", fnn.Residual(Gated()), both(normal(3, 4), normal(3, 4))),
     LayerCase("residual of a tuple with a mask", fnn.Residual(Scaled()), both(normal(3, 4), boolean(3, 4))),
     LayerCase("parallel, summed", fnn.Parallel(fnn.Dense(3), fnn.Dense(3, use_bias=False)), normal(3, 4)),
     LayerCase("parallel, joined", fnn.Parallel(fnn.Dense(3), left=fnn.Tanh(), merge="concatenate"), normal(2, 3, 4)),
     LayerCase(
-        "parallel, three joined", fnn.Parallel(*[fnn.Dense(f) for f in (1, 3, 2)], merge="concatenate"), normal(2, 4)
+        "parallel, three joined",
+        fnn.Parallel(*[fnn.Dense(f) for f in (1, 3, 2)], merge="concatenate"),
+        normal(2, 4),
+        quick=True,
     ),
-    LayerCase("parallel of indices", fnn.Parallel(fnn.Flatten(), fnn.Flatten()), indices(5, 2, 3)),
+    LayerCase("parallel of indices", fnn.Parallel(fnn.Flatten(), fnn.Flatten()), indices(5, 2, 3), quick=True),
     LayerCase(
         "parallel, multiplied",
         fnn.Parallel(fnn.Dense(4), fnn.Sigmoid(), fnn.Dense(4), merge="multiply"),
         normal(3, 4),
+        quick=True,
     ),
-    LayerCase("parallel of one", fnn.Parallel(fnn.Dense(2), merge="multiply"), normal(3, 4)),
+    LayerCase("parallel of one", fnn.Parallel(fnn.Dense(2), merge="multiply"), normal(3, 4), quick=True),
     LayerCase("repeat", fnn.Repeat(fnn.Residual(fnn.Serial(fnn.LayerNorm(), fnn.Dense(4))), 3), normal(3, 4)),
     LayerCase(
         "repeat with state and noise", fnn.Repeat(fnn.Serial(fnn.BatchNorm(), fnn.Dropout(0.3)), 2), normal(5, 3)

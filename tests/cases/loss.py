@@ -33,7 +33,7 @@ LOSSES = (
         "cross-entropy, soft, smoothed", fnn.CrossEntropy(label_smoothing=0.3), both(normal(6, 4), positive(6, 4))
     ),
     LossCase("cross-entropy, weighted", fnn.CrossEntropy(), both(normal(6, 4), indices(4, 6), positive(6))),
-    LossCase("cross-entropy of sequences", fnn.CrossEntropy(), both(normal(4, 3, 5), indices(5, 4, 3))),
+    LossCase("cross-entropy of sequences", fnn.CrossEntropy(), both(normal(4, 3, 5), indices(5, 4, 3)), quick=True),
     LossCase(
         "cross-entropy of sequences, a weight a place",
         fnn.CrossEntropy(),
@@ -65,7 +65,12 @@ LOSSES = (
         additive=False,
     ),
     LossCase(
-        "root mean squared error of 0", fnn.RootMeanSquaredError(), alike(normal(6)), additive=False, finite=False
+        "root mean squared error of 0",
+        fnn.RootMeanSquaredError(),
+        alike(normal(6)),
+        additive=False,
+        finite=False,
+        quick=True,
     ),
     LossCase("Huber", fnn.Huber(), both(normal(8), normal(8))),
     LossCase("Huber, another delta", fnn.Huber(0.3), both(normal(5, 3), normal(5, 3), positive(5))),
@@ -89,7 +94,12 @@ LOSSES = (
     LossCase("KL divergence", fnn.KLDivergence(), both(normal(6, 4), soft(6, 4))),
     LossCase("KL divergence, one-hot, weighted", fnn.KLDivergence(), both(normal(6, 4), one_hot(4, 6), positive(6))),
     LossCase("cosine", fnn.CosineSimilarity(), both(normal(6, 4), normal(6, 4))),
-    LossCase("cosine of sequences", fnn.CosineSimilarity(), both(normal(4, 2, 3), normal(4, 2, 3), positive(4, 2))),
+    LossCase(
+        "cosine of sequences",
+        fnn.CosineSimilarity(),
+        both(normal(4, 2, 3), normal(4, 2, 3), positive(4, 2)),
+        quick=True,
+    ),
     LossCase("cosine, some zero vectors", fnn.CosineSimilarity(), both(some_zero(6, 4), normal(6, 4)), finite=False),
     LossCase("Poisson", fnn.Poisson(), both(normal(6), indices(5, 6))),
     LossCase("Poisson, full", fnn.Poisson(full=True), both(normal(5, 3), positive(5, 3), positive(5))),

@@ -26,7 +26,9 @@ FED_BACK = both(SERIES, lengths(2, 4, 0), both(STATE, normal(3, 2)))
 LAYERS = (
     LayerCase("simple RNN", fnn.SimpleRNN(3), SERIES),
     LayerCase("simple RNN, reversed, carries", fnn.SimpleRNN(3, reverse=True, return_carry=True), CARRIED),
-    LayerCase("simple RNN, last, layer norm", fnn.SimpleRNN(3, layer_norm=True, return_sequences=False), RAGGED),
+    LayerCase(
+        "simple RNN, last, layer norm", fnn.SimpleRNN(3, layer_norm=True, return_sequences=False), RAGGED, quick=True
+    ),
     LayerCase("LSTM", fnn.LSTM(3), SERIES),
     LayerCase("LSTM, lengths", fnn.LSTM(3), RAGGED),
     LayerCase("LSTM, carries, no lengths", fnn.LSTM(3, return_carry=True), both(SERIES, nothing, PAIR)),
@@ -45,6 +47,7 @@ LAYERS = (
         "feedback RNN, Jordan",
         fnn.FeedbackRNN(3, 2, return_carry=True, return_sequences=False, lateral=False, self_feedback=False),
         FED_BACK,
+        quick=True,
     ),
     LayerCase(
         "feedback RNN, lateral, reversed",
