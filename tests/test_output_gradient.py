@@ -10,9 +10,6 @@ BY_JAX = (
     "feed-forward",
     "transformer block, causal",
     "transformer blocks",
-    "parallel, joined",
-    "parallel, three joined",
-    "bidirectional, joined",
 )
 """Rows that split or multiply the last axis of whatever comes: of another size it is JAX that complains."""
 

@@ -27,7 +27,7 @@ class Parallel(NamedChildren, name="parallel"):
                right of i, so that a zero in one branch is no division by zero)
 
     Params, State: those of each branch under its name
-    Cache:     those of each branch under its name in ``branches``; ``sizes`` Static, of the last axes, to concatenate;
+    Cache:     those of each branch under its name in ``branches``; ``shapes`` Static, of the outputs, to concatenate;
                ``outputs``, to multiply
     Shapes:    the branches' outputs are arrays of one shape, the last axis aside to concatenate
 
@@ -61,7 +61,7 @@ class Parallel(NamedChildren, name="parallel"):
         self._check(outputs)
         cache: Cache = {"branches": caches}
         if self.merge == "concatenate":
-            cache["sizes"] = Static(tuple(y.shape[-1] for y in outputs))
+            cache["shapes"] = Static(tuple(y.shape for y in outputs))
             return lax.concatenate(outputs, outputs[0].ndim - 1), cache
         if self.merge == "multiply":
             cache["outputs"] = dict(zip(self.names, outputs, strict=True))
@@ -79,7 +79,9 @@ class Parallel(NamedChildren, name="parallel"):
         if dy is None:  # the outputs are not floating
             return [None] * len(self.layers)
         if self.merge == "concatenate":
-            return jnp.split(dy, list(itertools.accumulate(cache["sizes"].value))[:-1], axis=-1)
+            shapes = cache["shapes"].value
+            *ends, size = itertools.accumulate(shape[-1] for shape in shapes)
+            return jnp.split(output_gradient(dy, (*shapes[0][:-1], size)), ends, axis=-1)
         if self.merge == "multiply":
             outputs = [cache["outputs"][name] for name in self.names]
             left = itertools.accumulate(outputs[:-1], jnp.multiply, initial=output_gradient(dy, outputs[0].shape))
