@@ -4,6 +4,7 @@ The folders below run at JAX's own settings, as programs do, and ask for float64
 want them: ``pytest.mark.usefixtures("strict_numerics")``.
 """
 
+import gc
 import itertools
 from collections import Counter
 from collections.abc import Iterator
@@ -49,6 +50,16 @@ def _bounded_caches() -> Iterator[None]:
 
 
 FINISHED = itertools.count()
+
+
+# ---- garbage collection
+
+
+def pytest_collection_finish() -> None:
+    """What importing and collecting made stays: the collector need not walk over it, nor over the rest so often."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(200_000, 50, 1000)
 
 
 # ---- numerics

@@ -12,6 +12,9 @@ from experiments.digits import Digits
 from fnn.optim.transform import apply_updates
 from fnn.paths import named_leaves
 
+# Fifty steps of convolutions that are not optimised take longer than all compiling.
+pytestmark = pytest.mark.usefixtures("users_compilation")
+
 OBJECTIVE = Digits().objective()
 
 

@@ -17,21 +17,6 @@ from fnn.losses import Loss
 from fnn.penalties import Penalty
 
 MODULES = sorted({"fnn", *(module.name for module in pkgutil.walk_packages(fnn.__path__, "fnn."))} - {"fnn.__main__"})
-QUICK = ("fnn.layers.", "fnn.combinators.")
-"""Packages whose examples are part of the quick proof, but for those that compile for more than 0.4 seconds."""
-LONG = {
-    "fnn.combinators.bidirectional",
-    "fnn.combinators.separable_conv",
-    "fnn.combinators.transformer_block",
-    "fnn.combinators.tied",
-    "fnn.layers.attention",
-    "fnn.layers.depthwise_conv",
-    "fnn.layers.dropout",
-    "fnn.layers.feedback",
-    "fnn.layers.lstm",
-    "fnn.layers.pool",
-}
-
 BASES = {Layer, Loss, Penalty, fnn.Combinator}
 
 
@@ -40,13 +25,8 @@ def modules() -> list:
     return [importlib.import_module(name) for name in MODULES]
 
 
-def quick(name: str) -> bool:
-    return name.startswith(QUICK) and name not in LONG
-
-
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=() if quick(name) else pytest.mark.full) for name in MODULES]
-)
+@pytest.mark.full
+@pytest.mark.parametrize("name", MODULES)
 def test_the_examples_run(name: str):
     """Examples are shown as they print at JAX's own settings."""
     with jax.enable_x64(False), jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
@@ -70,10 +50,6 @@ def test_the_documentation_states_both_passes(each: type):
     assert -1 < places[0] < places[1], f"{each.__name__}: Forward and Backward expected, in this order, in\n{text}"
     if each is not fnn.layers.Elementwise:
         assert ">>>" in text, f"{each.__name__} shows no example"
-
-
-def test_what_is_left_to_the_full_proof_exists():
-    assert set(MODULES) >= LONG
 
 
 def test_every_module_says_what_it_is_for():

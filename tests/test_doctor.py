@@ -164,6 +164,7 @@ def test_asking_for_the_backend_leaves_the_configuration_as_it_was():
 # ---- fresh processes
 
 
+@pytest.mark.full
 def test_a_fresh_process_and_its_children_get_the_flag_beside_the_users_own():
     program = """if True:
         import json, os, subprocess, sys, jax
@@ -198,6 +199,7 @@ def test_a_process_whose_backend_has_started_is_warned_once():
     assert ("Import fnn before the first JAX computation" in done.stderr) is SETS_FLAG
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("strict", [pytest.param(False, marks=pytest.mark.full), True])
 def test_every_probe_passes_from_the_command_line(strict: bool):
     modes = {"JAX_ENABLE_X64": "1", "JAX_NUMPY_DTYPE_PROMOTION": "strict", "JAX_NUMPY_RANK_PROMOTION": "raise"}

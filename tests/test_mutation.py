@@ -14,6 +14,7 @@ from tools.mutation.targets import Place, functions, named, planted, source
 FEW = ("dense", "softmax", "mean squared error", "L2", "relu", "test_a_nan_that_weighs_nothing_has_no_gradient")
 
 
+@pytest.mark.full
 def test_a_few_faults_in_layers_a_loss_and_a_penalty():
     plan = Plan(subjects(lambda name: name in FEW))
     faults = [fault for fault in plan.faults() if plan.asked(fault.place)]

@@ -177,6 +177,7 @@ def test_a_backward_whose_own_derivative_is_wrong():
 # ---- what is right passes, at any setting of the caller
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("x64", [pytest.param(False, marks=pytest.mark.full), True])
 def test_the_callers_precision_does_not_matter(x64: bool):
     with jax.enable_x64(x64), jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
@@ -186,6 +187,7 @@ def test_the_callers_precision_does_not_matter(x64: bool):
     assert agreement.finite > 0
 
 
+@pytest.mark.full
 def test_the_worst_errors_are_returned():
     agreement = check_layer(fnn.Serial(fnn.Dense(3), fnn.Tanh(), fnn.Dense(2)), ROWS)
     assert agreement.reverse < 1e-13

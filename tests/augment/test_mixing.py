@@ -66,6 +66,7 @@ def test_cut_mix_pastes_a_rectangle_and_counts_its_pixels():
         np.testing.assert_allclose(targets[place], left * ONE_HOT[place] + (1 - left) * ONE_HOT[partner[place]], 1e-6)
 
 
+@pytest.mark.full
 def test_a_cut_mix_rectangle_has_about_the_drawn_area():
     # Of a rectangle of H√(1 − μ) by W√(1 − μ) with μ uniform, at a uniform centre, edges leave 0.36 of the image
     # on average (a side s keeps s − s²/4), and whole pixels take some more.
@@ -73,6 +74,7 @@ def test_a_cut_mix_rectangle_has_about_the_drawn_area():
     assert 0.24 < 1 - own.mean() < 0.37
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("alpha", [0.2, 1.0, 4.0])
 def test_shares_of_mixup_are_beta_distributed(alpha):
     own, partner = shares(Mixup, count=3000, alpha=alpha)
@@ -114,6 +116,7 @@ def test_tables_can_be_mixed_up_too():
     np.testing.assert_allclose(2 * inputs[:, 0], targets, atol=1e-6)
 
 
+@pytest.mark.full
 @MIXUP_FIRST
 def test_cross_entropy_of_the_mix_is_that_of_both_labels_with_their_weights(kind, random, draw):
     w, logits = draw.uniform(0.2, 3, N).astype(np.float32), random(N, 3).astype(np.float32)

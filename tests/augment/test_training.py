@@ -48,10 +48,12 @@ def has_learned(history):
     )
 
 
+@pytest.mark.full
 def test_a_network_learns_from_pairs_that_are_mixed(mixed_up):
     assert has_learned(mixed_up), mixed_up
 
 
+@pytest.mark.full
 def test_fit_sees_the_same_as_make_train(mixed_up):
     options = {"epochs": 2, "batch_size": 16, "metrics": (fnn.Accuracy(),), "augment": MIXUP}
     driven = fnn.fit(OBJECTIVE, fnn.optim.adam(3e-2), bars(), key=KEY, progress=False, **options)

@@ -11,6 +11,8 @@ from tests.bad_input.matrix import TABLE, matrix
 
 ROOT = Path(__file__).parents[2]
 
+pytestmark = pytest.mark.full
+
 
 @pytest.fixture(scope="module")
 def outcomes() -> dict[str, list[str]]:
@@ -33,7 +35,6 @@ def test_there_are_forty_and_more_each_looked_at_eagerly(outcomes: dict[str, lis
     assert "—" not in [eager for eager, _ in outcomes.values()]
 
 
-@pytest.mark.full
 def test_without_assertions_everything_is_as_with_them(outcomes: dict[str, list[str]]):
     command = [sys.executable, "-O", "-m", "tests.bad_input.matrix", "--json"]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)

@@ -80,6 +80,7 @@ def test_a_report_that_is_no_gradient_passes_unchanged(random: Any):
     }
 
 
+@pytest.mark.full
 def test_the_report_of_gradients_checks_the_rules_inside_without_the_rounding(random: Any):
     objective = fnn.Objective(fnn.Serial(fnn.Cast(INNER), fnn.Dense(2)), fnn.CrossEntropy())
     batch = (np.float32(random(6, 3)), jnp.array([0, 1, 1, 0, 0, 1]))

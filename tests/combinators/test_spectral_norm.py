@@ -30,6 +30,7 @@ def singular_values(kernel: Any) -> np.ndarray:
     return np.linalg.svd(np.asarray(kernel).reshape(-1, kernel.shape[-1]), compute_uv=False)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("inner", [Dense(4), Conv(4, (2, 3))], ids=["dense", "convolution"])
 def test_the_largest_singular_value_becomes_1(inner: Layer, random: Any):
     layer, x = SpectralNorm(inner, iterations=500), random(2, 5, 5, 3)
@@ -67,6 +68,7 @@ def test_inference_right_after_a_training_step_gives_its_output(random: Any):
     assert not np.allclose(after["u"]["dense_0"]["kernel"], state["u"]["dense_0"]["kernel"], rtol=1e-12)
 
 
+@pytest.mark.full
 def test_the_state_of_spectral_norm_stands_beside_the_inner_one():
     layer = SpectralNorm(Serial(Dense(3), fnn.BatchNorm()))
     params, state = compiled.init(layer, KEY, shape_of(4, 2, dtype=jnp.bfloat16))

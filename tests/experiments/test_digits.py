@@ -16,6 +16,8 @@ from experiments.__main__ import main
 from experiments.data import load_digits
 from experiments.digits import Digits
 
+pytestmark = pytest.mark.full
+
 FILES = {
     "config.json", "metrics.jsonl", "report.md", "checkpoint.safetensors",
     "learning_curves.png", "confusion_matrix.png", "misclassified.png",

@@ -56,6 +56,7 @@ def test_branches_and_a_shortcut_pass():
     assert "residual_0/shortcut" in [row.path for row in report.rows]
 
 
+@pytest.mark.full
 @by_two_and_by_all
 def test_integer_inputs_have_no_delta_and_weights_count(methods):
     model = fnn.Serial(fnn.Reshape((4,)), fnn.Embedding(6, 3), fnn.Flatten(), fnn.Dense(2))
@@ -74,6 +75,7 @@ def test_weights_of_zero_make_every_leaf_zero_and_pass(methods):
     assert report.max_error == 0.0
 
 
+@pytest.mark.full
 def test_penalties_are_part_of_the_parameter_rows():
     def norm(*penalties):
         return report_of(fnn.Dense(2), normal(3, 4), labels(3, 2), penalties=penalties, methods=TWO)
@@ -152,6 +154,7 @@ def test_layers_that_give_a_tuple_have_a_delta_for_every_floating_member(methods
     assert [row.path for row in report.rows if row.kind == "delta"] == ["dense_0", "split_0/0", "split_0/2", "join_0"]
 
 
+@pytest.mark.full
 def test_float32_is_held_against_float64():
     report = report_of(fnn.Serial(fnn.Dense(3), fnn.Tanh(), fnn.Dense(2)), normal(3, 4), labels(3, 2), dtype="float32")
     assert report.ok

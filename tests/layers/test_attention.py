@@ -198,6 +198,7 @@ def test_nothing_of_the_size_of_the_scores_is_kept():
     assert sum(leaf.size for leaf in jax.tree.leaves(cache)) == 5 * 3 * 512 * 8 + 3 * 512 * 2 + 1
 
 
+@pytest.mark.full
 def test_bfloat16_is_as_good_as_its_digits(random: Any):
     # Without rotary the bias of the keys has no gradient, and nothing to compare.
     layer, x, dy = fnn.MultiHeadAttention(2, rotary=True, block=4), random(N, 16, D), random(N, 16, D)

@@ -48,6 +48,7 @@ def temporary(run: Any, length: int) -> int:
     return analysis.temp_size_in_bytes
 
 
+@pytest.mark.full
 def test_forward_and_backward_need_a_quarter_of_the_memory_of_the_plain_form():
     assert temporary(manual, 1024) <= temporary(automatic, 1024) / 4
 

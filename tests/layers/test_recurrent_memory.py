@@ -59,6 +59,7 @@ def temporary(run: Callable, *arguments: Any) -> int:
     return analysis.temp_size_in_bytes
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("layer", "plain"),
     [

@@ -80,6 +80,7 @@ def test_feedback_of_the_output_can_be_left_out():
     assert sorted(params) == ["bias", "kernel", "output_bias", "output_kernel", "recurrent_kernel"]
 
 
+@pytest.mark.full
 @each_kind
 def test_recurrent_dropout_draws_one_mask_for_all_steps(kind: Any, random: Any):
     layer, rate = kind(64, recurrent_dropout=0.5), 0.5

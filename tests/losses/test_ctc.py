@@ -82,6 +82,7 @@ def test_a_sequence_of_no_frames_spells_nothing_for_sure(random: Any):
     assert not dlogits.any()
 
 
+@pytest.mark.full
 def test_the_value_is_the_weighted_mean_over_sequences_not_over_labels(random: Any):
     logits, labels = random(3, 5, 3), np.array([[1, 2, 1], [1, -1, -1], [2, 2, -1]])
     alone = [by_enumeration(*each, 0)[0] for each in zip(logits, ([1, 2, 1], [1], [2, 2]), strict=True)]
@@ -94,6 +95,7 @@ RAGGED = np.array([[1, 1, 2, 3], [3, 2, -1, -1], [2, 2, 2, -1], [-1, -1, -1, -1]
 """Labels that so many frames of five classes spell."""
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("blank", [0, pytest.param(4, marks=pytest.mark.full)])
 def test_optax_agrees(blank: int, random: Any):
     logits = random(4, 9, 5)
@@ -145,6 +147,7 @@ def test_float32_keeps_four_digits_over_thousands_of_frames(random: Any, draw: n
     assert np.linalg.norm(error) <= 1e-4 * np.linalg.norm(gradient)
 
 
+@pytest.mark.full
 def test_bfloat16_is_computed_in_float32(random: Any):
     logits, labels = random(2, 40, 6).astype(jnp.bfloat16), np.array([[1, 2, 3], [3, 3, -1]])
     value, gradient = by_hand(CTC(), logits, labels)

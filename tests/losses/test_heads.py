@@ -46,6 +46,7 @@ def test_an_objective_made_from_the_fields_of_another_is_equal_to_it():
     assert dataclasses.replace(OBJECTIVE, penalties=()).model == OBJECTIVE.model
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("wrap", [lambda model: model, Remat, fnn.with_manual_vjp])
 def test_a_model_that_comes_with_the_head_keeps_it(wrap: Any):
     model = wrap(Serial(**BODY.children(), loss=LOSS.head))
@@ -106,6 +107,7 @@ def test_predictions_are_the_logits():
         LOSS.predictions(outputs[0])
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     "options", [{"methods": ("manual", "reverse"), "cost": False}, pytest.param({}, marks=pytest.mark.full)], ids=str
 )

@@ -38,6 +38,7 @@ def temporary(run: Any) -> int:
     return analysis.temp_size_in_bytes
 
 
+@pytest.mark.full
 @pytest.mark.usefixtures("users_compilation")
 @pytest.mark.skipif(jax.default_backend() != "cpu", reason="the figures are those of XLA on CPU")
 def test_a_tenth_of_the_temporary_memory_of_dense_and_cross_entropy():

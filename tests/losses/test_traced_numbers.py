@@ -32,6 +32,7 @@ def test_strengths_may_be_traced():
     close(run(0.1, 0.2), (0.7 + 2.5, np.array([0.7, -0.9]), 0.7))
 
 
+@pytest.mark.full
 def test_a_loss_takes_traced_numbers(random: Any, draw: np.random.Generator):
     e = np.array([0.1, 2.0, -3.0])
     close(jax.jit(lambda delta: fnn.Huber(delta)(e, np.zeros(3)))(0.5), fnn.Huber(0.5)(e, np.zeros(3)))

@@ -47,6 +47,7 @@ def test_the_decay_is_outside_the_rate_and_keeps_to_its_paths():
     np.testing.assert_array_equal((updates["bias"], updates["kernel"]), ([0.0], [-0.5]))
 
 
+@pytest.mark.full
 def test_leaves_of_any_rank_agree_with_optax(random):
     shapes = [(3, 4), (4, 3), (3, 3), (2, 3, 4), (4, 2, 3), (3, 2, 5, 4), (7,), ()]
 

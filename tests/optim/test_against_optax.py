@@ -283,6 +283,7 @@ def test_a_hundred_steps_in_float64_agree_with_optax(name):
 
 
 # As users run it: how XLA groups operations decides how both round.
+@pytest.mark.full
 @pytest.mark.usefixtures("users_compilation")
 @pytest.mark.parametrize("name", IN_FLOAT32)
 def test_a_hundred_steps_in_float32_agree_with_optax(name):

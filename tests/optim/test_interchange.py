@@ -61,6 +61,7 @@ IN_RUNS = [
 ]
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", IN_RUNS)
 def test_a_run_with_optax_is_that_with_fnn(name):
     theirs, ours = (

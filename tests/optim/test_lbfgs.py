@@ -108,6 +108,7 @@ def test_where_no_step_decreases_nothing_moves_and_the_pairs_are_forgotten():
     np.testing.assert_allclose(updates, -w / np.linalg.norm(w), rtol=1e-5)  # the gradient at length 1
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("method", ["manual", pytest.param("auto", marks=pytest.mark.full)])
 def test_logistic_regression_is_that_of_scikit_learn(method):
     x, y = load_breast_cancer(return_X_y=True)

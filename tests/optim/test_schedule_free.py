@@ -87,6 +87,7 @@ def test_the_average_is_better_than_the_last_point_of_noisy_descent():
     assert jnp.linalg.norm(x) < 0.3 * jnp.linalg.norm(opt_state.z)
 
 
+@pytest.mark.full
 def test_it_trains_and_its_parameters_are_found_in_a_chain(random):
     x = random(40, 3).astype(np.float32)
     data = (x, (x.sum(1) > 0).astype(np.int32))

@@ -57,6 +57,7 @@ def test_the_same_key_gives_the_same_bits():
     same(fit(metrics=(fnn.Accuracy(),)), usual())
 
 
+@pytest.mark.full
 def test_fit_goes_on_from_given_parameters():
     first = usual()
     second = fit(params=first.params, state=first.state, epochs=1, optimizer=fnn.optim.sgd(0.0))
@@ -86,6 +87,7 @@ def test_validation_now_and_then_is_that_of_make_train(early_stopping):
     assert np.isnan(result.history["validation_loss"]).tolist() == [True, False, True, False, False]
 
 
+@pytest.mark.full
 def test_early_stopping_that_has_judged_nothing_returns_what_was_learned():
     class Stop(fnn.Callback):
         def on_steps(self, run):

@@ -44,12 +44,14 @@ def mapped(folder, **arrays):
     return tuple(np.load(folder / f"{name}.npy", mmap_mode="r") for name in arrays)
 
 
+@pytest.mark.full
 def test_memory_mapped_files_train_as_arrays_do(tmp_path):
     data = mapped(tmp_path, x=X, y=Y)
     assert isinstance(data[0], np.memmap)
     close(fit(data, validation=data, metrics=METRICS), validated(), **ROUNDED)
 
 
+@pytest.mark.full
 def test_a_list_of_batches_trains_as_arrays_in_that_order_do():
     in_order = fit((X, Y), shuffle=False, validation=(X, Y))
     close(fit(PIECES, batch_size=None, validation=PIECES), in_order, **ROUNDED)
@@ -66,6 +68,7 @@ def test_a_function_of_the_epoch_gives_its_batches():
     assert told == [0, 1, 2]
 
 
+@pytest.mark.full
 def test_an_iterator_serves_one_epoch_and_no_more():
     same(fit(iter(PIECES), epochs=1), fit(PIECES, epochs=1))
     with pytest.raises(ValueError, match="an iterator, which can be gone through once, not 3 times"):
@@ -153,6 +156,7 @@ def test_a_length_past_its_sequence_is_told_by_its_layer():
     assert "for sample 2 of the data" in caught.value.__notes__
 
 
+@pytest.mark.full
 def test_fit_prints_the_groups_of_an_optimiser(capsys):
     fit((X, Y), optimizer=fnn.optim.groups({"*/bias": fnn.optim.sgd(0.1), "*": fnn.optim.sgd(0.2)}), epochs=1)
     assert "dense_1/bias" in capsys.readouterr().out
@@ -222,6 +226,7 @@ def test_a_stream_that_is_closed_reads_no_further():
     assert len(taken) == before
 
 
+@pytest.mark.full
 def test_streams_keep_float64_where_it_is_enabled():
     with jax.enable_x64(True):
         result = fit([(X.astype(np.float64), Y)], batch_size=None)

@@ -51,12 +51,10 @@ def run(place, back, steps):
 
 # What comes back to the input is no gradient of anything, so a NaN there is none.
 PLACES = [*((place, False) for place in range(5)), (1, True), (4, True)]
-QUICK = [(1, False)]  # before the batch statistics, which must not keep it
 
 
-@pytest.mark.parametrize(
-    ("place", "back"), [pytest.param(*at, marks=() if at in QUICK else pytest.mark.full) for at in PLACES]
-)
+@pytest.mark.full  # the quick proof: tests/optim, by steps of one gradient
+@pytest.mark.parametrize(("place", "back"), PLACES)
 def test_a_nan_at_any_layer_costs_one_step(place, back):
     before, after, later = (run(place, back, steps) for steps in (BEFORE, BEFORE + 1, 24))
     skips = after.opt_state

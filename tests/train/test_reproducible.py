@@ -144,6 +144,7 @@ def test_the_initial_parameters_of_a_model():
     equal(params["dense_1"]["kernel"][:2].ravel(), [-0.2114259, 0.4196876, -0.2613183, 0.5416449])
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("run", [trained, pytest.param(fitted, marks=pytest.mark.full)])
 def test_a_whole_run(run):
     result = run()

@@ -107,6 +107,7 @@ def test_a_finished_run_is_resumed_for_more_epochs(tmp_path):
     same(again, undisturbed())
 
 
+@pytest.mark.full
 def test_early_stopping_goes_on_with_its_patience(tmp_path):
     options = {"epochs": 9, "early_stopping": fnn.EarlyStopping(3, min_delta=100.0, monitor="loss")}
     fit(tmp_path, StopAt(7), **options)
@@ -275,6 +276,7 @@ class Spoil(fnn.Callback):
             run.params = jax.tree.map(lambda leaf: leaf + 1e30, run.params)
 
 
+@pytest.mark.full
 @pytest.mark.filterwarnings("ignore:the loss of epoch")
 @pytest.mark.parametrize("at", [5, pytest.param(6, marks=pytest.mark.full), pytest.param(7, marks=pytest.mark.full)])
 def test_bad_steps_in_a_row_roll_the_run_back(tmp_path, at):

@@ -120,10 +120,12 @@ def test_early_stopping_does_no_work_after_the_stop():
     assert (len(epochs), len(steps)) == (4, 4 * 4)
 
 
+@pytest.mark.full
 def test_the_same_key_gives_the_same_bits():
     same(*(trained()(jax.random.key(5), blobs()) for _ in range(2)))
 
 
+@pytest.mark.full
 def test_other_keys_give_other_runs():
     assert not np.allclose(*(trained()(key, blobs()).params["dense_0"]["kernel"] for key in SEEDS[:2]))
 
@@ -220,6 +222,7 @@ def test_early_stopping_knows_that_accuracy_improves_upwards():
     assert fnn.EarlyStopping(3).sign((fnn.Accuracy(),)) == -1
 
 
+@pytest.mark.full
 def test_on_epoch_is_told_every_epoch():
     told = []
     result = jax.jit(run(on_epoch=lambda epoch, values: told.append((int(epoch), float(values["loss"])))))(

@@ -50,20 +50,17 @@ class Count(Metric):
 # ---- by steps
 
 
+@pytest.mark.full
 def test_steps_that_fill_epochs_are_those_epochs():
     same(trained(steps=12)(KEY, DATA), trained(epochs=3)(KEY, DATA))
 
 
 SEEN = {1: [16], 3: [48], 6: [50, 32], 11: [50, 50, 48], 7: [50, 48]}
-# The quick proof: inside an epoch. In chunks, whose code is another: tests/train/test_differentiable.py.
-CUTS = [
-    pytest.param(steps, chunk, marks=() if (steps, chunk) == (6, None) else pytest.mark.full)
-    for chunk in (None, 2)
-    for steps in SEEN
-]
 
 
-@pytest.mark.parametrize(("steps", "chunk"), CUTS)
+@pytest.mark.full
+@pytest.mark.parametrize("chunk", [None, 2])
+@pytest.mark.parametrize("steps", SEEN)
 def test_the_last_epoch_is_cut_short(steps, chunk):
     seen = SEEN[steps]
     result = trained(steps=steps, metrics=(Count(),), checkpoint_steps=chunk)(KEY, DATA)
@@ -133,7 +130,8 @@ def test_options_that_do_not_go_together(options, message):
 # ---- validation now and then
 
 
-@pytest.mark.parametrize("chunk", [None, pytest.param(3, marks=pytest.mark.full)])
+@pytest.mark.full
+@pytest.mark.parametrize("chunk", [None, 3])
 def test_validation_now_and_then_is_that_of_every_epoch(chunk):
     options = {"metrics": (fnn.Accuracy(), Count()), "checkpoint_steps": chunk}
     always = trained(epochs=8, **options)(KEY, DATA, validation=DATA)
@@ -167,6 +165,7 @@ def test_validation_is_computed_only_where_it_is_due():
     assert len(counted) == 8 + 3
 
 
+@pytest.mark.full
 def test_early_stopping_judges_the_epochs_that_have_what_it_watches():
     stopping = fnn.EarlyStopping(2)
     diverging = fnn.optim.sgd(lambda step: jnp.where(step < 20, 0.05, 5.0))  # from the sixth epoch on

@@ -39,6 +39,7 @@ def test_every_run_is_the_run_alone(method, max_parallel, layout):
     check_alone(result, RUNNER, DATA, validation=held_out)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("max_parallel", [2, pytest.param(3, marks=pytest.mark.full)])
 def test_chunks_with_a_remainder_drop_what_fills_them(max_parallel):
     result = fnn.sweep(LINEAR, KEY, DATA, seeds=7, learning_rate=0.05, max_parallel=max_parallel)
@@ -87,16 +88,20 @@ def test_anything_that_enters_computations_can_be_swept(everything, place):
     assert not np.allclose(kernels[0], kernels[1 + place])
 
 
-INITIALIZERS = ("Normal", "TruncatedNormal", "Uniform", "Constant", "Orthogonal", "GlorotUniform", "LecunUniform")
-
-
-@pytest.mark.parametrize(
-    "init",
-    [
-        fnn.initializers.HeNormal,
-        *(pytest.param(getattr(fnn.initializers, name), marks=pytest.mark.full, id=name) for name in INITIALIZERS),
-    ],
+INITIALIZERS = (
+    "HeNormal",
+    "Normal",
+    "TruncatedNormal",
+    "Uniform",
+    "Constant",
+    "Orthogonal",
+    "GlorotUniform",
+    "LecunUniform",
 )
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("init", [getattr(fnn.initializers, name) for name in INITIALIZERS], ids=INITIALIZERS)
 def test_the_scale_of_every_initialiser_can_be_swept(init):
     train = runner(
         lambda h: fnn.Objective(fnn.Dense(3, kernel_init=init(h["scale"])), fnn.CrossEntropy()),
@@ -120,6 +125,7 @@ def test_a_run_that_diverges_leaves_the_others_to_the_bit(method):
     assert [row["diverged"] for row in with_it.table().rows] == [False, False, True, True, False, False]
 
 
+@pytest.mark.full
 def test_each_run_stops_by_itself_and_keeps_what_it_had():
     stopping = fnn.EarlyStopping(2, monitor="loss")
     train = runner(
@@ -187,6 +193,7 @@ def test_epochs_without_validation_are_no_divergence():
     assert result.best("validation_loss").hyperparams == {"learning_rate": 0.1}
 
 
+@pytest.mark.full
 def test_a_metric_says_itself_what_is_better():
     train = linear(metrics=[fnn.Accuracy(), fnn.Perplexity()])
     result = fnn.sweep(train, KEY, DATA, learning_rate=[0.001, 0.1])

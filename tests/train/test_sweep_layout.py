@@ -56,6 +56,7 @@ def test_convolutional_models_are_mapped_and_others_run_side_by_side():
     assert fnn.sweep(linear(), KEY, DATA, seeds=2, learning_rate=0.1).layout[2:] == (1, 2)
 
 
+@pytest.mark.full
 def test_a_convolution_with_the_same_kernel_in_all_runs_is_no_reason_to_map():
     def blurred(key, images):
         kernel = jnp.full((3, 3, 1, 1), 1 / 9)

@@ -244,6 +244,7 @@ def test_loops_pass_on_what_depends_on_the_run():
     assert footprint(jaxpr, (False, False, False)).outputs == (False,) * 7
 
 
+@pytest.mark.full
 def test_the_bytes_of_a_run_bound_what_the_compiler_needs():
     train = fnn.make_train(
         fnn.Objective(fnn.Serial(fnn.Dense(64), fnn.Relu(), fnn.Dense(4)), fnn.CrossEntropy()),
