@@ -62,10 +62,8 @@ def temporary(run: Callable, *arguments: Any) -> int:
 @pytest.mark.full
 @pytest.mark.parametrize(
     ("layer", "plain"),
-    [
-        pytest.param(fnn.LSTM(H), plain_lstm, id="LSTM"),
-        pytest.param(fnn.GRU(H), plain_gru, id="GRU", marks=pytest.mark.full),
-    ],
+    [(fnn.LSTM(H), plain_lstm), (fnn.GRU(H), plain_gru)],
+    ids=["LSTM", "GRU"],
 )
 def test_forward_and_backward_by_hand_need_less_memory_than_jax_grad_of_the_textbook_scan(layer: Any, plain: Callable):
     x, dy = (jax.ShapeDtypeStruct((N, T, size), jnp.float32) for size in (D, H))

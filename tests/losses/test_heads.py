@@ -108,9 +108,7 @@ def test_predictions_are_the_logits():
 
 
 @pytest.mark.full
-@pytest.mark.parametrize(
-    "options", [{"methods": ("manual", "reverse"), "cost": False}, pytest.param({}, marks=pytest.mark.full)], ids=str
-)
+@pytest.mark.parametrize("options", [{"methods": ("manual", "reverse"), "cost": False}, {}], ids=str)
 def test_compare_gradients(options: dict):
     model = fnn.with_manual_vjp(Serial(Embedding(7, 3), fnn.LayerNorm()))
     objective = Objective(model, LinearCrossEntropy(7, chunk=4, z_loss=0.1, label_smoothing=0.1))

@@ -109,7 +109,7 @@ def test_where_no_step_decreases_nothing_moves_and_the_pairs_are_forgotten():
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("method", ["manual", pytest.param("auto", marks=pytest.mark.full)])
+@pytest.mark.parametrize("method", ["manual", "auto"])
 def test_logistic_regression_is_that_of_scikit_learn(method):
     x, y = load_breast_cancer(return_X_y=True)
     x = (x - x.mean(0)) / x.std(0)

@@ -145,7 +145,7 @@ def test_the_initial_parameters_of_a_model():
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("run", [trained, pytest.param(fitted, marks=pytest.mark.full)])
+@pytest.mark.parametrize("run", [trained, fitted])
 def test_a_whole_run(run):
     result = run()
     equal(result.history["loss"], [0.7578505, 0.7016621])

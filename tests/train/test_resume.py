@@ -278,7 +278,7 @@ class Spoil(fnn.Callback):
 
 @pytest.mark.full
 @pytest.mark.filterwarnings("ignore:the loss of epoch")
-@pytest.mark.parametrize("at", [5, pytest.param(6, marks=pytest.mark.full), pytest.param(7, marks=pytest.mark.full)])
+@pytest.mark.parametrize("at", [5, 6, 7])
 def test_bad_steps_in_a_row_roll_the_run_back(tmp_path, at):
     skipping = {"optimizer": fnn.optim.skip_nonfinite(fnn.optim.sgd(0.1)), "epochs": 6}
     rolled = fit(always(tmp_path, roll_back_after=2), Spoil({at}), **skipping)

@@ -40,7 +40,7 @@ def test_every_run_is_the_run_alone(method, max_parallel, layout):
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("max_parallel", [2, pytest.param(3, marks=pytest.mark.full)])
+@pytest.mark.parametrize("max_parallel", [2, 3])
 def test_chunks_with_a_remainder_drop_what_fills_them(max_parallel):
     result = fnn.sweep(LINEAR, KEY, DATA, seeds=7, learning_rate=0.05, max_parallel=max_parallel)
     assert result.layout.places > 7
