@@ -112,8 +112,8 @@ def pytest_testnodedown(node: Any) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    if LEFT_OUT and config.option.markexpr == "quick":
+    if LEFT_OUT and config.option.markexpr == "quick" and not config.option.keyword:
         folders = ", ".join(f"{name} {count}" for name, count in LEFT_OUT.most_common())
         terminalreporter.write_line(
-            f"This was the quick proof. `pytest -m full -n 2` runs {LEFT_OUT.total():,} tests more: {folders}."
+            f"This was the quick proof. Tests left to `pytest -m full -n 2`: {LEFT_OUT.total():,} ({folders})."
         )

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-FOLDER = "tests/losses"
+FILE = "tests/test_doctor.py"
 
 
 def pytest_says(*arguments: str) -> str:
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments, FOLDER]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments, FILE]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300).stdout
 
 
@@ -25,6 +25,7 @@ def test_the_quick_proof_is_a_part_of_the_full_one_and_says_what_it_leaves_out()
     quick, full = collected(), collected("-m", "full")
     assert quick < full
     left = len(full - quick)
-    line = f"This was the quick proof. `pytest -m full -n 2` runs {left:,} tests more: losses {left}."
+    line = f"This was the quick proof. Tests left to `pytest -m full -n 2`: {left:,} (doctor {left})."
     for workers in ("0", "2"):
-        assert line in pytest_says("-n", workers, "-k", "nothing_of_this_name")
+        assert line in pytest_says("-n", workers)
+    assert "Tests left" not in pytest_says("--collect-only", "-k", "probe")  # what -k leaves out is nobody's

@@ -26,7 +26,7 @@ class LayerCase:
     forward_mode: bool = True
     finite: bool = True
     large: Draw | None = None
-    quick: bool = False
+    quick: bool = dataclasses.field(default=False, repr=False)
 
     @property
     def kind(self) -> type:
@@ -45,7 +45,7 @@ class LossCase:
     draw: Draw
     additive: bool = True
     finite: bool = True
-    quick: bool = False
+    quick: bool = dataclasses.field(default=False, repr=False)
 
     @property
     def kind(self) -> type:
@@ -61,7 +61,7 @@ class PenaltyCase:
 
     name: str
     penalty: Penalty
-    quick: bool = False
+    quick: bool = dataclasses.field(default=False, repr=False)
 
     @property
     def kind(self) -> type:
