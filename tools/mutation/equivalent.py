@@ -36,6 +36,20 @@ EQUIVALENT: dict[tuple[str, str, str, str, str], str] = {
     (
         "combinators/parallel.py",
         "Parallel._split",
+        "integer",
+        "shapes[0][:-1]",
+        "shapes[1][:-1]",
+    ): "all outputs to be joined have one shape but for the last axis",
+    (
+        "combinators/parallel.py",
+        "Parallel._split",
+        "integer",
+        "shapes[0][:-1]",
+        "shapes[-1][:-1]",
+    ): "all outputs to be joined have one shape but for the last axis",
+    (
+        "combinators/parallel.py",
+        "Parallel._split",
         "wrong entry",
         "for before, behind in zip(left, right, strict=True)",
         "for behind, before in zip(left, right, strict=True)",
