@@ -18,6 +18,7 @@ from fnn.optim.transform import apply_updates, expect_optimizer, update
 from fnn.train.data import Plan, take
 from fnn.train.loops import checkpointed_scan
 from fnn.train.mixed_targets import check_mixed_targets
+from fnn.values import Value
 
 Augment = Callable[[jax.Array, Any], Any]
 """``augment(key, inputs) -> inputs``: a random change of a batch of training inputs that keeps their shapes.
@@ -37,8 +38,8 @@ class Learned(NamedTuple):
     opt_state: Any
 
 
-@dataclasses.dataclass(frozen=True)
-class Training:
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Training(Value):
     """What stays the same over a run, with the pure functions that run it."""
 
     objective: Objective
