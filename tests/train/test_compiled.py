@@ -19,7 +19,8 @@ NAMES: list[str] = []
 
 
 @jax.monitoring.register_event_duration_secs_listener
-def _listen(event: str, _: float, **details: Any) -> None:
+def _listen(event: str, duration_secs: float, **details: Any) -> None:
+    del duration_secs
     if event == "/jax/core/compile/backend_compile_duration":
         NAMES.append(details.get("fun_name", "?"))
 
