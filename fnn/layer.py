@@ -31,6 +31,7 @@ import jax
 import jax.numpy as jnp
 
 from fnn.errors import describe, is_floating
+from fnn.values import called
 
 Params = dict[str, Any]
 State = dict[str, Any]
@@ -85,8 +86,7 @@ class Layer:
 
     def __repr__(self) -> str:
         """The constructor call, with fields at their defaults left out and functions by their names."""
-        shown = (f for f in dataclasses.fields(self) if f.repr and not _is_default(f, getattr(self, f.name)))
-        return f"{type(self).__name__}({', '.join(f'{f.name}={_shown(getattr(self, f.name))}' for f in shown)})"
+        return called(self)
 
     def init(self, key: jax.Array, x: Any) -> tuple[Params, State]:
         """Parameters and state for inputs like ``x`` (arrays or shapes); by default there are none."""
@@ -143,16 +143,6 @@ class Layer:
     def rule(self) -> Literal["hand", "auto"]:
         """Who derived ``backward``: a person, or ``jax.vjp``."""
         return "auto" if type(self).backward is Layer.backward else "hand"
-
-
-def _is_default(field: dataclasses.Field, value: Any) -> bool:
-    default = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
-    return default is not dataclasses.MISSING and type(value) is type(default) and bool(value == default)
-
-
-def _shown(value: Any) -> str:
-    """A value as it prints, a function by its name and not by its address."""
-    return getattr(value, "__qualname__", repr(value)) if callable(value) else repr(value)
 
 
 def floating_leaves(tree: Any) -> tuple[list, Callable[..., Any]]:

@@ -1,4 +1,4 @@
-"""Optimisers: records of two pure functions in optax's protocol, built by chaining small transformations.
+"""Optimisers: values with two pure functions in optax's protocol, built by chaining small transformations.
 
 ``transform.py`` states the protocol, ``hyperparameters.py`` how a rate is read and set while training runs. Each
 family of optimisers is one file: the update equations stand in the docstrings, and the code computes them as written.

@@ -8,7 +8,16 @@ import jax.numpy as jnp
 
 from fnn.errors import positive
 from fnn.optim.nonfinite import refuse_inner_skips
-from fnn.optim.transform import Optimizer, check_gradients, check_optimizer, increment, update, zero_count, zeros_like
+from fnn.optim.transform import (
+    Optimizer,
+    check_gradients,
+    constructor,
+    expect_optimizer,
+    increment,
+    update,
+    zero_count,
+    zeros_like,
+)
 
 
 class AccumulateState(NamedTuple):
@@ -24,6 +33,7 @@ class AccumulateState(NamedTuple):
     ranges = MappingProxyType({})
 
 
+@constructor
 def accumulate(optimizer: Any, steps: int) -> Optimizer:
     """One update of the optimiser for every ``steps`` batches, on their gradient as one batch.
 
@@ -48,7 +58,7 @@ def accumulate(optimizer: Any, steps: int) -> Optimizer:
     0.0
     -2.0
     """
-    check_optimizer("accumulate", optimizer)
+    expect_optimizer("accumulate", optimizer)
     positive("steps", steps)
 
     def init(params: Any) -> AccumulateState:

@@ -14,6 +14,7 @@ from fnn.optim.transform import (
     Optimizer,
     accumulator_dtype,
     check_gradients,
+    constructor,
     increment,
     zero_count,
     zeros_like,
@@ -47,6 +48,7 @@ class AdafactorState(NamedTuple):
     )
 
 
+@constructor
 def adafactor(
     learning_rate: Hyperparameter | None = None,
     min_dim_size_to_factor: int = 128,

@@ -11,7 +11,7 @@ from fnn.optim.decay import decay_weights
 from fnn.optim.gradient_descent import scale_by_learning_rate
 from fnn.optim.hyperparameters import FRACTION, NOT_NEGATIVE, Hyperparameter, Hyperparameters
 from fnn.optim.leafwise import leafwise, running_mean, sum_of_weights
-from fnn.optim.transform import Optimizer, chain
+from fnn.optim.transform import Optimizer, chain, constructor
 
 
 class ScaleByAdamState(NamedTuple):
@@ -25,6 +25,7 @@ class ScaleByAdamState(NamedTuple):
     ranges = MappingProxyType({"b1": FRACTION, "b2": FRACTION, "eps": NOT_NEGATIVE, "eps_root": NOT_NEGATIVE})
 
 
+@constructor
 def scale_by_adam(
     b1: Hyperparameter = 0.9, b2: Hyperparameter = 0.999, eps: Hyperparameter = 1e-8, eps_root: Hyperparameter = 0.0
 ) -> Optimizer:
@@ -53,6 +54,7 @@ def scale_by_adam(
     return leafwise(given, rule, mu=0, nu=0)
 
 
+@constructor
 def adam(
     learning_rate: Hyperparameter,
     b1: Hyperparameter = 0.9,
@@ -85,6 +87,7 @@ def adam(
     return chain(scale_by_adam(b1, b2, eps, eps_root), scale_by_learning_rate(learning_rate))
 
 
+@constructor
 def adamw(
     learning_rate: Hyperparameter,
     b1: Hyperparameter = 0.9,

@@ -10,7 +10,7 @@ from fnn.optim.adam import ScaleByAdamState
 from fnn.optim.gradient_descent import scale_by_learning_rate
 from fnn.optim.hyperparameters import FRACTION, NOT_NEGATIVE, Hyperparameter, Hyperparameters
 from fnn.optim.leafwise import leafwise, mean_one_step_ahead, running_mean, sum_of_weights
-from fnn.optim.transform import Optimizer, chain
+from fnn.optim.transform import Optimizer, chain, constructor
 
 
 class ScaleByAmsgradState(NamedTuple):
@@ -36,6 +36,7 @@ class ScaleByAdamaxState(NamedTuple):
     ranges = MappingProxyType({"b1": FRACTION, "b2": FRACTION, "eps": NOT_NEGATIVE})
 
 
+@constructor
 def amsgrad(
     learning_rate: Hyperparameter,
     b1: Hyperparameter = 0.9,
@@ -69,6 +70,7 @@ def amsgrad(
     return chain(leafwise(given, rule, mu=0, nu=0, nu_max=0), scale_by_learning_rate(learning_rate))
 
 
+@constructor
 def nadam(
     learning_rate: Hyperparameter,
     b1: Hyperparameter = 0.9,
@@ -93,6 +95,7 @@ def nadam(
     return chain(scale_by_nadam(b1, b2, eps, eps_root), scale_by_learning_rate(learning_rate))
 
 
+@constructor
 def scale_by_nadam(b1: Hyperparameter, b2: Hyperparameter, eps: Hyperparameter, eps_root: Hyperparameter) -> Optimizer:
     """The direction of ``nadam``: m̂ / (√(v̂ + eps_root) + eps)."""
     given = Hyperparameters(ScaleByAdamState, b1=b1, b2=b2, eps=eps, eps_root=eps_root)
@@ -106,6 +109,7 @@ def scale_by_nadam(b1: Hyperparameter, b2: Hyperparameter, eps: Hyperparameter, 
     return leafwise(given, rule, mu=0, nu=0)
 
 
+@constructor
 def adamax(
     learning_rate: Hyperparameter, b1: Hyperparameter = 0.9, b2: Hyperparameter = 0.999, eps: Hyperparameter = 1e-8
 ) -> Optimizer:
@@ -133,6 +137,7 @@ def adamax(
     return chain(leafwise(given, rule, mu=0, largest=0), scale_by_learning_rate(learning_rate))
 
 
+@constructor
 def radam(
     learning_rate: Hyperparameter,
     b1: Hyperparameter = 0.9,

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from fnn.optim.gradient_descent import accumulate_velocity, scale_by_learning_rate
 from fnn.optim.hyperparameters import FRACTION, NOT_NEGATIVE, Hyperparameter, Hyperparameters
 from fnn.optim.leafwise import leafwise, running_mean, sum_of_weights
-from fnn.optim.transform import Optimizer, chain
+from fnn.optim.transform import Optimizer, chain, constructor
 
 
 class ScaleBySumOfSquaresState(NamedTuple):
@@ -44,6 +44,7 @@ class ScaleByAdadeltaState(NamedTuple):
     ranges = MappingProxyType({"rho": FRACTION, "eps": NOT_NEGATIVE})
 
 
+@constructor
 def adagrad(
     learning_rate: Hyperparameter,
     initial_accumulator_value: float = 0.1,
@@ -82,6 +83,7 @@ def adagrad(
     return chain(leafwise(given, rule, squares=initial_accumulator_value), scale_by_learning_rate(learning_rate))
 
 
+@constructor
 def rmsprop(
     learning_rate: Hyperparameter,
     decay: Hyperparameter = 0.9,
@@ -130,6 +132,7 @@ def rmsprop(
     return chain(*scaled) if momentum is None else chain(*scaled, accumulate_velocity(momentum, nesterov=nesterov))
 
 
+@constructor
 def adadelta(learning_rate: Hyperparameter, rho: Hyperparameter = 0.9, eps: Hyperparameter = 1e-6) -> Optimizer:
     """AdaDelta: steps in the units of the parameters, from the running mean of the squares of the steps themselves.
 

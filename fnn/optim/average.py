@@ -14,7 +14,8 @@ from fnn.optim.transform import (
     accumulator_dtype,
     apply_updates,
     check_gradients,
-    check_optimizer,
+    constructor,
+    expect_optimizer,
     increment,
     update,
     zero_count,
@@ -44,6 +45,7 @@ class LookaheadState(NamedTuple):
     ranges = MappingProxyType({"slow_step": NOT_NEGATIVE})
 
 
+@constructor
 def ema(decay: Hyperparameter) -> Optimizer:
     """Keeps an exponential average of the parameters and changes no update; the last of a chain.
 
@@ -100,6 +102,7 @@ def _is_ema(node: Any) -> bool:
     return isinstance(node, EmaState)
 
 
+@constructor
 def lookahead(optimizer: Any, sync_period: int = 6, slow_step: Hyperparameter = 0.5) -> Optimizer:
     """Lets the optimiser run ``sync_period`` steps, then goes a part of the way from where it began to where it is.
 
@@ -120,7 +123,7 @@ def lookahead(optimizer: Any, sync_period: int = 6, slow_step: Hyperparameter = 
     >>> print(w)  # half-way from 8 to 4
     6.0
     """
-    check_optimizer("lookahead", optimizer)
+    expect_optimizer("lookahead", optimizer)
     positive("sync_period", sync_period)
     given = Hyperparameters(LookaheadState, slow_step=slow_step)
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from fnn.optim.hyperparameters import POSITIVE, Hyperparameter, Hyperparameters
 from fnn.optim.leafwise import leafwise
-from fnn.optim.transform import Optimizer, accumulator_dtype, check_gradients, increment, zero_count
+from fnn.optim.transform import Optimizer, accumulator_dtype, check_gradients, constructor, increment, zero_count
 
 
 class ClipByValueState(NamedTuple):
@@ -30,6 +30,7 @@ class ClipByGlobalNormState(NamedTuple):
     ranges = MappingProxyType({"max_norm": POSITIVE})
 
 
+@constructor
 def clip_by_global_norm(max_norm: Hyperparameter) -> Optimizer:
     """Shortens the gradient, all leaves taken as one vector, to ``max_norm`` where it is longer.
 
@@ -55,6 +56,7 @@ def clip_by_global_norm(max_norm: Hyperparameter) -> Optimizer:
     return _clip_by_norm(max_norm, lambda grads: [grads])
 
 
+@constructor
 def clip_by_norm(max_norm: Hyperparameter) -> Optimizer:
     """Shortens the gradient of every leaf to ``max_norm`` where it is longer; else as ``clip_by_global_norm``.
 
@@ -68,6 +70,7 @@ def clip_by_norm(max_norm: Hyperparameter) -> Optimizer:
     return _clip_by_norm(max_norm, jax.tree.leaves)
 
 
+@constructor
 def clip_by_value(max_value: Hyperparameter) -> Optimizer:
     """Brings every entry of the gradient into [−max_value, max_value].
 

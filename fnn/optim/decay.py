@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 import jax
 
 from fnn.optim.hyperparameters import NOT_NEGATIVE, Hyperparameter, Hyperparameters
-from fnn.optim.transform import Optimizer, accumulator_dtype, check_gradients, entrywise, increment, zero_count
+from fnn.optim.transform import Optimizer, accumulator_dtype, check_gradients, constructor, increment, zero_count
 from fnn.paths import map_named, named_leaves, select
 
 
@@ -20,6 +20,7 @@ class DecayWeightsState(NamedTuple):
     ranges = MappingProxyType({"strength": NOT_NEGATIVE, "weight_decay": NOT_NEGATIVE})
 
 
+@constructor
 def decay_weights(
     strength: Hyperparameter,
     paths: str | Iterable[str] = "*/kernel",
@@ -74,4 +75,4 @@ def decay_weights(
 
         return map_named(decay, grads, params), DecayWeightsState(increment(state.count), hyperparams)
 
-    return entrywise(Optimizer(init, update)) if "*" in globs else Optimizer(init, update)
+    return Optimizer(init, update, entrywise="*" in globs)

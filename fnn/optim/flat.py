@@ -11,7 +11,8 @@ from fnn.optim.transform import (
     Optimizer,
     accumulator_dtype,
     check_gradients,
-    check_optimizer,
+    constructor,
+    expect_optimizer,
     increment,
     is_entrywise,
     update,
@@ -29,6 +30,7 @@ class FlatState(NamedTuple):
     ranges = MappingProxyType({})
 
 
+@constructor
 def flat(optimizer: Any) -> Optimizer:
     """Runs an optimiser over all leaves of one dtype as one vector; the updates are the same.
 
@@ -63,7 +65,7 @@ def flat(optimizer: Any) -> Optimizer:
     >>> opt_state.inner[0].velocity
     {'float32': Array([1., 1., 1.], dtype=float32)}
     """
-    check_optimizer("flat", optimizer)
+    expect_optimizer("flat", optimizer)
     if not is_entrywise(optimizer):
         raise ValueError(
             f"flat takes an optimiser that treats every entry of every leaf alike and alone, which is not known of"

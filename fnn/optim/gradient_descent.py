@@ -7,7 +7,7 @@ import jax
 
 from fnn.optim.hyperparameters import FRACTION, NOT_NEGATIVE, Hyperparameter, Hyperparameters
 from fnn.optim.leafwise import leafwise, running_mean
-from fnn.optim.transform import Optimizer, chain
+from fnn.optim.transform import Optimizer, chain, constructor
 
 
 class ScaleByLearningRateState(NamedTuple):
@@ -39,6 +39,7 @@ class AccumulateMeanState(NamedTuple):
     ranges = MappingProxyType({"beta": FRACTION})
 
 
+@constructor
 def scale_by_learning_rate(learning_rate: Hyperparameter) -> Optimizer:
     """The last transformation of every optimiser: from a direction of ascent to a step of descent.
 
@@ -61,6 +62,7 @@ def scale_by_learning_rate(learning_rate: Hyperparameter) -> Optimizer:
     return leafwise(given, rule)
 
 
+@constructor
 def accumulate_velocity(momentum: Hyperparameter, *, nesterov: bool = False) -> Optimizer:
     """A velocity v in the place of the gradient g, from v = 0.
 
@@ -88,6 +90,7 @@ def accumulate_velocity(momentum: Hyperparameter, *, nesterov: bool = False) -> 
     return leafwise(given, rule, velocity=0)
 
 
+@constructor
 def sgd(learning_rate: Hyperparameter, *, momentum: Hyperparameter | None = None, nesterov: bool = False) -> Optimizer:
     """Stochastic gradient descent: ``chain(accumulate_velocity(momentum), scale_by_learning_rate(learning_rate))``.
 
@@ -122,6 +125,7 @@ def sgd(learning_rate: Hyperparameter, *, momentum: Hyperparameter | None = None
     return chain(accumulate_velocity(momentum, nesterov=nesterov), scale_by_learning_rate(learning_rate))
 
 
+@constructor
 def momentum(learning_rate: Hyperparameter) -> Optimizer:
     """``sgd(learning_rate, momentum=0.9)``: heavy ball.
 
@@ -133,6 +137,7 @@ def momentum(learning_rate: Hyperparameter) -> Optimizer:
     return sgd(learning_rate, momentum=0.9)
 
 
+@constructor
 def nesterov(learning_rate: Hyperparameter) -> Optimizer:
     """``sgd(learning_rate, momentum=0.9, nesterov=True)``.
 
@@ -144,6 +149,7 @@ def nesterov(learning_rate: Hyperparameter) -> Optimizer:
     return sgd(learning_rate, momentum=0.9, nesterov=True)
 
 
+@constructor
 def ema_momentum(learning_rate: Hyperparameter, beta: Hyperparameter = 0.9) -> Optimizer:
     """Gradient descent along the running mean of the gradients.
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from fnn.errors import is_concrete
 from fnn.optim.nonfinite import refuse_inner_skips
-from fnn.optim.transform import Optimizer, check_gradients, check_optimizer, increment, update, zero_count
+from fnn.optim.transform import Optimizer, check_gradients, constructor, expect_optimizer, increment, update, zero_count
 from fnn.paths import map_named, matches, named_leaves, select
 
 
@@ -32,6 +32,7 @@ class FreezeState(NamedTuple):
     ranges = MappingProxyType({})
 
 
+@constructor
 def groups(optimizers: Mapping[str, Any], *, show: bool = True) -> Optimizer:
     """An optimiser of its own for every group of paths; ``None`` for one whose parameters stay as they are.
 
@@ -55,7 +56,7 @@ def groups(optimizers: Mapping[str, Any], *, show: bool = True) -> Optimizer:
     optimizers = dict(optimizers)
     for glob, optimizer in optimizers.items():
         if optimizer is not None:
-            check_optimizer(f"the group {glob!r} (which may be None)", optimizer)
+            expect_optimizer(f"the group {glob!r} (which may be None)", optimizer)
 
     def part(tree: Any, chosen: dict[str, str], glob: str) -> Any:
         return map_named(lambda path, leaf: leaf if chosen[path] == glob else None, tree)
@@ -115,6 +116,7 @@ def _table(chosen: dict[str, str], optimizers: dict[str, Any]) -> str:
     return "\n".join(row.rstrip() for row in rows)
 
 
+@constructor
 def freeze(paths: str | Iterable[str]) -> Optimizer:
     """Leaves the parameters at these paths as they are; stands last in a chain.
 

@@ -11,7 +11,7 @@ from fnn.optim.adam import scale_by_adam
 from fnn.optim.decay import decay_weights
 from fnn.optim.gradient_descent import scale_by_learning_rate
 from fnn.optim.hyperparameters import Hyperparameter, Hyperparameters
-from fnn.optim.transform import Optimizer, accumulator_dtype, chain, check_gradients, increment, zero_count
+from fnn.optim.transform import Optimizer, accumulator_dtype, chain, check_gradients, constructor, increment, zero_count
 
 
 class ScaleByTrustRatioState(NamedTuple):
@@ -23,6 +23,7 @@ class ScaleByTrustRatioState(NamedTuple):
     ranges = MappingProxyType({})
 
 
+@constructor
 def scale_by_trust_ratio() -> Optimizer:
     """Gives the update of every leaf the norm of the leaf's parameters.
 
@@ -65,6 +66,7 @@ def _norm(x: jax.Array) -> jax.Array:
     return jnp.sqrt(jnp.sum(x * x))
 
 
+@constructor
 def lamb(
     learning_rate: Hyperparameter,
     b1: Hyperparameter = 0.9,

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from fnn.errors import positive
 from fnn.optim.hyperparameters import NOT_NEGATIVE, Hyperparameter, Hyperparameters, Range
 from fnn.optim.line_search import Point, strong_wolfe
-from fnn.optim.transform import Optimizer, accumulator_dtype, check_gradients, increment, zero_count
+from fnn.optim.transform import Optimizer, accumulator_dtype, check_gradients, constructor, increment, zero_count
 
 OPEN_FRACTION = Range("a number in (0, 1)", lambda value: 0 < value < 1)
 
@@ -35,6 +35,7 @@ class LbfgsState(NamedTuple):
     ranges = MappingProxyType({"learning_rate": NOT_NEGATIVE, "slope_rtol": OPEN_FRACTION, "curv_rtol": OPEN_FRACTION})
 
 
+@constructor
 def lbfgs(
     learning_rate: Hyperparameter | None = None,
     memory_size: int = 10,

@@ -11,7 +11,6 @@ from fnn.optim.transform import (
     Optimizer,
     accumulator_dtype,
     check_gradients,
-    entrywise,
     full_like,
     increment,
     zero_count,
@@ -54,7 +53,7 @@ def leafwise(given: Hyperparameters, rule: Rule, **starts: Any) -> Optimizer:
         updates, *moved = (treedef.unflatten(column) for column in _columns(results, 1 + len(starts)))
         return updates, given.state_class(count, hyperparams, *moved)
 
-    return entrywise(Optimizer(init, update))
+    return Optimizer(init, update, entrywise=True)
 
 
 def _columns(rows: list[tuple], width: int) -> list[list]:

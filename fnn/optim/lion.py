@@ -11,7 +11,7 @@ from fnn.optim.decay import decay_weights
 from fnn.optim.gradient_descent import scale_by_learning_rate
 from fnn.optim.hyperparameters import FRACTION, Hyperparameter, Hyperparameters
 from fnn.optim.leafwise import leafwise, running_mean
-from fnn.optim.transform import Optimizer, chain
+from fnn.optim.transform import Optimizer, chain, constructor
 
 
 class ScaleByLionState(NamedTuple):
@@ -24,6 +24,7 @@ class ScaleByLionState(NamedTuple):
     ranges = MappingProxyType({"b1": FRACTION, "b2": FRACTION})
 
 
+@constructor
 def lion(
     learning_rate: Hyperparameter,
     b1: Hyperparameter = 0.9,

@@ -17,6 +17,7 @@ from fnn.optim.transform import (
     Optimizer,
     accumulator_dtype,
     check_gradients,
+    constructor,
     increment,
     zero_count,
     zeros_like,
@@ -54,6 +55,7 @@ class MuonState(NamedTuple):
     )
 
 
+@constructor
 def muon(
     learning_rate: Hyperparameter,
     ns_coeffs: Coefficients | Sequence[Coefficients] = STEEPEST,

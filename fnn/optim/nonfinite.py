@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from fnn.optim.transform import Optimizer, check_optimizer, increment, update, zero_count
+from fnn.optim.transform import Optimizer, constructor, expect_optimizer, increment, update, zero_count
 
 
 class SkipNonfiniteState(NamedTuple):
@@ -22,6 +22,7 @@ class SkipNonfiniteState(NamedTuple):
     ranges = MappingProxyType({})
 
 
+@constructor
 def skip_nonfinite(optimizer: Any) -> Optimizer:
     """Leaves a step out if the gradient, the value or the update holds an infinity or a NaN.
 
@@ -39,7 +40,7 @@ def skip_nonfinite(optimizer: Any) -> Optimizer:
     >>> print(updates, opt_state.skipped, accepted(opt_state))
     0.0 1 False
     """
-    check_optimizer("skip_nonfinite", optimizer)
+    expect_optimizer("skip_nonfinite", optimizer)
 
     def init(params: Any) -> SkipNonfiniteState:
         inner = optimizer.init(params)

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from fnn.errors import integer_array, is_floating, positive
 from fnn.optim.hyperparameters import NOT_NEGATIVE, POSITIVE, check_number, default_float
 from fnn.optim.schedules import chosen, growing, half_cosine
+from fnn.values import Value
 
 
 def check_warm_up(warmup_steps: Any, steps: Any) -> None:
@@ -24,8 +25,8 @@ def check_warm_up(warmup_steps: Any, steps: Any) -> None:
         )
 
 
-@dataclasses.dataclass(frozen=True)
-class warmup_cosine:
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class warmup_cosine(Value):
     """A line from 0 to ``peak`` over ``warmup_steps``, then half a cosine down to ``final`` at step ``steps``.
 
         value = peak · step / warmup_steps                                                      step < warmup_steps
@@ -63,8 +64,8 @@ class warmup_cosine:
         return jax.lax.select(step < self.warmup_steps, warming, after)
 
 
-@dataclasses.dataclass(frozen=True)
-class inverse_sqrt:
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class inverse_sqrt(Value):
     """A line from 0 to ``peak`` over ``warmup_steps``, then down with the root of the step, without an end.
 
         value = peak · min(step / warmup_steps, √(warmup_steps / step))
@@ -92,8 +93,8 @@ class inverse_sqrt:
         return default_float(self.peak) * jnp.minimum(step / self.warmup_steps, falling)
 
 
-@dataclasses.dataclass(frozen=True)
-class warmup_stable_decay:
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class warmup_stable_decay(Value):
     """A line from 0 up to ``peak``, the peak, and over the last ``decay_steps`` of ``steps`` a line down to ``final``.
 
         value = peak · step / warmup_steps                                             step < warmup_steps
@@ -134,8 +135,8 @@ class warmup_stable_decay:
         return jnp.where(step < self.warmup_steps, peak * rising, final + (peak - final) * falling)
 
 
-@dataclasses.dataclass(frozen=True)
-class warm_restarts:
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class warm_restarts(Value):
     """Half a cosine from ``init`` down to ``final``, again and again; each cycle is ``factor`` times as long.
 
         value = final + (init − final) · ½ (1 + cos(π t / T))         t: steps since the restart, T: steps of the cycle
@@ -183,8 +184,8 @@ class warm_restarts:
             start, length = start + length, length * int(self.factor)
 
 
-@dataclasses.dataclass(frozen=True)
-class one_cycle:
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class one_cycle(Value):
     """Half a cosine up to ``peak`` and a longer one down to almost nothing.
 
         value: peak / init_divisor → peak            over the first warmup_fraction of steps (rounded down)
@@ -229,8 +230,8 @@ class one_cycle:
         return jnp.where(step < self._warm_up, up, half_cosine(time, peak, init / default_float(self.final_divisor)))
 
 
-@dataclasses.dataclass(frozen=True)
-class join:
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class join(Value):
     """One schedule after another: each starts at its own step 0 where the one before ends.
 
         value = schedules[i](step − boundaries[i − 1])            boundaries[i − 1] ≤ step < boundaries[i]

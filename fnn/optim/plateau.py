@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from fnn.errors import positive
 from fnn.optim.hyperparameters import FRACTION, NOT_NEGATIVE, Hyperparameter, Hyperparameters, Range, default_float
-from fnn.optim.transform import Optimizer, accumulator_dtype, check_gradients, increment, zero_count
+from fnn.optim.transform import Optimizer, accumulator_dtype, check_gradients, constructor, increment, zero_count
 
 
 class ReduceOnPlateauState(NamedTuple):
@@ -35,6 +35,7 @@ class ReduceOnPlateauState(NamedTuple):
     )
 
 
+@constructor
 def reduce_on_plateau(
     factor: Hyperparameter = 0.1,
     patience: int = 10,

@@ -25,7 +25,8 @@ from fnn.optim.transform import (
     accumulator_dtype,
     chain,
     check_gradients,
-    check_optimizer,
+    constructor,
+    expect_optimizer,
     increment,
     update,
     zero_count,
@@ -64,6 +65,7 @@ class ScaleByRootState(NamedTuple):
     ranges = MappingProxyType({"b2": FRACTION, "eps": NOT_NEGATIVE})
 
 
+@constructor
 def schedule_free(
     learning_rate: Hyperparameter,
     direction: Any = None,
@@ -104,7 +106,7 @@ def schedule_free(
     """
     given = Hyperparameters(ScheduleFreeState, learning_rate=learning_rate, b1=b1, weight_lr_power=weight_lr_power)
     if direction is not None:
-        check_optimizer("schedule_free, direction (without a rate, as decay_weights(1e-4) is)", direction)
+        expect_optimizer("schedule_free, direction (without a rate, as decay_weights(1e-4) is)", direction)
     inside = chain() if direction is None else chain(direction)
 
     def init(params: Any) -> ScheduleFreeState:
@@ -165,6 +167,7 @@ def _is_schedule_free(node: Any) -> bool:
     return isinstance(node, ScheduleFreeState)
 
 
+@constructor
 def schedule_free_sgd(
     learning_rate: Hyperparameter = 1.0,
     warmup_steps: int | None = None,
@@ -190,6 +193,7 @@ def schedule_free_sgd(
     return schedule_free(_warmed_up(learning_rate, warmup_steps), direction, b1, weight_lr_power)
 
 
+@constructor
 def schedule_free_adamw(
     learning_rate: Hyperparameter = 0.0025,
     warmup_steps: int | None = None,

@@ -14,10 +14,11 @@ import jax.numpy as jnp
 
 from fnn.errors import positive
 from fnn.optim.hyperparameters import NOT_NEGATIVE, check_number, default_float
+from fnn.values import Value
 
 
-@dataclasses.dataclass(frozen=True)
-class constant:
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class constant(Value):
     """``value`` at every step.
 
     Raises ``ValueError`` for a negative number, ``TypeError`` for what is no number.
@@ -35,8 +36,8 @@ class constant:
         return jnp.broadcast_to(default_float(self.value), jnp.shape(step))
 
 
-@dataclasses.dataclass(frozen=True)
-class cosine:
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class cosine(Value):
     """From ``init`` at step 0 down half a cosine to ``final`` at step ``steps``, where it stays.
 
         t = min(step, steps) / steps
@@ -66,8 +67,8 @@ class cosine:
         return half_cosine(time, default_float(self.init), default_float(self.final))
 
 
-@dataclasses.dataclass(frozen=True)
-class step_decay:
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class step_decay(Value):
     """``init`` times ``factor`` once every ``every`` steps.
 
         value = init · factor^⌊step / every⌋
@@ -94,8 +95,8 @@ class step_decay:
         return default_float(self.init) * default_float(self.factor) ** times
 
 
-@dataclasses.dataclass(frozen=True)
-class exponential:
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class exponential(Value):
     """``init`` times ``rate`` for every ``steps`` steps, continuously.
 
         value = init · rate^(step / steps)
@@ -121,8 +122,8 @@ class exponential:
         return default_float(self.init) * default_float(self.rate) ** (default_float(step) / self.steps)
 
 
-@dataclasses.dataclass(frozen=True)
-class polynomial:
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class polynomial(Value):
     """From ``init`` at step 0 to ``final`` at step ``steps``, where it stays, along a power of what is left.
 
         t = min(step, steps) / steps
@@ -153,8 +154,8 @@ class polynomial:
         return final + (init - final) * left ** default_float(self.power)
 
 
-@dataclasses.dataclass(frozen=True)
-class piecewise:
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class piecewise(Value):
     """``values[i]`` from step ``boundaries[i − 1]`` on, until ``boundaries[i]``.
 
     Raises ``ValueError`` for a negative value, boundaries that do not grow, or unless there is one value more than

@@ -1,4 +1,4 @@
-"""The protocol of optimisers, which is optax's: a record of two pure functions.
+"""The protocol of optimisers, which is optax's: two pure functions in a value.
 
     opt_state          = optimizer.init(params)
     updates, opt_state = optimizer.update(grads, opt_state, params=None, **extra)
@@ -14,14 +14,18 @@ An optimiser is a chain of small transformations of the same kind, each rewritin
 such a chain, and one of these in optax's (whose ``chain`` hands extras only to its own: use this one for those that
 need any).
 
+Optimisers are values, as layers are: ``adam(1e-3)`` is a frozen dataclass of its arguments that prints as this call,
+compares and hashes, and unpacks into ``(init, update)``. What it computes is written as a function that returns
+``Optimizer(init, update)``; ``@constructor`` makes the class of it.
+
 Arithmetic and accumulators are at least float32: in bfloat16 a decay of 0.999 is 1, and an average would never
 forget.
 """
 
+import dataclasses
 import inspect
-import weakref
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, ParamSpec
 
 import jax
 import jax.numpy as jnp
@@ -29,27 +33,95 @@ import jax.numpy as jnp
 from fnn.errors import describe, is_floating
 from fnn.layer import wide_dtype
 from fnn.paths import named_leaves
+from fnn.values import MANY, Value
+
+P = ParamSpec("P")
 
 
-class Optimizer(NamedTuple):
-    """An optimiser, or one transformation of a chain; the protocol is at the top of this file."""
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Optimizer(Value):
+    """An optimiser, or one transformation of a chain; the protocol is at the top of this file.
+
+    ``entrywise`` says that it treats every entry of every leaf alike and alone, so that the shapes of leaves are
+    nothing to it. What is written by ``leafwise`` is so, and so are chains of such.
+
+    Made of two functions, it is equal to one of the same two functions; a call such as ``adam(1e-3)``, to one with
+    equal arguments.
+    """
 
     init: Callable[[Any], Any]
     update: Callable[..., tuple[Any, Any]]
+    entrywise: bool = dataclasses.field(default=False, kw_only=True)
+
+    def __iter__(self) -> Iterator[Callable[..., Any]]:
+        return iter((self.init, self.update))
 
 
-def check_optimizer(where: str, optimizer: Any) -> None:
+def constructor(make: Callable[P, Optimizer]) -> Callable[P, Optimizer]:
+    """The class of the optimisers that ``make`` returns: its arguments are the fields, ``make`` says what they do.
+
+    A list is held as a tuple, so is what can be gone through but once, a mapping as the tuple of its items.
+    """
+    signature = inspect.signature(make)
+
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+        try:
+            call = signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise TypeError(f"{make.__name__}: {error}") from None
+        call.apply_defaults()
+        for name, value in call.arguments.items():
+            call.arguments[name] = _settled(value)
+        made = make(*call.args, **call.kwargs)
+        computed = {part: getattr(made, part) for part in _COMPUTED}
+        for name, value in (call.arguments | computed).items():
+            object.__setattr__(self, name, value)
+
+    fields = [(name, Any, dataclasses.field(init=False, repr=False, compare=False)) for name in _COMPUTED]
+    fields += [(parameter.name, Any, _field(parameter)) for parameter in signature.parameters.values()]
+    own = {"__init__": __init__, "__signature__": signature, "__doc__": make.__doc__, "__module__": make.__module__}
+    options: Any = {"frozen": True, "eq": False, "repr": False, "init": False}
+    return dataclasses.make_dataclass(make.__name__, fields, bases=(Optimizer,), namespace=own, **options)
+
+
+_COMPUTED = ("init", "update", "entrywise")
+
+
+def _field(parameter: inspect.Parameter) -> Any:
+    options: dict[str, Any] = {"kw_only": parameter.kind is parameter.KEYWORD_ONLY}
+    if parameter.kind is parameter.VAR_POSITIONAL:
+        options["metadata"] = MANY
+    elif parameter.default is not parameter.empty:
+        options["default"] = parameter.default
+    return dataclasses.field(**options)
+
+
+def _settled(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return Items(value.items())
+    return tuple(value) if isinstance(value, list | Iterator) else value
+
+
+class Items(tuple):
+    """The items of a mapping, which print as the mapping."""
+
+    def __repr__(self) -> str:
+        return repr(dict(self))
+
+
+def expect_optimizer(where: str, optimizer: Any) -> None:
     """Raises ``TypeError``, beginning with ``where``, for something without ``init`` and ``update``."""
     if not is_optimizer(optimizer):
         hint = "; a constructor like adam is called first: adam(1e-3)" if callable(optimizer) else ""
-        raise TypeError(f"{where}: expected an optimizer, a record of init and update, got {optimizer!r}{hint}")
+        raise TypeError(f"{where}: expected an optimizer, with init and update, got {optimizer!r}{hint}")
 
 
 def is_optimizer(value: Any) -> bool:
-    """Whether it is a record of ``init`` and ``update``, of fnn or of optax."""
+    """Whether it has ``init`` and ``update``, as those of fnn and of optax have."""
     return callable(getattr(value, "init", None)) and callable(getattr(value, "update", None))
 
 
+@constructor
 def chain(*transforms: Any) -> Optimizer:
     """The transformations one after another: each gets the updates of the one before, and they share params and extras.
 
@@ -63,7 +135,7 @@ def chain(*transforms: Any) -> Optimizer:
     {'kernel': Array([2.7, 3.6], dtype=float32)}
     """
     for position, transform in enumerate(transforms):
-        check_optimizer(f"chain, number {position}", transform)
+        expect_optimizer(f"chain, number {position}", transform)
 
     def init(params: Any) -> tuple:
         return tuple(transform.init(params) for transform in transforms)
@@ -80,26 +152,12 @@ def chain(*transforms: Any) -> Optimizer:
             states.append(state)
         return grads, tuple(states)
 
-    chained = Optimizer(init, update_chain)
-    return entrywise(chained) if all(map(is_entrywise, transforms)) else chained
-
-
-_ENTRYWISE: weakref.WeakSet[Callable[..., Any]] = weakref.WeakSet()
-
-
-def entrywise(optimizer: Optimizer) -> Optimizer:
-    """Notes of an optimiser that it treats every entry of every leaf alike and alone, and returns it.
-
-    What is written by ``leafwise`` is so, and so are chains of such. A note beside the record, as the record is optax's
-    and has no room for one.
-    """
-    _ENTRYWISE.add(optimizer.update)
-    return optimizer
+    return Optimizer(init, update_chain, entrywise=all(map(is_entrywise, transforms)))
 
 
 def is_entrywise(optimizer: Any) -> bool:
-    """Whether an optimiser is known to treat every entry alike and alone, so that the shapes of leaves are nothing."""
-    return getattr(optimizer, "update", None) in _ENTRYWISE
+    """Whether an optimiser is known to treat every entry alike and alone; one of optax's is not."""
+    return getattr(optimizer, "entrywise", False) is True
 
 
 def update(optimizer: Any, grads: Any, opt_state: Any, params: Any = None, **extra: Any) -> tuple[Any, Any]:

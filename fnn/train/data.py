@@ -1,5 +1,6 @@
 """Data as arrays: batches of static sizes, and the look at the data before they enter a compiled program."""
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -11,6 +12,7 @@ from fnn.errors import describe, exact_array, is_concrete, is_floating, positive
 from fnn.layer import Layer, Params, State, output_shape
 from fnn.losses.loss import check_weights
 from fnn.objective import Objective, unpacked
+from fnn.values import once_for_equal
 
 
 class Plan(NamedTuple):
@@ -127,11 +129,7 @@ def check_indices(model: Layer, params: Params, state: State, inputs: Any, name:
     integers = any(jnp.issubdtype(leaf.dtype, jnp.integer) for leaf in jax.tree.leaves(inputs))
     if not integers or not all(map(is_concrete, jax.tree.leaves((params, state, inputs)))):
         return
-
-    @jax.jit
-    def finite(inputs: Any) -> jax.Array:
-        outputs, _ = model.apply(params, state, inputs)
-        return jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(outputs)]).all()
+    finite = functools.partial(_finite_outputs(model), params, state)
 
     def part(start: int, size: int) -> Any:
         return jax.tree.map(lambda leaf: leaf[start : start + size], inputs)
@@ -148,3 +146,15 @@ def check_indices(model: Layer, params: Params, state: State, inputs: Any, name:
                 f"the model's output is not finite for sample {which} of the {name}: an index lies outside its"
                 f" vocabulary, a length outside its sequence, or the parameters are not finite"
             )
+
+
+@once_for_equal
+def _finite_outputs(model: Layer) -> Callable[[Params, State, Any], jax.Array]:
+    """Whether all that comes out of a model is finite."""
+
+    @jax.jit
+    def finite(params: Params, state: State, inputs: Any) -> jax.Array:
+        outputs, _ = model.apply(params, state, inputs)
+        return jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(outputs)]).all()
+
+    return finite

@@ -14,10 +14,11 @@ from fnn.layer import Params, State, named_key
 from fnn.metrics import Metric, ratio
 from fnn.objective import Method, Objective, unpacked
 from fnn.optim.nonfinite import accepted
-from fnn.optim.transform import apply_updates, check_optimizer, update
+from fnn.optim.transform import apply_updates, expect_optimizer, update
 from fnn.train.data import Plan, take
 from fnn.train.loops import checkpointed_scan
 from fnn.train.mixed_targets import check_mixed_targets
+from fnn.values import Value
 
 Augment = Callable[[jax.Array, Any], Any]
 """``augment(key, inputs) -> inputs``: a random change of a batch of training inputs that keeps their shapes.
@@ -37,8 +38,8 @@ class Learned(NamedTuple):
     opt_state: Any
 
 
-@dataclasses.dataclass(frozen=True)
-class Training:
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Training(Value):
     """What stays the same over a run, with the pure functions that run it."""
 
     objective: Objective
@@ -51,7 +52,7 @@ class Training:
     def __post_init__(self) -> None:
         if not isinstance(self.objective, Objective):
             raise TypeError(f"expected an Objective(model, loss), got {self.objective!r}")
-        check_optimizer("training", self.optimizer)
+        expect_optimizer("training", self.optimizer)
         object.__setattr__(self, "metrics", tuple_of(Metric, "metrics", self.metrics))
         if self.augment is not None:
             check_augmentation(self.augment)

@@ -12,8 +12,9 @@ from fnn.metrics import Metric
 from fnn.objective import Objective
 from fnn.optim.gradient_descent import sgd
 from fnn.train.batches import Batches, as_given, is_arrays
+from fnn.train.compiled import compiled
 from fnn.train.data import check_data, plan, samples
-from fnn.train.epoch import Learned, Totals, Training, add
+from fnn.train.epoch import Learned, Training
 from fnn.train.feed import batch_check, check_stream
 from fnn.train.stream import Stream
 
@@ -53,31 +54,21 @@ def evaluation(
         return _over_batches(training, given, batch_check(training, learned, name), name)
     check_data(training.objective, learned.params, learned.state, given, name)
     size = plan(samples(given), batch_size)  # pyright: ignore[reportArgumentType]
-    run = jax.jit(lambda learned, data: training.evaluate(learned, data, size))
-    return lambda learned: run(learned, given)
+    return lambda learned: compiled(training).evaluate(learned, given, plan=size)
 
 
 def _over_batches(
     training: Training, batches: Batches, check: Callable[[tuple], None], name: str
 ) -> Callable[[Learned], dict[str, Any]]:
-    @jax.jit
-    def judge(learned: Learned, totals: Totals, stacked: tuple, number: Any) -> Totals:
-        def body(index: jax.Array, totals: Totals) -> Totals:
-            return add(totals, training.judged(learned, jax.tree.map(lambda leaf: leaf[index], stacked)))
-
-        return jax.lax.fori_loop(0, number, body, totals)
-
-    values = jax.jit(training.values)
-
     def run(learned: Learned) -> dict[str, Any]:
         totals = training.no_totals(learned, batches.first)
         stream = Stream(batches.epoch(0, jax.random.key(0)), batches.first, check)
         try:
             while (group := stream.next()) is not None:
-                totals = judge(learned, totals, group.stacked, group.number)
+                totals = compiled(training).judged_of(learned, totals, group.stacked, group.number)
                 check_stream(training, learned, totals, group, name)
         finally:
             stream.close()
-        return values(totals)
+        return compiled(training).values(totals)
 
     return run

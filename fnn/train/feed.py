@@ -9,8 +9,9 @@ import numpy as np
 
 from fnn.optim.nonfinite import all_finite
 from fnn.train.batches import Batches
+from fnn.train.compiled import compiled
 from fnn.train.data import check_batch, check_data, check_indices, check_shapes, plan, samples
-from fnn.train.epoch import Learned, Totals, Training, add
+from fnn.train.epoch import Learned, Totals, Training
 from fnn.train.stream import Group, Stream, shapes
 
 SECONDS_A_CALL = 0.2
@@ -51,34 +52,27 @@ class InMemory:
         self._training, self._data, self._plan = training, data, plan(samples(data), batch_size)
         self.count: int | None = self._plan.count
         self.batch_size = self._plan.size
-        self._steps_a_call = 1
-        self._order = jax.jit(lambda key: training.order(key, samples(data)))
-        # The limits are traced, so that calls of any length are one program.
-        self._steps = jax.jit(
-            lambda learned, totals, data, order, key, limits: training.steps(
-                learned, totals, data, order, self._plan, key, limits
-            )
-        )
-        self._rest = jax.jit(
-            lambda learned, totals, data, order, key: training.rest(learned, totals, data, order, self._plan, key)
-        )
+        self._compiled, self._steps_a_call = compiled(training), 1
 
     def no_totals(self, learned: Learned) -> Totals:
         return self._training.no_totals(learned, self._data)
 
     def begin(self, epoch: int, key: jax.Array, done: int) -> None:
-        self._key, self._places, self._done = key, self._order(key), done
+        order = self._compiled.order(key, samples=samples(self._data))
+        self._key, self._places, self._done = key, order, done
 
     def advance(self, learned: Learned, totals: Totals) -> tuple[Learned, Totals, int]:
         began, start, full = time.perf_counter(), self._done, self._plan.steps
+        run, where = self._compiled, (self._data, self._places)
         if start == self.count:
             return learned, totals, 0
         if start == full:
-            learned, totals = self._rest(learned, totals, self._data, self._places, self._key)
+            learned, totals = run.rest(learned, totals, *where, plan=self._plan, key=self._key)
             stop = start + 1
         else:
             stop = min(start + self._steps_a_call, full)
-            learned, totals = self._steps(learned, totals, self._data, self._places, self._key, (start, stop))
+            limits = (start, stop)
+            learned, totals = run.steps(learned, totals, *where, plan=self._plan, key=self._key, limits=limits)
         jax.block_until_ready((learned, totals))
         if time.perf_counter() - began < SECONDS_A_CALL:
             self._steps_a_call *= 2
@@ -95,21 +89,8 @@ class Streamed:
     def __init__(self, training: Training, batches: Batches, check: Callable[[tuple], None]) -> None:
         self.count, self.batch_size = batches.count, samples(batches.first)
         self._training, self._batches, self._check = training, batches, check
+        self._compiled = compiled(training)
         self._stream: Stream | None = None
-
-        def steps(
-            learned: Learned, totals: Totals, stacked: tuple, key: jax.Array, start: Any, number: Any
-        ) -> tuple[Learned, Totals]:
-            def body(index: jax.Array, carry: tuple[Learned, Totals]) -> tuple[Learned, Totals]:
-                learned, totals = carry
-                batch = jax.tree.map(lambda leaf: leaf[index], stacked)
-                learned, more = training.step(learned, batch, jax.random.fold_in(key, start + index))
-                return learned, add(totals, more)
-
-            # The number is traced, so that a part of a stack runs the program of a whole one.
-            return jax.lax.fori_loop(0, number, body, (learned, totals))
-
-        self._steps = jax.jit(steps)
 
     def no_totals(self, learned: Learned) -> Totals:
         return self._training.no_totals(learned, self._batches.first)
@@ -123,7 +104,7 @@ class Streamed:
         if group is None:
             self.close()
             return learned, totals, 0
-        after, totals = self._steps(learned, totals, group.stacked, self._key, self._done, group.number)
+        after, totals = self._compiled.steps_of(learned, totals, group.stacked, self._key, self._done, group.number)
         check_stream(self._training, learned, jax.block_until_ready(totals), group, "data")
         self._done += group.number
         return after, totals, group.number

@@ -13,6 +13,7 @@ from fnn.metrics import Metric
 from fnn.objective import Method, Objective
 from fnn.train.batches import Batches, as_given
 from fnn.train.callbacks import Callback, Run, Standing
+from fnn.train.compiled import compiled
 from fnn.train.drive import Drive
 from fnn.train.early_stopping import EarlyStopping
 from fnn.train.epoch import Augment, Learned, Training
@@ -97,14 +98,14 @@ def fit(
     given = as_given(data, batch_size, training.order, epochs)
     inputs = given.first[0] if isinstance(given, Batches) else jax.tree.map(lambda leaf: leaf[:1], given[0])
     if params is None or state is None:
-        params, state = jax.jit(training.init)(key, inputs)
+        params, state = compiled(training).init(key, inputs)
     begun: tuple[Any, Any] = (params, state)
     learned = Learned(*begun, optimizer.init(params))  # not compiled: groups print who got what
     feed = feed_of(training, learned, given, batch_size)
     evaluate = None
     if validation is not None:
         evaluate = evaluation(training, learned, validation, batch_size, "validation data", epochs)
-    totals, values = feed.no_totals(learned), jax.jit(training.values)
+    totals, values = feed.no_totals(learned), compiled(training).values
     entries = jax.eval_shape(training.values, totals)
     entries |= {f"validation_{name}": entry for name, entry in entries.items()} if evaluate else {}
     names = training.names(validation=evaluate is not None)

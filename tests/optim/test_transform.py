@@ -216,7 +216,9 @@ def test_chain_refuses_what_is_no_optimiser():
     }.items(),
 )
 def test_so_does_everything_that_wraps_one(name, wrapped):
-    with pytest.raises(TypeError, match=rf"^{re.escape(name)}: expected an optimizer, .* got <function adam"):
+    with pytest.raises(
+        TypeError, match=rf"^{re.escape(name)}: expected an optimizer, .* got <class .fnn.optim.adam.adam"
+    ):
         wrapped()
 
 

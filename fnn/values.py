@@ -1,0 +1,86 @@
+"""Values: frozen dataclasses that print as the call that makes them, and compare and hash by their fields."""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+MANY = {"many": True}
+"""Metadata of a field that holds what a constructor takes as ``*arguments``."""
+
+
+class Value:
+    """A base of frozen dataclasses made with ``eq=False, repr=False``: equal fields, equal values.
+
+    A field that cannot be hashed, an array or a traced number above all, is equal to nothing but itself; a value with
+    such a field is equal to itself alone and hashes by identity. Neither ever raises.
+    """
+
+    def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
+        if type(self) is not type(other):
+            return NotImplemented
+        ours, theirs = _compared(self), _compared(other)
+        return _hash(ours) is not None and _hash(theirs) is not None and ours == theirs
+
+    def __hash__(self) -> int:
+        fields = _hash(_compared(self))
+        return object.__hash__(self) if fields is None else hash((type(self), fields))
+
+    def __repr__(self) -> str:
+        """The call, with what has a default by name, and left out where it is at its default."""
+        return called(self, bare=True)
+
+
+def called(value: Any, *, bare: bool = False) -> str:
+    """A dataclass as the call that makes it, without those at their defaults; ``bare``: required ones unnamed."""
+    shown: list[str] = []
+    for field in dataclasses.fields(value):
+        if not field.repr or _is_default(field, content := getattr(value, field.name)):
+            continue
+        if "many" in field.metadata:
+            shown.extend(map(_shown, content))
+        elif bare and not field.kw_only and field.default is dataclasses.MISSING:
+            shown.append(_shown(content))
+        else:
+            shown.append(f"{field.name}={_shown(content)}")
+    return f"{type(value).__name__}({', '.join(shown)})"
+
+
+def _is_default(field: dataclasses.Field, value: Any) -> bool:
+    default = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+    return default is not dataclasses.MISSING and type(value) is type(default) and bool(value == default)
+
+
+def _shown(value: Any) -> str:
+    """A value as it prints, a function by its name and not by its address."""
+    return getattr(value, "__qualname__", repr(value)) if callable(value) else repr(value)
+
+
+def _compared(value: Any) -> tuple:
+    return tuple(getattr(value, field.name) for field in dataclasses.fields(value) if field.compare)
+
+
+def _hash(fields: tuple) -> int | None:
+    try:
+        return hash(fields)
+    except TypeError:  # an array, or something else that can change
+        return None
+
+
+def once_for_equal(make: Callable[[Any], T], kept: int = 32) -> Callable[[Any], T]:
+    """``make`` with a memory: an equal value gets what the last of the ``kept`` latest got.
+
+    For a value that cannot be hashed it is made anew. ``cache_clear()`` forgets everything.
+    """
+    remembered = functools.lru_cache(maxsize=kept)(make)
+
+    @functools.wraps(make)
+    def made(value: Any) -> T:
+        return make(value) if _hash((value,)) is None else remembered(value)
+
+    made.cache_clear = remembered.cache_clear  # type: ignore[attr-defined]
+    return made
