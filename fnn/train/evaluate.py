@@ -60,15 +60,17 @@ def evaluation(
 def _over_batches(
     training: Training, batches: Batches, check: Callable[[tuple], None], name: str
 ) -> Callable[[Learned], dict[str, Any]]:
+    functions = compiled(training)
+
     def run(learned: Learned) -> dict[str, Any]:
         totals = training.no_totals(learned, batches.first)
         stream = Stream(batches.epoch(0, jax.random.key(0)), batches.first, check)
         try:
             while (group := stream.next()) is not None:
-                totals = compiled(training).judged_of(learned, totals, group.stacked, group.number)
+                totals = functions.judged_of(learned, totals, group.stacked, group.number)
                 check_stream(training, learned, totals, group, name)
         finally:
             stream.close()
-        return compiled(training).values(totals)
+        return functions.values(totals)
 
     return run
