@@ -79,9 +79,11 @@ def constructor(make: Callable[P, Optimizer]) -> Callable[P, Optimizer]:
 
     fields = [(name, Any, dataclasses.field(init=False, repr=False, compare=False)) for name in _COMPUTED]
     fields += [(parameter.name, Any, _field(parameter)) for parameter in signature.parameters.values()]
-    own = {"__init__": __init__, "__signature__": signature, "__doc__": make.__doc__, "__module__": make.__module__}
+    own = {"__init__": __init__, "__signature__": signature, "__doc__": make.__doc__}
     options: Any = {"frozen": True, "eq": False, "repr": False, "init": False}
-    return dataclasses.make_dataclass(make.__name__, fields, bases=(Optimizer,), namespace=own, **options)
+    made = dataclasses.make_dataclass(make.__name__, fields, bases=(Optimizer,), namespace=own, **options)
+    made.__module__ = make.__module__  # since Python 3.12 it is that of the caller, whatever the namespace says
+    return made
 
 
 _COMPUTED = ("init", "update", "entrywise")
