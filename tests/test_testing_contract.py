@@ -99,6 +99,17 @@ def test_a_cache_that_holds_something_else_than_arrays(entry: dict, line: str):
     caught(faulty(fnn.Dense, forward=forward)(2), ROWS, line)
 
 
+def test_a_cache_that_is_no_dict():
+    def forward(self: Any, params: Any, state: Any, x: Any, **options: Any) -> Any:
+        return 2 * x, state, (x,)
+
+    caught(
+        faulty(Layer, forward=forward, backward=lambda self, cache, dy: ({}, 2 * dy))(),
+        ROWS,
+        "cache: expected a dict, got tuple",
+    )
+
+
 def test_static_facts_in_a_cache_are_fine():
     def forward(self: Any, params: Any, state: Any, x: Any, **options: Any) -> Any:
         y, state, cache = fnn.Dense.forward(self, params, state, x)

@@ -85,6 +85,31 @@ def test_a_value_that_is_not_a_scalar():
     caught_loss("value, value: expected float64[], got float64[1]", forward=forward)
 
 
+def test_a_loss_that_cannot_be_compiled():
+    def terms(self: Any, prediction: Any, target: Any) -> Any:
+        sign = 1 if prediction.sum() > 0 else 2
+        return sign * jnp.square(prediction - target), {"difference": sign * (prediction - target)}
+
+    message = caught_loss("under jit: raised TracerBoolConversionError", terms=terms)
+    for step in ("gradients in float64", "under vmap", "finite differences", "weights"):
+        assert f"- {step}: raised" in message
+
+
+def test_a_loss_that_some_dtype_does_not_suit():
+    def terms(self: Any, prediction: Any, target: Any) -> Any:
+        if prediction.dtype == jnp.bfloat16:
+            raise TypeError("bfloat16 is too narrow")
+        return Squares.terms(self, prediction, target)
+
+    message = caught_loss("gradients in bfloat16: raised TypeError: bfloat16 is too narrow", terms=terms)
+    assert "float32" not in message
+
+
+def test_a_batch_too_small_for_micro_batches():
+    with pytest.raises(AssertionError, match=r"expected a prediction of at least 4 examples, got float64\[3,2\]"):
+        check_loss(Squares(), PREDICTION[:3], TARGET[:3])
+
+
 def test_faults_of_a_penalty():
     @dataclasses.dataclass(frozen=True)
     class Wrong(fnn.L2):

@@ -150,6 +150,14 @@ def test_hyperparameters_reach_the_objective_and_the_optimizer():
 def test_a_function_of_hyperparameters_needs_them():
     with pytest.raises(TypeError, match="is taken for a function of hyperparams"):
         run(optimizer=lambda h: fnn.optim.sgd(h))(jax.random.key(0), blobs())
+    with pytest.raises(TypeError, match=r"expected an objective and an optimizer, .* got 0\.1"):
+        run(optimizer=0.1)(jax.random.key(0), blobs())
+
+
+def test_a_result_prints_what_there_is():
+    result = trained()(jax.random.key(0), blobs())
+    assert repr(result).startswith("TrainResult(epochs_run=4, history of accuracy, loss, ")
+    assert repr(result).endswith(" parameters)")
 
 
 @pytest.mark.full
