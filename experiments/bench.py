@@ -27,7 +27,7 @@ from experiments import plots, runs
 from experiments.digits import Digits
 from experiments.experiment import Experiment
 from experiments.in_turn import seconds_in_turn
-from fnn.train.epoch import Learned, Training
+from fnn.train.step import Learned, Training
 
 METHODS = ("manual", "auto")
 HEADINGS = ("", "ms by hand", "auto", "ratio", "MB by hand", "auto", "ratio")

@@ -13,6 +13,11 @@ from fnn import testing as testing
 from fnn import xla
 from fnn.backprop import Combinator as Combinator
 from fnn.backprop import backprop as backprop
+from fnn.checkpoint.file import PartialLoad as PartialLoad
+from fnn.checkpoint.file import load as load
+from fnn.checkpoint.file import read_metadata as read_metadata
+from fnn.checkpoint.file import save as save
+from fnn.checkpoint.folder import CheckpointFolder as CheckpointFolder
 from fnn.combinators import Bidirectional as Bidirectional
 from fnn.combinators import Cast as Cast
 from fnn.combinators import DropConnect as DropConnect
@@ -132,21 +137,16 @@ from fnn.penalties import L1 as L1
 from fnn.penalties import L2 as L2
 from fnn.penalties import ElasticNet as ElasticNet
 from fnn.summary import summary as summary
+from fnn.sweep.result import SweepResult as SweepResult
+from fnn.sweep.sweep import sweep as sweep
 from fnn.train.callbacks import Callback as Callback
-from fnn.train.checkpoint import PartialLoad as PartialLoad
-from fnn.train.checkpoint import load as load
-from fnn.train.checkpoint import read_metadata as read_metadata
-from fnn.train.checkpoint import save as save
+from fnn.train.checkpoints import Checkpoints as Checkpoints
 from fnn.train.early_stopping import EarlyStopping as EarlyStopping
 from fnn.train.evaluate import evaluate as evaluate
 from fnn.train.fit import fit as fit
 from fnn.train.logs import JsonLines as JsonLines
 from fnn.train.logs import TensorBoard as TensorBoard
-from fnn.train.resume import Checkpoints as Checkpoints
-from fnn.train.retention import CheckpointFolder as CheckpointFolder
-from fnn.train.run import TrainResult as TrainResult
-from fnn.train.run import make_train as make_train
-from fnn.train.sweep import sweep as sweep
-from fnn.train.sweep_result import SweepResult as SweepResult
+from fnn.train.make_train import TrainResult as TrainResult
+from fnn.train.make_train import make_train as make_train
 
 xla.guard()  # nothing above starts JAX's backend, and nothing may before this

@@ -16,7 +16,7 @@ import pytest
 
 from tests.compilation import compile_cheaply
 
-pytest_plugins = ("tests.drawing", "tests.generated.summary")
+pytest_plugins = ("tests.drawing", "tests.folders", "tests.generated.summary")
 
 HERE = Path(__file__).parent
 

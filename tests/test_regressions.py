@@ -11,7 +11,7 @@ import pytest
 
 import fnn
 from fnn.metrics import Metric
-from fnn.train.epoch import Training
+from fnn.train.step import Training
 
 KEY = jax.random.key(0)
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from fnn.metrics import Metric
 from fnn.train.early_stopping import Watch
-from fnn.train.epoch import Learned, Totals
+from fnn.train.step import Learned, Totals
 
 
 class Standing(NamedTuple):

@@ -10,7 +10,7 @@ from typing import Any
 
 import jax
 
-from fnn.train.epoch import Learned, Totals, Training, add
+from fnn.train.step import Learned, Totals, Training, add
 from fnn.values import once_for_equal
 
 

@@ -12,9 +12,9 @@ import numpy as np
 from fnn.layer import named_key
 from fnn.train.callbacks import Callback, Run, Standing
 from fnn.train.early_stopping import EarlyStopping
-from fnn.train.epoch import Learned, Totals, with_validation
 from fnn.train.feed import Feed
 from fnn.train.loops import missing
+from fnn.train.step import Learned, Totals, with_validation
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,8 +14,8 @@ from fnn.optim.gradient_descent import sgd
 from fnn.train.batches import Batches, as_given, is_arrays
 from fnn.train.compiled import compiled
 from fnn.train.data import check_data, plan, samples
-from fnn.train.epoch import Learned, Training
 from fnn.train.feed import batch_check, check_stream
+from fnn.train.step import Learned, Training
 from fnn.train.stream import Stream
 
 

@@ -11,7 +11,7 @@ from fnn.optim.nonfinite import all_finite
 from fnn.train.batches import Batches
 from fnn.train.compiled import compiled
 from fnn.train.data import check_batch, check_data, check_indices, check_shapes, plan, samples
-from fnn.train.epoch import Learned, Totals, Training
+from fnn.train.step import Learned, Totals, Training
 from fnn.train.stream import Group, Stream, shapes
 
 SECONDS_A_CALL = 0.2

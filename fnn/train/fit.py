@@ -13,16 +13,16 @@ from fnn.metrics import Metric
 from fnn.objective import Method, Objective
 from fnn.train.batches import Batches, as_given
 from fnn.train.callbacks import Callback, Run, Standing
+from fnn.train.checkpoints import Checkpoints
 from fnn.train.compiled import compiled
 from fnn.train.drive import Drive
 from fnn.train.early_stopping import EarlyStopping
-from fnn.train.epoch import Augment, Learned, Training
 from fnn.train.evaluate import evaluation
 from fnn.train.feed import feed_of
+from fnn.train.make_train import TrainResult
 from fnn.train.progress import ShowProgress
-from fnn.train.resume import Checkpoints
-from fnn.train.run import TrainResult
 from fnn.train.setting import setting
+from fnn.train.step import Augment, Learned, Training
 
 
 def fit(

@@ -8,8 +8,8 @@ import jax
 
 from fnn.train.data import plan, samples
 from fnn.train.early_stopping import EarlyStopping
-from fnn.train.epoch import Learned, Training
 from fnn.train.loops import missing
+from fnn.train.step import Learned, Training
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -16,7 +16,7 @@ import pytest
 import fnn
 from fnn import initializers
 from fnn.layer import named_key
-from fnn.train.epoch import Training
+from fnn.train.step import Training
 
 KEY = jax.random.key(0)
 X = np.linspace(-1, 1, 42).reshape(14, 3).astype(np.float32) ** 3

@@ -222,7 +222,7 @@ def test_a_save_that_fails_is_a_warning(tmp_path, monkeypatch):
     def full(*arguments, **options):
         raise OSError("no space left")
 
-    monkeypatch.setattr("fnn.train.retention.save", full)
+    monkeypatch.setattr("fnn.checkpoint.folder.save", full)
     with pytest.warns(UserWarning, match="step 9 of the run could not be saved: no space left"):
         same(fit(tmp_path), undisturbed())
 

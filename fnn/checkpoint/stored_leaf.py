@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fnn.train.tensor_file import CODES
+from fnn.checkpoint.tensor_file import CODES
 
 FLOAT8 = {str(dtype): dtype for dtype in map(np.dtype, (jnp.float8_e4m3fn, jnp.float8_e5m2))}
 """The dtypes that are stored as uint8: the safetensors library reads no float8 into NumPy."""

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from fnn.train import tensor_file
-from fnn.train.checkpoint import load, read_metadata, save
-from fnn.train.tensor_file import DIGITS
-from tests.train.stored_trees import assert_same
+from fnn.checkpoint import tensor_file
+from fnn.checkpoint.file import load, read_metadata, save
+from fnn.checkpoint.tensor_file import DIGITS
+from tests.checkpoint.stored_trees import assert_same
 
 
 @pytest.fixture

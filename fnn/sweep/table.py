@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fnn.rendering import as_text
-from fnn.train.grid import number
+from fnn.sweep.grid import number
 
 At = Literal["final", "best"]
 

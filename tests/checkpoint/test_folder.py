@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fnn.train import durable, retention
-from fnn.train.checkpoint import load, read_metadata, save
-from fnn.train.retention import CheckpointFolder
+from fnn.checkpoint import durable
+from fnn.checkpoint import folder as folders
+from fnn.checkpoint.file import load, read_metadata, save
+from fnn.checkpoint.folder import CheckpointFolder
 
 
 def tree_of(step):
@@ -85,7 +86,7 @@ class TestKept:
         def noting(name, function):
             return lambda *args, **options: (calls.append(name), function(*args, **options))[1]
 
-        for module, name in [(durable.os, "fsync"), (durable.os, "replace"), (retention.Path, "unlink")]:
+        for module, name in [(durable.os, "fsync"), (durable.os, "replace"), (folders.Path, "unlink")]:
             monkeypatch.setattr(module, name, noting(name, getattr(module, name)))
         folder.save(2, tree_of(2))
         assert calls == ["fsync", "replace", "fsync", "unlink"]
@@ -98,7 +99,7 @@ class TestKept:
             raise PermissionError(13, "no", str(path))
 
         with monkeypatch.context() as patch:
-            patch.setattr(retention.Path, "unlink", fail)
+            patch.setattr(folders.Path, "unlink", fail)
             with pytest.warns(UserWarning, match=r"step_000000001\.safetensors could not be removed: .*no"):
                 path = folder.save(2, tree_of(2))
         assert folder.latest() == path
@@ -127,7 +128,7 @@ class TestKept:
     def test_files_are_verified_once_and_not_at_every_save(self, tmp_path, monkeypatch):
         fill(CheckpointFolder(tmp_path, keep_last=3), {1: 0.1, 2: 0.2})
         folder, read = CheckpointFolder(tmp_path, keep_last=3), []
-        monkeypatch.setattr(retention, "read_metadata", lambda path: read.append(path.name) or {})
+        monkeypatch.setattr(folders, "read_metadata", lambda path: read.append(path.name) or {})
         for step in (3, 4, 5):
             folder.save(step, tree_of(step))
         assert read == ["step_000000001.safetensors", "step_000000002.safetensors"]
@@ -157,7 +158,7 @@ class TestGoingBack:
         folder = CheckpointFolder(tmp_path)
         folder.save(10, tree_of(10))
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(retention.Path, "rename", lambda *_: (_ for _ in ()).throw(OSError("no")))
+            patch.setattr(folders.Path, "rename", lambda *_: (_ for _ in ()).throw(OSError("no")))
             with pytest.warns(UserWarning, match=r"could not be moved aside: step_000000010\.safetensors: no"):
                 folder.save(5, tree_of(5))
         assert steps(folder) == [5, 10]

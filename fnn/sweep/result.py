@@ -9,10 +9,10 @@ import jax
 import numpy as np
 
 from fnn.metrics import Metric
+from fnn.sweep.placement import Layout
+from fnn.sweep.table import At, SweepTable, finite_results
 from fnn.train.early_stopping import direction
-from fnn.train.layout import Layout
-from fnn.train.run import TrainResult
-from fnn.train.sweep_table import At, SweepTable, finite_results
+from fnn.train.make_train import TrainResult
 
 
 class BestRun(NamedTuple):
@@ -120,7 +120,7 @@ class SweepResult:
 
         Raises ``ValueError`` for an ``x`` that was not swept, ``ImportError`` where matplotlib is not installed.
         """
-        from fnn.train.sweep_plot import save_plot
+        from fnn.sweep.plot import save_plot
 
         save_plot(self.table(score, **options), path, x)
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import fnn
-from fnn.train.layout import layout_of
-from tests.train.swept import DATA, KEY, check_alone, linear, runner
+from fnn.sweep.placement import layout_of
+from tests.sweep.swept import DATA, KEY, check_alone, linear, runner
 
 
 @pytest.mark.parametrize(

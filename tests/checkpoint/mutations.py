@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fnn.train.tensor_file import CODES, DIGITS, ZEROS
+from fnn.checkpoint.tensor_file import CODES, DIGITS, ZEROS
 
 Random = np.random.Generator
 

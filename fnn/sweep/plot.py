@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from fnn.train.grid import number
-from fnn.train.sweep_table import Spread, SweepTable
+from fnn.sweep.grid import number
+from fnn.sweep.table import Spread, SweepTable
 
 COLOURS = ("#0b6e99", "#e08e0b", "#2a9d6f", "#7a5195", "#8a8a8a", "#b5651d")
 DIM, PALE, WASH = "#5c5c5c", "#e6e6e6", "#f4f4f4"

@@ -24,9 +24,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fnn.train.checkpoint import PartialLoad, load, read_metadata, save
-from fnn.train.tensor_file import CODES, HEADER_LIMIT
-from tests.train.mutations import MUTATIONS, dumped, forged, parts
+from fnn.checkpoint.file import PartialLoad, load, read_metadata, save
+from fnn.checkpoint.tensor_file import CODES, HEADER_LIMIT
+from tests.checkpoint.mutations import MUTATIONS, dumped, forged, parts
 
 SPARE = 1 << (19 if sys.version_info < (3, 12) else 20)
 """Bytes that a load may take whatever the size of the file: its buffers, and lists nested to the interpreter's limit.

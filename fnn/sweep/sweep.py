@@ -9,12 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from fnn.sweep.footprint import footprint
+from fnn.sweep.grid import runs_of
+from fnn.sweep.placement import Layout, Method, layout_of
+from fnn.sweep.result import SweepResult
 from fnn.train.data import arrays
-from fnn.train.footprint import footprint
-from fnn.train.grid import runs_of
-from fnn.train.layout import Layout, Method, layout_of
-from fnn.train.run import TrainResult
-from fnn.train.sweep_result import SweepResult
+from fnn.train.make_train import TrainResult
 
 
 def sweep(

@@ -7,8 +7,8 @@ import pytest
 
 import fnn
 from tests.comparing import close, same
+from tests.sweep.swept import DATA, KEY, by_rate, check_alone, compiled, linear, runner
 from tests.train.blobs import blobs, classifier
-from tests.train.swept import DATA, KEY, by_rate, check_alone, compiled, linear, runner
 
 RUNNER, LINEAR = runner(metrics=[fnn.Accuracy()]), linear()
 

@@ -1,6 +1,6 @@
 """Checkpoints: a pytree in one ``safetensors`` file, written whole or not at all, and checked when it is read.
 
-The leaves stand in the file under their paths. Its notes (see ``fnn.train.tensor_file``) are a JSON object: the
+The leaves stand in the file under their paths. Its notes (see ``fnn.checkpoint.tensor_file``) are a JSON object: the
 checksum, the version of this layout, the implementations of random keys (stored as their data), the dtypes of float8
 arrays (stored as uint8), and the caller's metadata. The same tree and metadata give the same bytes.
 """
@@ -13,10 +13,10 @@ from typing import Any
 
 import jax
 
+from fnn.checkpoint import durable, matching, tensor_file
+from fnn.checkpoint.matching import PartialLoad as PartialLoad
+from fnn.checkpoint.stored_leaf import FLOAT8, Spec, restored, spec_of, stored
 from fnn.paths import path_of
-from fnn.train import durable, fitting, tensor_file
-from fnn.train.fitting import PartialLoad as PartialLoad
-from fnn.train.stored_leaf import FLOAT8, Spec, restored, spec_of, stored
 
 VERSION = 1
 
@@ -81,15 +81,15 @@ def load(path: str | os.PathLike, like: Any, *, strict: bool = True, rename: dic
     wanted = {name: spec_of(name, leaf) for name, leaf in leaves.items()}
     with tensor_file.opened(path) as file:
         stored_specs, _ = _contents(path, file)
-        origins = fitting.renamed(path, list(stored_specs), rename)
-        fit = fitting.fit_of({name: stored_specs[origin] for name, origin in origins.items()}, wanted)
+        origins = matching.renamed(path, list(stored_specs), rename)
+        fit = matching.fit_of({name: stored_specs[origin] for name, origin in origins.items()}, wanted)
         if strict:
-            fitting.check_whole(path, fit)
-        fitting.check_values(path, fit, leaves)
-        fitting.check_width(path, fit, wanted, leaves)
+            matching.check_whole(path, fit)
+        matching.check_values(path, fit, leaves)
+        matching.check_width(path, fit, wanted, leaves)
         filled = {name: restored(file.read(origins[name]), wanted[name], leaves[name]) for name in fit.loaded}
     if not fit.whole:
-        message = f"checkpoint {path} fills {len(filled)} of {len(leaves)} leaves of the tree{fitting.table(fit)}"
+        message = f"checkpoint {path} fills {len(filled)} of {len(leaves)} leaves of the tree{matching.table(fit)}"
         warnings.warn(PartialLoad(message, fit), stacklevel=2)
     return jax.tree.structure(like).unflatten([filled.get(name, leaf) for name, leaf in leaves.items()])
 
@@ -109,7 +109,7 @@ def _leaves(tree: Any) -> dict[str, Any]:
         leaves[name] = leaf
     if duplicates:
         raise ValueError(
-            f"several leaves of the tree have the same path: {fitting.listed(duplicates)}; rename one of them"
+            f"several leaves of the tree have the same path: {matching.listed(duplicates)}; rename one of them"
         )
     if "__metadata__" in leaves:
         raise ValueError("a leaf has the path '__metadata__', which the safetensors format reserves; rename it")

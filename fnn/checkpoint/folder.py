@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from fnn.checkpoint import durable
+from fnn.checkpoint.file import read_metadata, save
 from fnn.errors import at_least_zero, positive
-from fnn.train import durable
-from fnn.train.checkpoint import read_metadata, save
 
 NAME = re.compile(r"step_([0-9]{9,})\.safetensors")
 

@@ -10,12 +10,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from fnn.checkpoint.file import load, read_metadata
+from fnn.checkpoint.folder import CheckpointFolder
 from fnn.errors import positive
 from fnn.optim.nonfinite import skipped_in_a_row
 from fnn.train.callbacks import Callback, Run, Standing
-from fnn.train.checkpoint import load, read_metadata
 from fnn.train.early_stopping import direction
-from fnn.train.retention import CheckpointFolder
 from fnn.train.setting import differences
 
 

@@ -12,11 +12,11 @@ import pytest
 from rich.console import Console
 
 import fnn
-from fnn.train.footprint import footprint
-from fnn.train.layout import Layout
-from fnn.train.sweep_plot import logarithmic
-from fnn.train.sweep_result import SweepResult
-from fnn.train.sweep_table import SweepTable
+from fnn.sweep.footprint import footprint
+from fnn.sweep.placement import Layout
+from fnn.sweep.plot import logarithmic
+from fnn.sweep.result import SweepResult
+from fnn.sweep.table import SweepTable
 
 NAN, INF = math.nan, math.inf
 
@@ -192,7 +192,7 @@ def test_pictures_are_drawn_of_one_axis_of_pairs_and_of_nothing_finite(result, t
         "loss", np.full((2, 3), NAN), {"clip": np.array([0.0, 2.0])}, np.zeros(2), np.array([3, 3]),
         np.array([True, True]), at="final", higher=False,
     )  # fmt: skip
-    from fnn.train.sweep_plot import save_plot
+    from fnn.sweep.plot import save_plot
 
     for place, each in enumerate((one, pairs, none, table)):
         save_plot(each, tmp_path / f"{place}.png", None)

@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 
 import jax
 
+from fnn.checkpoint.stored_leaf import Spec, narrowed
 from fnn.paths import SEPARATOR, join
-from fnn.train.stored_leaf import Spec, narrowed
 
 
 class Fit(NamedTuple):

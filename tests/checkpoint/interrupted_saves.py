@@ -22,8 +22,8 @@ from pathlib import Path
 
 import numpy as np
 
-from fnn.train.checkpoint import load, save
-from fnn.train.retention import CheckpointFolder
+from fnn.checkpoint.file import load, save
+from fnn.checkpoint.folder import CheckpointFolder
 
 MODES = {"fail": 1, "die before": 2, "die after": 3, "half": 4, "die half": 5}
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fnn.train.checkpoint import PartialLoad, load, save
+from fnn.checkpoint.file import PartialLoad, load, save
 from tests.comparing import same
 
 

@@ -13,8 +13,8 @@ from fnn.objective import Method, Objective
 from fnn.optim.transform import is_optimizer
 from fnn.train.data import arrays, check_data, length, plan, samples
 from fnn.train.early_stopping import EarlyStopping
-from fnn.train.epoch import Augment, Learned, Training, with_validation
 from fnn.train.loops import in_chunks, until_stopped
+from fnn.train.step import Augment, Learned, Training, with_validation
 from fnn.train.validation import Validation
 
 

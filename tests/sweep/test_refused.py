@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import pytest
 
 import fnn
+from tests.sweep.swept import DATA, KEY, linear, runner
 from tests.train.blobs import classifier
-from tests.train.swept import DATA, KEY, linear, runner
 
 LINEAR = linear()
 

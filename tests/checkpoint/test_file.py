@@ -14,11 +14,11 @@ import safetensors
 import safetensors.numpy
 from hypothesis import strategies
 
+from fnn.checkpoint import tensor_file
+from fnn.checkpoint.file import load, read_metadata, save
 from fnn.layer import Static
 from fnn.paths import path_of
-from fnn.train import tensor_file
-from fnn.train.checkpoint import load, read_metadata, save
-from tests.train.stored_trees import DTYPES, assert_same, random_array
+from tests.checkpoint.stored_trees import DTYPES, assert_same, random_array
 
 NAMES = strategies.text(string.ascii_letters + '_0é☃ ."\\', min_size=1, max_size=6)
 LEAVES = strategies.builds(

@@ -17,9 +17,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fnn.train import durable, retention
-from fnn.train.checkpoint import load, read_metadata, save
-from fnn.train.retention import CheckpointFolder
+from fnn.checkpoint import durable
+from fnn.checkpoint import folder as folders
+from fnn.checkpoint.file import load, read_metadata, save
+from fnn.checkpoint.folder import CheckpointFolder
 
 HERE = Path(__file__).parent
 DRIVER = HERE / "interrupted_saves.py"
@@ -84,7 +85,7 @@ def test_the_file_may_stop_growing_at_any_length(quick_folder, step):
 class TestEveryLine:
     """Of Python: an exception is raised before it runs, as Ctrl-C does, and as an error in it would."""
 
-    FILES = (durable.__file__, retention.__file__)
+    FILES = (durable.__file__, folders.__file__)
 
     def run(self, work, fail_at, exception):
         """The functions whose lines were run, until the exception was raised at one of them."""
@@ -124,7 +125,7 @@ class TestEveryLine:
             folder = CheckpointFolder(place, keep_last=1)
             folder.save(1, old)
             folder = CheckpointFolder(place, keep_last=1)
-            folder._scores[retention._key(folder.paths()[0])] = float("nan")
+            folder._scores[folders._key(folder.paths()[0])] = float("nan")
             raised = False
             try:
                 self.run(lambda folder=folder: folder.save(2, new), fail_at, exception("here"))

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from fnn.augment.compose import check_augmentation
+from fnn.augment.mixed_targets import check_mixed_targets
 from fnn.augment.mixing import augmented, mixes
 from fnn.errors import tuple_of
 from fnn.layer import Params, State, named_key
@@ -17,7 +18,6 @@ from fnn.optim.nonfinite import accepted
 from fnn.optim.transform import apply_updates, expect_optimizer, update
 from fnn.train.data import Plan, take
 from fnn.train.loops import checkpointed_scan
-from fnn.train.mixed_targets import check_mixed_targets
 from fnn.values import Value
 
 Augment = Callable[[jax.Array, Any], Any]

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fnn.train import stored_leaf, tensor_file
+from fnn.checkpoint import stored_leaf, tensor_file
 from tests.drawing import generator
 
 DTYPES = [*tensor_file.CODES, *stored_leaf.FLOAT8.values()]

@@ -6,9 +6,9 @@ import re
 import jax.numpy as jnp
 import pytest
 
-from fnn.train import durable
-from fnn.train.checkpoint import load, read_metadata, save
-from tests.train.stored_trees import assert_same
+from fnn.checkpoint import durable
+from fnn.checkpoint.file import load, read_metadata, save
+from tests.checkpoint.stored_trees import assert_same
 
 
 @pytest.fixture
