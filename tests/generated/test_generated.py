@@ -103,6 +103,18 @@ def test_a_small_fault_is_not_taken_for_such_noise(monkeypatch: pytest.MonkeyPat
         check(Case(NOISY, (2, 3, 2, 4), seed=0, train=True))
 
 
+STEEP = fnn.Repeat(fnn.Parallel(fnn.Tanh(), fnn.Identity(), NORMALISED[1], merge="multiply"), 7)
+"""Its output grows with the 128th power of its input, and beside tanh reverse mode of JAX 0.9 is absorbed."""
+
+
+def test_a_gradient_that_reverse_mode_loses_is_held_to_forward_mode(monkeypatch: pytest.MonkeyPatch):
+    check(Case(STEEP, (2, 2, 2, 2), seed=0, train=False))
+    original = fnn.Tanh.backward
+    monkeypatch.setattr(fnn.Tanh, "backward", lambda layer, cache, dy: ({}, (1 + 1e-9) * original(layer, cache, dy)[1]))
+    with pytest.raises(AssertionError, match=r"backward against jax\.vjp"):
+        check(Case(STEEP, (2, 2, 2, 2), seed=0, train=False))
+
+
 def _fails(case: Case) -> bool:
     try:
         check(case, compiled=False)
