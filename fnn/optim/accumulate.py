@@ -10,6 +10,7 @@ from fnn.errors import positive
 from fnn.optim.nonfinite import refuse_inner_skips
 from fnn.optim.transform import (
     Optimizer,
+    apply_updates,
     check_gradients,
     constructor,
     expect_optimizer,
@@ -44,7 +45,8 @@ def accumulate(optimizer: Any, steps: int) -> Optimizer:
     batches of two and one it is 2.25, not 2). ``value`` reaches the optimiser as the same weighted mean. Training
     passes both; ``value_fn``, which is that of one batch, is kept back. Where all of A is 0 the gradient is 0. Models
     with batch statistics are the exception: theirs are those of the micro-batch. A call counts as a step for ``count``
-    here, but not for the optimiser and its schedules.
+    here, but not for the optimiser and its schedules. With ``last=True``, as a run calls it at its end, what waits is
+    applied though it is less than ``steps`` batches, and the next batch begins anew.
 
     Raises ``ValueError`` for ``steps`` below 1 and for a ``skip_nonfinite`` inside, ``TypeError`` for what is no
     optimiser or no integer.
@@ -77,7 +79,10 @@ def accumulate(optimizer: Any, steps: int) -> Optimizer:
             state.grads,
         )
         value = state.value + jnp.where(a == 0, 0, a * jnp.asarray(extra.get("value", 0.0)).astype(a.dtype))
-        full = (state.count + 1) % steps == 0
+        last, count = bool(extra.get("last", False)), increment(state.count)
+        full = (count % steps == 0) | last
+        if last:
+            count = count + (-count) % steps
         divisor = weight + (weight == 0).astype(weight.dtype)
         mean = jax.tree.map(lambda total, like: (total / divisor.astype(total.dtype)).astype(like.dtype), summed, like)
         if "value" in extra:
@@ -93,6 +98,32 @@ def accumulate(optimizer: Any, steps: int) -> Optimizer:
 
         updates, inner = jax.lax.cond(full, apply, wait)
         weight, value, summed = jax.tree.map(lambda leaf: jnp.where(full, 0, leaf), (weight, value, summed))
-        return updates, AccumulateState(increment(state.count), {}, weight, value, summed, inner)
+        return updates, AccumulateState(count, {}, weight, value, summed, inner)
 
     return Optimizer(init, accumulate_update)
+
+
+def with_remainder(optimizer: Any, opt_state: Any, params: Any, wanted: Any = True) -> tuple[Any, Any]:
+    """``(params, opt_state)`` after one more update for micro-batches that still wait for theirs, if it is ``wanted``.
+
+    It is the update for a batch of weight 0, which counts nothing; of ``groups`` those that accumulate take part.
+    """
+    waiting = accumulating(opt_state)
+    if not waiting:
+        return params, opt_state
+    weight = jnp.stack([state.weight for state in waiting])
+    value = waiting[0].value / jnp.where(weight[0] > 0, weight[0], 1)
+
+    def apply() -> tuple[Any, Any]:
+        nothing = jax.tree.map(jnp.zeros_like, params)
+        extra = {"value": value, "grad": nothing, "weight": jnp.zeros(()), "last": True}
+        updates, after = update(optimizer, nothing, opt_state, params, **extra)
+        return apply_updates(params, updates), after
+
+    return jax.lax.cond((weight > 0).any() & wanted, apply, lambda: (params, opt_state))
+
+
+def accumulating(opt_state: Any) -> list[AccumulateState]:
+    """The states of ``accumulate`` in that of an optimiser."""
+    nodes = jax.tree.leaves(opt_state, is_leaf=lambda node: isinstance(node, AccumulateState))
+    return [node for node in nodes if isinstance(node, AccumulateState)]

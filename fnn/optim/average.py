@@ -17,6 +17,7 @@ from fnn.optim.transform import (
     constructor,
     expect_optimizer,
     increment,
+    part_of,
     update,
     zero_count,
     zeros_like,
@@ -33,6 +34,15 @@ class EmaState(NamedTuple):
 
     ranges = MappingProxyType({"decay": FRACTION})
 
+    def evaluated(self, params: Any) -> Any:
+        """The average; before the first update the parameters themselves."""
+
+        def average(mean: jax.Array, w: Any) -> jax.Array:
+            weight = self.weight.astype(mean.dtype)
+            return jnp.where(weight > 0, mean / jnp.where(weight > 0, weight, 1), jnp.asarray(w).astype(mean.dtype))
+
+        return jax.tree.map(average, self.mean, part_of(params, self.mean))
+
 
 class LookaheadState(NamedTuple):
     """State of ``lookahead``; hyperparams: ``slow_step``. ``slow`` are the parameters last returned to."""
@@ -43,6 +53,11 @@ class LookaheadState(NamedTuple):
     inner: Any
 
     ranges = MappingProxyType({"slow_step": NOT_NEGATIVE})
+
+    def evaluated(self, params: Any) -> Any:
+        """The parameters last returned to."""
+        del params
+        return self.slow
 
 
 @constructor

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from fnn.errors import is_concrete
+from fnn.optim.accumulate import accumulating
 from fnn.optim.nonfinite import refuse_inner_skips
 from fnn.optim.transform import Optimizer, check_gradients, constructor, expect_optimizer, increment, update, zero_count
 from fnn.paths import map_named, matches, named_leaves, select
@@ -81,6 +82,9 @@ def groups(optimizers: Mapping[str, Any], *, show: bool = True) -> Optimizer:
         chosen, states = resolved_groups(optimizers, grads), {}
         updates = {path: jnp.zeros_like(leaf) for path, leaf in named_leaves(like).items()}
         for glob, inner in state.groups.items():
+            if extra.get("last") and not accumulating(inner):  # no batch: nothing waits here
+                states[glob] = inner
+                continue
             given = None if params is None else part(like, chosen, glob)
             moved, states[glob] = update(optimizers[glob], part(grads, chosen, glob), inner, given, **extra)
             updates |= named_leaves(moved)

@@ -28,6 +28,7 @@ from fnn.optim.transform import (
     constructor,
     expect_optimizer,
     increment,
+    part_of,
     update,
     zero_count,
 )
@@ -53,6 +54,17 @@ class ScheduleFreeState(NamedTuple):
             "weight_lr_power": NOT_NEGATIVE,
         }
     )
+
+    def evaluated(self, params: Any) -> Any:
+        """x = (y − (1 − b1) z) / b1, where ``params`` are y."""
+        entry = self.hyperparams["b1"]
+        b1 = jnp.asarray(getattr(entry, "value", entry))
+
+        def average(y: Any, z: jax.Array) -> jax.Array:
+            y, weight = jnp.asarray(y), b1.astype(z.dtype)
+            return ((y.astype(z.dtype) - (1 - weight) * z) / weight).astype(y.dtype)
+
+        return jax.tree.map(average, part_of(params, self.z), self.z)
 
 
 class ScaleByRootState(NamedTuple):
@@ -153,14 +165,7 @@ def schedule_free_eval_params(opt_state: Any, params: Any) -> Any:
     found = [state for state in jax.tree.leaves(opt_state, is_leaf=_is_schedule_free) if _is_schedule_free(state)]
     if len(found) != 1:
         raise ValueError(f"expected one schedule_free in this optimiser state, found {len(found)}")
-    entry = found[0].hyperparams["b1"]
-    b1 = jnp.asarray(getattr(entry, "value", entry))
-
-    def average(y: Any, z: jax.Array) -> jax.Array:
-        y, weight = jnp.asarray(y), b1.astype(z.dtype)
-        return ((y.astype(z.dtype) - (1 - weight) * z) / weight).astype(y.dtype)
-
-    return jax.tree.map(average, params, found[0].z)
+    return found[0].evaluated(params)
 
 
 def _is_schedule_free(node: Any) -> bool:

@@ -32,7 +32,7 @@ import jax.numpy as jnp
 
 from fnn.errors import describe, is_floating
 from fnn.layer import wide_dtype
-from fnn.paths import named_leaves
+from fnn.paths import map_named, named_leaves
 from fnn.values import MANY, Value
 
 P = ParamSpec("P")
@@ -183,6 +183,12 @@ def _accepted(function: Callable[..., Any], extra: dict[str, Any]) -> dict[str, 
     beyond = list(parameters.values())[3:]
     named = {parameter.name for parameter in beyond if parameter.kind is not parameter.POSITIONAL_ONLY}
     return {name: value for name, value in extra.items() if name in named}
+
+
+def part_of(params: Any, tree: Any) -> Any:
+    """Those leaves of ``params`` that ``tree`` has, ``None`` in the places of the others: a group's part, say."""
+    own = named_leaves(tree)
+    return map_named(lambda path, leaf: leaf if path in own else None, params)
 
 
 def apply_updates(params: Any, updates: Any) -> Any:

@@ -1,15 +1,18 @@
 """What a program can do between the steps of ``fit``: look at the run, change it, stop it."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from fnn.metrics import Metric
-from fnn.train.early_stopping import Watch
-from fnn.train.step import Learned, Totals
+from fnn.train.record import Record
+from fnn.train.scoring import Totals
+from fnn.train.step import Learned
 
 
 class Standing(NamedTuple):
@@ -17,11 +20,11 @@ class Standing(NamedTuple):
 
     learned: Learned
     totals: Totals
-    watch: Watch | None = None
+    record: Record
     epoch: int = 0
     step: int = 0
     steps: int = 0
-    rows: tuple[dict[str, Any], ...] = ()
+    values: Any = MappingProxyType({})
 
 
 @dataclasses.dataclass
@@ -29,10 +32,11 @@ class Run:
     """A run between two calls of compiled steps.
 
     ``epoch`` counts the whole epochs done, ``step`` the steps done of the next one, ``steps`` those of the whole run.
-    ``params``, ``state`` and ``opt_state`` can be replaced by others of the same shapes. ``values`` are those of the
-    last epoch by name (``{}`` in the first), ``history`` those of all. ``count`` is the number of steps in an epoch
-    (``None``: not known), ``batch_size`` that of samples in a full step. ``entries`` are the shapes and dtypes of an
-    epoch's values, ``setting`` is what a run that goes on with this one must share.
+    ``params``, ``state`` and ``opt_state`` are those of training, and can be replaced by others of the same shapes;
+    ``usable`` are the weights that would be used. ``values`` are those of the last epoch by name (``{}`` in the first),
+    ``history`` those of all. ``count`` is the number of steps in an epoch (``None``: not known), ``batch_size`` that of
+    samples in a full step. ``entries`` are the shapes and dtypes of an epoch's values, ``fingerprint`` is what a run
+    that goes on with this one must share, ``firsts(epochs)`` what tells the data of so many epochs.
     """
 
     key: jax.Array
@@ -41,30 +45,55 @@ class Run:
     count: int | None
     metrics: Sequence[Metric]
     entries: dict[str, jax.ShapeDtypeStruct]
-    setting: dict[str, Any]
+    fingerprint: dict[str, Any]
     standing: Standing
+    averaged: bool
+    make_usable: Callable[[Standing], Learned]
+    firsts: Callable[[int], list[str]]
+    expect: Callable[[list[str]], None]
     ending: str = ""
     failed: bool = False
+    _seen: bool = False
+    _usable: tuple[Any, Learned] | None = None
 
     epoch = property(lambda self: self.standing.epoch)
     step = property(lambda self: self.standing.step)
     steps = property(lambda self: self.standing.steps)
-    totals = property(lambda self: self.standing.totals)
-    watch = property(lambda self: self.standing.watch)
     names = property(lambda self: list(self.entries))
-    values = property(lambda self: self.standing.rows[-1] if self.standing.rows else {})
+    values = property(lambda self: self.standing.values)
     params = property(lambda self: self.learned.params, lambda self, new: self._learn(params=new))
     state = property(lambda self: self.learned.state, lambda self, new: self._learn(state=new))
     opt_state = property(lambda self: self.learned.opt_state, lambda self, new: self._learn(opt_state=new))
 
     @property
     def learned(self) -> Learned:
+        self._seen = True  # whoever asks may keep it
         return self.standing.learned
+
+    @property
+    def usable(self) -> Learned:
+        """The weights to use: averaged ones where there are, with their batch statistics; ``learned`` otherwise."""
+        if not self.averaged:
+            return self.learned
+        if self._usable is None or self._usable[0] is not self.standing.learned:
+            self.now_usable(self.make_usable(self.standing))
+        assert self._usable is not None
+        return self._usable[1]
+
+    def now_usable(self, usable: Learned) -> None:
+        """Keeps the weights to use of this standing."""
+        self._usable = (self.standing.learned, usable)
 
     @property
     def history(self) -> dict[str, np.ndarray]:
         """One array a name, with an entry an epoch."""
-        return {name: np.array([row[name] for row in self.standing.rows]) for name in self.entries}
+        return {name: np.asarray(self.standing.record.history[name])[: self.epoch] for name in self.entries}
+
+    def taken(self) -> Learned:
+        """What was learned, to be overwritten by the next step: a copy if anyone may have kept it."""
+        learned = copied(self.standing.learned) if self._seen else self.standing.learned
+        self._seen = False
+        return learned
 
     def stop(self, reason: str) -> None:
         """Ends the run before its next step."""
@@ -74,12 +103,17 @@ class Run:
         self.standing = self.standing._replace(learned=self.learned._replace(**changed))
 
 
+def copied(tree: Any) -> Any:
+    """The same arrays in memory of their own."""
+    return jax.tree.map(lambda leaf: jnp.array(leaf, copy=True), tree)
+
+
 class Callback:
     """The base of callbacks: a subclass overrides what it needs. All are called on the host, in the order given.
 
-    An error in one ends the run; ``on_end`` is called whatever happens, for those whose ``on_start`` was. An interrupt
-    from the keyboard while they are called takes the run back to before the call of steps, or the end of the epoch, of
-    which they were to be told: resumed, it is told to all.
+    An error in one ends the run; ``on_end`` is called whatever happens, for those whose ``on_start`` was. The first
+    interrupt from the keyboard ends the run after they were called; ``KeyboardInterrupt`` that one raises ends it when
+    the others have been told. What a callback reads of a run stays as it is: a step that follows works on a copy.
 
     >>> class HalveTheRate(Callback):
     ...     def on_epoch(self, run):
@@ -99,7 +133,7 @@ class Callback:
         """Before the first step; a run that is resumed has epochs and steps behind it."""
 
     def on_steps(self, run: Run) -> None:
-        """After every call of compiled steps: from one step to some hundreds, about five times a second."""
+        """After every call of compiled steps: about five times a second, after every step where one takes longer."""
 
     def on_epoch(self, run: Run) -> None:
         """After every epoch, validation included: ``run.values`` are its values."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from fnn.checkpoint.file import load, read_metadata
 from fnn.checkpoint.folder import CheckpointFolder
@@ -17,6 +18,7 @@ from fnn.optim.nonfinite import skipped_in_a_row
 from fnn.train.callbacks import Callback, Run, Standing
 from fnn.train.early_stopping import direction
 from fnn.train.setting import differences
+from fnn.train.step import Learned
 
 
 class Checkpoints(Callback):
@@ -68,14 +70,14 @@ class Checkpoints(Callback):
         rolls_back = f", roll_back_after={self.roll_back_after}" if self.roll_back_after else ""
         return f"Checkpoints({str(self.folder)!r}, {options}, monitor={self.monitor!r}{rolls_back})"
 
-    def open(self, run: Run, *, resume: bool) -> None:
+    def open(self, run: Run, *, resume: bool | str) -> None:
         """Puts the run where its last checkpoint was, if it is to be resumed and there is one."""
         if self.keep_best and (self.monitor not in run.names or run.entries[self.monitor].shape):
             numbers = [name for name, entry in run.entries.items() if not entry.shape]
             raise ValueError(
                 f"checkpoints are to be the best by {self.monitor!r}, but the numbers in the history are {numbers}"
             )
-        if self.roll_back_after and skipped_in_a_row(run.opt_state) is None:
+        if self.roll_back_after and skipped_in_a_row(run.standing.learned.opt_state) is None:
             raise ValueError("roll_back_after goes with fnn.optim.skip_nonfinite(…), which counts the steps left out")
         self._files = CheckpointFolder(
             self.folder,
@@ -116,7 +118,7 @@ class Checkpoints(Callback):
             self._save(run)
 
     def _save(self, run: Run) -> None:
-        streak = skipped_in_a_row(run.opt_state)
+        streak = skipped_in_a_row(run.standing.learned.opt_state)
         unsound = self.roll_back_after and streak is not None and int(streak)
         # The end of an epoch is another place than its last step, though no step lies between.
         place = (run.steps, run.epoch)
@@ -134,10 +136,16 @@ class Checkpoints(Callback):
 
     def _restore(self, run: Run, path: Path) -> None:
         place, tree = self._read(run, path)
-        history = jax.device_get(tree["history"])
-        rows = tuple({name: history[name][epoch] for name in run.names} for epoch in range(place["epoch"]))
-        learned, totals, watch = tree["learned"], tree["totals"], tree["watch"]
-        run.standing = Standing(learned, totals, watch, place["epoch"], place["step"], place["steps"], rows)
+        epoch, record = place["epoch"], run.standing.record
+        history = {name: whole.at[:epoch].set(tree["history"][name]) for name, whole in record.history.items() if epoch}
+        record = record._replace(epoch=jnp.array(epoch, jnp.int32), watch=tree["watch"])
+        record = record._replace(history=history or record.history)
+        values = {name: np.asarray(history[name][epoch - 1]) for name in run.names} if epoch else {}
+        run.standing = Standing(tree["learned"], tree["totals"], record, epoch, place["step"], place["steps"], values)
+        if "usable" in tree:
+            usable = tree["usable"]
+            run.now_usable(Learned(usable["params"], usable["state"], tree["learned"].opt_state))
+        run.expect(place["firsts"])
         self._saved = (run.steps, run.epoch)
 
     def _read(self, run: Run, path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -146,7 +154,7 @@ class Checkpoints(Callback):
             raise ValueError(f"{path} was not saved by fit")
         if place["epoch"] > run.epochs:
             raise ValueError(f"{path} has {place['epoch']} epochs behind it, more than the {run.epochs} of this run")
-        if other := differences(place["setting"], run.setting):
+        if other := differences(place["setting"], run.fingerprint):
             raise ValueError(
                 f"{path} is a checkpoint of another run ({other}); to begin one where that one ended, load it and give"
                 f" fit its params and state, and another folder"
@@ -162,7 +170,7 @@ class Checkpoints(Callback):
 
     def _all_is_well(self, run: Run) -> bool:
         """Whether few enough of the last steps were left out; rolls the run back if not."""
-        streak = int(skipped_in_a_row(run.opt_state))  # pyright: ignore[reportArgumentType]
+        streak = int(skipped_in_a_row(run.standing.learned.opt_state))  # pyright: ignore[reportArgumentType]
         if streak < self.roll_back_after:  # pyright: ignore[reportOperatorIssue]
             return True
         # No step was finite since the last time: that checkpoint was spoiled before it was saved. Try the one before.
@@ -180,14 +188,24 @@ class Checkpoints(Callback):
 
 
 def _tree(run: Run) -> dict[str, Any]:
-    return {
+    standing = run.standing
+    tree = {
         "key": run.key,
-        "learned": run.learned,
-        "totals": run.totals,
-        "watch": run.watch,
+        "learned": standing.learned,
+        "totals": standing.totals,
+        "watch": standing.record.watch,
         "history": run.history if run.epoch else {},
     }
+    if run.averaged:  # else they are what was learned
+        tree["usable"] = {"params": run.usable.params, "state": run.usable.state}
+    return tree
 
 
 def _place(run: Run) -> dict[str, Any]:
-    return {"epoch": run.epoch, "step": run.step, "steps": run.steps, "setting": run.setting}
+    return {
+        "epoch": run.epoch,
+        "step": run.step,
+        "steps": run.steps,
+        "setting": run.fingerprint,
+        "firsts": run.firsts(run.epoch + (run.step > 0)),
+    }

@@ -1,18 +1,14 @@
-"""Data as arrays: batches of static sizes, and the look at the data before they enter a compiled program."""
+"""Data as arrays, and the batches that are cut from them, all of one static size."""
 
-import functools
+import dataclasses
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from fnn.errors import describe, exact_array, is_concrete, is_floating, positive
-from fnn.layer import Layer, Params, State, output_shape
-from fnn.losses.loss import check_weights
-from fnn.objective import Objective, unpacked
-from fnn.values import once_for_equal
+from fnn.errors import describe, exact_array, positive
+from fnn.objective import unpacked
 
 
 class Plan(NamedTuple):
@@ -64,6 +60,48 @@ def length(plan: Plan, epochs: int | None, steps: int | None) -> Length:
     return Length(whole + 1, last) if last else Length(whole)
 
 
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Batches:
+    """Batches of ``size`` samples, the first of them that of the step ``first``; a pytree, which compiled steps take.
+
+    The samples of a batch follow each other in ``order``, which holds places in the arrays; ``None``: in the arrays.
+    """
+
+    data: tuple
+    order: jax.Array | None
+    first: Any
+    size: int = dataclasses.field(metadata={"static": True})
+
+    def of(self, step: Any) -> tuple:
+        """The batch of a step."""
+        start = (step - self.first) * self.size
+        if self.order is None:
+            return jax.tree.map(lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, start, self.size), self.data)
+        places = jax.lax.dynamic_slice_in_dim(self.order, start, self.size)
+        return jax.tree.map(lambda leaf: jnp.take(leaf, places, axis=0, mode="clip"), self.data)
+
+
+class Stretch(NamedTuple):
+    """Steps of an epoch, from ``start`` up to ``stop``, on batches of one size."""
+
+    batches: Batches
+    start: int
+    stop: int
+
+
+def stretches(data: tuple, plan: Plan, order: jax.Array | None = None) -> list[Stretch]:
+    """The full-sized steps of an epoch, and the step on what is left."""
+    found, full = [], plan.size * plan.steps
+    if plan.steps:
+        found.append(Stretch(Batches(data, order, 0, plan.size), 0, plan.steps))
+    if plan.rest:
+        rest = data if order is not None else jax.tree.map(lambda leaf: leaf[full:], data)
+        places = None if order is None else order[full:]
+        found.append(Stretch(Batches(rest, places, plan.steps, plan.rest), plan.steps, plan.count))
+    return found
+
+
 def arrays(data: Any, convert: Callable[[Any], Any] = exact_array) -> tuple:
     """Data as a tuple of pytrees of arrays, all of one length; ``convert`` makes an array of a leaf."""
     inputs, targets, weights = unpacked(data)
@@ -84,77 +122,3 @@ def arrays(data: Any, convert: Callable[[Any], Any] = exact_array) -> tuple:
 def samples(data: Any) -> int:
     """The number of samples."""
     return jax.tree.leaves(data)[0].shape[0]
-
-
-def take(data: Any, indices: jax.Array) -> Any:
-    """The samples at these places."""
-    return jax.tree.map(lambda leaf: jnp.take(leaf, indices, axis=0, mode="clip"), data)
-
-
-def check_data(objective: Objective, params: Params, state: State, data: tuple, name: str = "data") -> None:
-    """Raises for data that do not fit the model and the loss; values are looked at where they can be.
-
-    In a compiled program nothing can be raised for a bad value, so labels out of range, inputs or targets that are not
-    finite and indices past the vocabulary are caught here, on the host, where data enter.
-    """
-    check_batch(objective, check_shapes(objective, params, state, data), data, name)
-    check_indices(objective.model, params, state, data[0], name)
-
-
-def check_shapes(objective: Objective, params: Params, state: State, data: tuple) -> Any:
-    """Raises for shapes and dtypes that do not fit, and returns those of the model's output."""
-    inputs, targets, weights = unpacked(data)
-    outputs = output_shape(objective.model, params, state, inputs)
-    jax.eval_shape(objective.loss.forward, outputs, targets, weights)
-    return outputs
-
-
-def check_batch(objective: Objective, outputs: Any, data: tuple, name: str) -> None:
-    """Raises for targets and weights out of range, and for values that are not finite."""
-    inputs, targets, weights = unpacked(data)
-    objective.loss.check(outputs, targets)
-    if weights is not None:
-        check_weights(weights, f"the weights of the {name}")
-    for part, tree in (("inputs", inputs), ("targets", targets), ("weights", weights)):
-        for leaf in jax.tree.leaves(tree):
-            if is_concrete(leaf) and is_floating(leaf):
-                # NumPy's, so that data that are constants of a trace are looked at too.
-                finite = np.isfinite(np.asarray(leaf)).reshape(leaf.shape[0], -1).all(1)
-                if not finite.all():
-                    raise ValueError(f"the {part} of the {name} are not finite in sample {int(np.argmin(finite))}")
-
-
-def check_indices(model: Layer, params: Params, state: State, inputs: Any, name: str, chunk: int = 1024) -> None:
-    """Raises for an index past its table: inside a program such an index makes NaN, so one pass over the data tells."""
-    integers = any(jnp.issubdtype(leaf.dtype, jnp.integer) for leaf in jax.tree.leaves(inputs))
-    if not integers or not all(map(is_concrete, jax.tree.leaves((params, state, inputs)))):
-        return
-    finite = functools.partial(_finite_outputs(model), params, state)
-
-    def part(start: int, size: int) -> Any:
-        return jax.tree.map(lambda leaf: leaf[start : start + size], inputs)
-
-    for start in range(0, samples(inputs), chunk):
-        if not finite(part(start, chunk)):
-            which = next((each for each in range(start, samples(inputs)) if not finite(part(each, 1))), start)
-            try:
-                model.apply(params, state, part(which, 1))  # a layer that can look at values says what is wrong
-            except ValueError as error:
-                error.add_note(f"for sample {which} of the {name}")
-                raise
-            raise ValueError(
-                f"the model's output is not finite for sample {which} of the {name}: an index lies outside its"
-                f" vocabulary, a length outside its sequence, or the parameters are not finite"
-            )
-
-
-@once_for_equal
-def _finite_outputs(model: Layer) -> Callable[[Params, State, Any], jax.Array]:
-    """Whether all that comes out of a model is finite."""
-
-    @jax.jit
-    def finite(params: Params, state: State, inputs: Any) -> jax.Array:
-        outputs, _ = model.apply(params, state, inputs)
-        return jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(outputs)]).all()
-
-    return finite

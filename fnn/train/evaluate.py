@@ -1,22 +1,22 @@
 """The loss and metrics of a model in inference, on arrays or on a stream of batches."""
 
+import contextlib
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from fnn.layer import Params, State
 from fnn.metrics import Metric
 from fnn.objective import Objective
-from fnn.optim.gradient_descent import sgd
-from fnn.train.batches import Batches, as_given, is_arrays
-from fnn.train.compiled import compiled
-from fnn.train.data import check_data, plan, samples
-from fnn.train.feed import batch_check, check_stream
-from fnn.train.step import Learned, Training
-from fnn.train.stream import Stream
+from fnn.train.calls import Pace, wait
+from fnn.train.compiled import compiled_scoring
+from fnn.train.data import Stretch
+from fnn.train.host_batches import is_arrays
+from fnn.train.scoring import Scoring, zeros
+from fnn.train.source import InMemory, Streamed, source_of
 
 
 def evaluate(
@@ -31,46 +31,48 @@ def evaluate(
     """The loss and the metrics of a trained model, by name: on data that took no part in training, say.
 
     ``data`` and ``batch_size`` are those of ``fit``; arrays without ``batch_size`` are one batch. Errors as there.
+    Where all weights are 0 every value is NaN, and a warning says why.
 
-    >>> import fnn
+    >>> import fnn, jax.numpy as jnp
     >>> objective, x = fnn.Objective(fnn.Identity(), fnn.MeanSquaredError()), jnp.arange(4.0)[:, None]
     >>> print(evaluate(objective, {}, {}, (x, x + 3))["loss"])
     9.0
     """
-    training = Training(objective, sgd(0.0), metrics)
+    scoring = Scoring(objective, metrics)
     if batch_size is None and is_arrays(data):
         batch_size = len(jax.tree.leaves(data)[0])
-    learned = Learned(params, state, ())
-    values = jax.device_get(evaluation(training, learned, data, batch_size, "data")(learned))
-    return {name: values[name] for name in training.names(validation=False)}
+    judge = Judge(scoring, source_of(data, batch_size), params, state)
+    values = jax.device_get(judge(params, state))
+    return {name: values[name] for name in scoring.names(validation=False)}
 
 
-def evaluation(
-    training: Training, learned: Learned, data: Any, batch_size: int | None, name: str, times: int = 1
-) -> Callable[[Learned], dict[str, Any]]:
-    """``evaluate(learned) -> values`` on these data, which are looked at first or, batch by batch, on their way."""
-    given = as_given(data, batch_size, lambda key, count: jnp.arange(count), times)
-    if isinstance(given, Batches):
-        return _over_batches(training, given, batch_check(training, learned, name), name)
-    check_data(training.objective, learned.params, learned.state, given, name)
-    size = plan(samples(given), batch_size)  # pyright: ignore[reportArgumentType]
-    return lambda learned: compiled(training).evaluate(learned, given, plan=size)
+class Judge:
+    """Scores a model on one source; the data are looked at first, or batch by batch on their way."""
 
+    def __init__(
+        self, scoring: Scoring, source: InMemory | Streamed, params: Params, state: State, name: str = "data"
+    ) -> None:
+        self._scoring, self._source, self._pace, self._name = scoring, source, Pace(), name
+        source.check(scoring.objective, params, state)
+        self._nothing = jax.eval_shape(scoring.none, params, state, source.first)
 
-def _over_batches(
-    training: Training, batches: Batches, check: Callable[[tuple], None], name: str
-) -> Callable[[Learned], dict[str, Any]]:
-    functions = compiled(training)
-
-    def run(learned: Learned) -> dict[str, Any]:
-        totals = training.no_totals(learned, batches.first)
-        stream = Stream(batches.epoch(0, jax.random.key(0)), batches.first, check)
-        try:
-            while (group := stream.next()) is not None:
-                totals = functions.judged_of(learned, totals, group.stacked, group.number)
-                check_stream(training, learned, totals, group, name)
-        finally:
-            stream.close()
+    def __call__(self, params: Params, state: State, stopped: Callable[[], Any] = lambda: False) -> Any:
+        """The values by name; ``None`` if it was ``stopped`` meanwhile."""
+        functions, totals = compiled_scoring(self._scoring), zeros(self._nothing)
+        with contextlib.closing(self._source.epoch(0)) as stretches:
+            for stretch in stretches:
+                for start, stop in self._pace.calls(stretch):
+                    with self._pace.call(stop - start):
+                        totals = functions.scores(totals, params, state, stretch.batches, start, stop)
+                        wait(totals)
+                    if not np.isfinite(totals["loss"]["sum"]):
+                        self._source.explain(
+                            self._scoring.objective, params, state, Stretch(stretch.batches, start, stop)
+                        )
+                    if stopped():
+                        return None
+                if stopped():
+                    return None
+        if not float(totals["loss"]["weight"]):
+            warnings.warn(f"all weights of the {self._name} are 0: their loss is NaN", RuntimeWarning, stacklevel=2)
         return functions.values(totals)
-
-    return run

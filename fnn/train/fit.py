@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import jax
 from jax.core import Tracer
@@ -11,18 +11,19 @@ from fnn.errors import positive, tuple_of
 from fnn.layer import Params, State
 from fnn.metrics import Metric
 from fnn.objective import Method, Objective
-from fnn.train.batches import Batches, as_given
-from fnn.train.callbacks import Callback, Run, Standing
+from fnn.train.callbacks import Callback, Run, Standing, copied
 from fnn.train.checkpoints import Checkpoints
 from fnn.train.compiled import compiled
-from fnn.train.drive import Drive
 from fnn.train.early_stopping import EarlyStopping
-from fnn.train.evaluate import evaluation
-from fnn.train.feed import feed_of
+from fnn.train.evaluate import Judge
+from fnn.train.loop import Loop
 from fnn.train.make_train import TrainResult
 from fnn.train.progress import ShowProgress
+from fnn.train.record import Ending
 from fnn.train.setting import setting
+from fnn.train.source import source_of
 from fnn.train.step import Augment, Learned, Training
+from fnn.train.usable import Usable
 
 
 def fit(
@@ -41,11 +42,13 @@ def fit(
     metrics: Sequence[Metric] = (),
     callbacks: Sequence[Callback] = (),
     checkpoint: str | os.PathLike | Checkpoints | None = None,
-    resume: bool = False,
+    resume: bool | Literal["force"] = False,
     progress: bool = True,
     augment: Augment | None = None,
     shuffle: bool = True,
     method: Method = "manual",
+    steps_per_epoch: int | None = None,
+    evaluate_averaged: bool = True,
 ) -> TrainResult:
     """Trains a model and returns ``TrainResult(params, state, opt_state, history, epochs_run)``.
 
@@ -91,58 +94,70 @@ def fit(
         raise ValueError("give params and state together: both come from the same init or run")
     if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves((key, params))):
         raise TypeError("fit drives compiled steps from Python: inside jit or vmap, call what fnn.make_train returns")
+    if resume not in (True, False, "force"):
+        raise ValueError(f"resume is True, False or 'force', got {resume!r}")
     if resume and checkpoint is None:
         raise ValueError("resume needs to know from where: give checkpoint=, the folder of the run")
     callbacks = tuple_of(Callback, "callbacks", callbacks)
-    training = Training(objective, optimizer, metrics, augment, method, shuffle)
-    given = as_given(data, batch_size, training.order, epochs)
-    inputs = given.first[0] if isinstance(given, Batches) else jax.tree.map(lambda leaf: leaf[:1], given[0])
+    training = Training(objective, optimizer, metrics, augment, method, shuffle, evaluate_averaged)
+    scoring, functions = training.scoring, compiled(training)
+    source = source_of(data, batch_size, functions.order, steps_per_epoch=steps_per_epoch, epochs=epochs)
     if params is None or state is None:
-        params, state = compiled(training).init(key, inputs)
-    begun: tuple[Any, Any] = (params, state)
-    learned = Learned(*begun, optimizer.init(params))  # not compiled: groups print who got what
-    feed = feed_of(training, learned, given, batch_size)
-    evaluate = None
+        params, state = functions.init(key, source.first[0])
+    learned = _owned(Learned(params, state, optimizer.init(params)))  # not compiled: groups print who got what
+    source.check(objective, learned.params, learned.state)
+    judge = None
     if validation is not None:
-        evaluate = evaluation(training, learned, validation, batch_size, "validation data", epochs)
-    totals, values = feed.no_totals(learned), compiled(training).values
-    entries = jax.eval_shape(training.values, totals)
-    entries |= {f"validation_{name}": entry for name, entry in entries.items()} if evaluate else {}
-    names = training.names(validation=evaluate is not None)
+        judged = source_of(validation, batch_size, name="validation data", epochs=epochs)
+        judge = Judge(scoring, judged, learned.params, learned.state, "validation data")
+    totals = scoring.none(learned.params, learned.state, source.first)
+    entries = jax.eval_shape(scoring.values, totals)
+    entries |= {f"validation_{name}": entry for name, entry in entries.items()} if judge else {}
+    names = tuple(scoring.names(validation=judge is not None))
+    sign = early_stopping.sign(scoring.metrics) if early_stopping else -1
+    ending = Ending(epochs, names, validate_every, early_stopping, sign)
+    averaged = not Usable(training).trivial(learned)
+    source.remembers = averaged
+    loop = Loop(training, source, judge, ending, key)
     run = Run(
         key=key,
         epochs=epochs,
-        batch_size=feed.batch_size,
-        count=feed.count,
-        metrics=training.metrics,
+        batch_size=source.batch_size,
+        count=source.count,
+        metrics=scoring.metrics,
         entries={name: entries[name] for name in names},
-        setting=setting(
+        fingerprint=setting(
             learned.opt_state,
-            given.first if isinstance(given, Batches) else given,
-            feed.batch_size,
+            source.first,
+            source.batch_size,
             objective=objective,
-            batch_size=feed.batch_size,
-            steps_an_epoch=feed.count or 0,
+            batch_size=source.batch_size,
+            steps_an_epoch=source.count or 0,
             shuffle=shuffle,
             augment=augment,
             method=method,
-            history=names,
+            history=list(names),
             early_stopping=early_stopping,
             validate_every=validate_every,
         ),
-        standing=Standing(learned, totals),
+        standing=Standing(learned, totals, ending.start(entries, copied(learned) if early_stopping else learned)),
+        averaged=averaged,
+        make_usable=loop.usable,
+        firsts=source.firsts,
+        expect=source.expect,
     )
-    if early_stopping is not None:
-        early_stopping.check(names)
-        run.standing = run.standing._replace(watch=early_stopping.start(learned))
     if checkpoint is not None:
         checkpoints = checkpoint if isinstance(checkpoint, Checkpoints) else Checkpoints(checkpoint)
         checkpoints.open(run, resume=resume)
         callbacks = (*callbacks, checkpoints)  # last, so that what the others change is saved
     if progress:
         callbacks = (ShowProgress(), *callbacks)
-    Drive(run, feed, values, evaluate, validate_every, callbacks, early_stopping).to_the_end()
-    best = run.learned
-    if early_stopping is not None and run.watch is not None:
-        best = early_stopping.result(run.watch, run.learned)
-    return TrainResult(best.params, best.state, best.opt_state, run.history, run.epoch)
+    loop.drive(run, callbacks)
+    usable = run.usable if averaged else run.standing.learned
+    result = ending.result(run.standing.record, usable)
+    return TrainResult(*result, run.history, run.epoch)
+
+
+def _owned(learned: Learned) -> Learned:
+    """The same in memory of its own: steps overwrite it, and the caller keeps what was given, and no array twice."""
+    return copied(learned)

@@ -11,11 +11,14 @@ from fnn.layer import Params, State, named_key
 from fnn.metrics import Metric
 from fnn.objective import Method, Objective
 from fnn.optim.transform import is_optimizer
-from fnn.train.data import arrays, check_data, length, plan, samples
+from fnn.train.checks import check_data
+from fnn.train.chunks import checkpointed_scan, in_chunks
+from fnn.train.data import Stretch, arrays, length, plan, samples, stretches
 from fnn.train.early_stopping import EarlyStopping
-from fnn.train.loops import in_chunks, until_stopped
-from fnn.train.step import Augment, Learned, Training, with_validation
-from fnn.train.validation import Validation
+from fnn.train.record import Ending, Record, missing, with_validation
+from fnn.train.scoring import Totals
+from fnn.train.step import Augment, Learned, Training
+from fnn.train.usable import Usable
 
 
 class TrainResult(NamedTuple):
@@ -52,6 +55,7 @@ def make_train(
     method: Method = "manual",
     checkpoint_steps: int | None = None,
     on_epoch: Callable[[Any, dict[str, Any]], None] | None = None,
+    evaluate_averaged: bool = True,
 ) -> Callable[..., TrainResult]:
     """Returns ``train(key, data, hyperparams=None, *, validation=None) -> TrainResult``, a pure function.
 
@@ -75,6 +79,11 @@ def make_train(
 
     With ``early_stopping`` the parameters, state and optimiser state are those of the best epoch. If it watches an
     entry of the validation it judges the epochs that have one, and its patience counts these.
+
+    Where the optimiser averages the parameters (``ema``, ``lookahead``, ``schedule_free``), the averages are what is
+    validated, kept as the best and returned, and their batch statistics are estimated again, as means over up to 32
+    batches of training; ``evaluate_averaged=False`` takes the parameters that training changes. Micro-batches that
+    ``accumulate`` still holds at the end make a last update.
 
     ``checkpoint_steps``: makes the run differentiable in reverse, ``jax.grad`` of any of its results with respect to
     hyperparams and data (not the key): hyper-parameters found by gradient. It stores what was learned before every
@@ -129,51 +138,103 @@ def make_train(
             augment,
             method,
             shuffle,
+            evaluate_averaged,
         )
-        data = arrays(data)
+        scoring, data = training.scoring, arrays(data)
         learned = training.start(key, data[0])
         check_data(training.objective, learned.params, learned.state, data)
         train_plan = plan(samples(data), batch_size)
         run_length = length(train_plan, epochs, steps)
-        names = training.names(validation=validation is not None)
+        judged = None
         if validation is not None:
             validation = arrays(validation)
             check_data(training.objective, learned.params, learned.state, validation, "validation data")
-        if early_stopping is not None:
-            early_stopping.check(names)
+            judged = stretches(validation, plan(samples(validation), batch_size))
+        names = tuple(scoring.names(validation=judged is not None))
+        sign = early_stopping.sign(scoring.metrics) if early_stopping else -1
+        ending = Ending(run_length.epochs, names, validate_every, early_stopping, sign)
 
-        validating = Validation(training, validation, batch_size, validate_every, run_length.epochs)
+        def parts(epoch: jax.Array) -> tuple[jax.Array, list[Stretch]]:
+            epoch_key = jax.random.fold_in(named_key(key, "epochs"), epoch)
+            return epoch_key, stretches(data, train_plan, training.order(epoch_key, samples(data)))
+
+        def usable(epoch: jax.Array, learned: Learned) -> Learned:
+            epoch_key, ((batches, start, stop), *_) = parts(epoch)
+            return Usable(training).of(learned, batches, stop - start, epoch_key, epoch + 1 == run_length.epochs)
+
+        def judge(learned: Learned) -> dict[str, jax.Array]:
+            return scoring.evaluate(learned.params, learned.state, judged or ())
+
+        def not_judged(learned: Learned) -> dict[str, jax.Array]:
+            return jax.tree.map(lambda leaf: missing(leaf.shape, leaf.dtype), jax.eval_shape(judge, learned))
 
         def one_epoch(
             epoch: jax.Array, learned: Learned, stop: Any = None, chunk: int | None = None
-        ) -> tuple[Learned, dict[str, jax.Array]]:
-            epoch_key = jax.random.fold_in(named_key(key, "epochs"), epoch)
-            learned, values = training.epoch(learned, data, train_plan, epoch_key, stop, chunk)
-            values = with_validation(values, validating.values(epoch, learned))
+        ) -> tuple[Learned, dict[str, jax.Array], Learned]:
+            epoch_key, found = parts(epoch)
+            carry = (learned, scoring.none(learned.params, learned.state, data))
+            for batches, start, end in found:
+                carry = steps_of(training, carry, Stretch(batches, start, end), epoch_key, stop, chunk)
+            learned, totals = carry
+            values, used = scoring.values(totals), learned
+            if not Usable(training).trivial(learned):
+                used = where(ending.needs_usable(epoch), usable, lambda _, learned: learned, epoch, learned)
+            if judged is not None:
+                values = with_validation(values, where(ending.validates(epoch), judge, not_judged, used))
             if on_epoch is not None:
                 jax.debug.callback(on_epoch, epoch, values)
-            return learned, values
-
-        def cut_short(epoch: jax.Array, learned: Learned) -> tuple[Learned, dict[str, jax.Array]]:
-            stops = train_plan.count if run_length.last is None else run_length.last
-            return one_epoch(epoch, learned, jnp.where(epoch + 1 == run_length.epochs, stops, train_plan.count))
+            return learned, values, used
 
         if checkpoint_steps is not None:
-            learned, history, epochs_run = in_chunks(one_epoch, learned, run_length, train_plan, checkpoint_steps)
-        else:
-            learned, history, epochs_run = until_stopped(
-                one_epoch if run_length.last is None else cut_short,
-                learned,
-                epochs=run_length.epochs,
-                names=names,
-                early_stopping=early_stopping,
-                sign=early_stopping.sign(training.metrics) if early_stopping else 0,
-                judged=validating.judged(early_stopping),
+            learned, history, epochs_run = in_chunks(
+                lambda *given: one_epoch(*given)[:2], learned, run_length, train_plan, checkpoint_steps
             )
-        return TrainResult(learned.params, learned.state, learned.opt_state, history, epochs_run)
+            result = usable(epochs_run - 1, learned)
+            return TrainResult(*result, history, epochs_run)
+
+        def body(carry: tuple[Learned, Record]) -> tuple[Learned, Record]:
+            learned, record = carry
+            stop = None
+            if run_length.last is not None:
+                stop = jnp.where(record.epoch + 1 == run_length.epochs, run_length.last, train_plan.count)
+            learned, values, used = one_epoch(record.epoch, learned, stop)
+            return learned, ending.end_of_epoch(record, values, used)
+
+        def goes_on(carry: tuple[Learned, Record]) -> jax.Array:
+            record = carry[1]
+            return (record.epoch < run_length.epochs) & ~jnp.asarray(ending.over(record))
+
+        entries = jax.eval_shape(one_epoch, jnp.array(0, jnp.int32), learned)[1]
+        learned, record = jax.lax.while_loop(goes_on, body, (learned, ending.start(entries, learned)))
+        result = ending.result(record, usable(record.epoch - 1, learned))
+        return TrainResult(*result, record.history, record.epoch)
 
     train.metrics = tuple(metrics)  # a sweep ranks by them
     return train
+
+
+def steps_of(
+    training: Training, carry: tuple[Learned, Totals], stretch: Stretch, key: jax.Array, stop: Any, chunk: int | None
+) -> tuple[Learned, Totals]:
+    """The steps of a stretch that come before ``stop``, which may be traced (``None``: all), in chunks if given."""
+    batches, start, end = stretch
+    if chunk:  # of which a gradient stores only the beginnings
+        end = end if stop is None else max(start, min(stop, end))
+
+        def numbered(carry: tuple[Learned, Totals], step: jax.Array) -> tuple[tuple[Learned, Totals], None]:
+            return training.numbered(*carry, batches, key, start + step), None
+
+        return checkpointed_scan(numbered, carry, end - start, chunk)[0]
+    if stop is not None:
+        end = max(start, min(stop, end)) if isinstance(stop, int) else jnp.clip(stop, start, end)
+    return training.steps(*carry, batches, key, start, end)
+
+
+def where(condition: Any, yes: Callable[..., Any], no: Callable[..., Any], *operands: Any) -> Any:
+    """``lax.cond``, but for conditions that are known while a program is traced."""
+    if isinstance(condition, bool):
+        return yes(*operands) if condition else no(*operands)
+    return jax.lax.cond(condition, yes, no, *operands)
 
 
 def _resolved(given: Any, hyperparams: Any, ready: bool) -> Any:

@@ -1,9 +1,9 @@
-"""Batches on their way to the device: checked, stacked and sent ahead by a thread."""
+"""Batches on their way to the device: checked, joined into groups and sent ahead by a thread."""
 
 import contextlib
-import itertools
 import queue
 import threading
+import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
@@ -11,40 +11,65 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-BYTES_A_CALL = 16 << 20
-STEPS_A_CALL = 32
-"""One call of compiled steps takes so many batches at most, in so many bytes."""
+from fnn.train.data import samples
 
+BYTES_A_GROUP = 16 << 20
+BATCHES_A_GROUP = 32
+"""A group holds so many batches at most, in so many bytes."""
+
+SECONDS_A_GROUP = 0.2
+"""A group goes on its way after so long, however many batches have come by then."""
+
+SECONDS_TO_WAIT = 0.1
+"""How long a run waits for a group before it looks whether it is to stop."""
 
 SECONDS_TO_CLOSE = 2.0
 """How long a run that ends waits for a batch that is being read."""
 
 
 class Group(NamedTuple):
-    """Batches of one shape, stacked on a leading axis on the device; only the first ``number`` of them are real."""
+    """``number`` batches of ``size`` samples, one after the other; what follows them is padding, never read."""
 
-    stacked: tuple
+    data: tuple
     number: int
+    size: int
 
 
 def grouped(batches: Iterable[tuple], like: tuple) -> Iterator[Group]:
-    """Stacks batches that follow each other and are shaped like one; any other is a group of its own.
+    """Joins batches that follow each other and are shaped like one; any other is a group of its own.
 
-    A stack always has the same number of places, so that one compiled program serves.
+    A group always has room for the same number of batches, so that one compiled program serves.
     """
     bytes_a_batch = sum(leaf.nbytes for leaf in jax.tree.leaves(like))
-    places = max(1, min(STEPS_A_CALL, BYTES_A_CALL // max(1, bytes_a_batch)))
-    for alike, run in itertools.groupby(batches, key=lambda batch: shapes(batch) == shapes(like)):
-        room = places if alike else 1
-        while members := list(itertools.islice(run, room)):
-            yield Group(jax.tree.map(lambda *leaves, room=room: stacked(leaves, room), *members), len(members))
+    places = max(1, min(BATCHES_A_GROUP, BYTES_A_GROUP // max(1, bytes_a_batch)))
+    members: list[tuple] = []
+    since = time.monotonic()
+    for batch in batches:
+        alike = shapes(batch) == shapes(like)
+        if members and not alike:
+            yield joined(members, places)
+            members = []
+        if not alike:
+            yield joined([batch], 1)
+            continue
+        members.append(batch)
+        if len(members) == places or time.monotonic() - since > SECONDS_A_GROUP:
+            yield joined(members, places)
+            members, since = [], time.monotonic()
+    if members:
+        yield joined(members, places)
 
 
-def stacked(leaves: tuple[np.ndarray, ...], places: int) -> np.ndarray:
-    """The arrays in the first of so many places, zeros in the others."""
-    full = np.zeros((places, *leaves[0].shape), leaves[0].dtype)
-    np.stack(leaves, out=full[: len(leaves)])
-    return full
+def joined(members: list[tuple], places: int) -> Group:
+    """A group of batches of one shape, with room for so many."""
+    size = samples(members[0])
+
+    def join(*leaves: np.ndarray) -> np.ndarray:
+        full = np.zeros((places * size, *leaves[0].shape[1:]), leaves[0].dtype)
+        np.concatenate(leaves, out=full[: len(leaves) * size])
+        return full
+
+    return Group(jax.tree.map(join, *members), len(members), size)
 
 
 def shapes(batch: tuple) -> tuple:
@@ -65,12 +90,19 @@ class Stream:
         )
         self._thread.start()
 
-    def next(self) -> Group | None:
-        """The next group, ``None`` after the last; raises what reading raised."""
-        item = self._queue.get()
-        if isinstance(item, BaseException):
-            raise item
-        return item
+    def groups(self) -> Iterator[Group | None]:
+        """The groups; ``None`` as often as none has come for a while. Raises what reading raised."""
+        while True:
+            try:
+                item = self._queue.get(timeout=SECONDS_TO_WAIT)
+            except queue.Empty:
+                yield None
+                continue
+            if isinstance(item, BaseException):
+                raise item
+            if item is None:
+                return
+            yield item
 
     @property
     def running(self) -> bool:
@@ -96,7 +128,7 @@ class Stream:
         try:
             with jax.enable_x64(x64), jax.default_device(device):
                 for group in grouped(checked(), like):
-                    if not self._put(Group(jax.device_put(group.stacked), group.number)):
+                    if not self._put(group._replace(data=jax.device_put(group.data))):
                         return
             self._put(None)
         except BaseException as error:  # it is raised where the group is waited for

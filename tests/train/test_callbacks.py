@@ -20,7 +20,7 @@ OBJECTIVE = fnn.Objective(fnn.Serial(fnn.Dense(4), fnn.Tanh(), fnn.Dense(1)), fn
 
 @pytest.fixture(autouse=True)
 def _one_step_a_call(monkeypatch):
-    monkeypatch.setattr("fnn.train.feed.SECONDS_A_CALL", 0.0)
+    monkeypatch.setattr("fnn.train.calls.SECONDS_A_CALL", 0.0)
 
 
 def fit(*callbacks, data=(X, Y), **options):
@@ -99,8 +99,7 @@ def test_an_interrupt_returns_what_was_learned():
     diary = Diary()
     result = fit(diary, StopAt(4, KeyboardInterrupt()))
     assert result.epochs_run == 1
-    assert diary.lines[-1] == "end interrupted"
-    same(result.params, one_epoch().params)  # the fourth step, of which not all callbacks could be told, does not count
+    assert diary.lines[-2:] == [(1, 1, 4), "end interrupted"]
 
 
 def test_callbacks_are_objects_of_callback():

@@ -53,7 +53,7 @@ def test_a_second_run_of_equal_parts_compiles_nothing(given: dict[str, Any]):
         before = run(given)
     with compiling() as second:
         after = run(given)
-    assert len(first) > 4  # it is counted at all
+    assert len(first) >= 3  # it is counted at all
     assert second == []
     for one, other in zip(jax.tree.leaves(before), jax.tree.leaves(after), strict=True):
         np.testing.assert_array_equal(one, other)

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import fnn
-from fnn.train.data import arrays, check_data, plan, take
+from fnn.train.checks import check_data
+from fnn.train.data import Batches, arrays, plan
 
 CLASSIFIER = fnn.Objective(fnn.Dense(3), fnn.CrossEntropy())
 
@@ -48,10 +49,13 @@ def test_one_array_is_no_data():
         arrays(np.zeros((4, 2)))
 
 
-def test_take_chooses_from_every_part():
-    inputs, targets = take(({"a": jnp.arange(5)}, jnp.arange(5) * 10), jnp.array([3, 0]))
+def test_a_batch_is_cut_from_every_part():
+    data = ({"a": jnp.arange(5)}, jnp.arange(5) * 10)
+    inputs, targets = Batches(data, jnp.array([4, 1, 3, 0]), 7, 2).of(8)  # the second, as 7 is the first
     assert inputs["a"].tolist() == [3, 0]
     assert targets.tolist() == [30, 0]
+    inputs, targets = Batches(data, None, 0, 2).of(1)
+    assert targets.tolist() == [20, 30]
 
 
 def checked(inputs, targets, weights=None):

@@ -100,20 +100,25 @@ def test_a_loader_of_another_library_trains_as_its_arrays_do():
 
 @pytest.mark.full
 def test_how_batches_are_grouped_changes_no_bit(monkeypatch):
-    monkeypatch.setattr("fnn.train.stream.STEPS_A_CALL", 1)
+    monkeypatch.setattr("fnn.train.stream.BATCHES_A_GROUP", 1)
     close(fit(PIECES), of_batches(), **ROUNDED)
-    monkeypatch.setattr("fnn.train.stream.STEPS_A_CALL", 4)
+    monkeypatch.setattr("fnn.train.stream.BATCHES_A_GROUP", 4)
     part = fit(PIECES)
-    monkeypatch.setattr("fnn.train.stream.BYTES_A_CALL", 0)
+    monkeypatch.setattr("fnn.train.stream.BYTES_A_GROUP", 0)
     close(fit(PIECES), part, **ROUNDED)
 
 
 def test_groups_hold_batches_of_one_shape_in_order():
     like = (np.zeros((8, 4), np.float32), np.zeros(8, np.int32))
     groups = list(grouped(iter(PIECES), like))
-    assert [(group.number, group.stacked[0].shape) for group in groups] == [(5, (32, 8, 4)), (1, (1, 5, 4))]
-    np.testing.assert_array_equal(groups[0].stacked[0][:5].reshape(40, 4), X[:40])
-    assert not groups[0].stacked[0][5:].any()
+    assert [(group.number, group.size, group.data[0].shape) for group in groups] == [(5, 8, (256, 4)), (1, 5, (5, 4))]
+    np.testing.assert_array_equal(groups[0].data[0][:40], X[:40])
+    assert not groups[0].data[0][40:].any()
+
+
+def test_what_a_slow_loader_has_goes_on_its_way(monkeypatch):
+    monkeypatch.setattr("fnn.train.stream.SECONDS_A_GROUP", 0.0)
+    assert [group.number for group in grouped(iter(PIECES), PIECES[0])] == [1] * 6
 
 
 def test_weights_go_along():
@@ -219,7 +224,7 @@ def test_a_stream_that_is_closed_reads_no_further():
             yield PIECES[0]
 
     stream = Stream(endless(), PIECES[0], lambda batch: None)
-    assert stream.next() is not None
+    assert next(group for group in stream.groups() if group is not None).number == 32
     stream.close()
     before = len(taken)
     assert not stream.running

@@ -27,7 +27,7 @@ OBJECTIVE = fnn.Objective(fnn.Serial(fnn.Dense(4), fnn.Dropout(0.1), fnn.Dense(1
 
 @pytest.fixture(autouse=True)
 def _one_step_a_call(monkeypatch):
-    monkeypatch.setattr("fnn.train.feed.SECONDS_A_CALL", 0.0)
+    monkeypatch.setattr("fnn.train.calls.SECONDS_A_CALL", 0.0)
 
 
 def fit(checkpoint=None, *callbacks, data=(X, Y), **options):
@@ -96,7 +96,7 @@ def test_a_stopped_run_goes_on_where_it_stood(tmp_path, at):
 
 def test_an_interrupt_saves(tmp_path):
     fit(tmp_path, StopAt(5, KeyboardInterrupt()))
-    assert [path.name for path in tmp_path.iterdir()] == ["step_000000004.safetensors"]
+    assert [path.name for path in tmp_path.iterdir()] == ["step_000000005.safetensors"]
     same(fit(tmp_path, resume=True), undisturbed())
 
 

@@ -1,0 +1,40 @@
+"""The parameters to evaluate and keep, where an optimiser averages those that training sees."""
+
+from typing import Any
+
+import jax
+
+from fnn.paths import map_named, named_leaves
+
+
+def evaluation_params(opt_state: Any, params: Any) -> Any:
+    """What ``ema``, ``lookahead`` or ``schedule_free`` in an optimiser state make of the parameters; ``None`` without.
+
+    Each of their states says it by ``evaluated(params)``, and so may one of your own. In ``groups`` the parameters of
+    other groups stay as they are. Raises ``ValueError`` where two of them average the same parameter.
+
+    >>> import jax.numpy as jnp
+    >>> from fnn.optim import chain, ema, sgd
+    >>> optimizer, params = chain(sgd(1.0), ema(0.5)), {"bias": jnp.array([4.0])}
+    >>> opt_state = optimizer.init(params)
+    >>> _, opt_state = optimizer.update({"bias": jnp.array([1.0])}, opt_state, params)
+    >>> evaluation_params(opt_state, params), evaluation_params(sgd(1.0).init(params), params)
+    ({'bias': Array([3.], dtype=float32)}, None)
+    """
+    states = [node for node in jax.tree.leaves(opt_state, is_leaf=_averages) if _averages(node)]
+    if not states:
+        return None
+    averaged: dict[str, Any] = {}
+    for state in states:
+        leaves = named_leaves(state.evaluated(params))
+        if twice := sorted(averaged.keys() & leaves):
+            raise ValueError(
+                f"several averages of {', '.join(twice)} stand in this optimiser, and which of them is to be used is"
+                f" not said: keep one of ema, lookahead and schedule_free, or evaluate_averaged=False"
+            )
+        averaged |= leaves
+    return map_named(lambda path, w: averaged[path].astype(w.dtype) if path in averaged else w, params)
+
+
+def _averages(node: Any) -> bool:
+    return hasattr(node, "evaluated")

@@ -1,0 +1,90 @@
+"""The look at data before they enter a compiled program, where nothing can be raised for a bad value."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from fnn.errors import is_concrete, is_floating
+from fnn.layer import Layer, Params, State, output_shape
+from fnn.losses.loss import check_weights
+from fnn.objective import Objective, unpacked
+from fnn.train.data import samples
+from fnn.values import once_for_equal
+
+
+def check_data(objective: Objective, params: Params, state: State, data: tuple, name: str = "data") -> None:
+    """Raises for data that do not fit the model and the loss; values are looked at where they can be.
+
+    Labels out of range, inputs or targets that are not finite and indices past the vocabulary are caught here.
+    """
+    check_batch(objective, check_shapes(objective, params, state, data), data, name)
+    check_indices(objective.model, params, state, data[0], name)
+
+
+def check_shapes(objective: Objective, params: Params, state: State, data: tuple) -> Any:
+    """Raises for shapes and dtypes that do not fit, and returns those of the model's output."""
+    inputs, targets, weights = unpacked(data)
+    outputs = output_shape(objective.model, params, state, inputs)
+    jax.eval_shape(objective.loss.forward, outputs, targets, weights)
+    return outputs
+
+
+def check_batch(objective: Objective, outputs: Any, data: tuple, name: str) -> None:
+    """Raises for targets and weights out of range, and for values that are not finite."""
+    inputs, targets, weights = unpacked(data)
+    objective.loss.check(outputs, targets)
+    if weights is not None:
+        check_weights(weights, f"the weights of the {name}")
+    for part, tree in (("inputs", inputs), ("targets", targets), ("weights", weights)):
+        for leaf in jax.tree.leaves(tree):
+            if is_concrete(leaf) and is_floating(leaf):
+                finite = _finite_samples(leaf)
+                if not finite.all():
+                    raise ValueError(f"the {part} of the {name} are not finite in sample {int(np.argmin(finite))}")
+
+
+def _finite_samples(leaf: Any) -> np.ndarray:
+    """Which samples are finite: of an array on the device, that alone comes to the host."""
+    with jax.ensure_compile_time_eval():  # data that are constants of a trace are looked at too
+        where = jnp if isinstance(leaf, jax.Array) else np
+        return np.asarray(where.isfinite(leaf).reshape(leaf.shape[0], -1).all(1))
+
+
+def check_indices(model: Layer, params: Params, state: State, inputs: Any, name: str, chunk: int = 1024) -> None:
+    """Raises for an index past its table: inside a program such an index makes NaN, so one pass over the data tells."""
+    integers = any(jnp.issubdtype(leaf.dtype, jnp.integer) for leaf in jax.tree.leaves(inputs))
+    if not integers or not all(map(is_concrete, jax.tree.leaves((params, state, inputs)))):
+        return
+    finite = functools.partial(_finite_outputs(model), params, state)
+
+    def part(start: int, size: int) -> Any:
+        return jax.tree.map(lambda leaf: leaf[start : start + size], inputs)
+
+    for start in range(0, samples(inputs), chunk):
+        if not finite(part(start, chunk)):
+            which = next((each for each in range(start, samples(inputs)) if not finite(part(each, 1))), start)
+            try:
+                model.apply(params, state, part(which, 1))  # a layer that can look at values says what is wrong
+            except ValueError as error:
+                error.add_note(f"for sample {which} of the {name}")
+                raise
+            raise ValueError(
+                f"the model's output is not finite for sample {which} of the {name}: an index lies outside its"
+                f" vocabulary, a length outside its sequence, or the parameters are not finite"
+            )
+
+
+@once_for_equal
+def _finite_outputs(model: Layer) -> Callable[[Params, State, Any], jax.Array]:
+    """Whether all that comes out of a model is finite."""
+
+    @jax.jit
+    def finite(params: Params, state: State, inputs: Any) -> jax.Array:
+        outputs, _ = model.apply(params, state, inputs)
+        return jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(outputs)]).all()
+
+    return finite

@@ -1,0 +1,174 @@
+"""Any data as batches on the host, epoch by epoch."""
+
+import hashlib
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from fnn.errors import exact_numpy, positive
+from fnn.train.data import arrays, plan, samples
+
+Order = Callable[[jax.Array, int], Any]
+"""``order(key, samples)``: the places of the samples as an epoch with that key sees them."""
+
+
+class HostBatches:
+    """Data as batches on the host, epoch by epoch; ``first`` is a batch to learn shapes from.
+
+    Arrays (memory-mapped ones, say) are read at the places that ``order`` draws from the epoch's key, as those on the
+    device are. Anything else gives its batches itself: an iterable that can be begun again for every epoch (a list, a
+    loader), an iterator for a single one, or a function of the epoch that returns either. With ``steps_per_epoch`` an
+    epoch is so many batches and the next goes on after them; an iterable that has come to its end is begun again.
+
+    A loader may shuffle by a generator of its own, whose epochs differ. So that a run which goes on sees what it would
+    have seen, the epochs that it skips are gone through (but of a list, and of a function, which need it not), and
+    the first batch of every epoch must be the one it was: ``firsts`` are their digests, ``expected`` what they were.
+    """
+
+    def __init__(
+        self, data: Any, batch_size: int | None, order: Order, steps_per_epoch: int | None = None, times: int = 1
+    ) -> None:
+        self.expected: list[str] = []
+        self._firsts: dict[int, str] = {}
+        self._data, self._order, self._steps, self._opened = data, order, steps_per_epoch, 0
+        self._endless: Iterator | None = None
+        self._arrays = is_arrays(data)
+        if self._arrays:
+            if steps_per_epoch is not None:
+                raise ValueError("steps_per_epoch is for iterables: an epoch of arrays is all of their samples")
+            arrays(data, lambda leaf: leaf)
+            self._plan = plan(samples(data), batch_size)  # pyright: ignore[reportArgumentType]
+            self.count = self._plan.count
+            self.first = on_host(jax.tree.map(lambda leaf: leaf[: self._plan.size], data))
+            return
+        if steps_per_epoch is not None:
+            positive("steps_per_epoch", steps_per_epoch)
+        elif isinstance(data, Iterator) and times > 1:
+            raise ValueError(
+                f"the data are an iterator, which can be gone through once, not {times} times: give a list, a loader, a"
+                f" function of the epoch that returns its batches, or steps_per_epoch"
+            )
+        self.count = len(data) if hasattr(data, "__len__") else None
+        self.count = self.count if steps_per_epoch is None else steps_per_epoch
+        self._begun = iter(self._given(0))
+        first = next(self._begun, None)
+        if first is None:
+            raise _empty()
+        self.first = on_host(first)
+        self._begun = itertools.chain([first], self._begun)
+        if batch_size is not None and samples(self.first) > batch_size:
+            raise ValueError(
+                f"the batches of an iterable are taken as they come, here of {samples(self.first)} samples, which is"
+                f" not batch_size={batch_size}; leave it out, or make smaller batches"
+            )
+
+    def epoch(self, number: int, key: jax.Array | None, done: int = 0) -> Iterator[tuple]:
+        """The batches of an epoch but for the first ``done``."""
+        if self._arrays:
+            return self._gathered(np.asarray(self._order(key, samples(self._data))), done)  # pyright: ignore
+        return self._drawn(number, done)
+
+    def firsts(self, epochs: int) -> list[str]:
+        """The digests of the first batches of so many epochs, which have begun."""
+        if self._arrays:
+            return []
+        before = dict(enumerate(self.expected))
+        return [self._firsts.get(number) or before.get(number, "") for number in range(epochs)]
+
+    def _drawn(self, number: int, done: int) -> Iterator[tuple]:
+        if not callable(self._data) and (self._steps is not None or not isinstance(self._data, Sequence)):
+            for skipped in range(self._opened, number):
+                for _ in self._checked(skipped):
+                    pass
+        yield from itertools.islice(self._checked(number), done, None)
+
+    def _checked(self, number: int) -> Iterator[tuple]:
+        """The batches of an epoch, of which the first is the one that it was."""
+        empty = True
+        for batch in map(on_host, self._opening(number)):
+            if empty and number not in self._firsts:
+                self._firsts[number] = _digest(batch)
+                if self._firsts[number] != dict(enumerate(self.expected)).get(number, self._firsts[number]):
+                    raise ValueError(
+                        f"epoch {number + 1} of the data begins with another batch than it did before: the order of a"
+                        f" loader depends on its seed (torch: generator=torch.Generator().manual_seed(0)); give a"
+                        f" function of the epoch that returns its batches, or go on with other data by resume='force'"
+                    )
+            empty = False
+            yield batch
+        if empty:
+            raise _empty()
+
+    def _opening(self, number: int) -> Iterable:
+        fresh, self._opened = number == self._opened, max(self._opened, number + 1)
+        begun, self._begun = self._begun, iter(())
+        if self._steps is not None and not callable(self._data):
+            if self._endless is None:
+                self._endless = self._again_and_again(begun)
+            return self._exactly(self._endless)
+        batches = begun if fresh and number == 0 else self._given(number)
+        return batches if self._steps is None else self._exactly(iter(batches))
+
+    def _exactly(self, batches: Iterator) -> Iterator:
+        for step in range(self._steps or 0):
+            batch = next(batches, None)
+            if batch is None:
+                raise ValueError(f"the data end after {step} batches of an epoch of steps_per_epoch={self._steps}")
+            yield batch
+
+    def _again_and_again(self, begun: Iterator) -> Iterator:
+        yield from begun
+        while not isinstance(self._data, Iterator):
+            again = iter(self._given(0))
+            first = next(again, None)
+            if first is None:
+                return
+            yield first
+            yield from again
+
+    def _given(self, epoch: int) -> Iterable:
+        batches = self._data(epoch) if callable(self._data) else self._data
+        if not isinstance(batches, Iterable):
+            raise TypeError(
+                f"data are (inputs, targets), an iterable of such batches, or a function of the epoch that returns one;"
+                f" got {type(batches).__name__}"
+            )
+        return batches
+
+    def _gathered(self, order: np.ndarray, done: int) -> Iterator[tuple]:
+        size, steps, rest = self._plan
+        for step in range(done, steps + bool(rest)):
+            places = order[step * size : (step + 1) * size if step < steps else None]
+            yield on_host(jax.tree.map(lambda leaf, places=places: leaf[places], self._data))
+
+
+def _digest(batch: tuple) -> str:
+    content = hashlib.sha256()
+    for leaf in jax.tree.leaves(batch):
+        content.update(f"{leaf.dtype}{leaf.shape}".encode())
+        content.update(np.ascontiguousarray(leaf).view(np.uint8).data if leaf.size else b"")
+    return content.hexdigest()[:16]
+
+
+def _empty() -> ValueError:
+    return ValueError("the data hold no batch in this epoch")
+
+
+def is_arrays(data: Any) -> bool:
+    """Whether data are ``(inputs, targets)`` or ``(inputs, targets, weights)``, and not an iterable of such batches."""
+    if isinstance(data, list):  # a list of batches, or of arrays
+        return bool(data) and all(hasattr(part, "shape") for part in data)
+    return isinstance(data, tuple)
+
+
+def is_mapped(data: Any) -> bool:
+    """Whether some of the arrays are memory-mapped files, which stay on the host."""
+    return any(isinstance(leaf, np.memmap) for leaf in jax.tree.leaves(data))
+
+
+def on_host(batch: Any) -> tuple:
+    """A batch as NumPy arrays of the dtypes that JAX would give them; one of another library's arrays, say."""
+    return arrays(batch, exact_numpy)

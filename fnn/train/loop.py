@@ -1,0 +1,147 @@
+"""The loop of ``fit``: calls of compiled steps, the end of every epoch, and the callbacks in between."""
+
+import contextlib
+import warnings
+from collections.abc import Sequence
+
+import jax
+import numpy as np
+
+from fnn.layer import named_key
+from fnn.train.callbacks import Callback, Run, Standing
+from fnn.train.calls import Pace, wait
+from fnn.train.compiled import compiled, compiled_ending, compiled_scoring
+from fnn.train.data import Stretch
+from fnn.train.evaluate import Judge
+from fnn.train.record import Ending, missing, with_validation
+from fnn.train.scoring import zeros
+from fnn.train.source import InMemory, Streamed
+from fnn.train.step import Learned, Training
+from fnn.train.stops import Stops
+from fnn.train.usable import BATCHES
+
+
+class Loop:
+    """A run and what moves it."""
+
+    def __init__(
+        self,
+        training: Training,
+        source: InMemory | Streamed,
+        judge: Judge | None,
+        ending: Ending,
+        key: jax.Array,
+    ) -> None:
+        self.training, self.source, self.judge, self.ending, self.key = training, source, judge, ending, key
+        self._functions, self._scoring = compiled(training), compiled_scoring(training.scoring)
+        self._end_of_epoch, self._pace, self._stops = compiled_ending(ending).end_of_epoch, Pace(), Stops()
+
+    def drive(self, run: Run, callbacks: Sequence[Callback]) -> None:
+        """Runs until the last epoch, or until the run is stopped, and tells the callbacks."""
+        self._callbacks, told = callbacks, list[Callback]()
+        with self._stops:
+            try:
+                for callback in callbacks:
+                    callback.on_start(run)
+                    told.append(callback)
+                while run.epoch < run.epochs and not self._stopped(run):
+                    stopping = self.ending.early_stopping
+                    if stopping is not None and self.ending.over(run.standing.record):
+                        run.stop(f"no better {stopping.monitor} in {stopping.patience} epochs")
+                    elif self._steps(run):
+                        self._end(run)
+            except BaseException:
+                run.failed = True
+                raise
+            finally:
+                with contextlib.ExitStack() as ends:  # the last pushed comes first; an error keeps none from its turn
+                    for callback in reversed(told):
+                        ends.callback(callback.on_end, run)
+
+    def usable(self, standing: Standing, *, epoch_ends: bool = False) -> Learned:
+        """The weights to use of a standing, which may be that before the end of an epoch."""
+        if not standing.steps:
+            return standing.learned
+        number = standing.epoch - (standing.step == 0)
+        key = self._key(number)
+        batches, count = self.source.beginning(number, key)
+        last = standing.epoch + epoch_ends == self.ending.epochs
+        return self._functions.usable(standing.learned, batches, count=min(count, BATCHES), key=key, last=last)
+
+    def _key(self, epoch: int) -> jax.Array:
+        """That of an epoch."""
+        return jax.random.fold_in(named_key(self.key, "epochs"), epoch)
+
+    def _stopped(self, run: Run) -> bool:
+        if self._stops.reason:
+            run.stop(self._stops.reason)
+        return bool(run.ending)
+
+    def _steps(self, run: Run) -> bool:
+        """The steps of the epoch that are left; False if the run is stopped before they are done."""
+        key = self._key(run.epoch)
+        with contextlib.closing(self.source.epoch(run.epoch, key, run.step)) as stretches:
+            for stretch in stretches:
+                for start, stop in self._pace.calls(stretch):
+                    self._call(run, Stretch(stretch.batches, start, stop), key)  # pyright: ignore
+                    self._tell("on_steps", run)
+                    if self._stopped(run):
+                        return False
+                if self._stopped(run):
+                    return False
+        return True
+
+    def _call(self, run: Run, steps: Stretch, key: jax.Array) -> None:
+        standing, (batches, start, stop) = run.standing, steps
+        finite = np.isfinite(standing.totals["loss"]["sum"])
+        with self._pace.call(stop - start):
+            learned, totals = self._functions.steps(run.taken(), standing.totals, batches, key, start, stop)
+            wait(totals)
+        if finite and not np.isfinite(totals["loss"]["sum"]):
+            self.source.explain(self.training.objective, learned.params, learned.state, steps)
+        taken = stop - start
+        run.standing = standing._replace(
+            learned=learned, totals=totals, step=standing.step + taken, steps=standing.steps + taken
+        )
+
+    def _end(self, run: Run) -> None:
+        standing, epoch = run.standing, run.epoch
+        values, usable = self._scoring.values(standing.totals), standing.learned
+        if run.averaged and self.ending.needs_usable(epoch):
+            usable = self.usable(standing, epoch_ends=True)
+        if self.judge is not None and self.ending.validates(epoch):
+            judged = self.judge(usable.params, usable.state, lambda: self._stops.reason)
+            if judged is None:  # the epoch ends when the run goes on
+                return
+            values = with_validation(values, judged)
+        if not float(standing.totals["loss"]["weight"]):
+            warnings.warn(f"all weights of epoch {epoch + 1} are 0: its loss is NaN", RuntimeWarning, stacklevel=2)
+        elif not np.isfinite(values["loss"]) and np.isfinite(run.history["loss"]).all():
+            warnings.warn(
+                f"the loss of epoch {epoch + 1} is not finite: smaller steps, fnn.optim.clip_by_global_norm or"
+                f" fnn.optim.skip_nonfinite may help",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+        values = {name: missing(entry.shape, entry.dtype) for name, entry in run.entries.items()} | values
+        record, row = self._end_of_epoch(standing.record, values, usable), jax.device_get(values)
+        run.standing = standing._replace(
+            totals=zeros(standing.totals),
+            record=record,
+            epoch=epoch + 1,
+            step=0,
+            values={name: row[name] for name in run.names},  # JAX sorts its dicts
+        )
+        if usable is not standing.learned:
+            run.now_usable(usable)
+        self._tell("on_epoch", run)
+
+    def _tell(self, moment: str, run: Run) -> None:
+        """Tells all callbacks; one that raises ``KeyboardInterrupt`` ends the run when the others have been told."""
+        for callback in self._callbacks:
+            try:
+                getattr(callback, moment)(run)
+            except KeyboardInterrupt:
+                if self._stops.reason:  # the second
+                    raise
+                run.stop("interrupted")

@@ -1,0 +1,99 @@
+"""The loss and the metrics of a model in inference: what needs an objective, and no optimiser."""
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from fnn.errors import tuple_of
+from fnn.layer import Params, State
+from fnn.metrics import Metric, ratio
+from fnn.objective import Objective, unpacked
+from fnn.train.data import Batches, Stretch
+from fnn.values import Value
+
+Totals = dict[str, Any]
+"""The sums behind the loss and the metrics, by name; they add up over batches."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Scoring(Value):
+    """What is reported of batches, with the pure functions that compute it."""
+
+    objective: Objective
+    metrics: Sequence[Metric] = ()
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.objective, Objective):
+            raise TypeError(f"expected an Objective(model, loss), got {self.objective!r}")
+        object.__setattr__(self, "metrics", tuple_of(Metric, "metrics", self.metrics))
+        names = ["loss", *(metric.name for metric in self.metrics)]
+        if len(set(names)) < len(names) or any(name.startswith("validation_") for name in names):
+            raise ValueError(f"the entries of a history need different names, not beginning with validation_: {names}")
+
+    def names(self, *, validation: bool) -> list[str]:
+        """The names in the history, in order."""
+        names = ["loss", *(metric.name for metric in self.metrics)]
+        return names + [f"validation_{name}" for name in names] * validation
+
+    def higher_is_better(self) -> tuple[str, ...]:
+        """Those of the names that are better when higher: metrics that say so."""
+        names = [metric.name for metric in self.metrics if metric.higher_is_better]
+        return (*names, *(f"validation_{name}" for name in names))
+
+    def totals(self, value: jax.Array, weight: jax.Array, outputs: Any, targets: Any, weights: Any) -> Totals:
+        """The totals of one batch, of whose loss this is the value and the weight."""
+        weight = weight.astype(value.dtype)
+        # A batch of weight 0 counts nothing, whatever its value.
+        totals: Totals = {"loss": {"sum": jnp.where(weight == 0, 0, value * weight), "weight": weight}}
+        if self.metrics:
+            outputs = self.objective.loss.predictions(outputs)
+        return totals | {metric.name: metric.update(outputs, targets, weights) for metric in self.metrics}
+
+    def judged(self, params: Params, state: State, batch: tuple) -> Totals:
+        """The totals of one batch in inference."""
+        _, targets, weights = unpacked(batch)
+        value, aux = self.objective(params, state, batch)
+        weight = self.objective.loss.weight(aux.outputs, targets, weights)
+        return self.totals(value, weight, aux.outputs, targets, weights)
+
+    def none(self, params: Params, state: State, data: tuple) -> Totals:
+        """Totals of nothing, to add to."""
+        return zeros(jax.eval_shape(self.judged, params, state, jax.tree.map(lambda leaf: leaf[:1], data)))
+
+    def scores(
+        self, totals: Totals, params: Params, state: State, batches: Batches, start: Any, stop: Any, judged: Any = None
+    ) -> Totals:
+        """The totals with those of the batches from ``start`` up to ``stop``, which may be traced, added."""
+        judged = self.judged if judged is None else judged
+
+        def body(step: jax.Array, totals: Totals) -> Totals:
+            return add(totals, judged(params, state, batches.of(step)))
+
+        return jax.lax.fori_loop(start, stop, body, totals)
+
+    def values(self, totals: Totals) -> dict[str, jax.Array]:
+        """The loss and the metrics from their totals, by name."""
+        values = {"loss": ratio(totals["loss"]["sum"], totals["loss"]["weight"])}
+        return values | {metric.name: metric.value(totals[metric.name]) for metric in self.metrics}
+
+    def evaluate(self, params: Params, state: State, stretches: Iterable[Stretch]) -> dict[str, jax.Array]:
+        """The loss and the metrics of an epoch, batch by batch, inside a program."""
+        # Where a run is differentiated, the activations of no batch are kept; elsewhere this does nothing.
+        totals, judged = None, jax.checkpoint(self.judged)
+        for batches, start, stop in stretches:
+            totals = self.none(params, state, batches.data) if totals is None else totals
+            totals = self.scores(totals, params, state, batches, start, stop, judged)
+        return self.values(totals or {})
+
+
+def add(totals: Totals, more: Totals) -> Totals:
+    """The totals of both."""
+    return jax.tree.map(jnp.add, totals, more)
+
+
+def zeros(shapes: Any) -> Any:
+    """Zeros of these shapes and dtypes."""
+    return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)

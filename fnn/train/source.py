@@ -1,0 +1,179 @@
+"""Where the batches of a run come from: arrays on the device, or batches of the host on their way to it."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from fnn.layer import Params, State
+from fnn.objective import Objective
+from fnn.train.checks import check_batch, check_data, check_indices, check_shapes
+from fnn.train.data import Batches, Plan, Stretch, arrays, plan, samples, stretches
+from fnn.train.host_batches import HostBatches, Order, is_arrays, is_mapped
+from fnn.train.stream import BATCHES_A_GROUP, Stream, joined, shapes
+
+
+class Source(Protocol):
+    """Gives the stretches of every epoch. ``count`` is the number of its steps, ``None`` where only its end will tell.
+
+    ``batch_size`` counts the samples of a full step, ``first`` is a batch to learn shapes from.
+    """
+
+    count: int | None
+    batch_size: int
+    first: tuple
+
+    def check(self, objective: Objective, params: Params, state: State) -> None:
+        """Raises for data that do not fit the model and the loss, now or when they come."""
+        ...
+
+    def epoch(self, number: int, key: jax.Array | None = None, done: int = 0) -> Iterator[Stretch | None]:
+        """The stretches of an epoch but for the first ``done`` steps; ``None`` while they are being waited for."""
+        ...
+
+    def beginning(self, number: int, key: jax.Array) -> tuple[Batches, int]:
+        """Batches of one size with which the epoch under way began, and how many of them there are."""
+        ...
+
+    def firsts(self, epochs: int) -> list[str]:
+        """What tells the data of so many epochs, where they could differ when a run goes on."""
+        ...
+
+    def expect(self, firsts: list[str]) -> None:
+        """Takes what ``firsts`` said before; an epoch that begins otherwise raises."""
+        ...
+
+    def explain(self, objective: Objective, params: Params, state: State, stretch: Stretch) -> None:
+        """Raises if an index past its table may be why the loss of these steps is not finite."""
+        ...
+
+
+def source_of(
+    data: Any,
+    batch_size: int | None,
+    order: Order | None = None,
+    *,
+    name: str = "data",
+    steps_per_epoch: int | None = None,
+    epochs: int = 1,
+) -> "InMemory | Streamed":
+    """The source for any data; ``order`` draws the places of an epoch's samples, ``None``: as they stand."""
+    if is_arrays(data):
+        if batch_size is None:
+            raise ValueError("arrays are cut into batches: give batch_size")
+        if not is_mapped(data) and steps_per_epoch is None:
+            return InMemory(arrays(data), batch_size, order, name)
+    host_order = order or (lambda key, count: np.arange(count))
+    return Streamed(HostBatches(data, batch_size, host_order, steps_per_epoch, epochs), name)
+
+
+class InMemory:
+    """Arrays that lie on the device: their order is drawn there too."""
+
+    def __init__(self, data: tuple, batch_size: int, order: Order | None, name: str) -> None:
+        self.data, self._name, self._order, self.remembers = data, name, order, False
+        self._plan: Plan = plan(samples(data), batch_size)
+        self.count: int | None = self._plan.count
+        self.batch_size = self._plan.size
+        self.first = jax.tree.map(lambda leaf: leaf[:1], data)
+
+    def check(self, objective: Objective, params: Params, state: State) -> None:
+        check_data(objective, params, state, self.data, self._name)
+
+    def epoch(self, number: int, key: jax.Array | None = None, done: int = 0) -> Iterator[Stretch | None]:
+        del number
+        for batches, start, stop in self._stretches(key):
+            if done < stop:
+                yield Stretch(batches, max(start, done), stop)
+
+    def beginning(self, number: int, key: jax.Array) -> tuple[Batches, int]:
+        batches, start, stop = self._stretches(key)[0]
+        return batches, stop - start
+
+    def _stretches(self, key: jax.Array | None) -> list[Stretch]:
+        places = None if self._order is None or key is None else self._order(key, samples(self.data))
+        return stretches(self.data, self._plan, places)
+
+    def firsts(self, epochs: int) -> list[str]:
+        return []
+
+    def expect(self, firsts: list[str]) -> None:
+        pass  # arrays are compared as a whole
+
+    def explain(self, objective: Objective, params: Params, state: State, stretch: Stretch) -> None:
+        pass  # every index was tried beforehand
+
+
+class Streamed:
+    """Batches from the host, which are prepared while the device computes.
+
+    Where it ``remembers``, those that an epoch begins with are kept for ``beginning``.
+    """
+
+    def __init__(self, host: HostBatches, name: str) -> None:
+        self.host, self._name = host, name
+        self.count, self.first, self.batch_size = host.count, host.first, samples(host.first)
+        self._check: Callable[[tuple], None] | None = None
+        self.remembers, self._beginning = False, list[tuple]()
+
+    def check(self, objective: Objective, params: Params, state: State) -> None:
+        """Batches are looked at on their way; the shapes of outputs are worked out once for each shape of a batch."""
+        outputs: dict[str, Any] = {}
+        like = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), (params, state))
+
+        def check(batch: tuple) -> None:
+            described = str(shapes(batch))
+            if described not in outputs:
+                outputs[described] = check_shapes(objective, *like, batch)
+            check_batch(objective, outputs[described], batch, self._name)
+
+        self._check = check
+
+    def epoch(self, number: int, key: jax.Array | None = None, done: int = 0) -> Iterator[Stretch | None]:
+        self._beginning, begun = [], done
+        batches = (
+            self._kept(self.host.epoch(number, key), done) if self.remembers else self.host.epoch(number, key, done)
+        )
+        with contextlib.closing(Stream(batches, self.first, self._look)) as stream:
+            for group in stream.groups():
+                if group is None:
+                    yield None
+                    continue
+                yield Stretch(Batches(group.data, None, begun, group.size), begun, begun + group.number)
+                begun += group.number
+
+    def beginning(self, number: int, key: jax.Array) -> tuple[Batches, int]:
+        del number, key
+        group = joined(self._beginning, BATCHES_A_GROUP)
+        return Batches(jax.device_put(group.data), None, 0, group.size), group.number
+
+    def firsts(self, epochs: int) -> list[str]:
+        return self.host.firsts(epochs)
+
+    def expect(self, firsts: list[str]) -> None:
+        self.host.expected = firsts
+
+    def explain(self, objective: Objective, params: Params, state: State, stretch: Stretch) -> None:
+        """Inside a program an index past its table makes NaN; to try each beforehand would be a pass of the model more.
+
+        The parameters of the run may be NaN by now, so others stand in for them.
+        """
+        ones = jax.tree.map(jnp.ones_like, params)
+        for step in range(stretch.start, stretch.stop):
+            check_indices(objective.model, ones, state, stretch.batches.of(step)[0], self._name)
+
+    def _look(self, batch: tuple) -> None:
+        if self._check is not None:
+            self._check(batch)
+
+    def _kept(self, batches: Iterator[tuple], done: int) -> Iterator[tuple]:
+        """All but the first ``done``; the first of all, as far as they are of one shape, are kept."""
+        for place, batch in enumerate(batches):
+            kept = self._beginning
+            if len(kept) == place < BATCHES_A_GROUP and (not kept or shapes(batch) == shapes(kept[0])):
+                kept.append(batch)
+            if place >= done:
+                yield batch

@@ -1,0 +1,87 @@
+"""The weights that a run leaves: what is validated, kept as the best and returned.
+
+They are those of training itself, unless the optimiser averages them, or holds back the remainder of its micro-batches
+at the end. Averaged weights never saw a batch, so the batch statistics that training kept belong to others: they are
+estimated again.
+"""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from fnn.layer import Layer, State, named_key
+from fnn.layers import BatchNorm
+from fnn.objective import unpacked
+from fnn.optim.accumulate import accumulating, with_remainder
+from fnn.optim.evaluated import evaluation_params
+from fnn.train.data import Batches
+from fnn.train.step import Learned, Training
+
+BATCHES = 32
+"""Batch statistics of averaged weights are means over so many batches, or over the full ones of an epoch if fewer."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Usable:
+    """What a training makes of what it has learned, as pure functions."""
+
+    training: Training
+
+    def of(self, learned: Learned, batches: Batches, count: int, key: jax.Array, last: Any) -> Learned:
+        """The weights to use, with their batch statistics; ``last``: the run is at its end (may be traced).
+
+        ``batches`` holds the first ``count`` of an epoch or more, whose key this is. The optimiser state is what a run
+        would go on with.
+        """
+        params, opt_state = with_remainder(self.training.optimizer, learned.opt_state, learned.params, last)
+        if not self.training.evaluate_averaged or (averaged := evaluation_params(opt_state, params)) is None:
+            return Learned(params, learned.state, opt_state)
+        return Learned(averaged, self._statistics(averaged, learned.state, batches, count, key), opt_state)
+
+    def trivial(self, learned: Learned) -> bool:
+        """Whether the weights to use are always those that training changes."""
+        averaged = self.training.evaluate_averaged and jax.eval_shape(
+            evaluation_params, learned.opt_state, learned.params
+        )
+        return not averaged and not accumulating(learned.opt_state)
+
+    def _statistics(self, params: Any, state: State, batches: Batches, count: int, key: jax.Array) -> State:
+        """The state with the mean, over batches as training sees them, of their own statistics."""
+        model = self.training.objective.model
+        forgetful = _forgetful(model)
+        if forgetful is model:
+            return state
+        count, key = min(BATCHES, count), named_key(key, "statistics")
+
+        def body(number: jax.Array, total: State) -> State:
+            step_key = jax.random.fold_in(key, number)
+            inputs, _, _ = unpacked(self.training.augmented(batches.of(batches.first + number), step_key))
+            _, own = forgetful.apply(params, state, inputs, train=True, key=named_key(step_key, "model"))
+            return jax.tree.map(jnp.add, total, own)
+
+        total = jax.lax.fori_loop(0, count, body, jax.tree.map(jnp.zeros_like, state))
+        mean = jax.tree.map(lambda total: (total / count).astype(total.dtype), total)
+        return _with_statistics(model, state, mean)
+
+
+def _forgetful(layer: Layer) -> Layer:
+    """The layer itself if no batch norm is in it, else one whose batch norms keep the last batch's statistics alone."""
+    if isinstance(layer, BatchNorm):
+        return dataclasses.replace(layer, decay=0.0)
+    children = layer.children()
+    found = {name: _forgetful(child) for name, child in children.items()}
+    return layer if all(found[name] is children[name] for name in found) else layer.with_children(found)
+
+
+def _with_statistics(layer: Layer, state: State, own: State) -> State:
+    """The state with those parts of ``own`` that belong to batch norms, but for their counts."""
+    if isinstance(layer, BatchNorm):
+        return {**own, "count": state["count"]}
+    for name, child in layer.children().items():
+        if name == "":
+            state = _with_statistics(child, state, own)
+        elif name in state:
+            state = {**state, name: _with_statistics(child, state[name], own[name])}
+    return state
