@@ -22,20 +22,20 @@ class Pace:
     def __init__(self) -> None:
         self.steps = 1
 
-    def calls(self, stretch: Stretch | None) -> Iterator[tuple[int, int]]:
-        """The steps of a stretch, from where to where in each call."""
+    def calls(self, stretch: Stretch | None) -> Iterator[Stretch]:
+        """A stretch, call by call; none of ``None``."""
         if stretch is None:
             return
         start = stretch.start
         while start < stretch.stop:
             stop = min(start + self.steps, stretch.stop)
-            yield start, stop
+            yield stretch._replace(start=start, stop=stop)
             start = stop
 
     @contextlib.contextmanager
-    def call(self, steps: int) -> Iterator[None]:
-        """Around a call of so many steps, the waiting for it included."""
-        began = time.perf_counter()
+    def call(self, stretch: Stretch) -> Iterator[None]:
+        """Around a call of these steps, the waiting for it included."""
+        began, steps = time.perf_counter(), stretch.stop - stretch.start
         yield
         if steps >= self.steps:
             wanted = steps * SECONDS_A_CALL / max(time.perf_counter() - began, 1e-9)

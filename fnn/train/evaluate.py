@@ -13,7 +13,6 @@ from fnn.metrics import Metric
 from fnn.objective import Objective
 from fnn.train.calls import Pace, wait
 from fnn.train.compiled import compiled_scoring
-from fnn.train.data import Stretch
 from fnn.train.host_batches import is_arrays
 from fnn.train.scoring import Scoring, zeros
 from fnn.train.source import InMemory, Streamed, source_of
@@ -61,14 +60,12 @@ class Judge:
         functions, totals = compiled_scoring(self._scoring), zeros(self._nothing)
         with contextlib.closing(self._source.epoch(0)) as stretches:
             for stretch in stretches:
-                for start, stop in self._pace.calls(stretch):
-                    with self._pace.call(stop - start):
-                        totals = functions.scores(totals, params, state, stretch.batches, start, stop)
+                for steps in self._pace.calls(stretch):
+                    with self._pace.call(steps):
+                        totals = functions.scores(totals, params, state, *steps)
                         wait(totals)
                     if not np.isfinite(totals["loss"]["sum"]):
-                        self._source.explain(
-                            self._scoring.objective, params, state, Stretch(stretch.batches, start, stop)
-                        )
+                        self._source.explain(self._scoring.objective, params, state, steps)
                     if stopped():
                         return None
                 if stopped():

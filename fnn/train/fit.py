@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import jax
+import jax.numpy as jnp
 from jax.core import Tracer
 
 from fnn.errors import positive, tuple_of
@@ -102,9 +103,9 @@ def fit(
     training = Training(objective, optimizer, metrics, augment, method, shuffle, evaluate_averaged)
     scoring, functions = training.scoring, compiled(training)
     source = source_of(data, batch_size, functions.order, steps_per_epoch=steps_per_epoch, epochs=epochs)
-    if params is None or state is None:
-        params, state = functions.init(key, source.first[0])
-    learned = _owned(Learned(params, state, optimizer.init(params)))  # not compiled: groups print who got what
+    begun: tuple[Any, Any] = functions.init(key, source.first[0]) if params is None else copied((params, state))
+    learned = _own(Learned(begun[0], begun[1], optimizer.init(begun[0])))  # not compiled: groups print who got what
+    del begun, params, state  # steps overwrite what is learned: only who gave it still has it
     source.check(objective, learned.params, learned.state)
     judge = None
     if validation is not None:
@@ -158,6 +159,13 @@ def fit(
     return TrainResult(*result, run.history, run.epoch)
 
 
-def _owned(learned: Learned) -> Learned:
-    """The same in memory of its own: steps overwrite it, and the caller keeps what was given, and no array twice."""
-    return copied(learned)
+def _own(learned: Learned) -> Learned:
+    """The same, with a copy wherever an array stands a second time: no step can overwrite it twice."""
+    seen: set[int] = set()
+
+    def own(leaf: Any) -> jax.Array:
+        again = id(leaf) in seen
+        seen.add(id(leaf))
+        return jnp.array(leaf, copy=True) if again else jnp.asarray(leaf)
+
+    return jax.tree.map(own, learned)

@@ -2,7 +2,7 @@
 
 import hashlib
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from typing import Any
 
 import jax
@@ -51,8 +51,7 @@ class HostBatches:
                 f"the data are an iterator, which can be gone through once, not {times} times: give a list, a loader, a"
                 f" function of the epoch that returns its batches, or steps_per_epoch"
             )
-        self.count = len(data) if hasattr(data, "__len__") else None
-        self.count = self.count if steps_per_epoch is None else steps_per_epoch
+        self.count = steps_per_epoch or (len(data) if isinstance(data, Sized) else None)
         self._begun = iter(self._given(0))
         first = next(self._begun, None)
         if first is None:

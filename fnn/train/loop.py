@@ -82,8 +82,8 @@ class Loop:
         key = self._key(run.epoch)
         with contextlib.closing(self.source.epoch(run.epoch, key, run.step)) as stretches:
             for stretch in stretches:
-                for start, stop in self._pace.calls(stretch):
-                    self._call(run, Stretch(stretch.batches, start, stop), key)  # pyright: ignore
+                for steps in self._pace.calls(stretch):
+                    self._call(run, steps, key)
                     self._tell("on_steps", run)
                     if self._stopped(run):
                         return False
@@ -94,7 +94,7 @@ class Loop:
     def _call(self, run: Run, steps: Stretch, key: jax.Array) -> None:
         standing, (batches, start, stop) = run.standing, steps
         finite = np.isfinite(standing.totals["loss"]["sum"])
-        with self._pace.call(stop - start):
+        with self._pace.call(steps):
             learned, totals = self._functions.steps(run.taken(), standing.totals, batches, key, start, stop)
             wait(totals)
         if finite and not np.isfinite(totals["loss"]["sum"]):

@@ -1,7 +1,7 @@
 """Where the batches of a run come from: arrays on the device, or batches of the host on their way to it."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any, Protocol
 
 import jax
@@ -30,7 +30,7 @@ class Source(Protocol):
         """Raises for data that do not fit the model and the loss, now or when they come."""
         ...
 
-    def epoch(self, number: int, key: jax.Array | None = None, done: int = 0) -> Iterator[Stretch | None]:
+    def epoch(self, number: int, key: jax.Array | None = None, done: int = 0) -> Generator[Stretch | None]:
         """The stretches of an epoch but for the first ``done`` steps; ``None`` while they are being waited for."""
         ...
 
@@ -83,7 +83,7 @@ class InMemory:
     def check(self, objective: Objective, params: Params, state: State) -> None:
         check_data(objective, params, state, self.data, self._name)
 
-    def epoch(self, number: int, key: jax.Array | None = None, done: int = 0) -> Iterator[Stretch | None]:
+    def epoch(self, number: int, key: jax.Array | None = None, done: int = 0) -> Generator[Stretch | None]:
         del number
         for batches, start, stop in self._stretches(key):
             if done < stop:
@@ -127,12 +127,12 @@ class Streamed:
         def check(batch: tuple) -> None:
             described = str(shapes(batch))
             if described not in outputs:
-                outputs[described] = check_shapes(objective, *like, batch)
+                outputs[described] = check_shapes(objective, like[0], like[1], batch)
             check_batch(objective, outputs[described], batch, self._name)
 
         self._check = check
 
-    def epoch(self, number: int, key: jax.Array | None = None, done: int = 0) -> Iterator[Stretch | None]:
+    def epoch(self, number: int, key: jax.Array | None = None, done: int = 0) -> Generator[Stretch | None]:
         self._beginning, begun = [], done
         batches = (
             self._kept(self.host.epoch(number, key), done) if self.remembers else self.host.epoch(number, key, done)
