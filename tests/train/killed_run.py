@@ -1,7 +1,7 @@
-"""A run that is killed: ``python killed_run.py FOLDER DATA KILL_AT RESULT``, for ``test_resume.py``.
+"""A run that is killed: ``python killed_run.py FOLDER DATA KILL_AT RESULT SIGNAL``, for ``test_resume.py``.
 
-Goes on from the checkpoints in FOLDER, saves at every moment, kills itself a random while after step KILL_AT, and
-writes what it learned to RESULT if it comes to its end.
+Goes on from the checkpoints in FOLDER, saves at every moment, sends itself SIGNAL a random while after step KILL_AT,
+and writes what it learned to RESULT if it comes to its end.
 """
 
 import os
@@ -22,7 +22,7 @@ EPOCHS, BATCH = 6, 8
 
 
 def kill() -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
+    os.kill(os.getpid(), signal.Signals[sys.argv[5]])
 
 
 class KillAt(fnn.Callback):

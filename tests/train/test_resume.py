@@ -45,16 +45,16 @@ def always(folder, **options):
     return fnn.Checkpoints(folder, every_seconds=0.0, **options)
 
 
-def killed_runs(folder, kind, steps):
+def killed_runs(folder, kind, steps, by=signal.SIGKILL):
     """The result's file of a run that is killed after each of these steps, and how many kills it took."""
     kills, result = 0, folder / "result.safetensors"
     for step in [*steps, sys.maxsize]:
         script = Path(__file__).with_name("killed_run.py")
-        command = [sys.executable, script, folder / "run", kind, step, result]
+        command = [sys.executable, script, folder / "run", kind, step, result, by.name]
         process = subprocess.run(
             list(map(str, command)), cwd=ROOT, env={"PYTHONPATH": str(ROOT), "PATH": ""}, capture_output=True, text=True
         )
-        assert process.returncode in (0, -signal.SIGKILL), process.stderr
+        assert process.returncode in (0, -by), process.stderr
         kills += process.returncode != 0
         if process.returncode == 0:
             break
@@ -62,24 +62,25 @@ def killed_runs(folder, kind, steps):
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("kind", ["arrays", "batches"])
-def test_a_killed_run_ends_with_the_same_bits(tmp_path, kind):
+@pytest.mark.parametrize(("kind", "by"), [("arrays", signal.SIGTERM), ("batches", signal.SIGKILL)])
+def test_a_killed_run_ends_with_the_same_bits(tmp_path, kind, by):
     undisturbed, none = killed_runs(tmp_path / "undisturbed", kind, [])
-    content, kills = killed_runs(tmp_path / "killed", kind, [2, 15])
+    content, kills = killed_runs(tmp_path / "killed", kind, [2, 15], by)
     assert (none, kills) == (0, 2)
     assert content == undisturbed
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("by", [signal.SIGKILL, signal.SIGTERM])
 @pytest.mark.parametrize("kind", ["arrays", "batches"])
-def test_a_run_killed_at_twenty_random_steps_ends_with_the_same_bits(tmp_path, kind):
+def test_a_run_killed_at_twenty_random_steps_ends_with_the_same_bits(tmp_path, kind, by):
     undisturbed, _ = killed_runs(tmp_path / "undisturbed", kind, [])
     seed = random.SystemRandom().randrange(2**32)
     print(f"seed {seed}")
     generator, total = random.Random(seed), 0
     for chain in range(4):  # four runs, each killed up to seven times: the next kill is later than the one before
         steps = sorted(generator.sample(range(1, 34), 7))
-        content, kills = killed_runs(tmp_path / f"killed_{chain}", kind, steps)
+        content, kills = killed_runs(tmp_path / f"killed_{chain}", kind, steps, by)
         total += kills
         assert content == undisturbed
     print(f"{total} kills")
