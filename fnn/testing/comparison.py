@@ -104,6 +104,26 @@ def agree(
     return largest
 
 
+def close(found: Violations, what: str, got: Any, expected: Any, tolerance: float, *, floor: float = 1e-3) -> None:
+    """Adds a line for every leaf that differs by more than rounding; what is not finite must be the same.
+
+    For numbers that both sides round: the error of a leaf is ‖got − expected‖ / ‖expected‖, a leaf counting for at
+    least ``floor`` of the whole, since the difference of two nearly equal numbers leaves rounding alone.
+    """
+    if not alike(found, what, got, expected):
+        return
+    ours, theirs = arrays(got), arrays(expected)
+    finite = {path: np.where(np.isfinite(leaf), leaf, 0) for path, leaf in theirs.items()}
+    whole = norm(finite.values())
+    for path, reference in theirs.items():
+        same = (ours[path] == reference) | (np.isnan(ours[path]) & np.isnan(reference))
+        off = np.subtract(ours[path], reference, out=np.zeros_like(reference), where=~same)
+        error = norm([off]) / max(norm([finite[path]]), floor * whole, 1e-300)
+        found.expect(
+            error <= tolerance, f"{what}, {path or 'value'}: relative error {error:.1e}, allowed {tolerance:.0e}"
+        )
+
+
 def agree_narrow(
     found: Violations,
     dtype: str,
@@ -157,3 +177,21 @@ def alike(found: Violations, what: str, got: Any, expected: Any) -> bool:
     if len(found.lines) == before:
         found.expect(ours == theirs, f"{what}: expected the structure {theirs}, got {ours}")
     return len(found.lines) == before
+
+
+def alike_compiled(found: Violations, what: str, got: Any, expected: Any) -> bool:
+    """``alike`` as a compiled function sees it: a number is an array, and weak types are compared too.
+
+    Says whether nothing but weak types differs. Raises ``TypeError`` for a leaf that is no array and no number.
+    """
+    got, expected = (jax.eval_shape(lambda tree: tree, tree) for tree in (got, expected))
+    if not alike(found, what, got, expected):
+        return False
+    weak, ours = {path: leaf.weak_type for path, leaf in named_leaves(expected).items()}, named_leaves(got)
+    differing = [path or "value" for path in weak if ours[path].weak_type != weak[path]]
+    found.expect(
+        not differing,
+        f"{what}: expected the same weak types, {', '.join(differing)} differ, for which a step is compiled once more;"
+        " give the number a dtype",
+    )
+    return True

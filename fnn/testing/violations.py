@@ -1,5 +1,6 @@
 """What a checker found wrong: collected line by line, raised as one error."""
 
+import copy
 import dataclasses
 import re
 from collections.abc import Iterator
@@ -55,11 +56,7 @@ def check_record(found: Violations, record: Any) -> None:
         return
     with found.step("hash"):
         hash(record)
-    with found.step("repr"):
-        found.expect(
-            not re.search(r"\bat 0x[0-9a-f]+", repr(record)),
-            f"repr: expected no memory address, got {record!r}; make that value a frozen dataclass",
-        )
+    _check_repr(found, record)
     for field in dataclasses.fields(record):
         value = getattr(record, field.name)
         found.expect(
@@ -71,3 +68,27 @@ def check_record(found: Violations, record: Any) -> None:
             again = type(record)(**{f.name: getattr(record, f.name) for f in dataclasses.fields(record) if f.init})
             equal = again == record and hash(again) == hash(record)
             found.expect(equal, f"made again from its fields: expected an equal record, got {again!r}")
+
+
+def check_value(found: Violations, optimizer: Any) -> None:
+    """An optimiser that is a dataclass prints, hashes and compares; with an array in it, it equals itself alone."""
+    if not dataclasses.is_dataclass(optimizer):
+        return
+    _check_repr(found, optimizer)
+    with found.step("equal to itself"):
+        found.expect(optimizer == optimizer, "equal to itself: expected True")
+    with found.step("hash"):
+        hash(optimizer)
+        fields = [getattr(optimizer, field.name) for field in dataclasses.fields(optimizer) if field.compare]
+        if not any(isinstance(leaf, jax.Array | np.ndarray) for leaf in jax.tree.leaves(fields)):
+            again = copy.copy(optimizer)
+            equal = again == optimizer and hash(again) == hash(optimizer)
+            found.expect(equal, "a copy: expected an equal optimiser, or one made again is compiled again")
+
+
+def _check_repr(found: Violations, record: Any) -> None:
+    with found.step("repr"):
+        found.expect(
+            not re.search(r"\bat 0x[0-9a-f]+", repr(record)),
+            f"repr: expected no memory address, got {record!r}; make that value a frozen dataclass",
+        )
