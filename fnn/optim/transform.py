@@ -6,8 +6,8 @@
 
 ``grads`` has the structure and shapes of ``params``, any pytree of floating leaves (``None`` is an empty subtree).
 ``updates`` is *added* to ``params``; its leaves have the dtypes of ``params``, or of ``grads`` where no ``params`` is
-given. ``extra`` is what training knows besides: ``value`` (of the objective), ``weight`` (the sum of the batch's
-weights), ``value_fn``. An optimiser ignores what it has no use for.
+given. ``extra`` is what training knows besides: ``value`` (of the objective), ``grad``, ``value_fn``, ``weight`` (the
+sum of the batch's weights) and, at the end of a run, ``last``. An optimiser ignores what it has no use for.
 
 An optimiser is a chain of small transformations of the same kind, each rewriting what the one before it returns:
 ``adamw`` is ``chain(scale_by_adam(…), decay_weights(…), scale_by_learning_rate(…))``. One of optax's can stand in
@@ -170,7 +170,13 @@ def update(optimizer: Any, grads: Any, opt_state: Any, params: Any = None, **ext
     return optimizer.update(grads, opt_state, params, **_accepted(optimizer.update, extra))
 
 
+OWN = ("weight", "last")
+"""Extras that optax does not know: where its line searches find any, they hand it to ``value_fn``."""
+
+
 def _accepted(function: Callable[..., Any], extra: dict[str, Any]) -> dict[str, Any]:
+    if (getattr(function, "__module__", None) or "").startswith("optax"):
+        extra = {name: value for name, value in extra.items() if name not in OWN}
     try:
         parameters = inspect.signature(function).parameters
     except (

@@ -1,0 +1,198 @@
+"""What is judged is what will be used: averaged weights, their own batch statistics, and the last micro-batches."""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import fnn
+from fnn.optim import accumulate, chain, ema, groups, lookahead, schedule_free_sgd, sgd
+from fnn.optim.evaluated import evaluation_params
+from tests.comparing import close, same
+from tests.drawing import drawn
+from tests.train.stop_at import StopAt
+
+X = drawn("inputs of runs with averages", 20, 3).astype(np.float32)
+Y = X @ np.array([[1.0], [2.0], [-1.0]], np.float32)
+PLAIN = fnn.Objective(fnn.Dense(1), fnn.MeanSquaredError())
+NORMED = fnn.Objective(fnn.Serial(fnn.Dense(4), fnn.BatchNorm(), fnn.Dense(1)), fnn.MeanSquaredError())
+BATCHES = [(X[start : start + 8], Y[start : start + 8]) for start in (0, 8, 12)]
+KEY = jax.random.key(3)
+AVERAGES = {
+    "ema": chain(sgd(0.1), ema(0.9)),
+    "lookahead": lookahead(sgd(0.1), sync_period=4),
+    "schedule_free": schedule_free_sgd(0.3),
+    "groups": groups({"kernel": chain(sgd(0.1), ema(0.9)), "*": sgd(0.1)}, show=False),
+}
+
+
+def fit(objective: fnn.Objective, optimizer: Any, *callbacks: Any, data: Any = (X, Y), **options: Any) -> Any:
+    options = {"epochs": 3, "batch_size": 8, "key": KEY, "validation": (X, Y)} | options
+    return fnn.fit(objective, optimizer, data, callbacks=callbacks, progress=False, **options)
+
+
+def compiled(objective: fnn.Objective, optimizer: Any, **options: Any) -> Any:
+    train = fnn.make_train(objective, optimizer, epochs=3, batch_size=8, **options)
+    return jax.jit(lambda key: train(key, (X, Y), validation=(X, Y)))(KEY)
+
+
+@pytest.mark.parametrize("name", AVERAGES)
+def test_the_averages_are_validated_and_returned(name):
+    optimizer = AVERAGES[name]
+    result, point = fit(PLAIN, optimizer), fit(PLAIN, optimizer, evaluate_averaged=False)
+    same(result.opt_state, point.opt_state)  # training itself is the same
+    close(result.params, evaluation_params(point.opt_state, point.params))
+    assert not np.allclose(result.params["kernel"], point.params["kernel"], rtol=1e-3)
+    for each in (result, point):
+        judged = fnn.evaluate(PLAIN, each.params, each.state, (X, Y), batch_size=8)
+        close(judged["loss"], each.history["validation_loss"][-1])
+    whole = compiled(PLAIN, optimizer)
+    close(whole.params, result.params, rtol=1e-5, atol=1e-6)
+    close(whole.history, result.history, rtol=1e-5, atol=1e-6)
+    close(compiled(PLAIN, optimizer, evaluate_averaged=False).params, point.params, rtol=1e-5, atol=1e-6)
+
+
+def test_in_groups_only_what_is_averaged_differs():
+    result, point = (fit(PLAIN, AVERAGES["groups"], evaluate_averaged=each) for each in (True, False))
+    same(result.params["bias"], point.params["bias"])
+
+
+def test_the_older_functions_say_the_same():
+    point = fit(PLAIN, AVERAGES["ema"], evaluate_averaged=False)
+    same(fit(PLAIN, AVERAGES["ema"]).params, fnn.optim.ema_params(point.opt_state))
+    point = fit(PLAIN, AVERAGES["schedule_free"], evaluate_averaged=False)
+    close(
+        fit(PLAIN, AVERAGES["schedule_free"]).params,
+        fnn.optim.schedule_free_eval_params(point.opt_state, point.params),
+    )
+
+
+@functools.cache
+def statistics(shuffled: bool) -> tuple[dict, dict]:
+    """The statistics of a run, and what they are by hand: means over the full batches of the last epoch."""
+    data = (X, Y) if shuffled else BATCHES
+    result = fit(NORMED, AVERAGES["schedule_free"], data=data)
+    dense = result.params["dense_0"]
+    if shuffled:
+        epoch_key = jax.random.fold_in(fnn.layer.named_key(KEY, "epochs"), 2)
+        order = np.asarray(jax.random.permutation(fnn.layer.named_key(epoch_key, "order"), 20))
+        batches = [X[order[:8]], X[order[8:16]]]
+    else:
+        batches = [batch[0] for batch in BATCHES]
+    hidden = [batch @ dense["kernel"] + dense["bias"] for batch in batches]
+    means = {"mean": np.mean([h.mean(0) for h in hidden], 0), "var": np.mean([h.var(0) for h in hidden], 0)}
+    return result.state["batch_norm_0"], means
+
+
+@pytest.mark.parametrize("shuffled", [True, False], ids=["arrays", "batches"])
+def test_batch_statistics_are_those_of_the_averages(shuffled):
+    found, expected = statistics(shuffled)
+    for name, value in expected.items():
+        np.testing.assert_allclose(found[name], value, rtol=1e-5, atol=1e-6)
+    assert found["count"] == 9
+
+
+def test_statistics_are_the_same_in_one_program():
+    close(compiled(NORMED, AVERAGES["schedule_free"]).state, fit(NORMED, AVERAGES["schedule_free"]).state, rtol=1e-4)
+
+
+def test_early_stopping_keeps_the_averages_of_the_best_epoch():
+    rising = chain(sgd(lambda step: jnp.where(step < 6, 0.05, -0.01)), ema(0.5))
+    stopping = fnn.EarlyStopping(5)
+    result = fit(NORMED, rising, epochs=6, early_stopping=stopping)
+    best = int(np.argmin(result.history["validation_loss"]))
+    assert best < 5
+    judged = fnn.evaluate(NORMED, result.params, result.state, (X, Y), batch_size=8)
+    close(judged["loss"], result.history["validation_loss"][best])
+
+
+@pytest.mark.parametrize("at", [4, 6, 9])  # inside an epoch, at the end of one, at the end of all
+@pytest.mark.parametrize("data", [(X, Y), BATCHES], ids=["arrays", "batches"])
+def test_a_checkpoint_holds_the_averages_and_the_point_of_training(tmp_path, monkeypatch, at, data):
+    monkeypatch.setattr("fnn.train.calls.SECONDS_A_CALL", 0.0)
+    optimizer = AVERAGES["schedule_free"]
+    stopped = fit(NORMED, optimizer, StopAt(at), data=data, checkpoint=tmp_path)
+    path = fnn.CheckpointFolder(tmp_path).latest()
+    with pytest.warns(fnn.PartialLoad):
+        saved = fnn.load(path, like={"usable": {"params": stopped.params, "state": stopped.state}}, strict=False)
+    same(saved["usable"], {"params": stopped.params, "state": stopped.state})  # no optimiser is asked
+    same(fit(NORMED, optimizer, data=data, checkpoint=tmp_path, resume=True), fit(NORMED, optimizer, data=data))
+
+
+def test_two_averages_of_one_parameter_are_refused():
+    with pytest.raises(ValueError, match=r"several averages of bias, kernel .*evaluate_averaged=False"):
+        fit(PLAIN, chain(sgd(0.1), ema(0.9), ema(0.5)))
+    fit(PLAIN, chain(sgd(0.1), ema(0.9), ema(0.5)), evaluate_averaged=False)
+
+
+def test_what_a_callback_sees_is_the_point_of_training_and_the_weights_to_use():
+    seen = {}
+
+    class Look(fnn.Callback):
+        def on_epoch(self, run):
+            seen["point"], seen["usable"] = run.params, run.usable.params
+
+    result = fit(PLAIN, AVERAGES["ema"], Look())
+    same(seen["usable"], result.params)
+    same(seen["point"], fit(PLAIN, AVERAGES["ema"], evaluate_averaged=False).params)
+
+
+def by_hand(rows: list[np.ndarray]) -> np.ndarray:
+    """The kernel after one step of gradient descent for each of these sets of samples."""
+    kernel = np.zeros((3, 1))
+    for row in rows:
+        error = X[row].astype(float) @ kernel - Y[row]
+        kernel = kernel - 0.1 * 2 * X[row].T.astype(float) @ error / len(row)
+    return kernel
+
+
+ZEROS = fnn.Objective(fnn.Dense(1, use_bias=False, kernel_init=fnn.initializers.Constant(0.0)), fnn.MeanSquaredError())
+ROWS = np.arange(20)
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        accumulate(sgd(0.1), 2),
+        chain(accumulate(sgd(0.1), 2)),
+        groups({"*": accumulate(sgd(0.1), 2)}, show=False),
+        fnn.optim.skip_nonfinite(accumulate(sgd(0.1), 2)),
+    ],
+    ids=["alone", "in a chain", "in groups", "skip_nonfinite"],
+)
+def test_micro_batches_that_wait_at_the_end_are_applied(optimizer):
+    expected = by_hand([ROWS[:16], ROWS[16:]])  # three batches, of which two make one step
+    options = {"epochs": 1, "batch_size": 8, "shuffle": False}
+    result = fit(ZEROS, optimizer, **options)
+    np.testing.assert_allclose(result.params["kernel"], expected, rtol=1e-5)
+    judged = fnn.evaluate(ZEROS, result.params, {}, (X, Y), batch_size=8)
+    close(judged["loss"], result.history["validation_loss"][0])
+    whole = jax.jit(fnn.make_train(ZEROS, optimizer, **options))(KEY, (X, Y))
+    np.testing.assert_allclose(whole.params["kernel"], expected, rtol=1e-5)
+
+
+def test_where_none_waits_nothing_is_applied():
+    result = fit(ZEROS, accumulate(sgd(0.1), 3), epochs=1, shuffle=False)
+    np.testing.assert_allclose(result.params["kernel"], by_hand([ROWS]), rtol=1e-5)
+
+
+def test_a_run_that_goes_on_accumulates_on(tmp_path):
+    optimizer = accumulate(sgd(0.1), 2)
+    fit(ZEROS, optimizer, epochs=1, checkpoint=tmp_path)
+    longer = fit(ZEROS, optimizer, epochs=3, checkpoint=tmp_path, resume=True)
+    same(longer.params, fit(ZEROS, optimizer, epochs=3).params)
+
+
+def test_other_groups_take_no_step_for_what_waits():
+    optimizer = groups({"bias": fnn.optim.momentum(0.1), "*": accumulate(sgd(0.1), 2)}, show=False)
+    result = fit(PLAIN, optimizer, epochs=1)
+    assert int(result.opt_state.groups["bias"][0].count) == 3
+
+
+def test_a_line_search_of_optax_stands_in_a_run():
+    result = fit(PLAIN, optax.lbfgs(), epochs=15, batch_size=20)
+    assert result.history["loss"][-1] < 1e-4
