@@ -31,6 +31,7 @@ SNAKE_NAMES = {
     "FeedbackRNN": "feedback_rnn",
     "First": "first",
     "Flatten": "flatten",
+    "Frozen": "frozen",
     "GEGLU": "geglu",
     "GLU": "glu",
     "GRU": "gru",

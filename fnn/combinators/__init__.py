@@ -3,9 +3,10 @@
 Their names in paths (see ``fnn.layers``):
 
     Bidirectional bidirectional                             Cast cast                   DropConnect drop_connect
-    FeedForward feed_forward    First first                 Parallel parallel           Remat remat
-    Repeat repeat               Residual residual           SeparableConv separable_conv
-    Serial serial               SpectralNorm spectral_norm  Tied tied
+    FeedForward feed_forward    First first                 Frozen frozen               Parallel parallel
+    Remat remat                 Repeat repeat               Residual residual
+    SeparableConv separable_conv                            Serial serial
+    SpectralNorm spectral_norm  Tied tied
     TimeDistributed time_distributed                        TransformerBlock transformer_block
     WeightNorm weight_norm
 """
@@ -15,6 +16,7 @@ from fnn.combinators.cast import Cast as Cast
 from fnn.combinators.drop_connect import DropConnect as DropConnect
 from fnn.combinators.feed_forward import FeedForward as FeedForward
 from fnn.combinators.first import First as First
+from fnn.combinators.frozen import Frozen as Frozen
 from fnn.combinators.parallel import Parallel as Parallel
 from fnn.combinators.remat import Remat as Remat
 from fnn.combinators.repeat import Repeat as Repeat

@@ -59,7 +59,7 @@ def compare_gradients(
     passes if ‖g − r‖ ≤ tolerance · ‖r‖ on the leaf, or if the difference is below eps times the norm of the whole
     gradient. A leaf with ‖r‖ ≤ 100 · eps · (the norm of the whole) is called zero, and g must be below that too.
     Differences are allowed the rounding error of the value as well, which is measured; where the value has a kink
-    within the smallest step they are not judged, and the report says so.
+    within the smallest step, and of parameters inside ``Frozen``, they are not judged, and the report says so.
 
     Everything is computed in float64, whatever the caller's setting; random masks stay those of float32. With
     ``dtype="float32"`` manual, reverse and forward run in float32 and are compared with the float64 reverse at the same

@@ -97,6 +97,7 @@ class Findings:
         counts = (
             (sum(each.status == "zero" for each in found), "zero in both"),
             (sum(each.status == "kink" for each in found), "on a kink, not judged"),
+            (sum(each.status == "frozen" for each in found), "frozen, not judged"),
             (sum(each.within_rounding for each in found), "to rounding only"),
         )
         aside = ", ".join(f"{count} {words}" for count, words in counts if count)

@@ -31,6 +31,8 @@ def notes_of(report: Findings) -> list[str]:
     aside = [row.name for row in report.rows if any(each.skipped for each in row.comparisons)]
     if aside:
         notes.append(f"kink: every difference crosses a kink and is not judged; *: some do: {_listed(aside)}.")
+    if any(each.status == "frozen" for each in comparisons):
+        notes.append("frozen: differences would move what is a constant to derivatives, and are not judged.")
     if report.uncast:
         notes.append("Cast: compared without its rounding; the cost is with it.")
     notes += [f"At a kink or tie: {kink}." for kink in report.kinks]

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from fnn.combinators.frozen import frozen_layers, lies_in
 from fnn.gradients.directions import Directions
 from fnn.gradients.finite import five_point, rounding_noise
 from fnn.gradients.problem import Leaves, Operands, Problem, Records, cast, is_key
@@ -77,13 +78,16 @@ class Point:
     def finite(
         self, directions: Callable[[Key], Directions], records: Records, *, tolerance: float
     ) -> dict[Key, Measured]:
-        """Directional derivatives by five-point differences."""
-        scales = self._scales(records)
+        """Directional derivatives by five-point differences; none of the parameters inside ``Frozen``."""
+        scales, frozen = self._scales(records), frozen_layers(self.problem.objective.model)
         found = {}
         with self._precision():
             base = float(self._value_at(self._zeros, 0.0))
             noise = self._noise(scales, base)
             for key in self.variables:
+                if key[0] == "parameter" and lies_in(key[1], frozen):
+                    found[key] = Measured(np.zeros(self.variables[key].shape), frozen=True)
+                    continue
                 probes = directions(key)
                 # A unit vector moves each of the n entries by 1/√n: so many times further for the same scale.
                 scale = scales[key] * (1.0 if probes.every_entry else float(np.sqrt(probes.size)))

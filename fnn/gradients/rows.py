@@ -9,7 +9,7 @@ import numpy as np
 from fnn.gradients.diagnosis import diagnose
 from fnn.gradients.directions import Directions
 
-Status = Literal["ok", "zero", "kink", "FAIL"]
+Status = Literal["ok", "zero", "kink", "frozen", "FAIL"]
 Kind = Literal["parameter", "delta"]
 Rule = Literal["hand", "auto"]
 
@@ -44,7 +44,7 @@ class Comparison:
 
     @property
     def ok(self) -> bool:
-        """Whether this is no failure: equal, both zero, or not to be judged because of a kink."""
+        """Whether this is no failure: equal, both zero, or not to be judged because of a kink or a ``Frozen``."""
         return self.status != "FAIL"
 
 
@@ -79,13 +79,14 @@ class Row:
 
 class Measured(NamedTuple):
     """What a method says about one leaf: all ``values``, or derivatives ``along`` its directions; ``noise`` is the
-    length of the rounding error in it that is the method's own."""
+    length of the rounding error in it that is the method's own. ``frozen``: it cannot say, the leaf is no variable."""
 
     values: np.ndarray | None = None
     along: np.ndarray | None = None
     smooth: np.ndarray | None = None
     noise: float = 0.0
     missing: str = ""
+    frozen: bool = False
 
 
 class Scale(NamedTuple):
@@ -115,6 +116,8 @@ def judge(
     """
     if found.missing or reference.missing:
         return Comparison(method, "FAIL", note=found.missing or f"the reference: {reference.missing}")
+    if found.frozen or reference.frozen:
+        return Comparison(method, "frozen", note="differences would move what is a constant to derivatives")
     # All entries are compared if both methods have them, else what both say along the directions.
     whole = found.values is not None and reference.values is not None
     sampled = not (whole or directions.every_entry)

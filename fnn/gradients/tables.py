@@ -101,7 +101,7 @@ def _cells(report: Findings, row: Row) -> list[str]:
 def _error(comparison: Comparison) -> str:
     if not comparison.ok:
         return f"{'' if comparison.relative is None else number(comparison.relative) + ' '}✗"
-    if comparison.status in ("zero", "kink"):
+    if comparison.status in ("zero", "kink", "frozen"):
         return comparison.status
     return number(comparison.relative) + "~" * comparison.within_rounding + "*" * bool(comparison.skipped)
 

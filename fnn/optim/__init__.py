@@ -13,6 +13,7 @@ from fnn.optim.average import ema, ema_params, lookahead
 from fnn.optim.clip import clip_by_global_norm, clip_by_norm, clip_by_value
 from fnn.optim.decay import decay_weights
 from fnn.optim.flat import flat
+from fnn.optim.frozen import frozen_paths
 from fnn.optim.gradient_descent import (
     accumulate_velocity,
     ema_momentum,
@@ -65,6 +66,7 @@ __all__ = [
     "exponential",
     "flat",
     "freeze",
+    "frozen_paths",
     "groups",
     "hyperparams",
     "inverse_sqrt",

@@ -39,7 +39,8 @@ def groups(optimizers: Mapping[str, Any], *, show: bool = True) -> Optimizer:
 
     A path belongs to the first glob that matches it, so the order is from the special to the general: ``{"encoder/*":
     None, "*/bias": sgd(0.1), "*": adamw(1e-3)}``. Each optimiser sees the leaves of its group alone, so a clip by the
-    global norm inside a group is that of the group.
+    global norm inside a group is that of the group. Batch statistics are state, which no optimiser holds: with a frozen
+    layer they still move, and its outputs with them, unless it is ``fnn.Frozen``.
 
     ``show``: where params are given their first state, outside a trace, the table of ``resolved_groups`` is printed, so
     that nobody freezes the wrong half unknowingly. Raises ``ValueError`` for a path without a group and for a group
@@ -127,6 +128,7 @@ def freeze(paths: str | Iterable[str]) -> Optimizer:
         u = 0 at the selected leaves, g elsewhere
 
     What stands before it still sees their gradients (in its moments, in a global norm); ``groups`` keeps them apart.
+    Batch statistics still move, unless the layer is ``fnn.Frozen``, whose gradients are zero besides.
     Raises ``ValueError`` for a glob that matches no path of the params.
 
     >>> transform = freeze("encoder*")

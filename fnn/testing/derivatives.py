@@ -5,7 +5,9 @@ from typing import Any
 import jax
 import numpy as np
 
+from fnn.combinators.frozen import frozen_layers, lies_in
 from fnn.layer import floating_leaves
+from fnn.paths import join
 from fnn.testing import oracles
 from fnn.testing.comparison import agree, agree_narrow, alike, arrays, finite_numbers, identical
 from fnn.testing.mode import SEED, Mode
@@ -166,21 +168,25 @@ class Derivatives:
         return not trial.lines
 
     def differences(self, tolerance: float) -> float:
-        """The hand rule against five-point differences."""
-        mode = self.mode
+        """The hand rule against five-point differences; not for parameters inside ``Frozen``, which are constants."""
+        mode, frozen = self.mode, frozen_layers(self.mode.layer)
         if not self.program.differentiable:
             return 0.0
+        moving = [name for name in mode.names if not lies_in(name, [join("dparams", layer) for layer in frozen])]
 
         def outputs(leaves: list, params: Any, state: Any, x: Any, key: Any) -> list:
-            return mode.outputs(state, key, floating_leaves({"dparams": params, "dx": x})[1])(leaves)
+            still, rebuild = floating_leaves({"dparams": params, "dx": x})
+            moved = dict(zip(mode.names, still, strict=True)) | dict(zip(moving, leaves, strict=True))
+            return mode.outputs(state, key, rebuild)(list(moved.values()))
 
+        gradient = mode.named(mode.floating(mode.eager))
         with self.found.step("finite differences"):
             return oracles.agree_finite(
                 self.found,
                 "backward against finite differences",
                 outputs,
-                dict(zip(mode.names, mode.leaves, strict=True)),
-                mode.named(mode.floating(mode.eager)),
+                {name: leaf for name, leaf in zip(mode.names, mode.leaves, strict=True) if name in moving},
+                {name: gradient[name] for name in moving},
                 jax.tree.leaves(mode.dy),
                 tolerance,
                 (mode.params, mode.state, mode.x, mode.key),

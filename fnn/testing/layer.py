@@ -52,7 +52,8 @@ def check_layer(
 
     ``per_example`` says whether the layer treats samples alone in inference, so that a batch equals its samples one by
     one; with ``None`` that is found out from the outputs and then asked of the gradients. ``finite=False`` stands
-    aside from differences: for straight-through rules and inputs on a kink. ``forward_mode=False`` stands aside from
+    aside from differences: for straight-through rules and inputs on a kink (of parameters inside ``Frozen`` none are
+    taken). ``forward_mode=False`` stands aside from
     ``jax.jvp``, for a layer whose ``apply`` has reverse mode only. ``dtypes`` are those that must be kept, beside
     float64; in them the gradient in training may be ``precision`` times as far from that of float64 as ``jax.vjp`` is,
     and two units in the last place further. On kinks ``apply`` is to be written so that ``jax.grad`` has the slope

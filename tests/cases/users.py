@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from fnn.combinators.reparameterized import Reparameterized
+from fnn.combinators.wrapper import Wrapper
 from fnn.layer import Cache, Layer, Params, State
 
 
@@ -65,3 +66,27 @@ class Squared(Reparameterized, name="squared"):
 
     def transpose(self, cache: Cache, dparams: Params) -> Params:
         return jax.tree.map(lambda w, dw: 2 * w * dw, cache["params"], dparams)
+
+
+@dataclasses.dataclass(frozen=True)
+class Pretrained(Wrapper, name="pretrained"):
+    """A layer with statistics as a checkpoint would bring them: its init makes a state that training has moved."""
+
+    def init(self, key: jax.Array, x: Any) -> tuple[Params, State]:
+        params, state = super().init(key, x)
+        return params, jax.tree.map(
+            lambda leaf: leaf + jnp.arange(1, 1 + leaf.size, dtype=leaf.dtype).reshape(leaf.shape), state
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Restless(Layer):
+    """A user's layer whose state counts every call, those in inference too."""
+
+    def init(self, key: jax.Array, x: Any) -> tuple[Params, State]:
+        return {}, {"calls": jnp.zeros((), jnp.int32)}
+
+    def apply(
+        self, params: Params, state: State, x: Any, *, train: bool = False, key: jax.Array | None = None
+    ) -> tuple[Any, State]:
+        return x * x, {"calls": state["calls"] + 1}

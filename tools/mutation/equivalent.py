@@ -20,6 +20,13 @@ _SHIFT = "a shift of all logarithms, which the softmax that follows takes out ag
 
 EQUIVALENT: dict[tuple[str, str, str, str, str], str] = {
     (
+        "combinators/frozen.py",
+        "Frozen.transpose",
+        "wrong result",
+        "return jax.tree.map(jnp.zeros_like, dparams)",
+        "return __zeros_of__(jax.tree.map(jnp.zeros_like, dparams))",
+    ): "zeros of zeros",
+    (
         "combinators/parallel.py",
         "Parallel._split",
         "wrong result",
