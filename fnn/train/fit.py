@@ -12,6 +12,7 @@ from fnn.errors import positive, tuple_of
 from fnn.layer import Params, State
 from fnn.metrics import Metric
 from fnn.objective import Method, Objective
+from fnn.optim.frozen import warn_of_moving_statistics
 from fnn.train.callbacks import Callback, Run, Standing, copied
 from fnn.train.checkpoints import Checkpoints
 from fnn.train.compiled import compiled
@@ -106,6 +107,7 @@ def fit(
     begun: tuple[Any, Any] = functions.init(key, source.first[0]) if params is None else copied((params, state))
     learned = _own(Learned(begun[0], begun[1], optimizer.init(begun[0])))  # not compiled: groups print who got what
     del begun, params, state  # steps overwrite what is learned: only who gave it still has it
+    warn_of_moving_statistics(optimizer, learned.params, learned.state, objective.model)
     source.check(objective, learned.params, learned.state)
     judge = None
     if validation is not None:

@@ -10,6 +10,7 @@ from fnn.errors import positive
 from fnn.layer import Params, State, named_key
 from fnn.metrics import Metric
 from fnn.objective import Method, Objective
+from fnn.optim.frozen import warn_of_moving_statistics
 from fnn.optim.transform import is_optimizer
 from fnn.train.checks import check_data
 from fnn.train.chunks import checkpointed_scan, in_chunks
@@ -142,6 +143,7 @@ def make_train(
         )
         scoring, data = training.scoring, arrays(data)
         learned = training.start(key, data[0])
+        warn_of_moving_statistics(training.optimizer, learned.params, learned.state, training.objective.model)
         check_data(training.objective, learned.params, learned.state, data)
         train_plan = plan(samples(data), batch_size)
         run_length = length(train_plan, epochs, steps)

@@ -11,6 +11,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from fnn.combinators import Frozen
 from fnn.layer import Layer, State, named_key
 from fnn.layers import BatchNorm
 from fnn.objective import unpacked
@@ -70,6 +71,8 @@ def _forgetful(layer: Layer) -> Layer:
     """The layer itself if no batch norm is in it, else one whose batch norms keep the last batch's statistics alone."""
     if isinstance(layer, BatchNorm):
         return dataclasses.replace(layer, decay=0.0)
+    if isinstance(layer, Frozen):  # nothing in it ever moves
+        return layer
     children = layer.children()
     found = {name: _forgetful(child) for name, child in children.items()}
     return layer if all(found[name] is children[name] for name in found) else layer.with_children(found)
@@ -79,6 +82,8 @@ def _with_statistics(layer: Layer, state: State, own: State) -> State:
     """The state with those parts of ``own`` that belong to batch norms, but for their counts."""
     if isinstance(layer, BatchNorm):
         return {**own, "count": state["count"]}
+    if isinstance(layer, Frozen):
+        return state
     for name, child in layer.children().items():
         if name == "":
             state = _with_statistics(child, state, own)

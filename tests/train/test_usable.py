@@ -196,3 +196,26 @@ def test_other_groups_take_no_step_for_what_waits():
 def test_a_line_search_of_optax_stands_in_a_run():
     result = fit(PLAIN, optax.lbfgs(), epochs=15, batch_size=20)
     assert result.history["loss"][-1] < 1e-4
+
+
+def test_a_frozen_batch_norm_keeps_its_statistics_beside_averages():
+    encoder = fnn.Serial(fnn.Dense(4), fnn.BatchNorm())
+    params, state = encoder.init(KEY, X)
+    _, state = encoder.apply(params, state, X, train=True)
+    model = fnn.Serial(encoder=fnn.Frozen(encoder), norm=fnn.BatchNorm(), head=fnn.Dense(1))
+    own_params, own_state = model.init(KEY, X)
+    result = fit(
+        fnn.Objective(model, fnn.MeanSquaredError()),
+        chain(sgd(0.1), ema(0.5)),
+        params={**own_params, "encoder": params},
+        state={**own_state, "encoder": state},
+    )
+    same(result.state["encoder"], state)
+    assert not np.array_equal(result.state["norm"]["mean"], own_state["norm"]["mean"])
+
+
+@pytest.mark.parametrize("whole", [False, True], ids=["fit", "make_train"])
+def test_statistics_that_move_under_frozen_parameters_are_told_of(whole):
+    optimizer = groups({"dense_0/*": None, "batch_norm_0/*": None, "*": sgd(0.1)}, show=False)
+    with pytest.warns(UserWarning, match=r"batch_norm_0/mean.*Frozen"):
+        compiled(NORMED, optimizer) if whole else fit(NORMED, optimizer)
