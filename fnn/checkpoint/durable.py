@@ -39,7 +39,7 @@ def write(path: Path, parts: Iterable[bytes | memoryview]) -> None:
     except OSError as error:
         if error.errno is not None and error.filename is None:
             error.filename = str(path)
-        error.add_note(f"checkpoint {path} was not written")
+        error.add_note(f"{path} was not written")
         raise
     for folder in [path.parent, *(folder.parent for folder in missing)]:
         _sync_folder(folder)

@@ -5,8 +5,6 @@ from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from fnn.train.callbacks import Callback, Run
 
@@ -21,18 +19,22 @@ class ProgressBar:
     """
 
     def __init__(self, title: str, *, epochs: int, steps: int = 1, shown: bool = True, console: Any = None) -> None:
+        # Imported where it is used: importing fnn does not pay for rich.
+        from rich import progress
+        from rich.console import Console
+
         self.console = console or Console(stderr=True)
         self.title, self.epochs, self.steps, self.shown = title, epochs, steps, shown
-        self.bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("epochs"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[rate]}"),
-            TextColumn("{task.fields[values]}"),
+        self.bar = progress.Progress(
+            progress.TextColumn("{task.description}"),
+            progress.BarColumn(),
+            progress.MofNCompleteColumn(),
+            progress.TextColumn("epochs"),
+            progress.TimeElapsedColumn(),
+            progress.TextColumn("left"),
+            progress.TimeRemainingColumn(),
+            progress.TextColumn("{task.fields[rate]}"),
+            progress.TextColumn("{task.fields[values]}"),
             console=self.console,
             disable=not (shown and self.console.is_terminal),
         )

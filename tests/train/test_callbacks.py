@@ -1,7 +1,6 @@
 """Callbacks look at a run between its steps, change it and stop it; an interrupt leaves what was learned."""
 
 import functools
-import json
 import math
 
 import jax
@@ -107,51 +106,6 @@ def test_callbacks_are_objects_of_callback():
         fit("diary")
     with pytest.raises(TypeError, match=r"callbacks holds objects of Callback, got <class"):
         fit(Diary)
-
-
-def test_lines_of_json_hold_the_values_of_every_epoch(tmp_path):
-    path = tmp_path / "runs" / "metrics.jsonl"
-    result = fit(fnn.JsonLines(path), validation=(X, Y))
-    rows = [json.loads(line) for line in path.read_text().splitlines()]
-    assert [(row["epoch"], row["steps"]) for row in rows] == [(1, 3), (2, 6), (3, 9)]
-    for name, values in result.history.items():
-        np.testing.assert_array_equal(np.array([row[name] for row in rows], np.float32), values)
-
-
-def test_a_new_run_begins_its_lines_anew_and_nan_is_null(tmp_path):
-    path = tmp_path / "metrics.jsonl"
-    path.write_text("of another run\n")
-    with pytest.warns(RuntimeWarning, match=r"the loss of epoch 1 is not finite: .*skip_nonfinite may help"):
-        fit(fnn.JsonLines(path), optimizer=fnn.optim.sgd(1e30))
-    rows = [json.loads(line, parse_constant=pytest.fail) for line in path.read_text().splitlines()]
-    assert len(rows) == 3
-    assert rows[-1]["loss"] is None
-
-
-def test_tensorboard_files_hold_the_values_of_every_epoch(tmp_path):
-    from tensorboardX.proto.event_pb2 import Event  # pyright: ignore[reportAttributeAccessIssue]
-    from tensorboardX.record_writer import masked_crc32c
-
-    result = fit(fnn.TensorBoard(tmp_path), validation=(X, Y))
-    (path,) = tmp_path.iterdir()
-    content, found, at = path.read_bytes(), {}, 0
-    while at < len(content):  # length, its checksum, the event, its checksum
-        length = int.from_bytes(content[at : at + 8], "little")
-        record = content[at + 12 : at + 12 + length]
-        assert int.from_bytes(content[at + 12 + length : at + 16 + length], "little") == masked_crc32c(record)
-        event = Event.FromString(record)
-        found |= {(value.tag, event.step): value.simple_value for value in event.summary.value}
-        at += 16 + length
-    assert {tag for tag, _ in found} == {"training/loss", "validation/loss"}
-    np.testing.assert_array_equal([found["training/loss", steps] for steps in (3, 6, 9)], result.history["loss"])
-    losses = [found["validation/loss", steps] for steps in (3, 6, 9)]
-    np.testing.assert_array_equal(losses, result.history["validation_loss"])
-
-
-def test_tensorboard_says_what_it_needs(monkeypatch, tmp_path):
-    monkeypatch.setitem(__import__("sys").modules, "tensorboardX", None)
-    with pytest.raises(ImportError, match=r'pip install "fnn\[tensorboard\]"'):
-        fit(fnn.TensorBoard(tmp_path))
 
 
 def test_progress_tells_rates_and_why_a_run_ended(capsys):

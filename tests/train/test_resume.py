@@ -117,17 +117,6 @@ def test_early_stopping_goes_on_with_its_patience(tmp_path):
     same(resumed, fit(**options))
 
 
-def test_lines_of_json_are_those_of_an_undisturbed_run(tmp_path):
-    path = tmp_path / "metrics.jsonl"
-    fit(tmp_path / "run", StopAt(3), fnn.JsonLines(path))
-    path.write_text(path.read_text() + '{"epoch": 2, "loss": 0.5}\n{"epo')  # of an epoch that was not saved
-    fit(tmp_path / "run", fnn.JsonLines(path), resume=True)
-    rows = [json.loads(line) for line in path.read_text().splitlines()]
-    assert [row["epoch"] for row in rows] == [1, 2, 3]
-    losses = np.array([row["loss"] for row in rows], np.float32)
-    np.testing.assert_array_equal(losses, undisturbed().history["loss"])
-
-
 def test_the_best_epochs_stay(tmp_path):
     worse = fnn.optim.sgd(lambda step: jnp.where(step < 9, 0.1, -0.01))  # up the slope from there on
     result = fit(always(tmp_path, keep_last=1, keep_best=2, monitor="loss"), epochs=6, optimizer=worse)
