@@ -13,6 +13,7 @@ import numpy as np
 
 from fnn.checkpoint.file import load, read_metadata
 from fnn.checkpoint.folder import CheckpointFolder
+from fnn.checkpoint.lock import FolderLock
 from fnn.errors import positive
 from fnn.optim.nonfinite import skipped_in_a_row
 from fnn.train.callbacks import Callback, Run, Standing
@@ -69,6 +70,10 @@ class Checkpoints(Callback):
         options = f"every_seconds={self.every_seconds}, keep_last={self.keep_last}, keep_best={self.keep_best}"
         rolls_back = f", roll_back_after={self.roll_back_after}" if self.roll_back_after else ""
         return f"Checkpoints({str(self.folder)!r}, {options}, monitor={self.monitor!r}{rolls_back})"
+
+    def held(self) -> FolderLock:
+        """A context in which no other run saves in the folder: ``RuntimeError`` if one does already."""
+        return FolderLock(self.folder)
 
     def open(self, run: Run, *, resume: bool | str) -> None:
         """Puts the run where its last checkpoint was, if it is to be resumed and there is one."""

@@ -1,5 +1,6 @@
 """Training driven from Python: the steps of ``make_train``, in compiled pieces, with room between them."""
 
+import contextlib
 import os
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -149,13 +150,15 @@ def fit(
         firsts=source.firsts,
         expect=source.expect,
     )
-    if checkpoint is not None:
-        checkpoints = checkpoint if isinstance(checkpoint, Checkpoints) else Checkpoints(checkpoint)
-        checkpoints.open(run, resume=resume)
-        callbacks = (*callbacks, checkpoints)  # last, so that what the others change is saved
-    if progress:
-        callbacks = (ShowProgress(), *callbacks)
-    loop.drive(run, callbacks)
+    with contextlib.ExitStack() as held:
+        if checkpoint is not None:
+            checkpoints = checkpoint if isinstance(checkpoint, Checkpoints) else Checkpoints(checkpoint)
+            held.enter_context(checkpoints.held())
+            checkpoints.open(run, resume=resume)
+            callbacks = (*callbacks, checkpoints)  # last, so that what the others change is saved
+        if progress:
+            callbacks = (ShowProgress(), *callbacks)
+        loop.drive(run, callbacks)
     usable = run.usable if averaged else run.standing.learned
     result = ending.result(run.standing.record, usable)
     return TrainResult(*result, run.history, run.epoch)

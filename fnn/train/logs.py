@@ -60,8 +60,9 @@ class JsonLines(Callback):
 
     def _behind(self, run: Run, found: dict[int, dict[str, Any]]) -> list[dict[str, Any]]:
         """The rows of the epochs that a resumed run has behind it."""
-        rows = []
-        for epoch, values in enumerate(map(_listed, run.standing.rows), 1):
+        rows, history = [], run.history
+        behind = ({name: entries[epoch] for name, entries in history.items()} for epoch in range(run.epoch))
+        for epoch, values in enumerate(map(_listed, behind), 1):
             row = found.get(epoch, {})
             if other := [name for name in values if name in row and row[name] != values[name]]:
                 name = other[0]

@@ -12,11 +12,14 @@ import jax
 import jax.numpy as jnp
 
 from fnn.combinators import Frozen
-from fnn.layer import Layer, State, named_key
+from fnn.combinators.frozen import frozen_layers, lies_in
+from fnn.layer import Layer, Params, State, named_key
 from fnn.layers import BatchNorm
 from fnn.objective import unpacked
 from fnn.optim.accumulate import accumulating, with_remainder
 from fnn.optim.evaluated import evaluation_params
+from fnn.optim.frozen import frozen_paths
+from fnn.paths import map_named
 from fnn.train.data import Batches
 from fnn.train.step import Learned, Training
 
@@ -39,7 +42,13 @@ class Usable:
         params, opt_state = with_remainder(self.training.optimizer, learned.opt_state, learned.params, last)
         if not self.training.evaluate_averaged or (averaged := evaluation_params(opt_state, params)) is None:
             return Learned(params, learned.state, opt_state)
+        averaged = map_named(lambda path, mean, w: w if self._stands_still(path, params) else mean, averaged, params)
         return Learned(averaged, self._statistics(averaged, learned.state, batches, count, key), opt_state)
+
+    def _stands_still(self, path: str, params: Params) -> bool:
+        """Whether no step moves a parameter, whose average would be itself but for rounding."""
+        model = self.training.objective.model
+        return lies_in(path, frozen_layers(model)) or path in frozen_paths(self.training.optimizer, params)
 
     def trivial(self, learned: Learned) -> bool:
         """Whether the weights to use are always those that training changes."""

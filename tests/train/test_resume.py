@@ -97,7 +97,7 @@ def test_a_stopped_run_goes_on_where_it_stood(tmp_path, at):
 
 def test_an_interrupt_saves(tmp_path):
     fit(tmp_path, StopAt(5, KeyboardInterrupt()))
-    assert [path.name for path in tmp_path.iterdir()] == ["step_000000005.safetensors"]
+    assert [path.name for path in tmp_path.iterdir() if path.suffix == ".safetensors"] == ["step_000000005.safetensors"]
     same(fit(tmp_path, resume=True), undisturbed())
 
 
@@ -122,17 +122,17 @@ def test_the_best_epochs_stay(tmp_path):
     result = fit(always(tmp_path, keep_last=1, keep_best=2, monitor="loss"), epochs=6, optimizer=worse)
     best = np.argsort(result.history["loss"])[:2]
     assert 5 not in best
-    steps = {int(path.stem.removeprefix("step_")) for path in tmp_path.iterdir()}
+    steps = {int(path.stem.removeprefix("step_")) for path in tmp_path.glob("step_*")}
     assert steps == {18, *(3 * (int(epoch) + 1) for epoch in best)}
 
 
 def test_nothing_is_saved_before_its_time(tmp_path):
     class Count(fnn.Callback):
         def on_epoch(self, run):
-            assert not list(tmp_path.iterdir())
+            assert not list(tmp_path.glob("step_*"))
 
     fit(fnn.Checkpoints(tmp_path, every_seconds=1e6), Count())
-    assert [path.name for path in tmp_path.iterdir()] == ["step_000000009.safetensors"]
+    assert [path.name for path in tmp_path.iterdir() if path.suffix == ".safetensors"] == ["step_000000009.safetensors"]
 
 
 def test_a_checkpoint_of_another_run_is_refused(tmp_path):
