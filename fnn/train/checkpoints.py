@@ -11,14 +11,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fnn.checkpoint.file import load, read_metadata
+from fnn.checkpoint.file import PartialLoad, load, read_metadata
 from fnn.checkpoint.folder import CheckpointFolder
 from fnn.checkpoint.lock import FolderLock
+from fnn.checkpoint.matching import listed
 from fnn.errors import positive
 from fnn.optim.nonfinite import skipped_in_a_row
 from fnn.train.callbacks import Callback, Run, Standing
 from fnn.train.early_stopping import direction
-from fnn.train.setting import differences
+from fnn.train.fingerprint import differences, not_comparable
+from fnn.train.record import missing
 from fnn.train.step import Learned
 
 
@@ -62,7 +64,7 @@ class Checkpoints(Callback):
         if roll_back_after is not None:
             positive("roll_back_after", roll_back_after)
         self._files = CheckpointFolder(folder, keep_last=keep_last, keep_best=keep_best)
-        self._opened = False
+        self._opened = self._forced = False
         self.every_seconds, self.keep_last, self.keep_best = every_seconds, keep_last, keep_best
         self.folder, self.monitor, self.roll_back_after = Path(folder), monitor, roll_back_after
 
@@ -90,7 +92,7 @@ class Checkpoints(Callback):
             keep_best=self.keep_best,
             higher_is_better=direction(self.monitor, run.metrics) > 0,
         )
-        self._opened, self._saved = True, None
+        self._opened, self._saved, self._forced = True, None, resume == "force"
         self._when, self._rolled_back = time.monotonic(), None
         latest = self._files.latest()
         if latest is None:
@@ -150,28 +152,60 @@ class Checkpoints(Callback):
         if "usable" in tree:
             usable = tree["usable"]
             run.now_usable(Learned(usable["params"], usable["state"], tree["learned"].opt_state))
-        run.expect(place["firsts"])
+        run.expect([] if self._forced else place["firsts"])
         self._saved = (run.steps, run.epoch)
 
     def _read(self, run: Run, path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         place = read_metadata(path)
-        if "setting" not in place:
+        if not {"epoch", "step", "steps"} <= place.keys():
             raise ValueError(f"{path} was not saved by fit")
         if place["epoch"] > run.epochs:
             raise ValueError(f"{path} has {place['epoch']} epochs behind it, more than the {run.epochs} of this run")
-        if other := differences(place["setting"], run.fingerprint):
+        theirs = place.get("fingerprint", {})
+        if "version" not in theirs and not self._forced:
             raise ValueError(
-                f"{path} is a checkpoint of another run ({other}); to begin one where that one ended, load it and give"
-                f" fit its params and state, and another folder"
+                f"{path} was saved by an earlier fnn, whose checkpoints do not tell runs apart; resume='force' goes on"
+                f" with it all the same"
             )
-        epochs = place["epoch"]
-        history = {name: jax.ShapeDtypeStruct((epochs, *e.shape), e.dtype) for name, e in run.entries.items()}
-        tree = load(path, like=_tree(run) | {"history": history if epochs else {}})
-        if not jnp.array_equal(jax.random.key_data(tree["key"]), jax.random.key_data(run.key)):
+        epochs, like = place["epoch"], _tree(run)
+        history = {name: missing((epochs, *e.shape), e.dtype) for name, e in run.entries.items()}
+        like |= {"history": history if epochs else {}}
+        other = differences(theirs, run.fingerprint)
+        tree = self._of_another_run(path, other, like) if self._forced else None
+        if tree is None:
+            if other:
+                raise ValueError(
+                    f"{path} is a checkpoint of another run ({'; '.join(other)}); to begin one where that one ended,"
+                    f" load it and give fit its params and state, and another folder; resume='force' goes on with it"
+                )
+            tree = load(path, like=like)
+        if not self._forced and not same_key(tree["key"], run.key):
             raise ValueError(
                 f"{path} is a checkpoint of a run with another key: give the key of that run, or another folder"
             )
+        if unknown := not_comparable(run.fingerprint, theirs):
+            warnings.warn(
+                f"{path}: whether this is the run that was saved cannot be told of {'; '.join(unknown)}", stacklevel=2
+            )
         return place, tree
+
+    def _of_another_run(self, path: Path, other: list[str], like: dict[str, Any]) -> dict[str, Any]:
+        """What fits of a checkpoint; what was learned must, the history and early stopping need not."""
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", PartialLoad)
+            tree = load(path, like=like, strict=False)
+        unfit = [each for warning in caught for each in _unfit(warning.message)]
+        if learned := [each for each in unfit if not each.startswith(("history/", "watch/", "usable/"))]:
+            raise ValueError(f"{path} does not hold what this run learns: {listed(learned)}")
+        if not same_key(tree["key"], like["key"]):
+            other = [*other, "key"]
+        if other or unfit:
+            warnings.warn(
+                f"going on with {path} as resume='force' says, though it is of another run: {'; '.join(other)}"
+                + (f"; not taken over: {listed(unfit)}" if unfit else ""),
+                stacklevel=2,
+            )
+        return tree
 
     def _all_is_well(self, run: Run) -> bool:
         """Whether few enough of the last steps were left out; rolls the run back if not."""
@@ -190,6 +224,16 @@ class Checkpoints(Callback):
         run.standing = run.standing._replace(learned=self._read(run, path)[1]["learned"])
         self._rolled_back = (run.steps, path)
         return False
+
+
+def same_key(key: jax.Array, other: jax.Array) -> bool:
+    """Whether two keys draw the same numbers."""
+    return bool(jnp.array_equal(jax.random.key_data(key), jax.random.key_data(other)))
+
+
+def _unfit(message: Any) -> list[str]:
+    fit = message.fit
+    return [*fit.missing, *fit.other_dtype, *fit.other_shape] if fit is not None else []
 
 
 def _tree(run: Run) -> dict[str, Any]:
@@ -211,6 +255,6 @@ def _place(run: Run) -> dict[str, Any]:
         "epoch": run.epoch,
         "step": run.step,
         "steps": run.steps,
-        "setting": run.fingerprint,
+        "fingerprint": run.fingerprint,
         "firsts": run.firsts(run.epoch + (run.step > 0)),
     }

@@ -122,3 +122,10 @@ def arrays(data: Any, convert: Callable[[Any], Any] = exact_array) -> tuple:
 def samples(data: Any) -> int:
     """The number of samples."""
     return jax.tree.leaves(data)[0].shape[0]
+
+
+def is_arrays(data: Any) -> bool:
+    """Whether data are ``(inputs, targets)`` or ``(inputs, targets, weights)``, and not an iterable of such batches."""
+    if isinstance(data, list):  # a list of batches, or of arrays
+        return bool(data) and all(hasattr(part, "shape") for part in data)
+    return isinstance(data, tuple)

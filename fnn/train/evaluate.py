@@ -13,7 +13,7 @@ from fnn.metrics import Metric
 from fnn.objective import Objective
 from fnn.train.calls import Pace, wait
 from fnn.train.compiled import compiled_scoring
-from fnn.train.host_batches import is_arrays
+from fnn.train.data import is_arrays
 from fnn.train.scoring import Scoring, zeros
 from fnn.train.source import InMemory, Streamed, source_of
 
@@ -51,21 +51,21 @@ class Judge:
     def __init__(
         self, scoring: Scoring, source: InMemory | Streamed, params: Params, state: State, name: str = "data"
     ) -> None:
-        self._scoring, self._source, self._pace, self._name = scoring, source, Pace(), name
+        self._scoring, self.source, self._pace, self._name = scoring, source, Pace(), name
         source.check(scoring.objective, params, state)
         self._nothing = jax.eval_shape(scoring.none, params, state, source.first)
 
     def __call__(self, params: Params, state: State, stopped: Callable[[], Any] = lambda: False) -> Any:
         """The values by name; ``None`` if it was ``stopped`` meanwhile."""
         functions, totals = compiled_scoring(self._scoring), zeros(self._nothing)
-        with contextlib.closing(self._source.epoch(0)) as stretches:
+        with contextlib.closing(self.source.epoch(0)) as stretches:
             for stretch in stretches:
                 for steps in self._pace.calls(stretch):
                     with self._pace.call(steps):
                         totals = functions.scores(totals, params, state, *steps)
                         wait(totals)
                     if not np.isfinite(totals["loss"]["sum"]):
-                        self._source.explain(self._scoring.objective, params, state, steps)
+                        self.source.explain(self._scoring.objective, params, state, steps)
                     if stopped():
                         return None
                 if stopped():

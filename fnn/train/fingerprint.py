@@ -10,8 +10,8 @@ import jax
 import numpy as np
 
 from fnn.paths import named_leaves
-from fnn.train.batches import is_arrays
 from fnn.train.canonical import canonical
+from fnn.train.data import is_arrays
 from fnn.train.digest import array_text, described, sha256
 
 FORMAT = 1

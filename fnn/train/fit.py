@@ -19,11 +19,11 @@ from fnn.train.checkpoints import Checkpoints
 from fnn.train.compiled import compiled
 from fnn.train.early_stopping import EarlyStopping
 from fnn.train.evaluate import Judge
+from fnn.train.fingerprint import fingerprint
 from fnn.train.loop import Loop
 from fnn.train.make_train import TrainResult
 from fnn.train.progress import ShowProgress
 from fnn.train.record import Ending
-from fnn.train.setting import setting
 from fnn.train.source import source_of
 from fnn.train.step import Augment, Learned, Training
 from fnn.train.usable import Usable
@@ -130,20 +130,7 @@ def fit(
         count=source.count,
         metrics=scoring.metrics,
         entries={name: entries[name] for name in names},
-        fingerprint=setting(
-            learned.opt_state,
-            source.first,
-            source.batch_size,
-            objective=objective,
-            batch_size=source.batch_size,
-            steps_an_epoch=source.count or 0,
-            shuffle=shuffle,
-            augment=augment,
-            method=method,
-            history=list(names),
-            early_stopping=early_stopping,
-            validate_every=validate_every,
-        ),
+        fingerprint={},
         standing=Standing(learned, totals, ending.start(entries, copied(learned) if early_stopping else learned)),
         averaged=averaged,
         make_usable=loop.usable,
@@ -154,6 +141,23 @@ def fit(
         if checkpoint is not None:
             checkpoints = checkpoint if isinstance(checkpoint, Checkpoints) else Checkpoints(checkpoint)
             held.enter_context(checkpoints.held())
+            run.fingerprint = fingerprint(
+                optimizer=optimizer,
+                model=objective.model,
+                loss=objective.loss,
+                penalties=objective.penalties,
+                data=source.described(),
+                **{"validation data": judge.source.described() if judge else None},
+                batch_size=source.batch_size,
+                steps_per_epoch=steps_per_epoch,
+                metrics=scoring.metrics,
+                augment=augment,
+                method=method,
+                shuffle=shuffle,
+                validate_every=validate_every,
+                early_stopping=early_stopping,
+                evaluate_averaged=evaluate_averaged,
+            )
             checkpoints.open(run, resume=resume)
             callbacks = (*callbacks, checkpoints)  # last, so that what the others change is saved
         if progress:

@@ -9,7 +9,8 @@ import jax
 import numpy as np
 
 from fnn.errors import exact_numpy, positive
-from fnn.train.data import arrays, plan, samples
+from fnn.train.data import arrays, is_arrays, plan, samples
+from fnn.train.fingerprint import Data, data_digest
 
 Order = Callable[[jax.Array, int], Any]
 """``order(key, samples)``: the places of the samples as an epoch with that key sees them."""
@@ -69,6 +70,14 @@ class HostBatches:
         if self._arrays:
             return self._gathered(np.asarray(self._order(key, samples(self._data))), done)  # pyright: ignore
         return self._drawn(number, done)
+
+    def described(self) -> Data:
+        """The data as a part of a run's fingerprint: all arrays, all of a list; else what is known before the run."""
+        if self._arrays:
+            return data_digest(self._data)
+        if isinstance(self._data, list | tuple):
+            return data_digest([on_host(batch) for batch in self._data])
+        return data_digest(self.first, first=True)
 
     def firsts(self, epochs: int) -> list[str]:
         """The digests of the first batches of so many epochs, which have begun."""
@@ -154,13 +163,6 @@ def _digest(batch: tuple) -> str:
 
 def _empty() -> ValueError:
     return ValueError("the data hold no batch in this epoch")
-
-
-def is_arrays(data: Any) -> bool:
-    """Whether data are ``(inputs, targets)`` or ``(inputs, targets, weights)``, and not an iterable of such batches."""
-    if isinstance(data, list):  # a list of batches, or of arrays
-        return bool(data) and all(hasattr(part, "shape") for part in data)
-    return isinstance(data, tuple)
 
 
 def is_mapped(data: Any) -> bool:

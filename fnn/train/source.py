@@ -11,8 +11,9 @@ import numpy as np
 from fnn.layer import Params, State
 from fnn.objective import Objective
 from fnn.train.checks import check_batch, check_data, check_indices, check_shapes
-from fnn.train.data import Batches, Plan, Stretch, arrays, plan, samples, stretches
-from fnn.train.host_batches import HostBatches, Order, is_arrays, is_mapped
+from fnn.train.data import Batches, Plan, Stretch, arrays, is_arrays, plan, samples, stretches
+from fnn.train.fingerprint import Data, data_digest
+from fnn.train.host_batches import HostBatches, Order, is_mapped
 from fnn.train.stream import BATCHES_A_GROUP, Stream, joined, shapes
 
 
@@ -36,6 +37,10 @@ class Source(Protocol):
 
     def beginning(self, number: int, key: jax.Array) -> tuple[Batches, int]:
         """Batches of one size with which the epoch under way began, and how many of them there are."""
+        ...
+
+    def described(self) -> Data:
+        """The data as a part of a run's fingerprint."""
         ...
 
     def firsts(self, epochs: int) -> list[str]:
@@ -97,6 +102,9 @@ class InMemory:
         places = None if self._order is None or key is None else self._order(key, samples(self.data))
         return stretches(self.data, self._plan, places)
 
+    def described(self) -> Data:
+        return data_digest(self.data)
+
     def firsts(self, epochs: int) -> list[str]:
         return []
 
@@ -149,6 +157,9 @@ class Streamed:
         del number, key
         group = joined(self._beginning, BATCHES_A_GROUP)
         return Batches(jax.device_put(group.data), None, 0, group.size), group.number
+
+    def described(self) -> Data:
+        return self.host.described()
 
     def firsts(self, epochs: int) -> list[str]:
         return self.host.firsts(epochs)

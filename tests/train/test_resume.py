@@ -135,24 +135,33 @@ def test_nothing_is_saved_before_its_time(tmp_path):
     assert [path.name for path in tmp_path.iterdir() if path.suffix == ".safetensors"] == ["step_000000009.safetensors"]
 
 
+def augment(key, inputs):
+    return inputs + jax.random.normal(key, inputs.shape)
+
+
 def test_a_checkpoint_of_another_run_is_refused(tmp_path):
     fit(tmp_path, epochs=1)
     with pytest.raises(ValueError, match=r"holds checkpoints of a run, step_000000003.* the last: write resume=True"):
         fit(tmp_path)
     with pytest.raises(ValueError, match="of a run with another key"):
         fit(tmp_path, resume=True, key=jax.random.key(2))
-    with pytest.raises(ValueError, match=r"of another run \(.*batch_size: 8, now 5"):
-        fit(tmp_path, resume=True, batch_size=5)
-    with pytest.raises(ValueError, match=r"of another run \(history: \['loss'\], now \['loss', 'validation_loss'\]\)"):
-        fit(tmp_path, resume=True, validation=(X, Y))
-    with pytest.raises(ValueError, match=r"of another run \(learning_rate: 0.02\d*, now 0.0\d*\)"):
-        fit(tmp_path, resume=True, optimizer=fnn.optim.momentum(0.01))
-    with pytest.raises(ValueError, match=r"of another run \(decay: None, now 0.8"):
-        fit(tmp_path, resume=True, optimizer=fnn.optim.chain(fnn.optim.momentum(0.03), fnn.optim.ema(0.9)))
-    with pytest.raises(ValueError, match=r"\(data: \d+, now \d+\)"):
-        fit(tmp_path, resume=True, data=(X + 1, Y))
-    with pytest.raises(ValueError, match=r"\(shuffle: True, now False\)"):
-        fit(tmp_path, resume=True, shuffle=False)
+    for options, line in (
+        ({"batch_size": 5}, "batch_size: 8, now 5"),
+        ({"validation": (X, Y)}, "validation data: None, now 20 samples of .*"),
+        ({"optimizer": fnn.optim.momentum(0.01)}, r"optimizer: momentum\(0.03\), now momentum\(0.01\)"),
+        ({"optimizer": fnn.optim.nesterov(0.03)}, r"optimizer: momentum\(0.03\), now nesterov\(0.03\)"),
+        ({"data": (X + 1, Y)}, "data: other values of inputs"),
+        ({"data": (X[:19], Y[:19])}, "data: 20 samples of .*, now 19 samples of .*"),
+        ({"shuffle": False}, "shuffle: True, now False"),
+        ({"method": "auto"}, "method: .*manual.*, now .*auto.*"),
+        ({"evaluate_averaged": False}, "evaluate_averaged: True, now False"),
+        ({"metrics": [fnn.R2()]}, r"metrics: .*, now .*R2.*"),
+        ({"validate_every": 2}, "validate_every: 1, now 2"),
+        ({"early_stopping": fnn.EarlyStopping(2, monitor="loss")}, "early_stopping: None, now EarlyStopping.*"),
+        ({"augment": augment}, "augment: None, now .*"),
+    ):
+        with pytest.raises(ValueError, match=rf"of another run \({line}\); .*resume='force' goes on"):
+            fit(tmp_path, resume=True, **options)
     fit(tmp_path / "two", epochs=2)
     with pytest.raises(ValueError, match="has 2 epochs behind it, more than the 1 of this run"):
         fit(tmp_path / "two", resume=True, epochs=1)
@@ -161,11 +170,57 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path):
 def test_another_loss_or_another_activation_is_refused(tmp_path):
     fit(tmp_path, epochs=1)
     other = fnn.Objective(OBJECTIVE.model, fnn.MeanAbsoluteError())
-    with pytest.raises(ValueError, match=r"\(objective: .*MeanSquaredError\(\).*, now .*MeanAbsoluteError\(\)"):
+    with pytest.raises(ValueError, match=r"\(loss: MeanSquaredError\(\), now MeanAbsoluteError\(\)\)"):
         fnn.fit(
             other, fnn.optim.momentum(0.03), (X, Y), epochs=3, batch_size=8, key=jax.random.key(1),
             checkpoint=tmp_path, resume=True, progress=False,
         )  # fmt: skip
+
+
+def test_force_goes_on_with_another_run_and_says_so(tmp_path):
+    fit(tmp_path, StopAt(4))
+    changed = {"optimizer": fnn.optim.momentum(0.01), "validation": (X, Y), "key": jax.random.key(2)}
+    with pytest.warns(UserWarning, match=r"of another run: optimizer: .*; validation data: .*history/validation_loss"):
+        result = fit(tmp_path, resume="force", **changed)
+    assert result.epochs_run == 3
+    assert np.isnan(result.history["validation_loss"]).tolist() == [True, False, False]
+    assert np.isfinite(result.history["loss"]).all()
+
+
+def test_force_does_not_take_another_model(tmp_path):
+    fit(tmp_path, StopAt(4))
+    with pytest.raises(ValueError, match=r"does not hold what this run learns: learned/"):
+        fit(tmp_path, resume="force", optimizer=fnn.optim.adam(0.1))
+    with pytest.raises(ValueError, match="resume is True, False or 'force', got 'yes'"):
+        fit(tmp_path, resume="yes")
+
+
+def test_a_checkpoint_of_an_earlier_fnn_is_refused_by_version_and_can_be_forced(tmp_path):
+    def place(run):
+        return {"epoch": run.epoch, "step": run.step, "steps": run.steps, "setting": {"learning_rate": 0.03}}
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("fnn.train.checkpoints._place", place)
+        fit(tmp_path, StopAt(4))
+    with pytest.raises(ValueError, match=r"was saved by an earlier fnn.*resume='force' goes on"):
+        fit(tmp_path, resume=True)
+    with pytest.warns(UserWarning, match="format None, now 1"):
+        same(fit(tmp_path, resume="force"), undisturbed())
+
+
+def test_what_cannot_be_compared_is_told_once(tmp_path):
+    import threading
+
+    lock = threading.Lock()
+
+    def locked(key, inputs):
+        with lock:
+            return inputs
+
+    fit(tmp_path, StopAt(4), augment=locked)
+    with pytest.warns(UserWarning, match=r"cannot be told of augment: 'lock'.*_thread.lock") as caught:
+        fit(tmp_path, resume=True, augment=locked)
+    assert len(caught) == 1
 
 
 class Interrupt(fnn.Callback):
