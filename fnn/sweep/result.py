@@ -2,16 +2,14 @@
 
 import dataclasses
 import os
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from fnn.metrics import Metric
 from fnn.sweep.placement import Layout
 from fnn.sweep.table import At, SweepTable, finite_results
-from fnn.train.early_stopping import direction
+from fnn.train.history import History
 from fnn.train.make_train import TrainResult
 
 
@@ -39,7 +37,6 @@ class SweepResult:
     seeds: np.ndarray
     keys: jax.Array
     layout: Layout
-    metrics: Sequence[Metric] = ()
 
     def __len__(self) -> int:
         return len(self.seeds)
@@ -58,11 +55,12 @@ class SweepResult:
         ``score`` is the name of an entry of the history, by default ``validation_loss`` where there is one, else
         ``loss``. ``at`` says which value of a run counts when combinations are ranked: the "final" one, of the last
         epoch that ran, to which the parameters belong; or the "best", to which they belong under early stopping.
-        ``higher_is_better`` is by default false for a loss, and for a metric what it says of itself.
+        ``higher_is_better`` is by default what the history says: false for a loss, of a metric what it says itself.
 
         A run diverged if a loss was not finite in an epoch that ran, or if its parameters are not finite.
 
-        Raises ``ValueError`` for a score that the history does not hold, or holds as arrays.
+        Raises ``ValueError`` for a score that the history does not hold, or holds as arrays, or of which it does not
+        say which way is better: a plain dict, of which only the loss is known.
         """
         history = {name: np.asarray(values) for name, values in self.results.history.items()}
         if score is None:
@@ -82,10 +80,22 @@ class SweepResult:
                 judged = ran if name == "loss" else ran & ~np.isnan(history[name]).all(0)
                 diverged |= (judged & ~np.isfinite(history[name])).any(1)
         if higher_is_better is None:
-            higher_is_better = direction(score, self.metrics) > 0
+            higher_is_better = self._direction(score)
         return SweepTable.of(
             score, history[score], self.hyperparams, self.seeds, epochs_run, diverged, at=at, higher=higher_is_better
         )
+
+    def _direction(self, score: str) -> bool:
+        """Whether more of the score is better."""
+        history = self.results.history
+        if isinstance(history, History):
+            return history.higher_is_better(score)
+        if score.removeprefix("validation_") != "loss":
+            raise ValueError(
+                f"nothing says whether more of {score!r} is better: the run returned a plain dict as its history; give"
+                f" higher_is_better=True or False"
+            )
+        return False
 
     def best(self, score: str | None = None, *, at: At = "final", higher_is_better: bool | None = None) -> BestRun:
         """The best combination, by its mean over seeds (the first line of the table), and in it the best seed.

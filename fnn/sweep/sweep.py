@@ -108,7 +108,7 @@ def sweep(
     results = _all_runs(keys, values, operands, train=train, layout=layout)
     if layout.places > layout.runs:
         results = jax.tree.map(lambda leaf: leaf[: layout.runs], results)
-    return SweepResult(results, runs.hyperparams, runs.seeds, runs.keys, layout, getattr(train, "metrics", ()))
+    return SweepResult(results, runs.hyperparams, runs.seeds, runs.keys, layout)
 
 
 @functools.partial(jax.jit, static_argnames=("train", "layout"))

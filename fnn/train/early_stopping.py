@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from fnn.errors import describe, positive
 from fnn.metrics import Metric
+from fnn.train.history import better_higher
 
 
 class Watch(NamedTuple):
@@ -83,5 +84,4 @@ class EarlyStopping:
 
 def direction(monitor: str, metrics: Iterable[Metric]) -> int:
     """+1 if more of this entry of a history is better, −1 if less is: less of a loss, of a metric as it says itself."""
-    higher = {metric.name: metric.higher_is_better for metric in metrics}
-    return 1 if higher.get(monitor.removeprefix("validation_"), False) else -1
+    return 1 if monitor.removeprefix("validation_") in better_higher(metrics) else -1

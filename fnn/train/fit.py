@@ -19,6 +19,7 @@ from fnn.train.drive import Drive
 from fnn.train.early_stopping import EarlyStopping
 from fnn.train.evaluate import evaluation
 from fnn.train.feed import feed_of
+from fnn.train.history import History, better_higher
 from fnn.train.make_train import TrainResult
 from fnn.train.progress import ShowProgress
 from fnn.train.setting import setting
@@ -145,4 +146,5 @@ def fit(
     best = run.learned
     if early_stopping is not None and run.watch is not None:
         best = early_stopping.result(run.watch, run.learned)
-    return TrainResult(best.params, best.state, best.opt_state, run.history, run.epoch)
+    history = History(run.history, better_higher(run.metrics))
+    return TrainResult(best.params, best.state, best.opt_state, history, run.epoch)

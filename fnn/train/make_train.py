@@ -13,6 +13,7 @@ from fnn.objective import Method, Objective
 from fnn.optim.transform import is_optimizer
 from fnn.train.data import arrays, check_data, length, plan, samples
 from fnn.train.early_stopping import EarlyStopping
+from fnn.train.history import History, better_higher
 from fnn.train.loops import in_chunks, until_stopped
 from fnn.train.step import Augment, Learned, Training, with_validation
 from fnn.train.validation import Validation
@@ -22,13 +23,14 @@ class TrainResult(NamedTuple):
     """What a run leaves: a pytree, so runs stack under ``vmap``.
 
     ``history`` holds an array a name with one entry an epoch, NaN after an early stop (-1 where they are integers);
-    ``epochs_run`` counts epochs, one that was cut short too.
+    ``history.higher_is_better(name)`` says whether more of it is better. ``epochs_run`` counts epochs, one that was cut
+    short too.
     """
 
     params: Params
     state: State
     opt_state: Any
-    history: dict[str, Any]
+    history: History
     epochs_run: Any
 
     def __repr__(self) -> str:
@@ -170,9 +172,9 @@ def make_train(
                 sign=early_stopping.sign(training.metrics) if early_stopping else 0,
                 judged=validating.judged(early_stopping),
             )
+        history = History(history, better_higher(training.metrics))
         return TrainResult(learned.params, learned.state, learned.opt_state, history, epochs_run)
 
-    train.metrics = tuple(metrics)  # a sweep ranks by them
     return train
 
 

@@ -1,6 +1,7 @@
 """The table of a sweep against numbers worked by hand, in all its forms, and the picture."""
 
 import csv
+import dataclasses
 import io
 import json
 import math
@@ -17,6 +18,7 @@ from fnn.sweep.placement import Layout
 from fnn.sweep.plot import logarithmic
 from fnn.sweep.result import SweepResult
 from fnn.sweep.table import SweepTable
+from fnn.train.history import History
 
 NAN, INF = math.nan, math.inf
 
@@ -37,12 +39,11 @@ def result():
         "confusion": jnp.zeros((8, 3, 2, 2)),
     }
     kernel = jnp.arange(8.0)[:, None, None] * jnp.ones((8, 2, 3))
+    history = History(history, higher=["accuracy"])
     results = fnn.TrainResult({"kernel": kernel}, {}, (), history, jnp.array([3, 3, 2, 3, 3, 3, 3, 3]))
     hyperparams = {"learning_rate": np.repeat([0.1, 1.0], 4), "decay": np.tile(np.repeat([0, 1], 2), 2)}
     seeds = np.tile([0, 7], 4)
-    return SweepResult(
-        results, hyperparams, seeds, jax.random.split(jax.random.key(0), 8), Layout(8, (), 1, 8), (fnn.Accuracy(),)
-    )
+    return SweepResult(results, hyperparams, seeds, jax.random.split(jax.random.key(0), 8), Layout(8, (), 1, 8))
 
 
 def test_a_row_a_run(result):
@@ -89,6 +90,14 @@ def test_the_best_is_the_best_seed_of_the_best_combination(result):
     assert (best.result.params["kernel"] == 2).all()
     best = result.best("loss", higher_is_better=True)
     assert (best.run, best.score) == (0, 3.0)
+
+
+def test_a_plain_dict_says_nothing_of_directions(result):
+    plain = dataclasses.replace(result, results=result.results._replace(history=dict(result.results.history)))
+    assert not plain.table("loss").higher_is_better
+    with pytest.raises(ValueError, match=r"whether more of 'accuracy' is better: .* give higher_is_better="):
+        plain.best("accuracy")
+    assert plain.best("accuracy", higher_is_better=True).run == result.best("accuracy").run
 
 
 def test_a_run_whose_parameters_are_not_finite_diverged_too(result):
