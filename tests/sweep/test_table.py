@@ -92,6 +92,19 @@ def test_the_best_is_the_best_seed_of_the_best_combination(result):
     assert (best.run, best.score) == (0, 3.0)
 
 
+@pytest.mark.parametrize("bad", [NAN, INF, -INF])
+@pytest.mark.parametrize("at", ["final", "best"])
+@pytest.mark.parametrize("higher", [False, True])
+def test_a_score_that_is_not_finite_is_never_the_best(result, bad, at, higher):
+    accuracy = jnp.full((8, 3), bad).at[5].set(0.5)
+    history = History({"loss": jnp.ones((8, 3)), "accuracy": accuracy})
+    changed = dataclasses.replace(result, results=result.results._replace(history=history))
+    table = changed.table("accuracy", at=at, higher_is_better=higher)
+    assert (table.best_run(), table.combinations[0].without) == (5, 1)
+    assert [each.without for each in table.combinations[1:]] == [2, 2, 2]
+    assert [row["best_epoch"] for row in table.rows] == [None] * 5 + [1, None, None]
+
+
 def test_a_plain_dict_says_nothing_of_directions(result):
     plain = dataclasses.replace(result, results=result.results._replace(history=dict(result.results.history)))
     assert not plain.table("loss").higher_is_better
