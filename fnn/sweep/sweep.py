@@ -14,7 +14,11 @@ from fnn.sweep.grid import runs_of
 from fnn.sweep.placement import Layout, Method, layout_of
 from fnn.sweep.result import SweepResult
 from fnn.train.data import arrays
+from fnn.train.hyperparams import Given, check_used
 from fnn.train.make_train import TrainResult
+
+MISSING = "add {0}=[…] to the arguments of the sweep"
+"""How a hyper-parameter that a run reads is added."""
 
 
 def sweep(
@@ -136,7 +140,7 @@ def _all_runs(keys: jax.Array, values: dict[str, jax.Array], operands: dict, *, 
 def _run(train: Any, key: jax.Array, values: dict[str, Any], operands: dict) -> TrainResult:
     """One run; the options it has no use for are not mentioned."""
     options = {name: value for name, value in operands.items() if name != "data"}
-    return train(key, operands["data"], *([_Given(values)] if values else []), **options)
+    return train(key, operands["data"], *([Given(values, MISSING)] if values else []), **options)
 
 
 def _traced(train: Any, shapes: tuple, operands: dict) -> tuple[Any, Any]:
@@ -153,45 +157,13 @@ def _traced(train: Any, shapes: tuple, operands: dict) -> tuple[Any, Any]:
 
 
 def _check_used(jaxpr: Any, names: list[str]) -> None:
-    """Raises for a hyper-parameter that no equation takes: all its runs would be the same."""
+    """Raises for a hyper-parameter on which no result depends: all its runs would be the same."""
     inputs = dict(zip(sorted(names), jaxpr.invars[len(jaxpr.invars) - len(names) :], strict=True))
-    unused = [name for name in names if not _takes(jaxpr, inputs[name])]
-    if unused:
-        used = ", ".join(name for name in names if name not in unused) or "none"
-        raise ValueError(
-            f"nothing in a run depends on the hyper-parameter {unused[0]!r}: give make_train its objective or optimizer"
-            f" as a function of hyperparams that uses hyperparams[{unused[0]!r}] (used are: {used})"
-        )
 
+    def matters(name: str) -> bool:
+        return any(footprint(jaxpr, tuple(each is inputs[name] for each in jaxpr.invars)).outputs)
 
-def _takes(jaxpr: Any, variable: Any) -> bool:
-    """Whether an equation takes this input; of a function under jit, one inside it."""
-    for equation in jaxpr.eqns:
-        program = getattr(equation.params.get("jaxpr"), "jaxpr", None) if equation.primitive.name == "jit" else None
-        for place, given in enumerate(equation.invars):
-            if given is variable and (program is None or _takes(program, program.invars[place])):
-                return True
-    return False
-
-
-@jax.tree_util.register_pytree_node_class
-class _Given(dict):
-    """The hyper-parameters of a run; reading one that is not there says what to do."""
-
-    def __missing__(self, name: str) -> Any:
-        given = ", ".join(self) or "none"
-        raise KeyError(
-            f"the run reads the hyper-parameter {name!r}, which the sweep does not give (given are: {given});"
-            f" add {name}=[…] to its arguments"
-        )
-
-    def tree_flatten(self) -> tuple[tuple, tuple]:
-        """So that it goes through jit, should ``train`` be under it."""
-        return tuple(self.values()), tuple(self)
-
-    @classmethod
-    def tree_unflatten(cls, names: tuple, values: tuple) -> "_Given":
-        return cls(zip(names, values, strict=True))
+    check_used(names, filter(matters, names))
 
 
 def _mesh(layout: Layout) -> Mesh:

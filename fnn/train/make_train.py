@@ -10,10 +10,10 @@ from fnn.errors import positive
 from fnn.layer import Params, State, named_key
 from fnn.metrics import Metric
 from fnn.objective import Method, Objective
-from fnn.optim.transform import is_optimizer
 from fnn.train.data import arrays, check_data, length, plan, samples
 from fnn.train.early_stopping import EarlyStopping
 from fnn.train.history import History, better_higher
+from fnn.train.hyperparams import made
 from fnn.train.loops import in_chunks, until_stopped
 from fnn.train.step import Augment, Learned, Training, with_validation
 from fnn.train.validation import Validation
@@ -63,7 +63,8 @@ def make_train(
 
     ``data`` and ``validation`` are ``(inputs, targets)`` or ``(inputs, targets, weights)`` with samples on the first
     axis. ``objective`` and ``optimizer`` may each be a function of ``hyperparams``, called inside the trace, so that
-    anything numeric can be mapped over. ``augment(key, inputs) -> inputs`` changes training inputs
+    anything numeric can be mapped over; ``ValueError`` for hyperparams, or an entry of a dict of them, that neither
+    reads. ``augment(key, inputs) -> inputs`` changes training inputs
     (see ``fnn.augment``; one that mixes samples changes targets too). ``on_epoch(epoch,
     values)`` is called on the host after every epoch, to show progress; the run needs no such callback.
 
@@ -124,14 +125,7 @@ def make_train(
         )
 
     def train(key: jax.Array, data: Any, hyperparams: Any = None, *, validation: Any = None) -> TrainResult:
-        training = Training(
-            _resolved(objective, hyperparams, isinstance(objective, Objective)),
-            _resolved(optimizer, hyperparams, is_optimizer(optimizer)),
-            metrics,
-            augment,
-            method,
-            shuffle,
-        )
+        training = Training(*made(objective, optimizer, hyperparams), metrics, augment, method, shuffle)
         data = arrays(data)
         learned = training.start(key, data[0])
         check_data(training.objective, learned.params, learned.state, data)
@@ -176,16 +170,3 @@ def make_train(
         return TrainResult(learned.params, learned.state, learned.opt_state, history, epochs_run)
 
     return train
-
-
-def _resolved(given: Any, hyperparams: Any, ready: bool) -> Any:
-    if ready:
-        return given
-    if not callable(given):
-        raise TypeError(f"expected an objective and an optimizer, or functions of hyperparams, got {given!r}")
-    if hyperparams is None:
-        raise TypeError(
-            f"{given!r} is taken for a function of hyperparams: call train(key, data, hyperparams), or give what is"
-            f" made already, as adam(1e-3) is"
-        )
-    return given(hyperparams)
