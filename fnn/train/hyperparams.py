@@ -1,6 +1,6 @@
 """The hyper-parameters of a run: what is made of them, and that each of them is read."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import jax
@@ -8,12 +8,17 @@ import jax
 from fnn.objective import Objective
 from fnn.optim.transform import is_optimizer
 
+Step = Callable[[], Any]
+"""A training step, to be traced."""
 
-def made(objective: Any, optimizer: Any, hyperparams: Any) -> tuple[Objective, Any]:
+
+def made(objective: Any, optimizer: Any, hyperparams: Any) -> tuple[Objective, Any, Callable[[Step], None]]:
     """The objective and the optimizer: ready ones as they are, functions of hyper-parameters called with these.
 
     Raises ``TypeError`` for what is neither, or for a function where there are no hyper-parameters; ``ValueError`` for
-    hyper-parameters that no function takes, and for an entry of a dict of them that none reads.
+    hyper-parameters that no function takes. The third that is returned is to be called with a training step: it raises
+    ``ValueError`` for an entry of a dict of hyper-parameters that is not read, neither by the functions nor by a
+    schedule of theirs in the step.
 
     >>> import fnn
     >>> objective = fnn.Objective(fnn.Dense(1), fnn.MeanSquaredError())
@@ -27,12 +32,18 @@ def made(objective: Any, optimizer: Any, hyperparams: Any) -> tuple[Objective, A
             "nothing in a run depends on hyperparams: give make_train its objective or optimizer as a function of"
             " hyperparams that uses them, such as lambda rate: fnn.optim.adam(rate)"
         )
-    both = [
-        part if is_ready else _called(part, given) for part, is_ready in zip((objective, optimizer), ready, strict=True)
-    ]
-    if isinstance(given, Given):
-        given.were_read()
-    return both[0], both[1]
+    objective = objective if ready[0] else _called(objective, given)
+    optimizer = optimizer if ready[1] else _called(optimizer, given)
+    if isinstance(given, Given) and given.rehearsal:
+        raise Rehearsed
+
+    def check(step: Step) -> None:
+        if isinstance(given, Given) and not given.read.issuperset(given):
+            if not all(ready):
+                jax.eval_shape(step)  # a schedule reads only now
+            check_used(given, given.read)
+
+    return objective, optimizer, check
 
 
 def _called(part: Any, hyperparams: Any) -> Any:
@@ -46,18 +57,24 @@ def _called(part: Any, hyperparams: Any) -> Any:
     return part(hyperparams)
 
 
+class Rehearsed(Exception):
+    """A rehearsal has come to its end: objective and optimizer can be made."""
+
+
 @jax.tree_util.register_pytree_with_keys_class
 class Given(dict):
     """A dict of hyper-parameters that knows which of them were read; one that is not there says what to do.
 
-    To JAX it is as a dict is. ``missing`` says how one is added.
+    To JAX it is as a dict is. ``missing`` says how one is added. A run with hyper-parameters that are a ``rehearsal``
+    ends with ``Rehearsed`` once its objective and its optimizer are made of them.
     """
 
     missing: str = "add it to the dict of hyperparams"
 
-    def __init__(self, values: Any = (), missing: str = "") -> None:
+    def __init__(self, values: Any = (), missing: str = "", *, rehearsal: bool = False) -> None:
         super().__init__(values)
         self.missing = missing or self.missing
+        self.rehearsal = rehearsal
         self.read: set[Any] = set()
 
     def __getitem__(self, name: Any) -> Any:
@@ -100,10 +117,6 @@ class Given(dict):
 
     def __or__(self, other: Any) -> Any:
         return dict(self) | other
-
-    def were_read(self) -> None:
-        """Raises unless all of them were."""
-        check_used(self, self.read)
 
     def tree_flatten_with_keys(self) -> tuple[tuple, tuple]:
         """Leaves under the keys of a dict."""

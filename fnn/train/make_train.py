@@ -125,12 +125,15 @@ def make_train(
         )
 
     def train(key: jax.Array, data: Any, hyperparams: Any = None, *, validation: Any = None) -> TrainResult:
-        training = Training(*made(objective, optimizer, hyperparams), metrics, augment, method, shuffle)
+        made_objective, made_optimizer, check_hyperparams = made(objective, optimizer, hyperparams)
+        training = Training(made_objective, made_optimizer, metrics, augment, method, shuffle)
         data = arrays(data)
         learned = training.start(key, data[0])
         check_data(training.objective, learned.params, learned.state, data)
         train_plan = plan(samples(data), batch_size)
         run_length = length(train_plan, epochs, steps)
+        first = jax.tree.map(lambda leaf: leaf[: train_plan.size], data)
+        check_hyperparams(lambda: training.step(learned, first, key))
         names = training.names(validation=validation is not None)
         if validation is not None:
             validation = arrays(validation)

@@ -70,13 +70,27 @@ def test_a_value_that_is_not_given_is_asked_for():
 )
 def test_a_dict_can_be_read_in_any_way(read):
     given = {"rate": jnp.array(0.1), "momentum": jnp.array(0.9)}
-    assert made(OBJECTIVE, read, given)[0] is OBJECTIVE
+    made_objective, _, check = made(OBJECTIVE, read, given)
+    check(lambda: pytest.fail("all are read already"))
+    assert made_objective is OBJECTIVE
     assert set(given) == {"rate", "momentum"}
+
+
+@pytest.mark.parametrize("jit", [False, True])
+def test_a_schedule_may_read_one_in_the_steps_alone(jit):
+    def optimizer(h):
+        return fnn.optim.sgd(lambda step: jnp.where(step < h["steps"], h["rate"], 0.0))
+
+    run = fnn.make_train(OBJECTIVE, optimizer, epochs=1, batch_size=8)
+    run = jax.jit(run) if jit else run
+    assert run(jax.random.key(0), (X, X), {"steps": 3, "rate": 0.1}).epochs_run == 1
+    with pytest.raises(ValueError, match="on the hyper-parameter 'decay'"):
+        run(jax.random.key(0), (X, X), {"steps": 3, "rate": 0.1, "decay": 0.1})
 
 
 def test_the_objective_may_read_some_and_the_optimizer_others():
     objective = lambda h: fnn.Objective(fnn.Dense(1), fnn.Huber(h["delta"]))  # noqa: E731
-    made_objective, optimizer = made(objective, lambda h: fnn.optim.sgd(h["rate"]), {"delta": 2.0, "rate": 0.5})
+    made_objective, optimizer, _ = made(objective, lambda h: fnn.optim.sgd(h["rate"]), {"delta": 2.0, "rate": 0.5})
     assert (made_objective.loss, optimizer) == (fnn.Huber(2.0), fnn.optim.sgd(0.5))
 
 
