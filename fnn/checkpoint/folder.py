@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 from fnn.checkpoint import durable
 from fnn.checkpoint.file import read_metadata, save
-from fnn.errors import at_least_zero, positive
+from fnn.errors import positive
+from fnn.ranges import AT_LEAST_ZERO, in_range
 
 NAME = re.compile(r"step_([0-9]{9,})\.safetensors")
 
@@ -65,7 +66,7 @@ class CheckpointFolder:
         positive("keep_last", keep_last)
         if isinstance(keep_best, bool) or not isinstance(keep_best, int):
             raise TypeError(f"keep_best is an integer, got {keep_best!r}")
-        at_least_zero("keep_best", keep_best)
+        in_range("keep_best", keep_best, AT_LEAST_ZERO)
         if not isinstance(higher_is_better, bool | None):
             raise TypeError(f"higher_is_better is True, False or None, got {higher_is_better!r}")
         self.folder = Path(folder)
