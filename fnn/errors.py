@@ -168,15 +168,3 @@ def positive(name: str, value: Any) -> None:
         raise TypeError(f"{name} is an integer, got {value!r}")
     if value < 1:
         raise ValueError(f"{name} is at least 1, got {value}")
-
-
-def at_least_zero(name: str, value: Any) -> None:
-    """Raises for a Python number below 0, or NaN; a tracer passes."""
-    if isinstance(value, int | float) and not value >= 0:
-        raise ValueError(f"{name} is at least 0, got {value}")
-
-
-def above_zero(name: str, value: Any) -> None:
-    """Raises for a Python number that is not above 0; a tracer passes."""
-    if isinstance(value, int | float) and not value > 0:
-        raise ValueError(f"{name} is above 0, got {value}")

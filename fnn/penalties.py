@@ -7,10 +7,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from fnn.errors import at_least_zero
 from fnn.layer import Cache, Params, wide_dtype
 from fnn.losses.regression import magnitude
 from fnn.paths import map_named, named_leaves, select
+from fnn.ranges import AT_LEAST_ZERO, keep_in_range
 
 
 class Penalty:
@@ -74,7 +74,7 @@ class L1(Penalty):
     paths: str | tuple[str, ...] = "*/kernel"
 
     def __post_init__(self) -> None:
-        at_least_zero("strength", self.strength)
+        keep_in_range(self, strength=AT_LEAST_ZERO)
 
     def value(self, w: jax.Array) -> jax.Array:
         return jnp.asarray(self.strength, w.dtype) * magnitude(w).sum()
@@ -104,7 +104,7 @@ class L2(Penalty):
     paths: str | tuple[str, ...] = "*/kernel"
 
     def __post_init__(self) -> None:
-        at_least_zero("strength", self.strength)
+        keep_in_range(self, strength=AT_LEAST_ZERO)
 
     def value(self, w: jax.Array) -> jax.Array:
         return jnp.asarray(0.5 * self.strength, w.dtype) * jnp.vdot(w, w)
@@ -133,8 +133,7 @@ class ElasticNet(Penalty):
     paths: str | tuple[str, ...] = "*/kernel"
 
     def __post_init__(self) -> None:
-        at_least_zero("l1", self.l1)
-        at_least_zero("l2", self.l2)
+        keep_in_range(self, l1=AT_LEAST_ZERO, l2=AT_LEAST_ZERO)
 
     def value(self, w: jax.Array) -> jax.Array:
         return L1(self.l1).value(w) + L2(self.l2).value(w)

@@ -10,8 +10,9 @@ import numpy as np
 from fnn.augment.augmentation import Augmentation
 from fnn.augment.border import Fill, check_fill
 from fnn.augment.resample import resample
-from fnn.augment.strength import FACTOR, LEAN, NOT_NEGATIVE, SHARE, check_ends, check_strength, is_known
+from fnn.augment.strength import FACTOR, LEAN, NOT_NEGATIVE, SHARE, interval, is_known, keep_strengths
 from fnn.layer import named_key, wide_dtype
+from fnn.ranges import nan_where_any
 
 
 class Motion(NamedTuple):
@@ -68,14 +69,11 @@ class Affine(Augmentation):
     fill: Fill = 0.0
 
     def __post_init__(self) -> None:
-        check_strength("degrees", self.degrees, NOT_NEGATIVE)
-        check_strength("translate", self.translate, SHARE)
-        check_strength("shear", self.shear, LEAN)
+        keep_strengths(self, degrees=NOT_NEGATIVE, translate=SHARE, shear=LEAN)
         if not isinstance(self.zoom, tuple | list) or len(self.zoom) != 2:
             raise TypeError(f"zoom is an interval (low, high), got {self.zoom!r}")
-        check_ends("zoom", *self.zoom, FACTOR)
+        object.__setattr__(self, "zoom", interval("zoom", *self.zoom, FACTOR))
         check_fill(self.fill)
-        object.__setattr__(self, "zoom", tuple(self.zoom))  # a list is not hashable
 
     @property
     def does_nothing(self) -> bool:
@@ -104,4 +102,5 @@ class Affine(Augmentation):
 
     def one(self, key: jax.Array, image: jax.Array) -> jax.Array:
         motion = self.draw(key, image.shape, wide_dtype(image.dtype))
-        return resample(image, motion.inverse(), motion.offset, self.fill)
+        moved = resample(image, motion.inverse(), motion.offset, self.fill)
+        return nan_where_any([self.degrees, self.translate, self.shear, *self.zoom], moved)

@@ -11,9 +11,10 @@ import jax.numpy as jnp
 from fnn.augment.augmentation import Augmentation, image_batch, image_keys
 from fnn.augment.coin import coin
 from fnn.augment.mixing import augmented, mixes
-from fnn.augment.strength import SHARE, check_strength, is_known
+from fnn.augment.strength import SHARE, is_known, keep_strengths
 from fnn.errors import describe, instance_hint
 from fnn.layer import named_key
+from fnn.ranges import nan_where_any
 
 
 @dataclasses.dataclass(frozen=True, init=False, repr=False)
@@ -81,7 +82,7 @@ class Sometimes(Augmentation):
                 f"Sometimes changes some images and no targets, and {self.augmentation!r} changes both;"
                 f" give that a probability of its own, as Mixup(0.2, probability=0.5) has"
             )
-        check_strength("probability", self.probability, SHARE)
+        keep_strengths(self, probability=SHARE)
 
     @property
     def does_nothing(self) -> bool:
@@ -98,7 +99,7 @@ class Sometimes(Augmentation):
             )
         keys = image_keys(named_key(key, "whether"), len(images))
         chosen = jax.vmap(lambda key: coin(key, self.probability))(keys)
-        return jnp.where(chosen[:, None, None, None], changed, images)
+        return nan_where_any([self.probability], jnp.where(chosen[:, None, None, None], changed, images))
 
 
 def check_augmentation(augmentation: Any) -> None:

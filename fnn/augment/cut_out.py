@@ -7,7 +7,8 @@ import jax.numpy as jnp
 
 from fnn.augment.augmentation import Augmentation
 from fnn.augment.rectangle import rectangle
-from fnn.augment.strength import NOT_NEGATIVE, check_strength, is_known
+from fnn.augment.strength import NOT_NEGATIVE, is_known, keep_strengths
+from fnn.ranges import nan_where_any
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +35,7 @@ class CutOut(Augmentation):
     fill: float = 0.0
 
     def __post_init__(self) -> None:
-        check_strength("size", self.size, NOT_NEGATIVE)
+        keep_strengths(self, size=NOT_NEGATIVE)
         if isinstance(self.fill, str):
             raise TypeError(f"what is cut out is filled with a number, got {self.fill!r}")
 
@@ -44,4 +45,5 @@ class CutOut(Augmentation):
 
     def one(self, key: jax.Array, image: jax.Array) -> jax.Array:
         covered = rectangle(key, image.shape, self.size, self.size)
-        return jnp.where(covered[..., None], jnp.asarray(self.fill, image.dtype), image)
+        cut = jnp.where(covered[..., None], jnp.asarray(self.fill, image.dtype), image)
+        return nan_where_any([self.size], cut)

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 
 from fnn.augment.augmentation import Augmentation
 from fnn.augment.coin import coin
-from fnn.augment.strength import SHARE, check_strength, is_known
+from fnn.augment.strength import SHARE, is_known, keep_strengths
+from fnn.ranges import nan_where_any
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,14 +30,15 @@ class FlipHorizontal(Augmentation):
     probability: float = 0.5
 
     def __post_init__(self) -> None:
-        check_strength("probability", self.probability, SHARE)
+        keep_strengths(self, probability=SHARE)
 
     @property
     def does_nothing(self) -> bool:
         return is_known(self.probability, 0)
 
     def one(self, key: jax.Array, image: jax.Array) -> jax.Array:
-        return jnp.where(coin(key, self.probability), image[:, ::-1], image)
+        flipped = jnp.where(coin(key, self.probability), image[:, ::-1], image)
+        return nan_where_any([self.probability], flipped)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,11 +57,12 @@ class FlipVertical(Augmentation):
     probability: float = 0.5
 
     def __post_init__(self) -> None:
-        check_strength("probability", self.probability, SHARE)
+        keep_strengths(self, probability=SHARE)
 
     @property
     def does_nothing(self) -> bool:
         return is_known(self.probability, 0)
 
     def one(self, key: jax.Array, image: jax.Array) -> jax.Array:
-        return jnp.where(coin(key, self.probability), image[::-1], image)
+        flipped = jnp.where(coin(key, self.probability), image[::-1], image)
+        return nan_where_any([self.probability], flipped)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fnn.augment.augmentation import Augmentation
-from fnn.augment.strength import NOT_NEGATIVE, check_ends, check_strength, is_known
+from fnn.augment.strength import NOT_NEGATIVE, interval, is_known, keep_strengths
 from fnn.layer import wide_dtype
 
 
@@ -27,7 +27,7 @@ class Noise(Augmentation):
     stddev: float
 
     def __post_init__(self) -> None:
-        check_strength("stddev", self.stddev, NOT_NEGATIVE)
+        keep_strengths(self, stddev=NOT_NEGATIVE)
 
     @property
     def does_nothing(self) -> bool:
@@ -55,7 +55,7 @@ class Brightness(Augmentation):
     delta: float
 
     def __post_init__(self) -> None:
-        check_strength("delta", self.delta, NOT_NEGATIVE)
+        keep_strengths(self, delta=NOT_NEGATIVE)
 
     @property
     def does_nothing(self) -> bool:
@@ -83,7 +83,9 @@ class Contrast(Augmentation):
     high: float
 
     def __post_init__(self) -> None:
-        check_ends("contrast", self.low, self.high, NOT_NEGATIVE)
+        low, high = interval("contrast", self.low, self.high, NOT_NEGATIVE)
+        object.__setattr__(self, "low", low)
+        object.__setattr__(self, "high", high)
 
     @property
     def does_nothing(self) -> bool:

@@ -23,12 +23,13 @@ import numpy as np
 
 from fnn.augment.augmentation import Augmentation, image_keys
 from fnn.augment.coin import coin
-from fnn.augment.strength import NOT_NEGATIVE, SHARE, check_strength
+from fnn.augment.strength import NOT_NEGATIVE, SHARE, keep_strengths
 from fnn.errors import describe, exact_array, floating_array, is_floating, positive
 from fnn.layer import named_key, wide_dtype
 from fnn.losses.labels import at_class, class_labels, is_class
 from fnn.losses.loss import check_weights
 from fnn.objective import unpacked
+from fnn.ranges import nan_where_any
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,8 +47,7 @@ class Mixing(Augmentation):
     mixes: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        check_strength("alpha", self.alpha, NOT_NEGATIVE)
-        check_strength("probability", self.probability, SHARE)
+        keep_strengths(self, alpha=NOT_NEGATIVE, probability=SHARE)
         if self.classes is not None:
             positive("classes", self.classes)
 
@@ -66,6 +66,7 @@ class Mixing(Augmentation):
             weights = self._weights(weights, len(inputs))
             share = jnp.where((weights == 0) | (weights[partner] == 0), 1, share)
         inputs, share = jax.vmap(self.mixed)(keys, inputs, inputs[partner], share)
+        inputs = nan_where_any([self.alpha, self.probability], inputs)
         if weights is None:
             return inputs, blend(targets, targets[partner], share)
         parts = share.astype(weights.dtype) * weights, (1 - share).astype(weights.dtype) * weights[partner]

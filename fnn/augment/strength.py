@@ -1,39 +1,40 @@
-"""Strengths: how far a random change may go. Numbers are checked when they are given; what is traced passes."""
+"""Strengths: how far a random change may go. A number is checked when it is given; a traced one out of range is NaN."""
 
 import math
 from typing import Any
 
 import jax.numpy as jnp
-import numpy as np
 
-from fnn.optim.hyperparameters import NOT_NEGATIVE as NOT_NEGATIVE
-from fnn.optim.hyperparameters import Range
+from fnn.ranges import NOT_NEGATIVE as NOT_NEGATIVE
+from fnn.ranges import SHARE as SHARE
+from fnn.ranges import Range, in_range, is_number
 
-SHARE = Range("a number in [0, 1]", lambda value: 0 <= value <= 1)
-FACTOR = Range("a finite number above 0", lambda value: 0 < value < math.inf)
-LEAN = Range("an angle in [0, 90)", lambda value: 0 <= value < 90)
+FACTOR = Range("a finite number above 0", lambda value: (value > 0) & (value < math.inf))
+LEAN = Range("an angle in [0, 90)", lambda value: (value >= 0) & (value < 90))
 
 
-def check_strength(name: str, value: Any, allowed: Range) -> None:
-    """Raises for a number outside its range, and for what is no number; an array of shape () passes, traced or not."""
-    if is_number(value):
-        if not allowed.holds(value):
-            raise ValueError(f"{name} is {allowed.words}, got {value}")
-    elif not (hasattr(value, "dtype") and jnp.shape(value) == ()):
+def strength(name: str, value: Any, allowed: Range) -> Any:
+    """Returns a number in its range, or raises; of an array of shape (), traced or not, NaN if it is not."""
+    if not is_number(value) and not (hasattr(value, "dtype") and jnp.shape(value) == ()):
         raise TypeError(f"{name} is {allowed.words}, got {value!r}")
+    return in_range(name, value, allowed)
 
 
-def check_ends(name: str, low: Any, high: Any, allowed: Range) -> None:
-    """Raises unless both ends of an interval are in range and in order, as far as they are numbers."""
-    check_strength(f"the low end of {name}", low, allowed)
-    check_strength(f"the high end of {name}", high, allowed)
-    if is_number(low) and is_number(high) and low > high:
+def keep_strengths(augmentation: Any, **ranges: Range) -> None:
+    """Holds these fields of an augmentation to their ranges, in its ``__post_init__``."""
+    for name, allowed in ranges.items():
+        object.__setattr__(augmentation, name, strength(name, getattr(augmentation, name), allowed))
+
+
+def interval(name: str, low: Any, high: Any, allowed: Range) -> tuple[Any, Any]:
+    """Returns both ends if they are in range and in order; else raises, or, if one cannot be looked at, NaN for it."""
+    low = strength(f"the low end of {name}", low, allowed)
+    high = strength(f"the high end of {name}", high, allowed)
+    if not (is_number(low) and is_number(high)):
+        return low, jnp.where(jnp.asarray(low <= high), high, jnp.nan)
+    if low > high:
         raise ValueError(f"{name} is an interval (low, high), got {low} above {high}")
-
-
-def is_number(value: Any) -> bool:
-    """Whether the value can be looked at: a number, and no array."""
-    return isinstance(value, int | float | np.number) and not isinstance(value, bool)
+    return low, high
 
 
 def is_known(value: Any, number: float) -> bool:

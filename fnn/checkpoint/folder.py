@@ -8,21 +8,33 @@ import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from fnn.checkpoint import durable
 from fnn.checkpoint.file import read_metadata, save
-from fnn.errors import at_least_zero, positive
+from fnn.errors import positive
+from fnn.ranges import AT_LEAST_ZERO, in_range
 
 NAME = re.compile(r"step_([0-9]{9,})\.safetensors")
+
+
+class Score(NamedTuple):
+    """A score, NaN for none, and whether more of it is better: ``None`` where that is not known."""
+
+    value: float
+    higher: bool | None = None
 
 
 class CheckpointFolder:
     """Saves the checkpoints of a run, one a step, and removes those that are neither among the last nor the best.
 
-    The last ``keep_last`` and the ``keep_best`` of best score are kept: the lowest score is the best unless
-    ``higher_is_better``; of equal scores the earlier step's is. A score stands in the metadata of its checkpoint, as
-    ``"score"``, and so outlives the process. A checkpoint without one, or with NaN, is never among the best.
+    The last ``keep_last`` and the ``keep_best`` of best score are kept; of equal scores the earlier step's is the best.
+    A score stands in the metadata of its checkpoint, as ``"score"``, and beside it, as ``"higher_is_better"``, whether
+    more of it is better: both outlive the process. A checkpoint without a score, or with one that is not finite, is
+    never among the best.
+
+    ``higher_is_better`` is by default what the checkpoints in the folder say, and where none says so, false. Given, it
+    is what counts when they are ranked; but a score cannot be saved beside scores of the other direction.
 
     A checkpoint is removed only when the new one is on the disk. One that is damaged is never removed and does not
     count. Files of other names are left alone, except unfinished ones that a killed process left behind.
@@ -40,42 +52,61 @@ class CheckpointFolder:
     ...     for step, loss in [(10, 0.5), (20, 0.3), (30, 0.4)]:
     ...         path = folder.save(step, {"bias": jnp.zeros(3)}, {"epoch": step // 10}, score=loss)
     ...     print([path.name for path in folder.paths()], read_metadata(folder.best()))
-    ['step_000000020.safetensors', 'step_000000030.safetensors'] {'epoch': 2, 'score': 0.3}
+    ['step_000000020.safetensors', 'step_000000030.safetensors'] {'epoch': 2, 'score': 0.3, 'higher_is_better': False}
     """
 
     def __init__(
-        self, folder: str | os.PathLike, *, keep_last: int = 2, keep_best: int = 0, higher_is_better: bool = False
+        self,
+        folder: str | os.PathLike,
+        *,
+        keep_last: int = 2,
+        keep_best: int = 0,
+        higher_is_better: bool | None = None,
     ):
         positive("keep_last", keep_last)
         if isinstance(keep_best, bool) or not isinstance(keep_best, int):
             raise TypeError(f"keep_best is an integer, got {keep_best!r}")
-        at_least_zero("keep_best", keep_best)
+        in_range("keep_best", keep_best, AT_LEAST_ZERO)
+        if not isinstance(higher_is_better, bool | None):
+            raise TypeError(f"higher_is_better is True, False or None, got {higher_is_better!r}")
         self.folder = Path(folder)
         self.keep_last, self.keep_best, self.higher_is_better = keep_last, keep_best, higher_is_better
         # What this process knows of the files: (name, size, time of writing) → score, or None for a damaged one.
-        self._scores: dict[tuple[str, int, int], float | None] = {}
+        self._scores: dict[tuple[str, int, int], Score | None] = {}
 
     def __repr__(self) -> str:
-        options = f"keep_last={self.keep_last}, keep_best={self.keep_best}, higher_is_better={self.higher_is_better}"
+        options = f"keep_last={self.keep_last}, keep_best={self.keep_best}"
+        if self.higher_is_better is not None:
+            options += f", higher_is_better={self.higher_is_better}"
         return f"CheckpointFolder({str(self.folder)!r}, {options})"
 
     def save(self, step: int, tree: Any, metadata: dict[str, Any] | None = None, score: float | None = None) -> Path:
         """Writes the checkpoint of a step as ``fnn.save`` does, then removes the superfluous ones; returns the path.
 
         Whatever fails, it fails before the new checkpoint is on the disk and nothing was removed, or else is a warning.
+        Raises ``ValueError`` for a negative step, for metadata with an entry of the folder's own, and for a score where
+        ``check_direction`` does; ``TypeError`` for a step that is no integer.
         """
         step = _checked_step(step)
         if not isinstance(metadata, dict | None):
             raise TypeError(f"the metadata is a dict, got {type(metadata).__name__}")
-        if metadata and "score" in metadata:
-            raise ValueError("the metadata has an entry 'score', which is the folder's own; give score=... instead")
-        if score is not None:
-            score = float(score)
-            metadata = {**(metadata or {}), "score": score}
+        for name, instead in (("score", "score=... "), ("higher_is_better", "it to the CheckpointFolder ")):
+            if metadata and name in metadata:
+                raise ValueError(
+                    f"the metadata has an entry {name!r}, which is the folder's own; give {instead}instead"
+                )
+        path, entry = self.folder / f"step_{step:09d}.safetensors", Score(math.nan)
+        if score is not None or self.keep_best:
+            others = self._known(apart=path)
+            higher = self._direction(others)  # raises now, not when the superfluous are removed
+            if score is not None:
+                self._expect(higher, others)
+                entry = Score(float(score), higher)
+                metadata = {**(metadata or {}), "score": entry.value, "higher_is_better": higher}
         with contextlib.suppress(OSError):
             durable.remove_abandoned(self.folder)
-        path = save(self.folder / f"step_{step:09d}.safetensors", tree, metadata)
-        self._scores[_key(path)] = math.nan if score is None else score
+        save(path, tree, metadata)
+        self._scores[_key(path)] = entry
         self._set_aside([each for each in self.paths() if _step(each) > step])
         self._remove_superfluous(path)
         return path
@@ -92,22 +123,52 @@ class CheckpointFolder:
         return next((path for path in reversed(self.paths()) if _score(path) is not None), None)
 
     def best(self) -> Path | None:
-        """The checkpoint of the best score, of those that verify and have one."""
-        return next(iter(self._ranked({path: _score(path) for path in self.paths()})), None)
+        """The checkpoint of the best score, of those that verify and have one that is finite.
 
-    def _ranked(self, scores: dict[Path, float | None]) -> list[Path]:
-        """Those with a score, the best first."""
-        sign = -1 if self.higher_is_better else 1
-        known = {path: sign * score for path, score in scores.items() if score is not None and not math.isnan(score)}
-        return sorted(known, key=lambda path: (known[path], _step(path)))
+        Raises ``ValueError`` if the folder was not told which way is better and its checkpoints do not agree.
+        """
+        scores = {path: _score(path) for path in self.paths()}
+        return next(iter(_ranked(scores, self._direction(scores))), None)
 
-    def _remove_superfluous(self, saved: Path) -> None:
-        # Each file is verified once a process, not at every save.
-        keys = {path: _key(path) for path in self.paths()}
+    def check_direction(self) -> bool:
+        """Whether more of a score is better; ``ValueError`` if checkpoints in the folder say something else."""
+        scores = self._known()
+        higher = self._direction(scores)
+        self._expect(higher, scores)
+        return higher
+
+    def _expect(self, higher: bool, scores: dict[Path, Score | None]) -> None:
+        if other := [path.name for path in _saying(scores, not higher)]:
+            raise ValueError(
+                f"more of a score is {'better' if higher else 'worse'} here, but not in what {self.folder} holds,"
+                f" {', '.join(other)}: give these scores another folder"
+            )
+
+    def _direction(self, scores: dict[Path, Score | None]) -> bool:
+        """Whether more is better: as the folder was told, else as the files say, else not."""
+        if self.higher_is_better is not None:
+            return self.higher_is_better
+        higher, lower = (_saying(scores, each) for each in (True, False))
+        if higher and lower:
+            raise ValueError(
+                f"the scores in {self.folder} have two directions: more is better in"
+                f" {', '.join(path.name for path in higher)} and worse in {', '.join(path.name for path in lower)};"
+                f" give higher_is_better=True or False"
+            )
+        return bool(higher)
+
+    def _known(self, apart: Path | None = None) -> dict[Path, Score | None]:
+        """The score of every checkpoint, but of one; a file is verified once a process, not at every save."""
+        keys = {path: _key(path) for path in self.paths() if path != apart}
         scores = {path: self._scores[key] if key in self._scores else _score(path) for path, key in keys.items()}
         self._scores = {keys[path]: score for path, score in scores.items()}
+        return scores
+
+    def _remove_superfluous(self, saved: Path) -> None:
+        scores = self._known()
         whole = [path for path, score in scores.items() if score is not None]
-        kept = {saved, *whole[-self.keep_last :], *self._ranked(scores)[: self.keep_best]}
+        best = _ranked(scores, self._direction(scores))[: self.keep_best] if self.keep_best else []
+        kept = {saved, *whole[-self.keep_last :], *best}
         for path in whole:
             if path not in kept:
                 with _warning(f"checkpoint {path} could not be removed"):
@@ -153,16 +214,30 @@ def _key(path: Path) -> tuple[str, int, int]:
     return path.name, -1, -1
 
 
-def _score(path: Path) -> float | None:
+def _score(path: Path) -> Score | None:
     """The score that stands in a checkpoint, NaN if none does; None, with a warning, if the checkpoint is damaged."""
     try:
-        score = read_metadata(path).get("score")
+        metadata = read_metadata(path)
     except FileNotFoundError:  # removed meanwhile
         return None
     except (OSError, ValueError) as error:
         warnings.warn(f"passed over: {error}", stacklevel=3)
         return None
-    return score if isinstance(score, int | float) else math.nan
+    value, higher = metadata.get("score"), metadata.get("higher_is_better")
+    number = isinstance(value, int | float)
+    return Score(value if number else math.nan, higher if number and isinstance(higher, bool) else None)
+
+
+def _saying(scores: dict[Path, Score | None], higher: bool) -> list[Path]:
+    """Those that say so of more, by step."""
+    return [path for path, score in scores.items() if score is not None and score.higher is higher]
+
+
+def _ranked(scores: dict[Path, Score | None], higher: bool) -> list[Path]:
+    """Those with a finite score, the best first."""
+    sign = -1 if higher else 1
+    known = {path: sign * score.value for path, score in scores.items() if score and math.isfinite(score.value)}
+    return sorted(known, key=lambda path: (known[path], _step(path)))
 
 
 @contextlib.contextmanager

@@ -12,8 +12,8 @@ from fnn.combinators.kernels import kernels_of, nested, with_leaves
 from fnn.combinators.reparameterized import Reparameterized
 from fnn.errors import positive
 from fnn.layer import Cache, Params, State, named_key, state_entry, wide_dtype
-from fnn.layers.standardize import check_epsilon
 from fnn.paths import named_leaves
+from fnn.ranges import AT_LEAST_ZERO, keep_in_range, nan_where_any
 
 FIRST_ITERATIONS = 15
 """Of a random vector, in init, so that a model that has not been trained is normalised too."""
@@ -59,7 +59,7 @@ class SpectralNorm(Reparameterized, name="spectral_norm"):
     def __post_init__(self) -> None:
         super().__post_init__()
         positive("iterations", self.iterations)
-        check_epsilon(self.epsilon)
+        keep_in_range(self, epsilon=AT_LEAST_ZERO)
 
     def own_state(self, key: jax.Array, params: Params) -> State:
         vectors = {}
@@ -81,7 +81,7 @@ class SpectralNorm(Reparameterized, name="spectral_norm"):
                 u = self._iterated(lax.stop_gradient(matrix), u, self.iterations)
             product = matrix @ u
             length = _length(product)
-            sigma = jnp.where(length > self.epsilon, length, 1)
+            sigma = nan_where_any([self.epsilon], jnp.where(length > self.epsilon, length, 1))
             v = jnp.where(length > self.epsilon, product, 0) / sigma
             normalized[path] = (matrix / sigma).reshape(kernel.shape).astype(kernel.dtype)
             cache[path] = {"kernel": normalized[path], "u": u, "v": v, "sigma": sigma}

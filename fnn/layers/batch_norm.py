@@ -10,7 +10,10 @@ from jax import lax
 from fnn.errors import floating_array, is_concrete
 from fnn.layer import Cache, Layer, Params, State, Static, float_dtype, state_entry, wide_dtype
 from fnn.layers.scaled import init_scaled, scaled, scaled_backward
-from fnn.layers.standardize import check_epsilon, moments, normalized, standardize_backward
+from fnn.layers.standardize import moments, normalized, standardize_backward
+from fnn.ranges import AT_LEAST_ZERO, SHARE, Range, keep_in_range
+
+DECAY = Range("in [0, 1]", SHARE.holds, verb="lies")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,9 +59,7 @@ class BatchNorm(Layer, name="batch_norm"):
     axis_name: str | None = None
 
     def __post_init__(self) -> None:
-        if isinstance(self.decay, int | float) and not 0 <= self.decay <= 1:
-            raise ValueError(f"decay lies in [0, 1], got {self.decay}")
-        check_epsilon(self.epsilon)
+        keep_in_range(self, decay=DECAY, epsilon=AT_LEAST_ZERO)
 
     def init(self, key: jax.Array, x: Any) -> tuple[Params, State]:
         if x.ndim < 2:

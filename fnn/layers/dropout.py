@@ -9,6 +9,9 @@ import numpy as np
 
 from fnn.errors import floating_array, output_gradient
 from fnn.layer import Cache, Layer, Params, State, required_key
+from fnn.ranges import FRACTION, Range, is_number, keep_in_range
+
+DROPPED = Range("the fraction dropped and lies in [0, 1)", FRACTION.holds)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,7 +25,7 @@ class Dropout(Layer, name="dropout"):
     Shapes:  any → the same, any floating dtype, kept
 
     The mask is drawn with a float32 probability, so that it is the same in every precision. ``rate`` may be a traced
-    scalar (to sweep over it), which is not checked.
+    scalar (to sweep over it); one outside [0, 1) makes the output NaN.
 
     Errors: ``ValueError`` for a rate outside [0, 1) and for training without a key at a rate that is not 0.
 
@@ -35,8 +38,7 @@ class Dropout(Layer, name="dropout"):
     rate: float
 
     def __post_init__(self) -> None:
-        if isinstance(self.rate, int | float | np.number) and not 0 <= self.rate < 1:
-            raise ValueError(f"rate is the fraction dropped and lies in [0, 1), got {self.rate}")
+        keep_in_range(self, rate=DROPPED)
 
     def forward(
         self, params: Params, state: State, x: Any, *, train: bool = False, key: jax.Array | None = None
@@ -54,9 +56,11 @@ class Dropout(Layer, name="dropout"):
         return {}, self._masked(cache["mask"], output_gradient(dy, cache["mask"].shape))
 
     def _masked(self, mask: jax.Array, x: jax.Array) -> jax.Array:
-        return jnp.where(mask, x / jnp.asarray(1 - self.rate, x.dtype), 0)
+        keep = jnp.asarray(1 - self.rate, x.dtype)
+        # A traced rate that is NaN drops everything: 0 · keep, which is 0, lets it show.
+        return jnp.where(mask, x / keep, 0 if is_number(self.rate) else 0 * keep)
 
 
 def drops(rate: Any) -> bool:
     """Whether dropout at this rate does anything; of a traced rate that is not known, and it does."""
-    return not isinstance(rate, int | float | np.number) or rate != 0
+    return not is_number(rate) or rate != 0

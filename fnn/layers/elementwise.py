@@ -1,12 +1,10 @@
 """What the activations that act on each entry alone share: one derivation, y = f(x) and dx = f'(x) ⊙ dy, serves all."""
 
 import dataclasses
-import math
 from typing import Any, ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from fnn.errors import floating_array, output_gradient
 from fnn.layer import Cache, Layer, Params, State, wide_dtype
@@ -54,16 +52,6 @@ class Elementwise(Layer, name="elementwise"):
         dy = output_gradient(dy, cache[self.cached].shape)
         wide = wide_dtype(dy.dtype)
         return {}, self.gradient(cache[self.cached].astype(wide), dy.astype(wide)).astype(dy.dtype)
-
-
-def finite_number(name: str, value: Any) -> None:
-    """Raises unless value is a finite number, or a traced scalar, whose value is not known yet."""
-    if isinstance(value, jax.Array):
-        return
-    if isinstance(value, bool) or not isinstance(value, int | float | np.number):
-        raise TypeError(f"{name} is a number, got {value!r}")
-    if not math.isfinite(value):
-        raise ValueError(f"{name} is a finite number, got {value}")
 
 
 def without_infinities(x: jax.Array) -> jax.Array:

@@ -9,6 +9,7 @@ import numpy as np
 
 from fnn.errors import floating_array
 from fnn.layer import Cache, Layer, Params, State, required_key
+from fnn.ranges import AT_LEAST_ZERO, keep_in_range
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,7 +23,7 @@ class GaussianNoise(Layer, name="gaussian_noise"):
     Shapes:  any → the same, any floating dtype, kept
 
     The noise is drawn in float32 and then cast, so that it is the same in every precision. ``stddev`` may be a traced
-    scalar (to sweep over it), which is not checked.
+    scalar (to sweep over it); one below 0 makes the output NaN.
 
     Errors: ``ValueError`` for a stddev below 0 and for training without a key.
 
@@ -35,8 +36,7 @@ class GaussianNoise(Layer, name="gaussian_noise"):
     stddev: float
 
     def __post_init__(self) -> None:
-        if isinstance(self.stddev, int | float | np.number) and not self.stddev >= 0:
-            raise ValueError(f"stddev is at least 0, got {self.stddev}")
+        keep_in_range(self, stddev=AT_LEAST_ZERO)
 
     def forward(
         self, params: Params, state: State, x: Any, *, train: bool = False, key: jax.Array | None = None

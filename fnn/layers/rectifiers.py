@@ -5,7 +5,8 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
-from fnn.layers.elementwise import Elementwise, finite_number
+from fnn.layers.elementwise import Elementwise
+from fnn.ranges import AT_LEAST_ZERO, FINITE, Range, keep_in_range
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +50,7 @@ class LeakyRelu(Elementwise, name="leaky_relu"):
     slope: float = 0.01
 
     def __post_init__(self) -> None:
-        finite_number("slope", self.slope)
+        keep_in_range(self, slope=FINITE)
 
     def f(self, x: jax.Array) -> jax.Array:
         return jnp.where(x > 0, x, self.slope * x)
@@ -123,15 +124,17 @@ class Elu(Elementwise, name="elu"):
     cached = "y"
 
     def __post_init__(self) -> None:
-        finite_number("alpha", self.alpha)
-        if not isinstance(self.alpha, jax.Array) and self.alpha < 0:
-            raise ValueError(f"alpha is at least 0, got {self.alpha}")
+        keep_in_range(self, alpha=FINITE)
+        keep_in_range(self, alpha=AT_LEAST_ZERO)
 
     def f(self, x: jax.Array) -> jax.Array:
         return jnp.where(x > 0, x, self.alpha * jnp.expm1(nonpositive(x)))
 
     def derivative(self, value: jax.Array) -> jax.Array:
         return jnp.where(value > 0, 1, value + self.alpha)
+
+
+DIVISOR = Range("not 0; the limit at 0 is Relu()", lambda value: value != 0, verb="divides and is")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -154,9 +157,8 @@ class Celu(Elementwise, name="celu"):
     cached = "y"
 
     def __post_init__(self) -> None:
-        finite_number("alpha", self.alpha)
-        if not isinstance(self.alpha, jax.Array) and self.alpha == 0:
-            raise ValueError("alpha divides and is not 0; the limit at 0 is Relu()")
+        keep_in_range(self, alpha=FINITE)
+        keep_in_range(self, alpha=DIVISOR)
 
     def f(self, x: jax.Array) -> jax.Array:
         return jnp.where(x > 0, x, self.alpha * jnp.expm1(nonpositive(x) / self.alpha))

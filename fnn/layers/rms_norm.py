@@ -10,7 +10,8 @@ from jax import lax
 from fnn.errors import floating_array
 from fnn.layer import Cache, Layer, Params, State, wide_dtype
 from fnn.layers.scaled import init_scaled, scaled, scaled_backward
-from fnn.layers.standardize import check_epsilon, rescale_backward
+from fnn.layers.standardize import rescale_backward
+from fnn.ranges import AT_LEAST_ZERO, keep_in_range
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +41,7 @@ class RMSNorm(Layer, name="rms_norm"):
     use_scale: bool = True
 
     def __post_init__(self) -> None:
-        check_epsilon(self.epsilon)
+        keep_in_range(self, epsilon=AT_LEAST_ZERO)
 
     @property
     def use_bias(self) -> bool:

@@ -9,7 +9,8 @@ from jax import lax
 from fnn.errors import floating_array
 from fnn.layer import Cache, Layer, Params, State
 from fnn.layers.scaled import init_scaled, scaled, scaled_backward
-from fnn.layers.standardize import Axes, check_epsilon, moments, normalized, standardize_backward
+from fnn.layers.standardize import Axes, moments, normalized, standardize_backward
+from fnn.ranges import AT_LEAST_ZERO, keep_in_range
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +30,7 @@ class SampleNorm(Layer, name="sample_norm"):
     use_bias: bool = True
 
     def __post_init__(self) -> None:
-        check_epsilon(self.epsilon)
+        keep_in_range(self, epsilon=AT_LEAST_ZERO)
 
     def sets(self, shape: tuple[int, ...]) -> tuple[tuple[int, ...], Axes]:
         """The shape in which to see an input of this shape, and the axes that a set takes up in it."""

@@ -56,9 +56,3 @@ def rescale_backward(
 ) -> jax.Array:
     """dx from dx̂, x̂ and r, where x̂ = x r and mean(x²) is that of x itself."""
     return inverse * (dnormalized - normal * _mean(dnormalized * normal, axes, axis_name))
-
-
-def check_epsilon(epsilon: Any) -> None:
-    """Raises unless epsilon is at least 0."""
-    if isinstance(epsilon, int | float) and not epsilon >= 0:
-        raise ValueError(f"epsilon is at least 0, got {epsilon}")

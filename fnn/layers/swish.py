@@ -9,8 +9,9 @@ import jax
 import jax.numpy as jnp
 from jax.scipy.special import erfc
 
-from fnn.layers.elementwise import Elementwise, finite_number, without_infinities
+from fnn.layers.elementwise import Elementwise, without_infinities
 from fnn.layers.sigmoids import HardSigmoid, softplus
+from fnn.ranges import FINITE, keep_in_range
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +73,7 @@ class Swish(Elementwise, name="swish"):
     beta: float = 1.0
 
     def __post_init__(self) -> None:
-        finite_number("beta", self.beta)
+        keep_in_range(self, beta=FINITE)
 
     def f(self, x: jax.Array) -> jax.Array:
         return swish(x, self.beta)

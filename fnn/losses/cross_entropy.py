@@ -1,7 +1,6 @@
 """Cross-entropy of classes, and of independent yes-or-no answers, from logits."""
 
 import dataclasses
-import math
 from typing import Any
 
 import jax
@@ -13,6 +12,10 @@ from fnn.errors import describe, exact_array, floating_array, is_concrete
 from fnn.layer import Cache, Static, wide_dtype
 from fnn.losses.labels import at_class, class_labels, is_class
 from fnn.losses.loss import Loss, same_shape
+from fnn.ranges import FRACTION, NOT_NEGATIVE, Range, is_number, keep_in_range
+
+SMOOTHING = Range("in [0, 1)", FRACTION.holds, verb="lies")
+STRENGTH = Range("a finite strength of at least 0", NOT_NEGATIVE.holds)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,10 +48,7 @@ class CrossEntropy(Loss):
     z_loss: float = 0.0
 
     def __post_init__(self) -> None:
-        if isinstance(self.label_smoothing, int | float) and not 0 <= self.label_smoothing < 1:
-            raise ValueError(f"label_smoothing lies in [0, 1), got {self.label_smoothing}")
-        if isinstance(self.z_loss, int | float) and not 0 <= self.z_loss < math.inf:
-            raise ValueError(f"z_loss is a finite strength of at least 0, got {self.z_loss}")
+        keep_in_range(self, label_smoothing=SMOOTHING, z_loss=STRENGTH)
 
     def terms(self, prediction: Any, target: Any) -> tuple[jax.Array, Cache]:
         logits = floating_array(prediction)
@@ -84,7 +84,7 @@ class CrossEntropy(Loss):
 
     @property
     def _has_z_loss(self) -> bool:
-        return not isinstance(self.z_loss, int | float) or self.z_loss != 0  # a tracer may be any number
+        return not is_number(self.z_loss) or self.z_loss != 0  # a tracer may be any number
 
     def check(self, prediction: Any, target: Any) -> None:
         self._target(prediction, target)

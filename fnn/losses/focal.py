@@ -6,11 +6,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from fnn.errors import at_least_zero, floating_array
+from fnn.errors import floating_array
 from fnn.layer import Cache
 from fnn.losses.cross_entropy import CrossEntropy
 from fnn.losses.labels import class_labels
 from fnn.losses.loss import Loss
+from fnn.ranges import AT_LEAST_ZERO, keep_in_range, nan_where_any
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Focal(Loss):
     ignore_index: int | None = None
 
     def __post_init__(self) -> None:
-        at_least_zero("gamma", self.gamma)
+        keep_in_range(self, gamma=AT_LEAST_ZERO)
 
     @property
     def _cross_entropy(self) -> CrossEntropy:
@@ -51,7 +52,7 @@ class Focal(Loss):
         cost, cache = self._cross_entropy.terms(logits, labels)
         sure, c, u, gamma = self._parts(cost)
         terms = jnp.where(sure, jnp.where(gamma == 0, cost, 0), u**gamma * c)
-        return terms, {"cross_entropy": cache, "cost": cost}
+        return nan_where_any([self.gamma], terms), {"cross_entropy": cache, "cost": cost}
 
     def terms_backward(self, cache: Cache, dterms: jax.Array) -> jax.Array:
         sure, c, u, gamma = self._parts(cache["cost"])

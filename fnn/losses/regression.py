@@ -7,9 +7,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from fnn.errors import above_zero
 from fnn.layer import Cache, Static
 from fnn.losses.loss import Loss, real_target
+from fnn.ranges import ABOVE_ZERO, keep_in_range
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,7 +140,7 @@ class Huber(DifferenceLoss):
     delta: float = 1.0
 
     def __post_init__(self) -> None:
-        above_zero("delta", self.delta)
+        keep_in_range(self, delta=ABOVE_ZERO)
 
     def cost(self, e: jax.Array) -> jax.Array:
         c = self.slope(e)

@@ -7,10 +7,11 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from fnn.errors import above_zero, describe, floating_array
+from fnn.errors import describe, floating_array
 from fnn.layer import Cache, Static, wide_dtype
 from fnn.losses.loss import Loss, real_target
 from fnn.losses.regression import root
+from fnn.ranges import ABOVE_ZERO, keep_in_range
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,7 +71,7 @@ class Triplet(Loss):
     margin: float
 
     def __post_init__(self) -> None:
-        above_zero("margin", self.margin)
+        keep_in_range(self, margin=ABOVE_ZERO)
 
     def terms(self, prediction: Any, target: Any) -> tuple[jax.Array, Cache]:
         prediction = floating_array(prediction)

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from fnn.errors import positive
-from fnn.optim.hyperparameters import FRACTION, NOT_NEGATIVE, POSITIVE, Hyperparameter, Hyperparameters
+from fnn.optim.hyperparameters import Hyperparameter, Hyperparameters
 from fnn.optim.leafwise import running_mean
 from fnn.optim.transform import (
     Optimizer,
@@ -20,6 +20,7 @@ from fnn.optim.transform import (
     zeros_like,
 )
 from fnn.paths import map_named, named_leaves, select
+from fnn.ranges import FRACTION, NOT_NEGATIVE, POSITIVE
 
 SMALLEST_SCALE = 1e-3
 """A leaf of parameters counts as if its root mean square were at least this: one that starts at zero still moves."""

@@ -8,9 +8,10 @@ import jax.numpy as jnp
 
 from fnn.optim.adam import ScaleByAdamState
 from fnn.optim.gradient_descent import scale_by_learning_rate
-from fnn.optim.hyperparameters import FRACTION, NOT_NEGATIVE, Hyperparameter, Hyperparameters
+from fnn.optim.hyperparameters import Hyperparameter, Hyperparameters
 from fnn.optim.leafwise import leafwise, mean_one_step_ahead, running_mean, sum_of_weights
 from fnn.optim.transform import Optimizer, chain, constructor
+from fnn.ranges import FRACTION, NOT_NEGATIVE, nan_where_any
 
 
 class ScaleByAmsgradState(NamedTuple):
@@ -176,6 +177,6 @@ def radam(
         safe = jnp.where(rectify, length, limit)
         r = jnp.sqrt((safe - 4) * (safe - 2) * limit / ((limit - 4) * (limit - 2) * safe))
         scaled = r * mean / (jnp.sqrt(v / weights + values["eps_root"]) + values["eps"])
-        return jnp.where(rectify, scaled, mean), m, v
+        return nan_where_any(values.values(), jnp.where(rectify, scaled, mean)), m, v
 
     return chain(leafwise(given, rule, mu=0, nu=0), scale_by_learning_rate(learning_rate))

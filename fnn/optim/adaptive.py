@@ -7,9 +7,10 @@ import jax
 import jax.numpy as jnp
 
 from fnn.optim.gradient_descent import accumulate_velocity, scale_by_learning_rate
-from fnn.optim.hyperparameters import FRACTION, NOT_NEGATIVE, Hyperparameter, Hyperparameters
+from fnn.optim.hyperparameters import Hyperparameter, Hyperparameters
 from fnn.optim.leafwise import leafwise, running_mean, sum_of_weights
 from fnn.optim.transform import Optimizer, chain, constructor
+from fnn.ranges import AT_LEAST_ZERO, FRACTION, NOT_NEGATIVE, in_range
 
 
 class ScaleBySumOfSquaresState(NamedTuple):
@@ -70,17 +71,16 @@ def adagrad(
     >>> optimizer.update(jnp.array([4.0, -0.1]), optimizer.init(jnp.zeros(2)))[0].round(6)
     Array([-0.5,  0.5], dtype=float32)
     """
-    if not initial_accumulator_value >= 0:
-        raise ValueError(f"initial_accumulator_value is at least 0, got {initial_accumulator_value}")
+    start = in_range("initial_accumulator_value", initial_accumulator_value, AT_LEAST_ZERO)
     given = Hyperparameters(ScaleBySumOfSquaresState, eps=eps)
 
     def rule(values: dict, count: Any, g: Any, s: Any) -> tuple[Any, ...]:
         del count
         s = s + g * g
-        safe = jnp.where(s > 0, s, 1)
-        return jnp.where(s > 0, g / _root(safe, values["eps"], eps_in_sqrt), 0), s
+        safe = jnp.where(s == 0, 1, s)
+        return jnp.where(s == 0, 0, g / _root(safe, values["eps"], eps_in_sqrt)), s
 
-    return chain(leafwise(given, rule, squares=initial_accumulator_value), scale_by_learning_rate(learning_rate))
+    return chain(leafwise(given, rule, squares=start), scale_by_learning_rate(learning_rate))
 
 
 @constructor
@@ -115,8 +115,7 @@ def rmsprop(
     >>> optimizer.update(jnp.array([4.0, -0.1]), optimizer.init(jnp.zeros(2)))[0].round(5)  # 1/√(1 − β) = 2
     Array([-1.,  1.], dtype=float32)
     """
-    if not initial_scale >= 0:
-        raise ValueError(f"initial_scale is at least 0, got {initial_scale}")
+    start = in_range("initial_scale", initial_scale, AT_LEAST_ZERO)
     if nesterov and momentum is None:
         raise ValueError("nesterov=True needs a momentum, for example rmsprop(1e-3, momentum=0.9, nesterov=True)")
     given = Hyperparameters(ScaleByMeanOfSquaresState, decay=decay, eps=eps)
@@ -128,7 +127,7 @@ def rmsprop(
         spread = v / weights - jnp.square(m / weights) if centered else v / weights
         return g / _root(spread, values["eps"], eps_in_sqrt), m, v
 
-    scaled = leafwise(given, rule, mean=0, squares=initial_scale), scale_by_learning_rate(learning_rate)
+    scaled = leafwise(given, rule, mean=0, squares=start), scale_by_learning_rate(learning_rate)
     return chain(*scaled) if momentum is None else chain(*scaled, accumulate_velocity(momentum, nesterov=nesterov))
 
 

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from fnn.errors import positive
-from fnn.optim.hyperparameters import FRACTION, NOT_NEGATIVE, Hyperparameter, Hyperparameters
+from fnn.optim.hyperparameters import Hyperparameter, Hyperparameters
 from fnn.optim.leafwise import running_mean
 from fnn.optim.transform import (
     Optimizer,
@@ -22,6 +22,7 @@ from fnn.optim.transform import (
     zero_count,
     zeros_like,
 )
+from fnn.ranges import FRACTION, NOT_NEGATIVE, nan_where_any
 
 
 class EmaState(NamedTuple):
@@ -97,7 +98,7 @@ def ema(decay: Hyperparameter) -> Optimizer:
 
         mean = jax.tree.map(moved, state.mean, apply_updates(params, grads))
         weight = running_mean(jnp.ones_like(state.weight), state.weight, values["decay"].astype(state.weight.dtype))
-        return grads, EmaState(increment(state.count), hyperparams, weight, mean)
+        return nan_where_any(values.values(), grads), EmaState(increment(state.count), hyperparams, weight, mean)
 
     return Optimizer(init, ema_update)
 
@@ -164,6 +165,6 @@ def lookahead(optimizer: Any, sync_period: int = 6, slow_step: Hyperparameter = 
         back = jax.tree.map(
             lambda s, w, u: jnp.where(sync, (s - w.astype(s.dtype)).astype(u.dtype), u), slow, params, updates
         )
-        return back, LookaheadState(count, hyperparams, slow, inner)
+        return nan_where_any(values.values(), back), LookaheadState(count, hyperparams, slow, inner)
 
     return Optimizer(init, lookahead_update)

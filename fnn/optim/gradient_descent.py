@@ -5,9 +5,10 @@ from typing import Any, NamedTuple
 
 import jax
 
-from fnn.optim.hyperparameters import FRACTION, NOT_NEGATIVE, Hyperparameter, Hyperparameters
+from fnn.optim.hyperparameters import Hyperparameter, Hyperparameters
 from fnn.optim.leafwise import leafwise, running_mean
 from fnn.optim.transform import Optimizer, chain, constructor
+from fnn.ranges import FRACTION, NOT_NEGATIVE
 
 
 class ScaleByLearningRateState(NamedTuple):

@@ -9,11 +9,11 @@ to float32 is off by 3e-8, which a float64 run would see). It is cast to the dty
 
 A hyper-parameter is given as a number, whose range is checked at once; as an array of shape (), traced or not, which
 nothing compares in Python; or as a schedule ``step -> value`` of the updates so far. What a schedule drives is stored
-as ``Scheduled(value)``, the value last used, so that the state alone tells that setting it would be in vain.
+as ``Scheduled(value)``, the value last used, so that the state alone tells that setting it would be in vain. An array
+that is out of range stands in the state as it is, and makes the update NaN; what a schedule returns is its own affair.
 """
 
 import dataclasses
-import math
 import numbers
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -23,22 +23,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from fnn.paths import join, path_of
+from fnn.ranges import NUMBER, Range, or_nan
 
 Schedule = Callable[[Any], Any]
 Hyperparameter = float | jax.Array | Schedule
-
-
-class Range(NamedTuple):
-    """The values that a hyper-parameter may have, in words and as a test."""
-
-    words: str
-    holds: Callable[[float], bool]
-
-
-NOT_NEGATIVE = Range("a finite number of at least 0", lambda value: 0 <= value < math.inf)
-POSITIVE = Range("a number greater than 0", lambda value: value > 0)
-FRACTION = Range("a number in [0, 1)", lambda value: 0 <= value < 1)
-NUMBER = Range("a number", lambda value: not math.isnan(value))
 
 
 @jax.tree_util.register_dataclass
@@ -58,7 +46,7 @@ class Hyperparameters:
     def __init__(self, state_class: Any, **given: Hyperparameter) -> None:
         for name, value in given.items():
             if not callable(value):
-                check_number(name, value, state_class.ranges[name], or_else="or a schedule step -> value")
+                checked_number(name, value, state_class.ranges[name], or_else="or a schedule step -> value")
         self.state_class = state_class
         self.given = given
 
@@ -88,28 +76,36 @@ class Hyperparameters:
             if callable(given):
                 # In the dtype of the state, whatever the schedule computes in: states are fixed points under scan.
                 entry = Scheduled(_scheduled_value(name, given, state.count).astype(entry.value.dtype))
-            values[name] = jnp.asarray(entry.value if isinstance(entry, Scheduled) else entry)
+            scheduled = isinstance(entry, Scheduled)
+            values[name] = jnp.asarray(entry.value) if scheduled else or_nan(entry, self.state_class.ranges[name])
             hyperparams[name] = entry
         return values, hyperparams
 
 
-def check_number(name: str, value: Any, allowed: Range, or_else: str = "or a scalar array") -> None:
-    """Raises unless value is a number in the range, before and after rounding, or an array of shape ()."""
+def checked_number(name: str, value: Any, allowed: Range, or_else: str = "or a scalar array") -> Any:
+    """Returns a number in the range, before and after rounding, or raises; an array of shape () as ``or_nan`` does."""
     if isinstance(value, jax.Array | np.ndarray):
         if value.ndim:
             raise ValueError(f"{name} is one number, got an array of shape {value.shape}; use jax.vmap to try several")
         if not (jnp.issubdtype(value.dtype, jnp.floating) or jnp.issubdtype(value.dtype, jnp.integer)):
             raise TypeError(f"{name} is a real number, got an array of {value.dtype}")
-    elif isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
+        return or_nan(value, allowed)
+    if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name} is a number {or_else}, got {value!r}")
-    elif not allowed.holds(float(value)):
-        raise ValueError(f"{name} is {allowed.words}, got {value!r}")
-    else:
-        dtype = jnp.zeros(()).dtype
-        with np.errstate(over="ignore"):
-            rounded = float(np.asarray(float(value)).astype(dtype))
-        if not allowed.holds(rounded):
-            raise ValueError(f"{name} is {allowed.words}, but {value!r} rounds to {rounded} in {dtype}")
+    if not allowed.holds(float(value)):
+        raise ValueError(allowed.refusal(name, value))
+    dtype = jnp.zeros(()).dtype
+    with np.errstate(over="ignore"):
+        rounded = float(np.asarray(float(value)).astype(dtype))
+    if not allowed.holds(rounded):
+        raise ValueError(f"{name} {allowed.verb} {allowed.words}, but {value!r} rounds to {rounded} in {dtype}")
+    return value
+
+
+def keep_numbers(schedule: Any, **ranges: Range) -> None:
+    """Holds these fields of a schedule to their ranges, in its ``__post_init__``."""
+    for name, allowed in ranges.items():
+        object.__setattr__(schedule, name, checked_number(name, getattr(schedule, name), allowed))
 
 
 def default_float(value: Any) -> jax.Array:
@@ -184,7 +180,7 @@ def _changed(key: str, place: _Place, value: Any) -> jax.Array:
         )
     stored = jnp.asarray(place.entry)
     if not (isinstance(value, jax.Array | np.ndarray) and value.ndim and value.shape == stored.shape):
-        check_number(key, value, getattr(type(place.state), "ranges", {}).get(place.name, NUMBER))
+        checked_number(key, value, getattr(type(place.state), "ranges", {}).get(place.name, NUMBER))
     return jnp.broadcast_to(_number_as(value, stored.dtype), stored.shape)
 
 

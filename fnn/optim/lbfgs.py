@@ -8,11 +8,10 @@ import jax
 import jax.numpy as jnp
 
 from fnn.errors import positive
-from fnn.optim.hyperparameters import NOT_NEGATIVE, Hyperparameter, Hyperparameters, Range
+from fnn.optim.hyperparameters import Hyperparameter, Hyperparameters
 from fnn.optim.line_search import Point, strong_wolfe
 from fnn.optim.transform import Optimizer, accumulator_dtype, check_gradients, constructor, increment, zero_count
-
-OPEN_FRACTION = Range("a number in (0, 1)", lambda value: 0 < value < 1)
+from fnn.ranges import NOT_NEGATIVE, OPEN_FRACTION, nan_where_any
 
 
 class LbfgsState(NamedTuple):
@@ -111,6 +110,9 @@ def lbfgs(
         if w.shape != state.params.shape:
             raise ValueError(f"the params have {w.size} entries, the optimiser state is for {state.params.size}")
         values = {name: value.astype(dtype) for name, value in values.items()}
+        if learning_rate is None:  # traced ones may be out of order
+            slope, curv = values["slope_rtol"], values["curv_rtol"]
+            values["slope_rtol"] = jnp.where(slope < curv, slope, jnp.nan)
         pairs = _with_pair(
             Pairs(state.steps, state.changes, state.weights), w - state.params, g - state.grads, state.count
         )
@@ -123,6 +125,7 @@ def lbfgs(
             step, evaluations = values["learning_rate"], zero_count()
         # 0 · ∞: no step at all is 0, whatever the direction.
         updates = _unvector(jnp.where(step == 0, 0, step * direction), params)
+        updates = nan_where_any(values.values(), updates)
         return updates, LbfgsState(
             increment(state.count), hyperparams, w, g, *pairs, step_size=step, evaluations=evaluations
         )

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from fnn.errors import positive
 from fnn.optim.adam import scale_by_adam
 from fnn.optim.adam_variants import scale_by_nadam
-from fnn.optim.hyperparameters import FRACTION, NOT_NEGATIVE, POSITIVE, Hyperparameter, Hyperparameters
+from fnn.optim.hyperparameters import Hyperparameter, Hyperparameters
 from fnn.optim.leafwise import mean_one_step_ahead, running_mean, sum_of_weights
 from fnn.optim.transform import (
     Optimizer,
@@ -23,6 +23,7 @@ from fnn.optim.transform import (
     zeros_like,
 )
 from fnn.paths import map_named, named_leaves, select
+from fnn.ranges import FRACTION, NOT_NEGATIVE, POSITIVE
 
 Coefficients = tuple[float, float, float]
 

@@ -8,8 +8,9 @@ import jax
 import jax.numpy as jnp
 
 from fnn.errors import integer_array, is_floating, positive
-from fnn.optim.hyperparameters import NOT_NEGATIVE, POSITIVE, check_number, default_float
+from fnn.optim.hyperparameters import default_float, keep_numbers
 from fnn.optim.schedules import chosen, growing, half_cosine
+from fnn.ranges import NOT_NEGATIVE, POSITIVE
 from fnn.values import Value
 
 
@@ -52,9 +53,9 @@ class warmup_cosine(Value):
     final: Any = 0.0
 
     def __post_init__(self) -> None:
-        check_number("peak", self.peak, NOT_NEGATIVE)
+        keep_numbers(self, peak=NOT_NEGATIVE)
         check_warm_up(self.warmup_steps, self.steps)
-        check_number("final", self.final, NOT_NEGATIVE)
+        keep_numbers(self, final=NOT_NEGATIVE)
 
     def __call__(self, step: Any) -> jax.Array:
         step = default_float(step)
@@ -84,7 +85,7 @@ class inverse_sqrt(Value):
     warmup_steps: int
 
     def __post_init__(self) -> None:
-        check_number("peak", self.peak, NOT_NEGATIVE)
+        keep_numbers(self, peak=NOT_NEGATIVE)
         positive("warmup_steps", self.warmup_steps)
 
     def __call__(self, step: Any) -> jax.Array:
@@ -118,8 +119,7 @@ class warmup_stable_decay(Value):
     final: Any = 0.0
 
     def __post_init__(self) -> None:
-        check_number("peak", self.peak, NOT_NEGATIVE)
-        check_number("final", self.final, NOT_NEGATIVE)
+        keep_numbers(self, peak=NOT_NEGATIVE, final=NOT_NEGATIVE)
         check_warm_up(self.warmup_steps, self.steps)
         positive("decay_steps", self.decay_steps)
         if self.warmup_steps + self.decay_steps > self.steps:
@@ -157,8 +157,7 @@ class warm_restarts(Value):
     factor: int = 1
 
     def __post_init__(self) -> None:
-        check_number("init", self.init, NOT_NEGATIVE)
-        check_number("final", self.final, NOT_NEGATIVE)
+        keep_numbers(self, init=NOT_NEGATIVE, final=NOT_NEGATIVE)
         positive("steps", self.steps)
         positive("factor", self.factor)
 
@@ -208,9 +207,7 @@ class one_cycle(Value):
     final_divisor: Any = 1e4
 
     def __post_init__(self) -> None:
-        check_number("peak", self.peak, NOT_NEGATIVE)
-        check_number("init_divisor", self.init_divisor, POSITIVE)
-        check_number("final_divisor", self.final_divisor, POSITIVE)
+        keep_numbers(self, peak=NOT_NEGATIVE, init_divisor=POSITIVE, final_divisor=POSITIVE)
         positive("steps", self.steps)
         if not 0 < self._warm_up < self.steps:
             raise ValueError(

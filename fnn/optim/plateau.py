@@ -7,8 +7,9 @@ import jax
 import jax.numpy as jnp
 
 from fnn.errors import positive
-from fnn.optim.hyperparameters import FRACTION, NOT_NEGATIVE, Hyperparameter, Hyperparameters, Range, default_float
+from fnn.optim.hyperparameters import Hyperparameter, Hyperparameters, default_float
 from fnn.optim.transform import Optimizer, accumulator_dtype, check_gradients, constructor, increment, zero_count
+from fnn.ranges import FRACTION, NOT_NEGATIVE, OPEN_FRACTION, nan_where_any
 
 
 class ReduceOnPlateauState(NamedTuple):
@@ -27,7 +28,7 @@ class ReduceOnPlateauState(NamedTuple):
 
     ranges = MappingProxyType(
         {
-            "factor": Range("a number in (0, 1)", lambda value: 0 < value < 1),
+            "factor": OPEN_FRACTION,
             "rtol": FRACTION,
             "atol": NOT_NEGATIVE,
             "min_scale": NOT_NEGATIVE,
@@ -127,7 +128,7 @@ def reduce_on_plateau(
             wide = accumulator_dtype(like)
             return (kept[0].astype(wide) * g.astype(wide)).astype(like.dtype)
 
-        updates = jax.tree.map(scaled, grads, like)
+        updates = nan_where_any(values.values(), jax.tree.map(scaled, grads, like))
         return updates, ReduceOnPlateauState(increment(state.count), hyperparams, *kept)
 
     return Optimizer(init, update)

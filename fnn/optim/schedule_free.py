@@ -10,15 +10,7 @@ import jax.numpy as jnp
 
 from fnn.errors import positive
 from fnn.optim.decay import decay_weights
-from fnn.optim.hyperparameters import (
-    FRACTION,
-    NOT_NEGATIVE,
-    Hyperparameter,
-    Hyperparameters,
-    Range,
-    check_number,
-    default_float,
-)
+from fnn.optim.hyperparameters import Hyperparameter, Hyperparameters, checked_number, default_float
 from fnn.optim.leafwise import leafwise, running_mean, sum_of_weights
 from fnn.optim.transform import (
     Optimizer,
@@ -32,6 +24,7 @@ from fnn.optim.transform import (
     update,
     zero_count,
 )
+from fnn.ranges import FRACTION, NOT_NEGATIVE, Range, nan_where_any
 
 
 class ScheduleFreeState(NamedTuple):
@@ -50,7 +43,7 @@ class ScheduleFreeState(NamedTuple):
     ranges = MappingProxyType(
         {
             "learning_rate": NOT_NEGATIVE,
-            "b1": Range("a number in (0, 1]", lambda value: 0 < value <= 1),
+            "b1": Range("a number in (0, 1]", lambda value: (value > 0) & (value <= 1)),
             "weight_lr_power": NOT_NEGATIVE,
         }
     )
@@ -151,6 +144,7 @@ def schedule_free(
         treedef = jax.tree.structure(params)
         rows = treedef.flatten_up_to(jax.tree.map(moved, params, directions, state.z))
         updates, z = (treedef.unflatten([row[place] for row in rows]) for place in range(2))
+        updates = nan_where_any(values.values(), updates)
         return updates, ScheduleFreeState(increment(state.count), hyperparams, largest, total, z, inner)
 
     return Optimizer(init, schedule_free_update)
@@ -255,5 +249,7 @@ def _warmed_up(learning_rate: Hyperparameter, warmup_steps: int | None) -> Hyper
         return learning_rate
     positive("warmup_steps", warmup_steps)
     if not callable(learning_rate):
-        check_number("learning_rate", learning_rate, NOT_NEGATIVE, or_else="or a schedule step -> value")
+        learning_rate = checked_number(
+            "learning_rate", learning_rate, NOT_NEGATIVE, or_else="or a schedule step -> value"
+        )
     return _WarmUp(learning_rate, warmup_steps)

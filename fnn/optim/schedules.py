@@ -2,8 +2,8 @@
 
 A schedule is any function ``step -> value``; step is 0 at the first update. Those here are frozen dataclasses,
 hashable and printable, in lower case because they are used as functions: ``adam(cosine(1e-3, 10_000))``. They compute
-in JAX's default floating dtype and take a traced step. Their values may be traced too, so that a sweep can vary them;
-numbers are checked when the schedule is made.
+in JAX's default floating dtype and take a traced step. Their values may be traced too, so that a sweep can vary them:
+numbers are checked when the schedule is made, and of one that is traced and out of range the values are NaN.
 """
 
 import dataclasses
@@ -13,7 +13,8 @@ import jax
 import jax.numpy as jnp
 
 from fnn.errors import positive
-from fnn.optim.hyperparameters import NOT_NEGATIVE, check_number, default_float
+from fnn.optim.hyperparameters import checked_number, default_float, keep_numbers
+from fnn.ranges import NOT_NEGATIVE
 from fnn.values import Value
 
 
@@ -30,7 +31,7 @@ class constant(Value):
     value: Any
 
     def __post_init__(self) -> None:
-        check_number("value", self.value, NOT_NEGATIVE)
+        keep_numbers(self, value=NOT_NEGATIVE)
 
     def __call__(self, step: Any) -> jax.Array:
         return jnp.broadcast_to(default_float(self.value), jnp.shape(step))
@@ -58,9 +59,9 @@ class cosine(Value):
     final: Any = 0.0
 
     def __post_init__(self) -> None:
-        check_number("init", self.init, NOT_NEGATIVE)
+        keep_numbers(self, init=NOT_NEGATIVE)
         positive("steps", self.steps)
-        check_number("final", self.final, NOT_NEGATIVE)
+        keep_numbers(self, final=NOT_NEGATIVE)
 
     def __call__(self, step: Any) -> jax.Array:
         time = jnp.minimum(default_float(step), self.steps) / self.steps
@@ -86,8 +87,7 @@ class step_decay(Value):
     every: int
 
     def __post_init__(self) -> None:
-        check_number("init", self.init, NOT_NEGATIVE)
-        check_number("factor", self.factor, NOT_NEGATIVE)
+        keep_numbers(self, init=NOT_NEGATIVE, factor=NOT_NEGATIVE)
         positive("every", self.every)
 
     def __call__(self, step: Any) -> jax.Array:
@@ -114,8 +114,7 @@ class exponential(Value):
     steps: int
 
     def __post_init__(self) -> None:
-        check_number("init", self.init, NOT_NEGATIVE)
-        check_number("rate", self.rate, NOT_NEGATIVE)
+        keep_numbers(self, init=NOT_NEGATIVE, rate=NOT_NEGATIVE)
         positive("steps", self.steps)
 
     def __call__(self, step: Any) -> jax.Array:
@@ -143,10 +142,9 @@ class polynomial(Value):
     power: Any = 1.0
 
     def __post_init__(self) -> None:
-        check_number("init", self.init, NOT_NEGATIVE)
+        keep_numbers(self, init=NOT_NEGATIVE)
         positive("steps", self.steps)
-        check_number("final", self.final, NOT_NEGATIVE)
-        check_number("power", self.power, NOT_NEGATIVE)
+        keep_numbers(self, final=NOT_NEGATIVE, power=NOT_NEGATIVE)
 
     def __call__(self, step: Any) -> jax.Array:
         init, final = default_float(self.init), default_float(self.final)
@@ -172,8 +170,8 @@ class piecewise(Value):
     def __post_init__(self) -> None:
         object.__setattr__(self, "values", tuple(self.values))
         object.__setattr__(self, "boundaries", growing(self.boundaries, len(self.values)))
-        for position, value in enumerate(self.values):
-            check_number(f"values[{position}]", value, NOT_NEGATIVE)
+        values = [checked_number(f"values[{place}]", value, NOT_NEGATIVE) for place, value in enumerate(self.values)]
+        object.__setattr__(self, "values", tuple(values))
 
     def __call__(self, step: Any) -> jax.Array:
         return chosen([default_float(value) for value in self.values], self.boundaries, step)

@@ -11,7 +11,7 @@ import numpy as np
 
 from fnn.errors import positive
 
-COLUMNS = frozenset({"seed", "best_epoch", "epochs_run", "diverged"})
+COLUMNS = frozenset({"seed", "best_epoch", "epochs_run", "diverged", "reason"})
 """Columns of the table of a sweep, whose names no hyper-parameter can have."""
 
 

@@ -2,17 +2,17 @@
 
 import dataclasses
 import os
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from fnn.metrics import Metric
 from fnn.sweep.placement import Layout
 from fnn.sweep.table import At, SweepTable, finite_results
-from fnn.train.early_stopping import direction
+from fnn.train.history import History
 from fnn.train.make_train import TrainResult
+
+NOT_FINITE = "parameters or state are not finite"
 
 
 class BestRun(NamedTuple):
@@ -32,6 +32,7 @@ class SweepResult:
     ``results`` is a ``TrainResult`` whose leaves have one axis more in front, with one entry a run. ``hyperparams``
     (arrays by name), ``seeds`` and ``keys`` have one entry a run too: the seeds of a combination side by side, the
     combinations in the order of the grid, its last axis fastest. ``layout`` says how the runs were laid out.
+    ``refusals`` holds, a run each, what is wrong with its hyper-parameters, or ``None``; it may be empty.
     """
 
     results: TrainResult
@@ -39,7 +40,7 @@ class SweepResult:
     seeds: np.ndarray
     keys: jax.Array
     layout: Layout
-    metrics: Sequence[Metric] = ()
+    refusals: tuple[str | None, ...] = ()
 
     def __len__(self) -> int:
         return len(self.seeds)
@@ -58,11 +59,13 @@ class SweepResult:
         ``score`` is the name of an entry of the history, by default ``validation_loss`` where there is one, else
         ``loss``. ``at`` says which value of a run counts when combinations are ranked: the "final" one, of the last
         epoch that ran, to which the parameters belong; or the "best", to which they belong under early stopping.
-        ``higher_is_better`` is by default false for a loss, and for a metric what it says of itself.
+        ``higher_is_better`` is by default what the history says: false for a loss, of a metric what it says itself.
 
-        A run diverged if a loss was not finite in an epoch that ran, or if its parameters are not finite.
+        A run diverged if a loss was not finite in an epoch that ran, or if its parameters or its state are not finite;
+        the column ``reason`` says which of these it was, or which hyper-parameter was out of range.
 
-        Raises ``ValueError`` for a score that the history does not hold, or holds as arrays.
+        Raises ``ValueError`` for a score that the history does not hold, or holds as arrays, or of which it does not
+        say which way is better: a plain dict, of which only the loss is known.
         """
         history = {name: np.asarray(values) for name, values in self.results.history.items()}
         if score is None:
@@ -74,18 +77,45 @@ class SweepResult:
         if at not in ("final", "best"):
             raise ValueError(f"at is 'final' or 'best', got {at!r}")
         epochs_run = np.asarray(self.results.epochs_run)
-        diverged = ~finite_results(self.results.params, len(self))
-        for name in numbers:
-            if name.removeprefix("validation_") == "loss":
-                ran = np.arange(history[name].shape[1]) < epochs_run[:, None]
-                # Validation may be left out in some epochs, which are NaN in every run that came so far.
-                judged = ran if name == "loss" else ran & ~np.isnan(history[name]).all(0)
-                diverged |= (judged & ~np.isfinite(history[name])).any(1)
         if higher_is_better is None:
-            higher_is_better = direction(score, self.metrics) > 0
+            higher_is_better = self._direction(score)
         return SweepTable.of(
-            score, history[score], self.hyperparams, self.seeds, epochs_run, diverged, at=at, higher=higher_is_better
+            score,
+            history[score],
+            self.hyperparams,
+            self.seeds,
+            epochs_run,
+            self._reasons(history, epochs_run),
+            at=at,
+            higher=higher_is_better,
         )
+
+    def _reasons(self, history: dict[str, np.ndarray], epochs_run: np.ndarray) -> list[str | None]:
+        """Of every run why it diverged, ``None`` if it did not."""
+        reasons = list(self.refusals) or [None] * len(self)
+        for name in ("loss", "validation_loss"):
+            if name in history:
+                judged = np.arange(history[name].shape[1]) < epochs_run[:, None]
+                if name == "validation_loss":
+                    # It may be left out in some epochs, which are NaN in every run that came so far.
+                    judged &= ~np.isnan(history[name]).all(0)
+                for run, epochs in enumerate(judged & ~np.isfinite(history[name])):
+                    if epochs.any():
+                        reasons[run] = reasons[run] or f"{name} is not finite in epoch {epochs.argmax() + 1}"
+        finite = finite_results((self.results.params, self.results.state), len(self))
+        return [reason or (None if sound else NOT_FINITE) for reason, sound in zip(reasons, finite, strict=True)]
+
+    def _direction(self, score: str) -> bool:
+        """Whether more of the score is better."""
+        history = self.results.history
+        if isinstance(history, History):
+            return history.higher_is_better(score)
+        if score.removeprefix("validation_") != "loss":
+            raise ValueError(
+                f"nothing says whether more of {score!r} is better: the run returned a plain dict as its history; give"
+                f" higher_is_better=True or False"
+            )
+        return False
 
     def best(self, score: str | None = None, *, at: At = "final", higher_is_better: bool | None = None) -> BestRun:
         """The best combination, by its mean over seeds (the first line of the table), and in it the best seed.

@@ -1,5 +1,6 @@
 """Many runs in one compiled program: seeds × hyper-parameters."""
 
+import dataclasses
 import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -14,7 +15,11 @@ from fnn.sweep.grid import runs_of
 from fnn.sweep.placement import Layout, Method, layout_of
 from fnn.sweep.result import SweepResult
 from fnn.train.data import arrays
+from fnn.train.hyperparams import Given, check_used
 from fnn.train.make_train import TrainResult
+
+MISSING = "add {0}=[…] to the arguments of the sweep"
+"""How a hyper-parameter that a run reads is added."""
 
 
 def sweep(
@@ -44,7 +49,8 @@ def sweep(
     and better, as far as training does not blow rounding up; side by side, products are summed in another order.
 
     All is one program, compiled once, also over several calls with as many runs. Runs do not touch each other: one that
-    diverges has NaN in its own history alone. With early stopping each keeps what it had when it stopped; the runs
+    diverges has NaN in its own history alone. A hyper-parameter out of its range (a dropout rate of 1.5) makes its runs
+    NaN, and the table says why. With early stopping each keeps what it had when it stopped; the runs
     side by side last as long as the longest.
 
     How the runs are laid out is in ``result.layout``:
@@ -108,7 +114,8 @@ def sweep(
     results = _all_runs(keys, values, operands, train=train, layout=layout)
     if layout.places > layout.runs:
         results = jax.tree.map(lambda leaf: leaf[: layout.runs], results)
-    return SweepResult(results, runs.hyperparams, runs.seeds, runs.keys, layout, getattr(train, "metrics", ()))
+    result = SweepResult(results, runs.hyperparams, runs.seeds, runs.keys, layout)
+    return dataclasses.replace(result, refusals=_refusals(train, result, operands))
 
 
 @functools.partial(jax.jit, static_argnames=("train", "layout"))
@@ -136,7 +143,43 @@ def _all_runs(keys: jax.Array, values: dict[str, jax.Array], operands: dict, *, 
 def _run(train: Any, key: jax.Array, values: dict[str, Any], operands: dict) -> TrainResult:
     """One run; the options it has no use for are not mentioned."""
     options = {name: value for name, value in operands.items() if name != "data"}
-    return train(key, operands["data"], *([_Given(values)] if values else []), **options)
+    given = values if isinstance(values, Given) else Given(values, MISSING)
+    return train(key, operands["data"], *([given] if values else []), **options)
+
+
+def _refusals(train: Any, result: SweepResult, operands: dict) -> tuple[str | None, ...]:
+    """Of every run what its constructors say against its hyper-parameters, now that these are numbers and not traced.
+
+    Only combinations all of whose runs diverged are asked: what is out of range makes every run NaN.
+    """
+    if not result.hyperparams:
+        return ()
+    said: dict[tuple, str | None] = {}
+    for each in result.table().combinations:
+        if each.without == len(each.runs):
+            said[tuple(each.hyperparams.values())] = _refusal(
+                train, result.keys[each.runs[0]], each.hyperparams, operands
+            )
+    return tuple(said.get(tuple(result.combination(run).values())) for run in range(len(result)))
+
+
+def _refusal(train: Any, key: jax.Array, hyperparams: dict[str, Any], operands: dict) -> str | None:
+    run = functools.partial(_run, _out_of_jit(train), values=Given(hyperparams, rehearsal=True), operands=operands)
+    try:
+        jax.eval_shape(run, key)
+    except ValueError as error:
+        return str(error)
+    except Exception:  # the rehearsal's end; or a run that takes no numbers, of which nothing more is known
+        return None
+    return None
+
+
+def _out_of_jit(train: Any) -> Any:
+    """The function under jit, in which numbers are numbers, also where some of its arguments are given already."""
+    if isinstance(train, functools.partial):
+        return functools.partial(_out_of_jit(train.func), *train.args, **train.keywords)
+    inside = getattr(train, "__wrapped__", None) if isinstance(train, jax.stages.Wrapped) else None
+    return train if inside is None else _out_of_jit(inside)
 
 
 def _traced(train: Any, shapes: tuple, operands: dict) -> tuple[Any, Any]:
@@ -153,45 +196,13 @@ def _traced(train: Any, shapes: tuple, operands: dict) -> tuple[Any, Any]:
 
 
 def _check_used(jaxpr: Any, names: list[str]) -> None:
-    """Raises for a hyper-parameter that no equation takes: all its runs would be the same."""
+    """Raises for a hyper-parameter on which no result depends: all its runs would be the same."""
     inputs = dict(zip(sorted(names), jaxpr.invars[len(jaxpr.invars) - len(names) :], strict=True))
-    unused = [name for name in names if not _takes(jaxpr, inputs[name])]
-    if unused:
-        used = ", ".join(name for name in names if name not in unused) or "none"
-        raise ValueError(
-            f"nothing in a run depends on the hyper-parameter {unused[0]!r}: give make_train its objective or optimizer"
-            f" as a function of hyperparams that uses hyperparams[{unused[0]!r}] (used are: {used})"
-        )
 
+    def matters(name: str) -> bool:
+        return any(footprint(jaxpr, tuple(each is inputs[name] for each in jaxpr.invars)).outputs)
 
-def _takes(jaxpr: Any, variable: Any) -> bool:
-    """Whether an equation takes this input; of a function under jit, one inside it."""
-    for equation in jaxpr.eqns:
-        program = getattr(equation.params.get("jaxpr"), "jaxpr", None) if equation.primitive.name == "jit" else None
-        for place, given in enumerate(equation.invars):
-            if given is variable and (program is None or _takes(program, program.invars[place])):
-                return True
-    return False
-
-
-@jax.tree_util.register_pytree_node_class
-class _Given(dict):
-    """The hyper-parameters of a run; reading one that is not there says what to do."""
-
-    def __missing__(self, name: str) -> Any:
-        given = ", ".join(self) or "none"
-        raise KeyError(
-            f"the run reads the hyper-parameter {name!r}, which the sweep does not give (given are: {given});"
-            f" add {name}=[…] to its arguments"
-        )
-
-    def tree_flatten(self) -> tuple[tuple, tuple]:
-        """So that it goes through jit, should ``train`` be under it."""
-        return tuple(self.values()), tuple(self)
-
-    @classmethod
-    def tree_unflatten(cls, names: tuple, values: tuple) -> "_Given":
-        return cls(zip(names, values, strict=True))
+    check_used(names, filter(matters, names))
 
 
 def _mesh(layout: Layout) -> Mesh:

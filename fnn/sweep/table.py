@@ -5,12 +5,14 @@ import dataclasses
 import json
 import math
 import os
+from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from fnn.errors import is_floating
 from fnn.rendering import as_text
 from fnn.sweep.grid import number
 
@@ -21,7 +23,8 @@ class Spread(NamedTuple):
     """The scores of one combination over those seeds that have one: NaN where none has.
 
     ``std`` is the sample standard deviation (n − 1), NaN of a single seed; ``without`` counts the runs that diverged or
-    have no finite score; ``runs`` are their places in ``rows``.
+    have no finite score; ``runs`` are their places in ``rows``; ``reason`` says why they diverged, if all did and for
+    the same reason.
     """
 
     hyperparams: dict[str, Any]
@@ -31,6 +34,7 @@ class Spread(NamedTuple):
     high: float
     without: int
     runs: tuple[int, ...]
+    reason: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,8 +43,8 @@ class SweepTable:
 
     ``rows`` is a dict a run, tidy: the hyper-parameters, ``seed``, the score in its last epoch under its own name, the
     best under ``best_`` and its name, ``best_epoch`` (from 1; ``None`` where no epoch has a finite score),
-    ``epochs_run`` and ``diverged``. ``combinations`` is a ``Spread`` each, best first; those in which a run is without
-    a score come after those in which every run has one.
+    ``epochs_run``, ``diverged``, and ``reason``, why it did, or ``None``. ``combinations`` is a ``Spread`` each, best
+    first; those in which a run is without a score come after those in which every run has one.
     """
 
     score: str
@@ -58,12 +62,12 @@ class SweepTable:
         hyperparams: dict[str, np.ndarray],
         seeds: np.ndarray,
         epochs_run: np.ndarray,
-        diverged: np.ndarray,
+        reasons: Sequence[str | None],
         *,
         at: At,
         higher: bool,
     ) -> "SweepTable":
-        """The table of ``scores`` (runs, epochs)."""
+        """The table of ``scores`` (runs, epochs); a run that has a reason diverged."""
         rows = []
         for run, values in enumerate(scores.astype(float)):
             ran = values[: epochs_run[run]]
@@ -77,7 +81,8 @@ class SweepTable:
                     f"best_{score}": math.nan if place is None else float(ran[place]),
                     "best_epoch": None if place is None else place + 1,
                     "epochs_run": int(epochs_run[run]),
-                    "diverged": bool(diverged[run]),
+                    "diverged": reasons[run] is not None,
+                    "reason": reasons[run],
                 }
             )
         table = cls(score, at, higher, tuple(hyperparams), tuple(rows), ())
@@ -115,6 +120,7 @@ class SweepTable:
 
     def _spread(self, point: tuple, runs: list[int]) -> Spread:
         values = np.array([self.value(run) for run in runs])
+        reasons = {self.rows[run]["reason"] for run in runs}
         values, lost = values[np.isfinite(values)], int((~np.isfinite(values)).sum())
         nothing = math.nan
         return Spread(
@@ -125,6 +131,7 @@ class SweepTable:
             float(values.max()) if len(values) else nothing,
             lost,
             tuple(runs),
+            reasons.pop() if len(reasons) == 1 else None,
         )
 
     def to_csv(self, path: str | os.PathLike) -> None:
@@ -158,9 +165,13 @@ class SweepTable:
     def _seeds(self) -> int:
         return len(self.combinations[0].runs)
 
+    @property
+    def _explained(self) -> bool:
+        return any(each.reason for each in self.combinations)
+
     def _headings(self) -> list[str]:
         spread = ["mean", "std", "lowest", "highest"] if self._seeds > 1 else [self.score]
-        return [*self.names, *spread, "diverged"]
+        return [*self.names, *spread, "diverged", *(["reason"] if self._explained else [])]
 
     def _cells(self) -> list[list[str]]:
         return [
@@ -168,6 +179,7 @@ class SweepTable:
                 *(number(value) for value in each.hyperparams.values()),
                 *(number(value) for value in (each.mean, each.std, each.low, each.high)[: 4 if self._seeds > 1 else 1]),
                 f"{each.without} of {len(each.runs)}" if each.without else "–",
+                *([each.reason or "–"] if self._explained else []),
             ]
             for each in self.combinations
         ]
@@ -180,7 +192,7 @@ class SweepTable:
             title=self._title(), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False
         )
         for heading in self._headings():
-            table.add_column(heading, justify="right", overflow="fold")
+            table.add_column(heading, justify="left" if heading == "reason" else "right", overflow="fold")
         for each, cells in zip(self.combinations, self._cells(), strict=True):
             table.add_row(*cells, style="red" if each.without else "")
         yield table
@@ -189,7 +201,8 @@ class SweepTable:
         return as_text(self).strip("\n")
 
 
-def finite_results(params: Any, runs: int) -> np.ndarray:
-    """Of every run, whether all its parameters are finite."""
-    finite = [np.asarray(jnp.isfinite(leaf).reshape(runs, -1).all(1)) for leaf in jax.tree.leaves(params)]
+def finite_results(tree: Any, runs: int) -> np.ndarray:
+    """Of every run, whether all its floating numbers are finite."""
+    leaves = filter(is_floating, jax.tree.leaves(tree))
+    finite = [np.asarray(jnp.isfinite(leaf).reshape(runs, -1).all(1)) for leaf in leaves]
     return np.all([np.ones(runs, bool), *finite], 0)

@@ -1,5 +1,6 @@
 """Checkpoints of a run: everything its next step depends on, so that a run that was killed goes on as if it had not."""
 
+import math
 import os
 import tempfile
 import time
@@ -94,6 +95,8 @@ class Checkpoints(Callback):
         )
         self._opened, self._saved, self._forced = True, None, resume == "force"
         self._when, self._rolled_back = time.monotonic(), None
+        if self.keep_best:
+            self._files.check_direction()
         latest = self._files.latest()
         if latest is None:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -133,7 +136,9 @@ class Checkpoints(Callback):
         if place == self._saved or unsound or rolled_back:
             return
         ended = run.epoch and run.step == 0 and self.monitor in run.names
-        score = float(run.values[self.monitor]) if ended and self.keep_best else None
+        score = None
+        if ended and self.keep_best:  # an epoch whose loss is not finite is never the best
+            score = float(run.values[self.monitor]) if np.isfinite(run.values["loss"]) else math.nan
         try:
             self._files.save(run.steps, _tree(run), _place(run), score)
             self._saved = place

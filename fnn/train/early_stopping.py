@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from fnn.errors import describe, positive
 from fnn.metrics import Metric
+from fnn.train.history import better_higher
 
 
 class Watch(NamedTuple):
@@ -23,10 +24,12 @@ class Watch(NamedTuple):
 class EarlyStopping:
     """Stops after ``patience`` epochs in a row that did not improve ``monitor`` by more than ``min_delta``.
 
-    ``monitor`` names an entry of the history. A loss improves downwards, a metric as it says itself. NaN never
-    improves. The result of the run is that of the best epoch, of the last if none was judged or all were NaN. Where
-    validation is not after every epoch, an entry of it is judged, and patience counted, only at the epochs that have
-    one.
+    ``monitor`` names an entry of the history. A loss improves downwards, a metric as it says itself. Where validation
+    is not after every epoch, an entry of it is judged, and patience counted, only at the epochs that have one.
+
+    The result of the run is that of the best epoch; of the last, if no epoch was judged yet. An epoch whose loss or
+    whose ``monitor`` is not finite is never the best: if all that were judged are so, the result is what the run
+    started from.
 
     Errors: ``ValueError`` for a patience below 1, a negative ``min_delta``, a monitor that is not in the history or is
     an array there.
@@ -59,22 +62,30 @@ class EarlyStopping:
         """Before the first epoch."""
         return Watch(jnp.array(-jnp.inf), learned, jnp.array(0, jnp.int32))
 
-    def update(self, watch: Watch, value: jax.Array, learned: Any, sign: int) -> Watch:
-        """After an epoch whose monitored value is ``value``."""
+    def update(self, watch: Watch, value: jax.Array, learned: Any, sign: int, loss: Any) -> Watch:
+        """After an epoch with this monitored value and this loss in training."""
         if value.ndim:
             raise ValueError(f"early stopping watches a number, but {self.monitor!r} is an array, {describe(value)}")
         value = sign * value.astype(watch.best.dtype)
         better = value > watch.best + jnp.asarray(self.min_delta, watch.best.dtype)
+        better &= jnp.isfinite(value) & jnp.isfinite(loss)
         return Watch(
             jnp.where(better, value, watch.best),
             jax.tree.map(lambda new, old: jnp.where(better, new, old), learned, watch.learned),
             jnp.where(better, 0, watch.waited + 1),
         )
 
+    def found(self, watch: Watch) -> jax.Array:
+        """Whether an epoch is the best so far: some were judged, and not all of them were without a finite value."""
+        return watch.best > -jnp.inf
+
     def result(self, watch: Watch, learned: Any) -> Any:
-        """What a run returns: what the best epoch had learned; ``learned``, the last, if no epoch was any good yet."""
-        judged = watch.best > -jnp.inf
-        return jax.tree.map(lambda best, last: jnp.where(judged, best, last), watch.learned, learned)
+        """What a run returns: what the best epoch had learned, or ``learned``, the last, if none was judged yet.
+
+        If none that was judged is finite, it is what the watch started with.
+        """
+        judged = self.found(watch) | (watch.waited > 0)
+        return jax.tree.map(lambda kept, last: jnp.where(judged, kept, last), watch.learned, learned)
 
     def stops(self, watch: Watch) -> jax.Array:
         """Whether it is time."""
@@ -83,5 +94,4 @@ class EarlyStopping:
 
 def direction(monitor: str, metrics: Iterable[Metric]) -> int:
     """+1 if more of this entry of a history is better, −1 if less is: less of a loss, of a metric as it says itself."""
-    higher = {metric.name: metric.higher_is_better for metric in metrics}
-    return 1 if higher.get(monitor.removeprefix("validation_"), False) else -1
+    return 1 if monitor.removeprefix("validation_") in better_higher(metrics) else -1

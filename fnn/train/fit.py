@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import warnings
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -20,6 +21,7 @@ from fnn.train.compiled import compiled
 from fnn.train.early_stopping import EarlyStopping
 from fnn.train.evaluate import Judge
 from fnn.train.fingerprint import fingerprint
+from fnn.train.history import History, better_higher
 from fnn.train.loop import Loop
 from fnn.train.make_train import TrainResult
 from fnn.train.progress import ShowProgress
@@ -163,9 +165,16 @@ def fit(
         if progress:
             callbacks = (ShowProgress(), *callbacks)
         loop.drive(run, callbacks)
+    watch = run.standing.record.watch
+    if early_stopping is not None and watch is not None and watch.waited > 0 and not early_stopping.found(watch):
+        warnings.warn(
+            f"no epoch had a finite loss and a finite {early_stopping.monitor}: the run returns what it started from",
+            RuntimeWarning,
+            stacklevel=2,
+        )
     usable = run.usable if averaged else run.standing.learned
     result = ending.result(run.standing.record, usable)
-    return TrainResult(*result, run.history, run.epoch)
+    return TrainResult(*result, History(run.history, better_higher(scoring.metrics)), run.epoch)
 
 
 def _own(learned: Learned) -> Learned:

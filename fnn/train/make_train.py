@@ -11,11 +11,12 @@ from fnn.layer import Params, State, named_key
 from fnn.metrics import Metric
 from fnn.objective import Method, Objective
 from fnn.optim.frozen import warn_of_moving_statistics
-from fnn.optim.transform import is_optimizer
 from fnn.train.checks import check_data
 from fnn.train.chunks import checkpointed_scan, in_chunks
 from fnn.train.data import Stretch, arrays, length, plan, samples, stretches
 from fnn.train.early_stopping import EarlyStopping
+from fnn.train.history import History, better_higher
+from fnn.train.hyperparams import made
 from fnn.train.record import Ending, Record, missing, with_validation
 from fnn.train.scoring import Totals
 from fnn.train.step import Augment, Learned, Training
@@ -26,13 +27,14 @@ class TrainResult(NamedTuple):
     """What a run leaves: a pytree, so runs stack under ``vmap``.
 
     ``history`` holds an array a name with one entry an epoch, NaN after an early stop (-1 where they are integers);
-    ``epochs_run`` counts epochs, one that was cut short too.
+    ``history.higher_is_better(name)`` says whether more of it is better. ``epochs_run`` counts epochs, one that was cut
+    short too.
     """
 
     params: Params
     state: State
     opt_state: Any
-    history: dict[str, Any]
+    history: History
     epochs_run: Any
 
     def __repr__(self) -> str:
@@ -66,7 +68,8 @@ def make_train(
 
     ``data`` and ``validation`` are ``(inputs, targets)`` or ``(inputs, targets, weights)`` with samples on the first
     axis. ``objective`` and ``optimizer`` may each be a function of ``hyperparams``, called inside the trace, so that
-    anything numeric can be mapped over. ``augment(key, inputs) -> inputs`` changes training inputs
+    anything numeric can be mapped over; ``ValueError`` for hyperparams, or an entry of a dict of them, that neither
+    reads. ``augment(key, inputs) -> inputs`` changes training inputs
     (see ``fnn.augment``; one that mixes samples changes targets too). ``on_epoch(epoch,
     values)`` is called on the host after every epoch, to show progress; the run needs no such callback.
 
@@ -132,26 +135,22 @@ def make_train(
         )
 
     def train(key: jax.Array, data: Any, hyperparams: Any = None, *, validation: Any = None) -> TrainResult:
-        training = Training(
-            _resolved(objective, hyperparams, isinstance(objective, Objective)),
-            _resolved(optimizer, hyperparams, is_optimizer(optimizer)),
-            metrics,
-            augment,
-            method,
-            shuffle,
-            evaluate_averaged,
-        )
+        resolved, stepping, check_hyperparams = made(objective, optimizer, hyperparams)
+        training = Training(resolved, stepping, metrics, augment, method, shuffle, evaluate_averaged)
         scoring, data = training.scoring, arrays(data)
         learned = training.start(key, data[0])
         warn_of_moving_statistics(training.optimizer, learned.params, learned.state, training.objective.model)
         check_data(training.objective, learned.params, learned.state, data)
         train_plan = plan(samples(data), batch_size)
         run_length = length(train_plan, epochs, steps)
+        first = jax.tree.map(lambda leaf: leaf[: train_plan.size], data)
+        check_hyperparams(lambda: training.step(learned, first, key))
         judged = None
         if validation is not None:
             validation = arrays(validation)
             check_data(training.objective, learned.params, learned.state, validation, "validation data")
             judged = stretches(validation, plan(samples(validation), batch_size))
+        higher = better_higher(scoring.metrics)
         names = tuple(scoring.names(validation=judged is not None))
         sign = early_stopping.sign(scoring.metrics) if early_stopping else -1
         ending = Ending(run_length.epochs, names, validate_every, early_stopping, sign)
@@ -192,7 +191,7 @@ def make_train(
                 lambda *given: one_epoch(*given)[:2], learned, run_length, train_plan, checkpoint_steps
             )
             result = usable(epochs_run - 1, learned)
-            return TrainResult(*result, history, epochs_run)
+            return TrainResult(*result, History(history, higher), epochs_run)
 
         def body(carry: tuple[Learned, Record]) -> tuple[Learned, Record]:
             learned, record = carry
@@ -209,9 +208,8 @@ def make_train(
         entries = jax.eval_shape(one_epoch, jnp.array(0, jnp.int32), learned)[1]
         learned, record = jax.lax.while_loop(goes_on, body, (learned, ending.start(entries, learned)))
         result = ending.result(record, usable(record.epoch - 1, learned))
-        return TrainResult(*result, record.history, record.epoch)
+        return TrainResult(*result, History(record.history, higher), record.epoch)
 
-    train.metrics = tuple(metrics)  # a sweep ranks by them
     return train
 
 
@@ -237,16 +235,3 @@ def where(condition: Any, yes: Callable[..., Any], no: Callable[..., Any], *oper
     if isinstance(condition, bool):
         return yes(*operands) if condition else no(*operands)
     return jax.lax.cond(condition, yes, no, *operands)
-
-
-def _resolved(given: Any, hyperparams: Any, ready: bool) -> Any:
-    if ready:
-        return given
-    if not callable(given):
-        raise TypeError(f"expected an objective and an optimizer, or functions of hyperparams, got {given!r}")
-    if hyperparams is None:
-        raise TypeError(
-            f"{given!r} is taken for a function of hyperparams: call train(key, data, hyperparams), or give what is"
-            f" made already, as adam(1e-3) is"
-        )
-    return given(hyperparams)

@@ -64,7 +64,7 @@ class Ending(Value):
             stopping, sign = self.early_stopping, self.sign
 
             def look(watch: Watch) -> Watch:
-                return stopping.update(watch, values[stopping.monitor], usable, sign)
+                return stopping.update(watch, values[stopping.monitor], usable, sign, values["loss"])
 
             judges = self.judges(record.epoch)
             watch = look(watch) if judges is True else jax.lax.cond(judges, look, lambda watch: watch, watch)

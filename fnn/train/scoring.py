@@ -38,11 +38,6 @@ class Scoring(Value):
         names = ["loss", *(metric.name for metric in self.metrics)]
         return names + [f"validation_{name}" for name in names] * validation
 
-    def higher_is_better(self) -> tuple[str, ...]:
-        """Those of the names that are better when higher: metrics that say so."""
-        names = [metric.name for metric in self.metrics if metric.higher_is_better]
-        return (*names, *(f"validation_{name}" for name in names))
-
     def totals(self, value: jax.Array, weight: jax.Array, outputs: Any, targets: Any, weights: Any) -> Totals:
         """The totals of one batch, of whose loss this is the value and the weight."""
         weight = weight.astype(value.dtype)

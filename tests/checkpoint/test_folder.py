@@ -59,10 +59,10 @@ class TestKept:
         ],
         ids=str,
     )
-    @pytest.mark.parametrize("restart", [False, True])
-    def test_the_best(self, tmp_path, options, kept, best, restart):
-        """Step 4 has the score of step 2, step 3 none that is a number, step 6 none at all."""
-        scores = {1: 0.5, 2: 0.1, 3: math.nan, 4: 0.1, 5: 0.9, 6: None}
+    @pytest.mark.parametrize(("restart", "not_finite"), [(False, math.nan), (True, math.inf), (True, -math.inf)])
+    def test_the_best(self, tmp_path, options, kept, best, restart, not_finite):
+        """Step 4 has the score of step 2, step 3 none that is finite, step 6 none at all."""
+        scores = {1: 0.5, 2: 0.1, 3: not_finite, 4: 0.1, 5: 0.9, 6: None}
         folder = CheckpointFolder(tmp_path, keep_last=1, **options)
         for step, score in scores.items():
             folder = CheckpointFolder(tmp_path, keep_last=1, **options) if restart else folder
@@ -121,6 +121,7 @@ class TestKept:
         assert read_metadata(folder.save(1, tree_of(1), metadata, score=float(np.float32(0.5)))) == {
             "epoch": 3,
             "score": 0.5,
+            "higher_is_better": False,
         }
         assert read_metadata(folder.save(2, tree_of(2), metadata)) == metadata == {"epoch": 3}
         assert read_metadata(folder.save(3, tree_of(3))) == {}
@@ -132,6 +133,71 @@ class TestKept:
         for step in (3, 4, 5):
             folder.save(step, tree_of(step))
         assert read == ["step_000000001.safetensors", "step_000000002.safetensors"]
+
+
+class TestDirections:
+    """Which way is better is asked of whoever saves, and read from the files by whoever looks for the best."""
+
+    def by_hand(self, folder, **metadata_by_step):
+        for step, metadata in metadata_by_step.items():
+            save(folder / f"step_00000000{step[1:]}.safetensors", tree_of(int(step[1:])), metadata)
+
+    @pytest.mark.parametrize(("higher", "best"), [(True, 2), (False, 1), (None, 1)])
+    def test_the_best_is_so_as_it_was_saved(self, tmp_path, higher, best):
+        fill(CheckpointFolder(tmp_path, keep_last=3, higher_is_better=higher), {1: 0.1, 2: 0.9, 3: None})
+        metadata = [read_metadata(path) for path in CheckpointFolder(tmp_path).paths()]
+        assert metadata == [{"score": score, "higher_is_better": bool(higher)} for score in (0.1, 0.9)] + [{}]
+        found = CheckpointFolder(tmp_path).best()
+        assert found == tmp_path / f"step_00000000{best}.safetensors"
+
+    def test_one_who_goes_on_saving_keeps_to_it(self, tmp_path):
+        fill(CheckpointFolder(tmp_path, keep_best=1, higher_is_better=True), {1: 0.9, 2: 0.1})
+        fill(CheckpointFolder(tmp_path, keep_last=1, keep_best=1), {3: 0.2, 4: 0.3})
+        folder = CheckpointFolder(tmp_path)
+        assert steps(folder) == [1, 4]
+        assert folder.best() == folder.paths()[0]
+        assert read_metadata(newest(folder))["higher_is_better"] is True
+
+    def test_files_that_do_not_say_so_are_ranked_as_before_and_as_the_others_do(self, tmp_path):
+        self.by_hand(tmp_path, _1={"score": 0.5}, _2={"score": 0.9}, _3={"higher_is_better": True})
+        folder = CheckpointFolder(tmp_path)
+        first, second, _ = folder.paths()
+        assert folder.best() == first
+        assert CheckpointFolder(tmp_path, higher_is_better=True).best() == second
+        CheckpointFolder(tmp_path, keep_last=9, higher_is_better=True).save(4, tree_of(4), score=0.1)
+        assert CheckpointFolder(tmp_path).best() == second
+
+    def test_what_the_reader_says_counts(self, tmp_path):
+        fill(CheckpointFolder(tmp_path), {1: 0.1, 2: 0.9})
+        folder = CheckpointFolder(tmp_path, higher_is_better=True)
+        assert folder.best() == folder.paths()[1]
+
+    def test_a_score_of_the_other_direction_goes_to_another_folder(self, tmp_path):
+        fill(CheckpointFolder(tmp_path), {1: 0.1, 2: 0.9})
+        folder = CheckpointFolder(tmp_path, higher_is_better=True)
+        words = (
+            r"more of a score is better here, but not in what .* holds, step_000000001\.safetensors, step_000000002.*"
+        )
+        with pytest.raises(ValueError, match=words + "give these scores another folder"):
+            folder.save(3, tree_of(3), score=0.5)
+        with pytest.raises(ValueError, match=words):
+            folder.check_direction()
+        assert steps(folder) == [1, 2]
+        folder.save(3, tree_of(3))  # it has no score, so no direction
+        assert read_metadata(newest(folder)) == {}
+
+    def test_where_files_contradict_each_other_it_must_be_said(self, tmp_path):
+        self.by_hand(
+            tmp_path, _1={"score": 0.5, "higher_is_better": False}, _2={"score": 0.9, "higher_is_better": True}
+        )
+        words = "have two directions: more is better in step_000000002.* and worse in step_000000001.*; give higher_is"
+        for refused in (CheckpointFolder.best, CheckpointFolder.check_direction):
+            with pytest.raises(ValueError, match=words):
+                refused(CheckpointFolder(tmp_path))
+        with pytest.raises(ValueError, match=words):
+            CheckpointFolder(tmp_path, keep_best=1).save(3, tree_of(3))
+        assert len(CheckpointFolder(tmp_path).paths()) == 2
+        assert CheckpointFolder(tmp_path, higher_is_better=False).best() == tmp_path / "step_000000001.safetensors"
 
 
 class TestGoingBack:
@@ -301,6 +367,7 @@ class TestRefused:
             ({"keep_last": 1.5}, TypeError, "keep_last is an integer, got 1.5"),
             ({"keep_best": -1}, ValueError, "keep_best is at least 0, got -1"),
             ({"keep_best": "1"}, TypeError, "keep_best is an integer, got '1'"),
+            ({"higher_is_better": 1}, TypeError, "higher_is_better is True, False or None, got 1"),
         ],
     )
     def test_options(self, tmp_path, options, error, message):
@@ -323,6 +390,8 @@ class TestRefused:
     def test_metadata(self, tmp_path):
         with pytest.raises(ValueError, match=r"an entry 'score', which is the folder's own; give score=\.\.\. instead"):
             CheckpointFolder(tmp_path).save(1, tree_of(1), {"score": 1.0})
+        with pytest.raises(ValueError, match=r"'higher_is_better', which .* give it to the CheckpointFolder instead"):
+            CheckpointFolder(tmp_path).save(1, tree_of(1), {"higher_is_better": True}, score=1.0)
         with pytest.raises(TypeError, match="the metadata is a dict, got list"):
             CheckpointFolder(tmp_path).save(1, tree_of(1), [1], score=0.5)  # pyright: ignore[reportArgumentType]
 
@@ -332,4 +401,6 @@ class TestRefused:
 
     def test_its_text_says_what_it_keeps(self, tmp_path):
         text = repr(CheckpointFolder("runs", keep_best=1))
-        assert text == "CheckpointFolder('runs', keep_last=2, keep_best=1, higher_is_better=False)"
+        assert text == "CheckpointFolder('runs', keep_last=2, keep_best=1)"
+        text = repr(CheckpointFolder("runs", higher_is_better=True))
+        assert text == "CheckpointFolder('runs', keep_last=2, keep_best=0, higher_is_better=True)"

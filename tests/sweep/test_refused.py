@@ -28,7 +28,11 @@ LINEAR = linear()
             ValueError,
             "nothing in a run depends on the hyper-parameter 'clip'",
         ),
-        ({"rate": [0.1]}, KeyError, "reads the hyper-parameter 'learning_rate', which the sweep does not give"),
+        (
+            {"rate": [0.1]},
+            KeyError,
+            r"reads the hyper-parameter 'learning_rate', which is not .*are: rate\); add learning_rate=\[…\]",
+        ),
         ({}, TypeError, "is taken for a function of hyperparams"),
         ({"learning_rate": 0.1, "seeds": 0}, ValueError, "seeds is at least 1"),
         ({"learning_rate": 0.1, "seeds": []}, ValueError, "seeds is empty"),
@@ -57,6 +61,35 @@ def test_what_cannot_be_meant_is_refused(options, error, words):
 def test_a_hyperparameter_that_a_jitted_run_does_not_use_is_found_too():
     with pytest.raises(ValueError, match="depends on the hyper-parameter 'clip'"):
         fnn.sweep(jax.jit(runner()), KEY, DATA, learning_rate=[0.1], clip=[1, 2])
+
+
+def unused_clip(h):
+    return h["clip"]
+
+
+def clip_that_nothing_is_made_of(h):
+    fnn.Dropout(h["clip"])
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda h: h.get("clip"),
+        lambda h: "clip" in h,
+        unused_clip,
+        clip_that_nothing_is_made_of,
+        lambda h: jax.jit(lambda clip: clip + 1)(h["clip"]),
+        lambda h: jax.lax.fori_loop(0, 3, lambda _, clip: clip + 1, h["clip"]),
+        lambda h: jnp.where(h["clip"] > 1, 0, jnp.nan),
+        lambda h: h | {"more": 1},
+    ],
+)
+@pytest.mark.parametrize("jit", [False, pytest.param(True, marks=pytest.mark.full)])
+def test_reading_a_hyperparameter_is_not_using_it(read, jit):
+    train = linear(lambda h: (read(h), fnn.optim.sgd(h["learning_rate"]))[1])
+    words = r"nothing in a run depends on the hyper-parameter 'clip': .*\(used are: learning_rate\)"
+    with pytest.raises(ValueError, match=words):
+        fnn.sweep(jax.jit(train) if jit else train, KEY, DATA, learning_rate=[0.1], clip=[1, 2])
 
 
 def test_a_run_without_hyperparameters_has_nothing_to_sweep():

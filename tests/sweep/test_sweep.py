@@ -1,5 +1,7 @@
 """Every run of a sweep is the run alone: side by side, mapped, in chunks, beside runs that diverge or stop early."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -193,9 +195,26 @@ def test_epochs_without_validation_are_no_divergence():
     assert result.best("validation_loss").hyperparams == {"learning_rate": 0.1}
 
 
-@pytest.mark.full
-def test_a_metric_says_itself_what_is_better():
-    train = linear(metrics=[fnn.Accuracy(), fnn.Perplexity()])
-    result = fnn.sweep(train, KEY, DATA, learning_rate=[0.001, 0.1])
+MEASURED = linear(metrics=[fnn.Accuracy(), fnn.Perplexity()])
+
+
+@pytest.mark.parametrize(
+    "wrapped",
+    [
+        pytest.param(lambda train: train, marks=pytest.mark.full),
+        functools.partial,
+        jax.jit,
+        lambda train: lambda *args, **options: train(*args, **options),
+        lambda train: functools.partial(jax.jit(train)),
+    ],
+    ids=["itself", "partial", "jit", "lambda", "partial of jit"],
+)
+def test_a_metric_says_itself_what_is_better_whatever_the_run_is_wrapped_in(wrapped):
+    result = fnn.sweep(wrapped(MEASURED), KEY, DATA, validation=DATA, learning_rate=[0.001, 0.1])
+    scores = np.asarray(result.results.history["validation_accuracy"])[:, -1]
+    assert scores[0] < scores[1]
+    assert result.best("validation_accuracy").run == 1
     assert result.table("accuracy").higher_is_better
-    assert not result.table("perplexity").higher_is_better
+    assert not result.table("validation_perplexity").higher_is_better
+    assert result.best("perplexity").run == 1
+    assert result.result(1).history.higher_is_better("accuracy")

@@ -1,6 +1,7 @@
 """The table of a sweep against numbers worked by hand, in all its forms, and the picture."""
 
 import csv
+import dataclasses
 import io
 import json
 import math
@@ -17,6 +18,7 @@ from fnn.sweep.placement import Layout
 from fnn.sweep.plot import logarithmic
 from fnn.sweep.result import SweepResult
 from fnn.sweep.table import SweepTable
+from fnn.train.history import History
 
 NAN, INF = math.nan, math.inf
 
@@ -37,22 +39,23 @@ def result():
         "confusion": jnp.zeros((8, 3, 2, 2)),
     }
     kernel = jnp.arange(8.0)[:, None, None] * jnp.ones((8, 2, 3))
+    history = History(history, higher=["accuracy"])
     results = fnn.TrainResult({"kernel": kernel}, {}, (), history, jnp.array([3, 3, 2, 3, 3, 3, 3, 3]))
     hyperparams = {"learning_rate": np.repeat([0.1, 1.0], 4), "decay": np.tile(np.repeat([0, 1], 2), 2)}
     seeds = np.tile([0, 7], 4)
-    return SweepResult(
-        results, hyperparams, seeds, jax.random.split(jax.random.key(0), 8), Layout(8, (), 1, 8), (fnn.Accuracy(),)
-    )
+    return SweepResult(results, hyperparams, seeds, jax.random.split(jax.random.key(0), 8), Layout(8, (), 1, 8))
 
 
 def test_a_row_a_run(result):
     rows = result.table("loss").rows
     assert rows[0] == {
         "learning_rate": 0.1, "decay": 0, "seed": 0, "loss": 3.0, "best_loss": 2.0, "best_epoch": 2, "epochs_run": 3,
-        "diverged": False,
+        "diverged": False, "reason": None,
     }  # fmt: skip
     assert [row["seed"] for row in rows] == [0, 7] * 4
     assert [row["diverged"] for row in rows] == [False] * 4 + [True, False, True, True]
+    reasons = [f"loss is not finite in epoch {epoch}" for epoch in (2, 1, 3)]
+    assert [row["reason"] for row in rows] == [None] * 4 + [reasons[0], None, *reasons[1:]]
     assert rows[2] == rows[2] | {"loss": 1.5, "best_loss": 1.5, "best_epoch": 2, "epochs_run": 2}
     assert rows[4]["best_epoch"] == 1
     assert rows[6]["best_epoch"] is None
@@ -91,12 +94,47 @@ def test_the_best_is_the_best_seed_of_the_best_combination(result):
     assert (best.run, best.score) == (0, 3.0)
 
 
+@pytest.mark.parametrize("bad", [NAN, INF, -INF])
+@pytest.mark.parametrize("at", ["final", "best"])
+@pytest.mark.parametrize("higher", [False, True])
+def test_a_score_that_is_not_finite_is_never_the_best(result, bad, at, higher):
+    accuracy = jnp.full((8, 3), bad).at[5].set(0.5)
+    history = History({"loss": jnp.ones((8, 3)), "accuracy": accuracy})
+    changed = dataclasses.replace(result, results=result.results._replace(history=history))
+    table = changed.table("accuracy", at=at, higher_is_better=higher)
+    assert (table.best_run(), table.combinations[0].without) == (5, 1)
+    assert [each.without for each in table.combinations[1:]] == [2, 2, 2]
+    assert [row["best_epoch"] for row in table.rows] == [None] * 5 + [1, None, None]
+
+
+def test_a_plain_dict_says_nothing_of_directions(result):
+    plain = dataclasses.replace(result, results=result.results._replace(history=dict(result.results.history)))
+    assert not plain.table("loss").higher_is_better
+    with pytest.raises(ValueError, match=r"whether more of 'accuracy' is better: .* give higher_is_better="):
+        plain.best("accuracy")
+    assert plain.best("accuracy", higher_is_better=True).run == result.best("accuracy").run
+
+
 def test_a_run_whose_parameters_are_not_finite_diverged_too(result):
     params = {"kernel": result.results.params["kernel"].at[1, 0, 0].set(jnp.inf)}
     changed = SweepResult(
         result.results._replace(params=params), result.hyperparams, result.seeds, result.keys, result.layout
     )
     assert [row["diverged"] for row in changed.table().rows[:3]] == [False, True, False]
+    assert changed.table().rows[1]["reason"] == "parameters or state are not finite"
+
+
+def test_what_is_wrong_with_hyperparameters_stands_in_the_table(result, tmp_path):
+    refused = dataclasses.replace(result, refusals=(None,) * 6 + ("decay is at least 0, got -1",) * 2)
+    reason, other = refused.table("loss").rows[6:]
+    assert reason["reason"] == other["reason"] == refused.table("loss").combinations[-1].reason
+    line = next(line for line in str(refused).splitlines() if "at least 0" in line)
+    assert line.split()[-10:] == ["2", "of", "2", "decay", "is", "at", "least", "0,", "got", "-1"]
+    assert refused.to_markdown().splitlines()[-1].endswith("| 2 of 2 | decay is at least 0, got -1 |")
+    assert refused.to_markdown().splitlines()[-2].endswith("| 1 of 2 | – |")
+    assert [row["reason"] for row in json.loads(refused.to_json("loss"))][5:7] == [None, "decay is at least 0, got -1"]
+    refused.to_csv(tmp_path / "sweep.csv")
+    assert "decay is at least 0, got -1" in (tmp_path / "sweep.csv").read_text()
 
 
 def test_where_everything_diverged_there_is_no_best(result):
@@ -182,15 +220,15 @@ def test_pictures_are_drawn_of_one_axis_of_pairs_and_of_nothing_finite(result, t
     table = result.table("loss")
     one = SweepTable.of(
         "loss", np.array(LOSSES[:2]), {"clip": np.array([0.5, 2.0])}, np.zeros(2), np.array([3, 3]),
-        np.array([False, False]), at="final", higher=False,
+        [None, None], at="final", higher=False,
     )  # fmt: skip
     pairs = SweepTable.of(
         "loss", np.array(LOSSES[:2]), {"clip": np.array([0.5, 2.0]), "decay": np.array([1e-3, 1e-5])}, np.zeros(2),
-        np.array([3, 3]), np.array([False, True]), at="final", higher=False,
+        np.array([3, 3]), [None, 'lost'], at="final", higher=False,
     )  # fmt: skip
     none = SweepTable.of(
         "loss", np.full((2, 3), NAN), {"clip": np.array([0.0, 2.0])}, np.zeros(2), np.array([3, 3]),
-        np.array([True, True]), at="final", higher=False,
+        ['lost', 'lost'], at="final", higher=False,
     )  # fmt: skip
     from fnn.sweep.plot import save_plot
 
