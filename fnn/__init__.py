@@ -141,7 +141,7 @@ from fnn.summary import summary as summary
 from fnn.sweep.result import SweepResult as SweepResult
 from fnn.sweep.sweep import sweep as sweep
 from fnn.train.callbacks import Callback as Callback
-from fnn.train.checkpoints import Checkpoints as Checkpoints
+from fnn.train.compiled import clear_compiled as clear_compiled
 from fnn.train.early_stopping import EarlyStopping as EarlyStopping
 from fnn.train.evaluate import evaluate as evaluate
 from fnn.train.fit import fit as fit
@@ -149,5 +149,6 @@ from fnn.train.logs import JsonLines as JsonLines
 from fnn.train.logs import TensorBoard as TensorBoard
 from fnn.train.make_train import TrainResult as TrainResult
 from fnn.train.make_train import make_train as make_train
+from fnn.train.saving import Checkpoints as Checkpoints
 
 xla.guard()  # nothing above starts JAX's backend, and nothing may before this

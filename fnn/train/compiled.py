@@ -2,7 +2,7 @@
 
 A ``Training`` is a value, so what was compiled for one serves every equal one: a second ``fit`` or ``evaluate`` with an
 equal model, loss, optimiser and metrics on arrays of the same shapes compiles nothing. The functions of the latest
-trainings are kept; ``clear()`` lets go of them. As everywhere under ``jit``, a function inside a layer or a schedule is
+trainings are kept; ``fnn.clear_compiled()`` lets go of them. As everywhere under ``jit``, a function inside a layer or a schedule is
 taken to be pure: a global variable that it reads is read when it is compiled.
 """
 
@@ -48,7 +48,7 @@ compiled_scoring = once_for_equal(CompiledScoring)
 compiled_ending = once_for_equal(CompiledEnding)
 
 
-def clear() -> None:
+def clear_compiled() -> None:
     """Lets go of everything that was compiled for runs."""
     for each in (compiled, compiled_scoring, compiled_ending):
         each.cache_clear()  # type: ignore[attr-defined]

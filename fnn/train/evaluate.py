@@ -11,9 +11,9 @@ import numpy as np
 from fnn.layer import Params, State
 from fnn.metrics import Metric
 from fnn.objective import Objective
-from fnn.train.calls import Pace, wait
 from fnn.train.compiled import compiled_scoring
 from fnn.train.data import is_arrays
+from fnn.train.pace import Pace, wait
 from fnn.train.scoring import Scoring, zeros
 from fnn.train.source import InMemory, Streamed, source_of
 

@@ -16,7 +16,6 @@ from fnn.metrics import Metric
 from fnn.objective import Method, Objective
 from fnn.optim.frozen import warn_of_moving_statistics
 from fnn.train.callbacks import Callback, Run, Standing, copied
-from fnn.train.checkpoints import Checkpoints
 from fnn.train.compiled import compiled
 from fnn.train.early_stopping import EarlyStopping
 from fnn.train.evaluate import Judge
@@ -26,6 +25,7 @@ from fnn.train.loop import Loop
 from fnn.train.make_train import TrainResult
 from fnn.train.progress import ShowProgress
 from fnn.train.record import Ending
+from fnn.train.saving import Checkpoints
 from fnn.train.source import source_of
 from fnn.train.step import Augment, Learned, Training
 from fnn.train.usable import Usable
@@ -64,19 +64,26 @@ def fit(
       batch. ``batch_size`` says how many samples make a step;
     - an iterable of such batches, gone through once an epoch (a list, PyTorch's or grain's loader), or a function of
       the epoch that returns one. Each shape of a batch compiles a program of its own. The iterable shuffles, and
-      makes the batches: ``batch_size``, which validation arrays still need, is the most that one may hold.
+      makes the batches: ``batch_size``, which validation arrays still need, is the most that one may hold. With
+      ``steps_per_epoch`` an epoch is so many batches, and the next goes on after them: for one that never ends.
 
-    Batches from the host are read, checked and sent ahead by a thread while the device computes. Several steps go into
-    one call of the compiled program; ``callbacks`` are called in between (see ``Callback``).
+    Batches from the host are read, checked and sent ahead by a thread while the device computes. As many steps as take
+    about 0.2 s go into one call of the compiled program; ``callbacks`` are called in between (see ``Callback``). What
+    was compiled serves every later run of equal parts and shapes; ``fnn.clear_compiled()`` lets go of it.
 
-    Starts from ``params`` and ``state`` if they are given. ``history`` holds a NumPy array a name, one entry an epoch:
-    ``loss``, each metric, and the same of the validation data under ``validation_…``. With ``early_stopping`` the
+    Starts from ``params`` and ``state`` if they are given, which stay as they are: steps overwrite a copy, so that what
+    is learned is held once, and once more with ``early_stopping``. ``history`` holds a NumPy array a name, one entry an
+    epoch: ``loss``, each metric, and the same of the validation data under ``validation_…``. With ``early_stopping`` the
     parameters, state and optimiser state are those of the best epoch. Data for a last test stay outside: see
-    ``fnn.evaluate``.
+    ``fnn.evaluate``. Averaged parameters (``ema``, ``lookahead``, ``schedule_free``) are what is validated, kept and
+    returned, as in ``make_train``, unless ``evaluate_averaged=False``.
 
     ``checkpoint`` is a folder, or ``Checkpoints(folder, …)`` with settings; with ``resume`` the run goes on from the
-    last checkpoint there, if there is one, and ends with the same bits as one that was never stopped. An interrupt from
-    the keyboard ends the run after the current call of steps: what was learned is saved and returned.
+    last checkpoint there, if there is one, and ends with the same bits as one that was never stopped. Another run is
+    refused by the part that differs; ``resume="force"`` goes on with it and says so.
+
+    The first Ctrl-C ends the run after the call of steps under way: what was learned is saved and returned. A second
+    one raises ``KeyboardInterrupt``. SIGTERM saves too, and is then raised again.
 
     The same key gives the same bits, and the same run as ``make_train`` up to rounding: steps, order and keys are the
     same. Options that are not explained here are those of ``make_train``.

@@ -9,15 +9,15 @@ import numpy as np
 
 from fnn.layer import named_key
 from fnn.train.callbacks import Callback, Run, Standing
-from fnn.train.calls import Pace, wait
 from fnn.train.compiled import compiled, compiled_ending, compiled_scoring
 from fnn.train.data import Stretch
 from fnn.train.evaluate import Judge
+from fnn.train.pace import Pace, wait
 from fnn.train.record import Ending, missing, with_validation
 from fnn.train.scoring import zeros
+from fnn.train.signals import Stops
 from fnn.train.source import InMemory, Streamed
 from fnn.train.step import Learned, Training
-from fnn.train.stops import Stops
 from fnn.train.usable import BATCHES
 
 

@@ -14,7 +14,7 @@ import jax
 import numpy as np
 
 import fnn
-import fnn.train.calls
+import fnn.train.pace
 import fnn.train.stream
 from fnn.train.callbacks import Run
 
@@ -37,7 +37,7 @@ class KillAt(fnn.Callback):
 
 def main(folder: str, kind: str, kill_at: int, result: str) -> None:
     jax.config.update("jax_disable_most_optimizations", True)
-    fnn.train.calls.SECONDS_A_CALL = 0.0  # one step a call
+    fnn.train.pace.SECONDS_A_CALL = 0.0  # one step a call
     fnn.train.stream.BATCHES_A_GROUP = 2
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(45, 4)).astype(np.float32), rng.integers(0, 3, 45)

@@ -19,7 +19,7 @@ OBJECTIVE = fnn.Objective(fnn.Serial(fnn.Dense(4), fnn.Tanh(), fnn.Dense(1)), fn
 
 @pytest.fixture(autouse=True)
 def _one_step_a_call(monkeypatch):
-    monkeypatch.setattr("fnn.train.calls.SECONDS_A_CALL", 0.0)
+    monkeypatch.setattr("fnn.train.pace.SECONDS_A_CALL", 0.0)
 
 
 def fit(*callbacks, data=(X, Y), **options):

@@ -89,3 +89,11 @@ def test_a_model_that_cannot_be_hashed_is_compiled_for_each_run():
         options = {"epochs": 1, "batch_size": 20, "key": jax.random.key(0), "progress": False}
         losses.append(fnn.fit(made, fnn.optim.sgd(0.0), (X, 3 * X), **options).history["loss"])
     assert losses[0] != losses[1]
+
+
+def test_what_was_compiled_can_be_let_go_of():
+    run(ARRAYS, features=5)
+    fnn.clear_compiled()
+    with compiling() as again:
+        run(ARRAYS, features=5)
+    assert {"jit(steps)", "jit(scores)"} <= set(again)

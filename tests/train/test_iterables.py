@@ -18,7 +18,7 @@ OBJECTIVE = fnn.Objective(fnn.Dense(1), fnn.MeanSquaredError())
 
 @pytest.fixture(autouse=True)
 def _one_step_a_call(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("fnn.train.calls.SECONDS_A_CALL", 0.0)
+    monkeypatch.setattr("fnn.train.pace.SECONDS_A_CALL", 0.0)
 
 
 def fit(data, *callbacks, **options):

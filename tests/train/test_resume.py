@@ -27,7 +27,7 @@ OBJECTIVE = fnn.Objective(fnn.Serial(fnn.Dense(4), fnn.Dropout(0.1), fnn.Dense(1
 
 @pytest.fixture(autouse=True)
 def _one_step_a_call(monkeypatch):
-    monkeypatch.setattr("fnn.train.calls.SECONDS_A_CALL", 0.0)
+    monkeypatch.setattr("fnn.train.pace.SECONDS_A_CALL", 0.0)
 
 
 def fit(checkpoint=None, *callbacks, data=(X, Y), **options):
@@ -200,7 +200,7 @@ def test_a_checkpoint_of_an_earlier_fnn_is_refused_by_version_and_can_be_forced(
         return {"epoch": run.epoch, "step": run.step, "steps": run.steps, "setting": {"learning_rate": 0.03}}
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("fnn.train.checkpoints._place", place)
+        patch.setattr("fnn.train.saving._place", place)
         fit(tmp_path, StopAt(4))
     with pytest.raises(ValueError, match=r"was saved by an earlier fnn.*resume='force' goes on"):
         fit(tmp_path, resume=True)

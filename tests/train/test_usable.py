@@ -113,7 +113,7 @@ def test_early_stopping_keeps_the_averages_of_the_best_epoch():
 @pytest.mark.parametrize("at", [4, 6, 9])  # inside an epoch, at the end of one, at the end of all
 @pytest.mark.parametrize("data", [(X, Y), BATCHES], ids=["arrays", "batches"])
 def test_a_checkpoint_holds_the_averages_and_the_point_of_training(tmp_path, monkeypatch, at, data):
-    monkeypatch.setattr("fnn.train.calls.SECONDS_A_CALL", 0.0)
+    monkeypatch.setattr("fnn.train.pace.SECONDS_A_CALL", 0.0)
     optimizer = AVERAGES["schedule_free"]
     stopped = fit(NORMED, optimizer, StopAt(at), data=data, checkpoint=tmp_path)
     path = fnn.CheckpointFolder(tmp_path).latest()

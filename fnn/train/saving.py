@@ -28,16 +28,20 @@ from fnn.train.step import Learned
 class Checkpoints(Callback):
     """Saves a run in a folder: between two calls of compiled steps once ``every_seconds`` have passed, and at its end.
 
-    A checkpoint holds parameters, state, optimiser state, key, the sums of the epoch under way, early stopping, the
-    history, and the place in the data. A run that is killed at any moment and begun again with ``fit(…, resume=True)``
-    ends with the bits of one that was not, on the same machine: when it is saved changes nothing, and arrays are read
-    from where it stood. An iterable is gone through again up to there, so it must give the same batches; callbacks
-    keep what they know themselves. ``params`` and ``state`` that ``fit`` is given are where a run begins, not where it
-    goes on.
+    A checkpoint holds what training has learned (``learned``: parameters, state, optimiser state), the key, the sums of
+    the epoch under way, early stopping, the history and the place in the data; and, where the optimiser averages,
+    the weights to use, ``usable/params`` and ``usable/state``. A run that is killed at any moment and begun again with
+    ``fit(…, resume=True)`` ends with the bits of one that was not, on the same machine: when it is saved changes
+    nothing, and arrays are read from where it stood. A loader is gone through again up to there, epochs that are
+    skipped included, and must begin each as it did; give a list, or a function of the epoch, to save the reading.
+    Callbacks keep what they know themselves. ``params`` and ``state`` that ``fit`` is given are where a run begins, not
+    where it goes on.
 
-    Only more ``epochs`` and other callbacks can be given to a run that goes on: ``ValueError`` for another key, model,
-    loss, optimiser, learning rate or batch size, or for data that begin differently. A save that fails while the run
-    goes on, or at its end, is a warning: what was learned is not lost to a full disk.
+    Only more ``epochs`` and other callbacks can be given to a run that goes on. All else is compared as it was written
+    down: layers, loss, optimiser and schedules with their numbers, functions with their code and what they capture,
+    every byte of arrays (of other iterables the first batch of each epoch). ``ValueError`` names the part that differs.
+    What cannot be compared is told of in a warning. One run at a time saves in a folder: ``RuntimeError`` for a second.
+    A save that fails while the run goes on, or at its end, is a warning: what was learned is not lost to a full disk.
 
     The last ``keep_last`` files stay, and the ``keep_best`` ends of epochs by ``monitor``, an entry of the history (a
     loss is best when low, a metric as it says itself). Saving before the next epoch is then not left out for time.

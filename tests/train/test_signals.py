@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import fnn
-from fnn.train.calls import Pace, wait
 from fnn.train.data import Stretch
+from fnn.train.pace import Pace, wait
 from tests.comparing import same
 from tests.drawing import drawn
 
@@ -22,7 +22,7 @@ BATCHES = [(X[start : start + 8], X[start : start + 8, :1]) for start in (0, 8)]
 
 @pytest.fixture(autouse=True)
 def _one_step_a_call(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("fnn.train.calls.SECONDS_A_CALL", 0.0)
+    monkeypatch.setattr("fnn.train.pace.SECONDS_A_CALL", 0.0)
 
 
 def fit(*callbacks, **options):
@@ -137,9 +137,9 @@ def test_a_signal_that_is_ignored_stays_ignored():
 
 
 def test_calls_grow_and_shrink_with_the_time_that_they_take(monkeypatch):
-    monkeypatch.setattr("fnn.train.calls.SECONDS_A_CALL", 0.25)
+    monkeypatch.setattr("fnn.train.pace.SECONDS_A_CALL", 0.25)
     clock = [0.0]
-    monkeypatch.setattr("fnn.train.calls.time.perf_counter", lambda: clock[0])
+    monkeypatch.setattr("fnn.train.pace.time.perf_counter", lambda: clock[0])
     pace = Pace()
 
     def call(steps: int, seconds: float) -> int:
