@@ -2,8 +2,8 @@
 
 A ``Training`` is a value, so what was compiled for one serves every equal one: a second ``fit`` or ``evaluate`` with an
 equal model, loss, optimiser and metrics on arrays of the same shapes compiles nothing. The functions of the latest
-trainings are kept; ``fnn.clear_compiled()`` lets go of them. As everywhere under ``jit``, a function inside a layer or a schedule is
-taken to be pure: a global variable that it reads is read when it is compiled.
+trainings are kept; ``fnn.clear_compiled()`` lets go of them. As everywhere under ``jit``, a function inside a layer or
+a schedule is taken to be pure: a global variable that it reads is read when it is compiled.
 """
 
 import jax

@@ -73,7 +73,7 @@ def fit(
 
     Starts from ``params`` and ``state`` if they are given, which stay as they are: steps overwrite a copy, so that what
     is learned is held once, and once more with ``early_stopping``. ``history`` holds a NumPy array a name, one entry an
-    epoch: ``loss``, each metric, and the same of the validation data under ``validation_…``. With ``early_stopping`` the
+    epoch: ``loss``, each metric, and the same of the validation data under ``validation_…``. With ``early_stopping``
     parameters, state and optimiser state are those of the best epoch. Data for a last test stay outside: see
     ``fnn.evaluate``. Averaged parameters (``ema``, ``lookahead``, ``schedule_free``) are what is validated, kept and
     returned, as in ``make_train``, unless ``evaluate_averaged=False``.

@@ -2,6 +2,7 @@
 
 import gc
 import weakref
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +18,7 @@ OBJECTIVE = fnn.Objective(fnn.Dense(WIDTH), fnn.MeanSquaredError())
 ADAM = fnn.optim.adam(1e-3)
 
 
-def fit(*callbacks, data=(X, X), optimizer=ADAM, **options):
+def fit(*callbacks: Any, data: Any = (X, X), optimizer: Any = ADAM, **options: Any) -> Any:
     options = {"epochs": 3, "batch_size": 4, "key": jax.random.key(0), "progress": False} | options
     return fnn.fit(OBJECTIVE, optimizer, data, callbacks=callbacks, **options)
 

@@ -10,6 +10,7 @@ import optax
 import pytest
 
 import fnn
+from fnn.layer import named_key
 from fnn.optim import accumulate, chain, ema, groups, lookahead, schedule_free_sgd, sgd
 from fnn.optim.evaluated import evaluation_params
 from tests.comparing import close, same
@@ -78,8 +79,8 @@ def statistics(shuffled: bool) -> tuple[dict, dict]:
     result = fit(NORMED, AVERAGES["schedule_free"], data=data)
     dense = result.params["dense_0"]
     if shuffled:
-        epoch_key = jax.random.fold_in(fnn.layer.named_key(KEY, "epochs"), 2)
-        order = np.asarray(jax.random.permutation(fnn.layer.named_key(epoch_key, "order"), 20))
+        epoch_key = jax.random.fold_in(named_key(KEY, "epochs"), 2)
+        order = np.asarray(jax.random.permutation(named_key(epoch_key, "order"), 20))
         batches = [X[order[:8]], X[order[8:16]]]
     else:
         batches = [batch[0] for batch in BATCHES]
@@ -117,6 +118,7 @@ def test_a_checkpoint_holds_the_averages_and_the_point_of_training(tmp_path, mon
     optimizer = AVERAGES["schedule_free"]
     stopped = fit(NORMED, optimizer, StopAt(at), data=data, checkpoint=tmp_path)
     path = fnn.CheckpointFolder(tmp_path).latest()
+    assert path is not None
     with pytest.warns(fnn.PartialLoad):
         saved = fnn.load(path, like={"usable": {"params": stopped.params, "state": stopped.state}}, strict=False)
     same(saved["usable"], {"params": stopped.params, "state": stopped.state})  # no optimiser is asked
