@@ -125,7 +125,7 @@ class TestEveryLine:
             folder = CheckpointFolder(place, keep_last=1)
             folder.save(1, old)
             folder = CheckpointFolder(place, keep_last=1)
-            folder._scores[folders._key(folder.paths()[0])] = float("nan")
+            folder._scores[folders._key(folder.paths()[0])] = folders.Score(float("nan"))
             raised = False
             try:
                 self.run(lambda folder=folder: folder.save(2, new), fail_at, exception("here"))

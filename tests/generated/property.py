@@ -115,10 +115,8 @@ def _is_absorbed(point: Point, dy: Any, manual: dict[str, np.ndarray], automatic
         along = [
             (jnp.arange(leaf.size) == entry - start).astype(leaf.dtype).reshape(leaf.shape) for leaf, start in places
         ]
-        return sum(
-            jnp.vdot(dy, moved)
-            for dy, moved in zip(cotangents, oracles.forward(function, mode.leaves, along), strict=True)
-        )
+        slopes = zip(cotangents, oracles.forward(function, mode.leaves, along), strict=True)
+        return sum((jnp.vdot(dy, moved) for dy, moved in slopes), jnp.zeros(()))
 
     slopes = np.split(np.asarray(jax.jit(lambda: jax.lax.map(slope, jnp.arange(starts[-1])))()), starts[1:-1])
     forward = {name: part.reshape(leaf.shape) for name, part, leaf in zip(mode.names, slopes, mode.leaves, strict=True)}
