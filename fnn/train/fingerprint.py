@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from fnn.canonical.digest import array_text, described, sha256
+from fnn.canonical.text import canonical
 from fnn.paths import named_leaves
-from fnn.train.canonical import canonical
 from fnn.train.data import is_arrays
-from fnn.train.digest import array_text, described, sha256
 
 FORMAT = 1
 """The version of what ``fingerprint`` returns."""

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fnn import optim
-from fnn.train.canonical import canonical
+from fnn.canonical.text import canonical
 from fnn.train.fingerprint import differences, fingerprint, not_comparable
 from tests.train.pairs_of_runs import Noise, Pair, scaled, with_default
 

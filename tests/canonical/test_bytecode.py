@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from fnn.train.canonical import canonical
+from fnn.canonical.text import canonical
 from fnn.train.fingerprint import differences, fingerprint
 
 MODULE = '''

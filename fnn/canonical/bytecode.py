@@ -6,7 +6,7 @@ import types
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from fnn.train.origin import is_installed
+from fnn.canonical.origin import is_installed
 
 _KINDS = (
     inspect.CO_VARARGS

@@ -12,9 +12,9 @@ import jax
 import numpy as np
 from jax.core import Tracer
 
-from fnn.train.bytecode import Unset, captured, globals_read, instructions
-from fnn.train.digest import array_text, described, sha256
-from fnn.train.origin import is_installed, public_name, written
+from fnn.canonical.bytecode import Unset, captured, globals_read, instructions
+from fnn.canonical.digest import array_text, described, sha256
+from fnn.canonical.origin import is_installed, public_name, written
 
 DEPTH, SIZE = 100, 100_000
 """How many values may lie in each other, and how many a text may describe."""
