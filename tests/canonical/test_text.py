@@ -39,7 +39,7 @@ def generator():
         (lambda: {"lock": [threading.Lock()]}, "augment: an entry of a list is a _thread.lock"),
         (lambda: {"lock": threading.Lock()}, "augment: entry 'lock' is a _thread.lock"),
         (lambda: Pair(1, sys.stderr), "augment: 'second' of Pair is a"),
-        (lambda: Refuses(), "augment: it is a tests.train.test_canonical.Refuses"),
+        (lambda: Refuses(), "augment: it is a tests.canonical.test_text.Refuses"),
     ],
 )
 def test_what_cannot_be_compared_is_listed(make, says):
