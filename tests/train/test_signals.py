@@ -25,6 +25,14 @@ def _one_step_a_call(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("fnn.train.pace.SECONDS_A_CALL", 0.0)
 
 
+@pytest.fixture(autouse=True)
+def _interrupts_are_heard():
+    """A shell ignores interrupts for what it starts in the background, and these tests may be such."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def fit(*callbacks, **options):
     options = {"data": (X, X[:, :1]), "epochs": 3, "batch_size": 8, "key": jax.random.key(1)} | options
     return fnn.fit(OBJECTIVE, fnn.optim.momentum(0.03), callbacks=callbacks, progress=False, **options)
