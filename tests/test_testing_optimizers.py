@@ -46,6 +46,7 @@ def test_a_right_optimiser_passes():
     assert check_optimizer(Momentum()) is None
 
 
+@pytest.mark.full
 @jax.numpy_dtype_promotion("standard")
 def test_one_of_optax_passes():
     check_optimizer(optax.chain(optax.clip_by_global_norm(1.0), optax.sgd(0.1)))
@@ -71,7 +72,6 @@ REPRESENTATIVES = {
     "adam(0.001, b1=0.8)",
     "chain(clip_by_global_norm(1.0), sgd(0.1, momentum=0.9))",
     "groups({'encoder/*': None, '*': adam(0.1)}, show=False)",
-    "lbfgs()",
     "schedule_free_sgd(learning_rate=0.1)",
     "skip_nonfinite(adam(cosine(0.001, 100)))",
 }

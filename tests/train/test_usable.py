@@ -23,6 +23,7 @@ PLAIN = fnn.Objective(fnn.Dense(1), fnn.MeanSquaredError())
 NORMED = fnn.Objective(fnn.Serial(fnn.Dense(4), fnn.BatchNorm(), fnn.Dense(1)), fnn.MeanSquaredError())
 BATCHES = [(X[start : start + 8], Y[start : start + 8]) for start in (0, 8, 12)]
 KEY = jax.random.key(3)
+FULL = pytest.mark.full
 AVERAGES = {
     "ema": chain(sgd(0.1), ema(0.9)),
     "lookahead": lookahead(sgd(0.1), sync_period=4),
@@ -41,7 +42,9 @@ def compiled(objective: fnn.Objective, optimizer: Any, **options: Any) -> Any:
     return jax.jit(lambda key: train(key, (X, Y), validation=(X, Y)))(KEY)
 
 
-@pytest.mark.parametrize("name", AVERAGES)
+@pytest.mark.parametrize(
+    "name", [each if each == "schedule_free" else pytest.param(each, marks=FULL) for each in AVERAGES]
+)
 def test_the_averages_are_validated_and_returned(name):
     optimizer = AVERAGES[name]
     result, point = fit(PLAIN, optimizer), fit(PLAIN, optimizer, evaluate_averaged=False)
@@ -57,11 +60,13 @@ def test_the_averages_are_validated_and_returned(name):
     close(compiled(PLAIN, optimizer, evaluate_averaged=False).params, point.params, rtol=1e-5, atol=1e-6)
 
 
+@FULL
 def test_in_groups_only_what_is_averaged_differs():
     result, point = (fit(PLAIN, AVERAGES["groups"], evaluate_averaged=each) for each in (True, False))
     same(result.params["bias"], point.params["bias"])
 
 
+@FULL
 def test_the_older_functions_say_the_same():
     point = fit(PLAIN, AVERAGES["ema"], evaluate_averaged=False)
     same(fit(PLAIN, AVERAGES["ema"]).params, fnn.optim.ema_params(point.opt_state))
@@ -97,6 +102,7 @@ def test_batch_statistics_are_those_of_the_averages(shuffled):
     assert found["count"] == 9
 
 
+@FULL
 def test_statistics_are_the_same_in_one_program():
     close(compiled(NORMED, AVERAGES["schedule_free"]).state, fit(NORMED, AVERAGES["schedule_free"]).state, rtol=1e-4)
 
@@ -111,8 +117,16 @@ def test_early_stopping_keeps_the_averages_of_the_best_epoch():
     close(judged["loss"], result.history["validation_loss"][best])
 
 
-@pytest.mark.parametrize("at", [4, 6, 9])  # inside an epoch, at the end of one, at the end of all
-@pytest.mark.parametrize("data", [(X, Y), BATCHES], ids=["arrays", "batches"])
+@pytest.mark.parametrize(
+    ("data", "at"),  # inside an epoch, at the end of one, at the end of all
+    [
+        pytest.param(data, at, marks=() if quick else FULL)
+        for data, at, quick in [
+            ((X, Y), 4, True), ((X, Y), 6, False), ((X, Y), 9, False),
+            (BATCHES, 4, False), (BATCHES, 6, True), (BATCHES, 9, False),
+        ]
+    ],
+)  # fmt: skip
 def test_a_checkpoint_holds_the_averages_and_the_point_of_training(tmp_path, monkeypatch, at, data):
     monkeypatch.setattr("fnn.train.pace.SECONDS_A_CALL", 0.0)
     optimizer = AVERAGES["schedule_free"]
@@ -159,12 +173,11 @@ ROWS = np.arange(20)
 @pytest.mark.parametrize(
     "optimizer",
     [
-        accumulate(sgd(0.1), 2),
-        chain(accumulate(sgd(0.1), 2)),
-        groups({"*": accumulate(sgd(0.1), 2)}, show=False),
-        fnn.optim.skip_nonfinite(accumulate(sgd(0.1), 2)),
+        pytest.param(accumulate(sgd(0.1), 2), id="alone"),
+        pytest.param(chain(accumulate(sgd(0.1), 2)), id="in a chain", marks=FULL),
+        pytest.param(groups({"*": accumulate(sgd(0.1), 2)}, show=False), id="in groups", marks=FULL),
+        pytest.param(fnn.optim.skip_nonfinite(accumulate(sgd(0.1), 2)), id="skip_nonfinite", marks=FULL),
     ],
-    ids=["alone", "in a chain", "in groups", "skip_nonfinite"],
 )
 def test_micro_batches_that_wait_at_the_end_are_applied(optimizer):
     expected = by_hand([ROWS[:16], ROWS[16:]])  # three batches, of which two make one step
@@ -177,11 +190,13 @@ def test_micro_batches_that_wait_at_the_end_are_applied(optimizer):
     np.testing.assert_allclose(whole.params["kernel"], expected, rtol=1e-5)
 
 
+@FULL
 def test_where_none_waits_nothing_is_applied():
     result = fit(ZEROS, accumulate(sgd(0.1), 3), epochs=1, shuffle=False)
     np.testing.assert_allclose(result.params["kernel"], by_hand([ROWS]), rtol=1e-5)
 
 
+@FULL
 def test_a_run_that_goes_on_accumulates_on(tmp_path):
     optimizer = accumulate(sgd(0.1), 2)
     fit(ZEROS, optimizer, epochs=1, checkpoint=tmp_path)
@@ -195,6 +210,7 @@ def test_other_groups_take_no_step_for_what_waits():
     assert int(result.opt_state.groups["bias"][0].count) == 3
 
 
+@FULL
 def test_a_line_search_of_optax_stands_in_a_run():
     result = fit(PLAIN, optax.lbfgs(), epochs=15, batch_size=20)
     assert result.history["loss"][-1] < 1e-4
