@@ -11,7 +11,8 @@ def evaluation_params(opt_state: Any, params: Any) -> Any:
     """What ``ema``, ``lookahead`` or ``schedule_free`` in an optimiser state make of the parameters; ``None`` without.
 
     Each of their states says it by ``evaluated(params)``, and so may one of your own. In ``groups`` the parameters of
-    other groups stay as they are. Raises ``ValueError`` where two of them average the same parameter.
+    other groups stay as they are. Raises ``ValueError`` where two of them average the same parameter, one in the other
+    too.
 
     >>> import jax.numpy as jnp
     >>> from fnn.optim import chain, ema, sgd
@@ -21,7 +22,7 @@ def evaluation_params(opt_state: Any, params: Any) -> Any:
     >>> evaluation_params(opt_state, params), evaluation_params(sgd(1.0).init(params), params)
     ({'bias': Array([3.], dtype=float32)}, None)
     """
-    states = [node for node in jax.tree.leaves(opt_state, is_leaf=_averages) if _averages(node)]
+    states = _averages_in(opt_state)
     if not states:
         return None
     averaged: dict[str, Any] = {}
@@ -34,6 +35,15 @@ def evaluation_params(opt_state: Any, params: Any) -> Any:
             )
         averaged |= leaves
     return map_named(lambda path, w: averaged[path].astype(w.dtype) if path in averaged else w, params)
+
+
+def _averages_in(tree: Any) -> list[Any]:
+    """The states that average, those inside others too."""
+    outer = [node for node in jax.tree.leaves(tree, is_leaf=_averages) if _averages(node)]
+    inside = [
+        jax.tree.leaves(node, is_leaf=lambda part, node=node: part is not node and _averages(part)) for node in outer
+    ]
+    return outer + [each for parts in inside for part in parts if _averages(part) for each in _averages_in(part)]
 
 
 def _averages(node: Any) -> bool:

@@ -54,7 +54,7 @@ class Run:
     ending: str = ""
     failed: bool = False
     _seen: bool = False
-    _usable: tuple[Any, Learned] | None = None
+    _usable: tuple[Any, bool, Learned] | None = None
 
     epoch = property(lambda self: self.standing.epoch)
     step = property(lambda self: self.standing.step)
@@ -75,14 +75,20 @@ class Run:
         """The weights to use: averaged ones where there are, with their batch statistics; ``learned`` otherwise."""
         if not self.averaged:
             return self.learned
-        if self._usable is None or self._usable[0] is not self.standing.learned:
+        kept = self._usable
+        if kept is None or kept[0] is not self.standing.learned or kept[1] != self._over:
             self.now_usable(self.make_usable(self.standing))
         assert self._usable is not None
-        return self._usable[1]
+        return self._usable[2]
 
     def now_usable(self, usable: Learned) -> None:
         """Keeps the weights to use of this standing."""
-        self._usable = (self.standing.learned, usable)
+        self._usable = (self.standing.learned, self._over, usable)
+
+    @property
+    def _over(self) -> bool:
+        """Whether no epoch is left: what was learned at the last step is then to be used otherwise than before."""
+        return self.epoch == self.epochs
 
     @property
     def history(self) -> dict[str, np.ndarray]:

@@ -25,7 +25,7 @@ class CompiledTraining:
         self.init = jax.jit(training.init)
         self.order = jax.jit(training.order, static_argnames="samples")
         self.steps = jax.jit(training.steps, donate_argnums=(0, 1))
-        self.usable = jax.jit(Usable(training).of, static_argnames="count")
+        self.usable = jax.jit(Usable(training).of)
 
 
 class CompiledScoring:

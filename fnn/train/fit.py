@@ -185,7 +185,10 @@ def fit(
 
 
 def _own(learned: Learned) -> Learned:
-    """The same, with a copy wherever an array stands a second time: no step can overwrite it twice."""
+    """The same, with every array once and held by nobody else, so that steps can overwrite it.
+
+    The state of an optimiser is copied: it may be the parameters themselves, or constants that the optimiser keeps.
+    """
     seen: set[int] = set()
 
     def own(leaf: Any) -> jax.Array:
@@ -193,4 +196,5 @@ def _own(learned: Learned) -> Learned:
         seen.add(id(leaf))
         return jnp.array(leaf, copy=True) if again else jnp.asarray(leaf)
 
-    return jax.tree.map(own, learned)
+    params, state = jax.tree.map(own, (learned.params, learned.state))
+    return Learned(params, state, copied(learned.opt_state))

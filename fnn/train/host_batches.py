@@ -71,6 +71,14 @@ class HostBatches:
             return self._gathered(np.asarray(self._order(key, samples(self._data))), done)  # pyright: ignore
         return self._drawn(number, done)
 
+    def again(self, number: int, key: jax.Array) -> Iterator[tuple]:
+        """The batches of an epoch that is over, or was begun by another process; of a loader the first that it gave."""
+        if self._arrays:
+            return self.epoch(number, key)
+        if callable(self._data) or (isinstance(self._data, Sequence) and self._steps is None):
+            return itertools.islice(map(on_host, self._given(number)), self._steps)
+        return iter([self.first])
+
     def described(self) -> Data:
         """The data as a part of a run's fingerprint: all arrays, all of a list; else what is known before the run."""
         if self._arrays:

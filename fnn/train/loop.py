@@ -64,9 +64,9 @@ class Loop:
             return standing.learned
         number = standing.epoch - (standing.step == 0)
         key = self._key(number)
-        batches, count = self.source.beginning(number, key)
+        batches, count = self.source.beginning(number, key, standing.step)
         last = standing.epoch + epoch_ends == self.ending.epochs
-        return self._functions.usable(standing.learned, batches, count=min(count, BATCHES), key=key, last=last)
+        return self._functions.usable(standing.learned, batches, min(count, BATCHES), key, last)
 
     def _key(self, epoch: int) -> jax.Array:
         """That of an epoch."""

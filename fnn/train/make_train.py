@@ -20,7 +20,7 @@ from fnn.train.hyperparams import made
 from fnn.train.record import Ending, Record, missing, with_validation
 from fnn.train.scoring import Totals
 from fnn.train.step import Augment, Learned, Training
-from fnn.train.usable import Usable
+from fnn.train.usable import BATCHES, Usable
 
 
 class TrainResult(NamedTuple):
@@ -161,7 +161,9 @@ def make_train(
 
         def usable(epoch: jax.Array, learned: Learned) -> Learned:
             epoch_key, ((batches, start, stop), *_) = parts(epoch)
-            return Usable(training).of(learned, batches, stop - start, epoch_key, epoch + 1 == run_length.epochs)
+            return Usable(training).of(
+                learned, batches, min(stop - start, BATCHES), epoch_key, epoch + 1 == run_length.epochs
+            )
 
         def judge(learned: Learned) -> dict[str, jax.Array]:
             return scoring.evaluate(learned.params, learned.state, judged or ())

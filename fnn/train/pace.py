@@ -16,7 +16,7 @@ SECONDS_A_CALL = 0.2
 class Pace:
     """How many steps a call takes: as many as last ``SECONDS_A_CALL``, by what the last full call took.
 
-    A call that the end of an epoch cuts short says little, so it changes nothing.
+    A call that the end of an epoch, or of a group of batches, cuts short only tells that there were too many.
     """
 
     def __init__(self) -> None:
@@ -37,8 +37,8 @@ class Pace:
         """Around a call of these steps, the waiting for it included."""
         began, steps = time.perf_counter(), stretch.stop - stretch.start
         yield
-        if steps >= self.steps:
-            wanted = steps * SECONDS_A_CALL / max(time.perf_counter() - began, 1e-9)
+        wanted = steps * SECONDS_A_CALL / max(time.perf_counter() - began, 1e-9)
+        if steps >= self.steps or wanted < steps:
             self.steps = max(1, min(2 * self.steps, int(wanted)))
 
 

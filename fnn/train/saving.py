@@ -17,6 +17,7 @@ from fnn.checkpoint.folder import CheckpointFolder
 from fnn.checkpoint.lock import FolderLock
 from fnn.checkpoint.matching import listed
 from fnn.errors import positive
+from fnn.optim.accumulate import accumulating
 from fnn.optim.nonfinite import skipped_in_a_row
 from fnn.train.callbacks import Callback, Run, Standing
 from fnn.train.early_stopping import direction
@@ -29,8 +30,9 @@ class Checkpoints(Callback):
     """Saves a run in a folder: between two calls of compiled steps once ``every_seconds`` have passed, and at its end.
 
     A checkpoint holds what training has learned (``learned``: parameters, state, optimiser state), the key, the sums of
-    the epoch under way, early stopping, the history and the place in the data; and, where the optimiser averages,
-    the weights to use, ``usable/params`` and ``usable/state``. A run that is killed at any moment and begun again with
+    the epoch under way, early stopping, the history and the place in the data; and, where the optimiser averages, the
+    weights to use, ``usable/params`` and ``usable/state``, with ``usable/opt_state`` where it accumulates. A run that
+    is killed at any moment and begun again with
     ``fit(…, resume=True)`` ends with the bits of one that was not, on the same machine: when it is saved changes
     nothing, and arrays are read from where it stood. A loader is gone through again up to there, epochs that are
     skipped included, and must begin each as it did; give a list, or a function of the epoch, to save the reading.
@@ -158,9 +160,10 @@ class Checkpoints(Callback):
         record = record._replace(history=history or record.history)
         values = {name: np.asarray(history[name][epoch - 1]) for name in run.names} if epoch else {}
         run.standing = Standing(tree["learned"], tree["totals"], record, epoch, place["step"], place["steps"], values)
-        if "usable" in tree:
-            usable = tree["usable"]
-            run.now_usable(Learned(usable["params"], usable["state"], tree["learned"].opt_state))
+        # The remainder of micro-batches is in them only at the end of a run, which may be another one now.
+        usable = tree.get("usable")
+        if usable and ("opt_state" not in usable or place.get("over") == (epoch == run.epochs)):
+            run.now_usable(Learned(**{"opt_state": tree["learned"].opt_state} | usable))
         run.expect([] if self._forced else place["firsts"])
         self._saved = (run.steps, run.epoch)
 
@@ -204,6 +207,8 @@ class Checkpoints(Callback):
             warnings.simplefilter("always", PartialLoad)
             tree = load(path, like=like, strict=False)
         unfit = [each for warning in caught for each in _unfit(warning.message)]
+        if any(each.startswith("usable/") for each in unfit):
+            del tree["usable"]  # they are made of what was learned, not of what the run began with
         if learned := [each for each in unfit if not each.startswith(("history/", "watch/", "usable/"))]:
             raise ValueError(f"{path} does not hold what this run learns: {listed(learned)}")
         if not same_key(tree["key"], like["key"]):
@@ -256,6 +261,8 @@ def _tree(run: Run) -> dict[str, Any]:
     }
     if run.averaged:  # else they are what was learned
         tree["usable"] = {"params": run.usable.params, "state": run.usable.state}
+        if accumulating(standing.learned.opt_state):
+            tree["usable"]["opt_state"] = run.usable.opt_state
     return tree
 
 
@@ -264,6 +271,7 @@ def _place(run: Run) -> dict[str, Any]:
         "epoch": run.epoch,
         "step": run.step,
         "steps": run.steps,
+        "over": run.epoch == run.epochs,
         "fingerprint": run.fingerprint,
         "firsts": run.firsts(run.epoch + (run.step > 0)),
     }

@@ -35,8 +35,12 @@ class Source(Protocol):
         """The stretches of an epoch but for the first ``done`` steps; ``None`` while they are being waited for."""
         ...
 
-    def beginning(self, number: int, key: jax.Array) -> tuple[Batches, int]:
-        """Batches of one size with which the epoch under way began, and how many of them there are."""
+    def beginning(self, number: int, key: jax.Array, done: int = 0) -> tuple[Batches, int]:
+        """Batches of one size with which an epoch began, and how many of them there are.
+
+        ``done`` steps of the epoch lie behind (0: all). It is the last that was begun, or the one before if that one
+        has had no step.
+        """
         ...
 
     def described(self) -> Data:
@@ -94,7 +98,8 @@ class InMemory:
             if done < stop:
                 yield Stretch(batches, max(start, done), stop)
 
-    def beginning(self, number: int, key: jax.Array) -> tuple[Batches, int]:
+    def beginning(self, number: int, key: jax.Array, done: int = 0) -> tuple[Batches, int]:
+        del number, done
         batches, start, stop = self._stretches(key)[0]
         return batches, stop - start
 
@@ -125,7 +130,7 @@ class Streamed:
         self.host, self._name = host, name
         self.count, self.first, self.batch_size = host.count, host.first, samples(host.first)
         self._check: Callable[[tuple], None] | None = None
-        self.remembers, self._beginning = False, list[tuple]()
+        self.remembers, self._beginnings = False, dict[int, list[tuple]]()
 
     def check(self, objective: Objective, params: Params, state: State) -> None:
         """Batches are looked at on their way; the shapes of outputs are worked out once for each shape of a batch."""
@@ -141,21 +146,23 @@ class Streamed:
         self._check = check
 
     def epoch(self, number: int, key: jax.Array | None = None, done: int = 0) -> Generator[Stretch | None]:
-        self._beginning, begun = [], done
-        batches = (
-            self._kept(self.host.epoch(number, key), done) if self.remembers else self.host.epoch(number, key, done)
-        )
+        begun, batches = done, self.host.epoch(number, key, 0 if self.remembers else done)
+        if self.remembers:
+            self._beginnings[number] = []
+            batches = self._kept(batches, self._beginnings[number], done)
         with contextlib.closing(Stream(batches, self.first, self._look)) as stream:
             for group in stream.groups():
                 if group is None:
                     yield None
                     continue
+                self._beginnings.pop(number - 1, None)
                 yield Stretch(Batches(group.data, None, begun, group.size), begun, begun + group.number)
                 begun += group.number
 
-    def beginning(self, number: int, key: jax.Array) -> tuple[Batches, int]:
-        del number, key
-        group = joined(self._beginning, BATCHES_A_GROUP)
+    def beginning(self, number: int, key: jax.Array, done: int = 0) -> tuple[Batches, int]:
+        # Reading goes on meanwhile: what has come by now says nothing, but what was trained on has.
+        first = self._beginnings.get(number, [])[: done or None] or self._again(number, key, done)
+        group = joined(first, BATCHES_A_GROUP)
         return Batches(jax.device_put(group.data), None, 0, group.size), group.number
 
     def described(self) -> Data:
@@ -170,20 +177,29 @@ class Streamed:
     def explain(self, objective: Objective, params: Params, state: State, stretch: Stretch) -> None:
         """Inside a program an index past its table makes NaN; to try each beforehand would be a pass of the model more.
 
-        The parameters of the run may be NaN by now, so others stand in for them.
+        The parameters of the run may be NaN by now, and its statistics, so others stand in for them: ones so small
+        that no depth of layers overflows.
         """
-        ones = jax.tree.map(jnp.ones_like, params)
+        params = jax.tree.map(lambda leaf: jnp.full_like(leaf, 1 / max(leaf.size, 1)), params)
+        state = jax.tree.map(lambda leaf: jnp.where(jnp.isfinite(leaf), leaf, jnp.ones_like(leaf)), state)
         for step in range(stretch.start, stretch.stop):
-            check_indices(objective.model, ones, state, stretch.batches.of(step)[0], self._name)
+            check_indices(objective.model, params, state, stretch.batches.of(step)[0], self._name)
 
     def _look(self, batch: tuple) -> None:
         if self._check is not None:
             self._check(batch)
 
-    def _kept(self, batches: Iterator[tuple], done: int) -> Iterator[tuple]:
+    def _again(self, number: int, key: jax.Array, done: int) -> list[tuple]:
+        """Those that an epoch before this process began with."""
+        read: list[tuple] = []
+        for _ in self._kept(self.host.again(number, key), read, 0):
+            if len(read) == (done or BATCHES_A_GROUP):
+                break
+        return read
+
+    def _kept(self, batches: Iterator[tuple], kept: list[tuple], done: int) -> Iterator[tuple]:
         """All but the first ``done``; the first of all, as far as they are of one shape, are kept."""
         for place, batch in enumerate(batches):
-            kept = self._beginning
             if len(kept) == place < BATCHES_A_GROUP and (not kept or shapes(batch) == shapes(kept[0])):
                 kept.append(batch)
             if place >= done:

@@ -33,11 +33,11 @@ class Usable:
 
     training: Training
 
-    def of(self, learned: Learned, batches: Batches, count: int, key: jax.Array, last: Any) -> Learned:
+    def of(self, learned: Learned, batches: Batches, count: Any, key: jax.Array, last: Any) -> Learned:
         """The weights to use, with their batch statistics; ``last``: the run is at its end (may be traced).
 
-        ``batches`` holds the first ``count`` of an epoch or more, whose key this is. The optimiser state is what a run
-        would go on with.
+        ``batches`` holds the first ``count`` (may be traced) of an epoch or more, whose key this is. The optimiser
+        state is what a run would go on with.
         """
         params, opt_state = with_remainder(self.training.optimizer, learned.opt_state, learned.params, last)
         if not self.training.evaluate_averaged or (averaged := evaluation_params(opt_state, params)) is None:
@@ -57,13 +57,13 @@ class Usable:
         )
         return not averaged and not accumulating(learned.opt_state)
 
-    def _statistics(self, params: Any, state: State, batches: Batches, count: int, key: jax.Array) -> State:
+    def _statistics(self, params: Any, state: State, batches: Batches, count: Any, key: jax.Array) -> State:
         """The state with the mean, over batches as training sees them, of their own statistics."""
         model = self.training.objective.model
         forgetful = _forgetful(model)
         if forgetful is model:
             return state
-        count, key = min(BATCHES, count), named_key(key, "statistics")
+        key = named_key(key, "statistics")
 
         def body(number: jax.Array, total: State) -> State:
             step_key = jax.random.fold_in(key, number)

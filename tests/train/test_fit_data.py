@@ -247,3 +247,18 @@ def test_evaluate_is_the_validation_of_a_run(tmp_path):
         np.testing.assert_allclose(values["accuracy"], result.history["validation_accuracy"][-1], rtol=1e-5)
     whole = fnn.evaluate(OBJECTIVE, result.params, result.state, (jnp.asarray(X), Y))
     np.testing.assert_allclose(whole["loss"], result.history["validation_loss"][-1], rtol=1e-5)
+
+
+def test_a_deep_model_that_diverges_on_a_stream_of_indices_goes_on():
+    """Ones that stood in for its parameters overflowed, and a sound index was blamed."""
+    model = fnn.Serial(fnn.Embedding(5, 256), *(fnn.Dense(256) for _ in range(17)), fnn.Dense(3))
+    indices = np.arange(16, dtype=np.int32) % 5
+    with pytest.warns(RuntimeWarning, match="the loss of epoch 1 is not finite"):
+        fnn.fit(
+            fnn.Objective(model, fnn.MeanSquaredError()),
+            fnn.optim.sgd(1e30),
+            [(indices[:8], np.ones((8, 3), np.float32)), (indices[8:], np.ones((8, 3), np.float32))] * 2,
+            epochs=1,
+            key=jax.random.key(0),
+            progress=False,
+        )

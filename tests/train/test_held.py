@@ -109,3 +109,20 @@ def test_weights_of_zero_are_named(validated):
         fit(epochs=1, **options)
     with pytest.warns(RuntimeWarning, match="all weights of the data are 0"):
         fnn.evaluate(OBJECTIVE, *OBJECTIVE.init(jax.random.key(1), X), zero)
+
+
+def test_what_an_optimiser_keeps_stays():
+    """A run overwrote the array from which an optimiser begins, and the next run with it found it deleted."""
+    zeros = jnp.zeros(3)
+
+    class Constant:
+        def init(self, params):
+            return zeros
+
+        def update(self, grads, opt_state, params=None):
+            return jax.tree.map(lambda g: -0.01 * g, grads), opt_state + 1
+
+    optimizer = Constant()
+    first = fit(optimizer=optimizer)
+    same(zeros, np.zeros(3, np.float32))
+    same(fit(optimizer=optimizer), first)

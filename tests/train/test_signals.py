@@ -160,6 +160,8 @@ def test_calls_grow_and_shrink_with_the_time_that_they_take(monkeypatch):
     assert call(3, 0.003) == 256  # cut short by the end of an epoch
     assert call(256, 256 / 16) == 4  # the machine has other work now
     assert call(4, 4 * 5.0) == 1
+    pace.steps = 64
+    assert call(32, 32 / 16) == 4  # more than a group of batches holds: too many all the same
 
 
 def test_calls_are_pieces_of_a_stretch():

@@ -1,6 +1,7 @@
 """What is judged is what will be used: averaged weights, their own batch statistics, and the last micro-batches."""
 
 import functools
+import time
 from typing import Any
 
 import jax
@@ -237,3 +238,90 @@ def test_statistics_that_move_under_frozen_parameters_are_told_of(whole):
     optimizer = groups({"dense_0/*": None, "batch_norm_0/*": None, "*": sgd(0.1)}, show=False)
     with pytest.warns(UserWarning, match=r"batch_norm_0/mean.*Frozen"):
         compiled(NORMED, optimizer) if whole else fit(NORMED, optimizer)
+
+
+@pytest.mark.parametrize("inside", [schedule_free_sgd(0.1), chain(sgd(0.1), ema(0.9))], ids=["schedule_free", "ema"])
+def test_an_average_inside_an_average_is_refused(inside):
+    """The outer one was taken, without a word."""
+    with pytest.raises(ValueError, match="several averages of bias, kernel"):
+        fit(PLAIN, lookahead(inside))
+
+
+def test_a_run_that_is_over_accumulated_to_its_end(tmp_path):
+    """The parameters were those after the remainder, the state of the optimiser that before it."""
+    for optimizer in (accumulate(sgd(0.1), 2), chain(accumulate(sgd(0.1), 2), ema(0.9))):
+        folder = tmp_path / str(len(list(tmp_path.iterdir())))
+        whole = fit(PLAIN, optimizer, checkpoint=folder)
+        same(fit(PLAIN, optimizer, checkpoint=folder, resume=True), whole)
+
+
+def test_the_remainder_is_applied_whoever_looked_before_the_epoch_ended(tmp_path):
+    """What a callback or a checkpoint saw after the last step, before the end of the epoch, was returned."""
+    optimizer, seen = accumulate(sgd(0.1), 2), []
+
+    class Look(fnn.Callback):
+        def on_steps(self, run):
+            seen.append(run.usable)
+
+    whole = fit(PLAIN, optimizer, validation=None)
+    same(fit(PLAIN, optimizer, Look(), validation=None), whole)
+    fit(PLAIN, optimizer, StopAt(9), validation=None, checkpoint=tmp_path)
+    same(fit(PLAIN, optimizer, validation=None, checkpoint=tmp_path, resume=True), whole)
+
+
+def test_a_run_that_is_over_sooner_makes_the_last_update(tmp_path):
+    """It was returned as it had been saved, in the middle of the run that it was then."""
+    optimizer = accumulate(sgd(0.1), 2)
+    fit(PLAIN, optimizer, StopAt(3), epochs=3, checkpoint=tmp_path)
+    whole = fit(PLAIN, optimizer, epochs=1)
+    same(fit(PLAIN, optimizer, epochs=1, checkpoint=tmp_path, resume=True), whole)
+
+
+@pytest.mark.parametrize("data", [(X, Y), BATCHES, lambda epoch: iter(BATCHES)], ids=["arrays", "list", "function"])
+def test_a_checkpoint_without_averages_gives_those_of_what_was_learned(tmp_path, data):
+    """With resume='force' the averages of a run that had not begun were returned."""
+    optimizer, batch_size = AVERAGES["ema"], 8
+    fit(NORMED, optimizer, data=data, batch_size=batch_size, checkpoint=tmp_path, evaluate_averaged=False)
+    with pytest.warns(UserWarning, match="evaluate_averaged"):
+        result = fit(NORMED, optimizer, data=data, batch_size=batch_size, checkpoint=tmp_path, resume="force")
+    whole = fit(NORMED, optimizer, data=data, batch_size=batch_size)
+    same(result.params, whole.params)
+    same(result.state, whole.state)
+
+
+def test_the_weights_to_use_of_a_stream_do_not_depend_on_how_far_it_was_read():
+    """Inside an epoch the statistics were those of what had been read by then; before its first step, of none."""
+    found = []
+
+    class Look(fnn.Callback):
+        def on_start(self, run):
+            run.params = run.params  # what is known of its averages holds no more
+
+        def on_steps(self, run):
+            found.append(run.usable.state)
+
+    def run(slow):
+        def batches(epoch):
+            for batch in BATCHES:
+                time.sleep(slow)
+                yield batch
+
+        found.clear()
+        fit(NORMED, AVERAGES["ema"], Look(), data=batches, epochs=1)
+        return found[0]
+
+    same(run(0.3), run(0.0))
+
+
+def test_the_weights_to_use_are_there_before_the_first_step_of_a_run_that_goes_on(tmp_path):
+    seen = []
+
+    class Look(fnn.Callback):
+        def on_start(self, run):
+            run.params = jax.tree.map(jnp.array, run.params)
+            seen.append(run.usable)
+
+    options = {"data": BATCHES, "batch_size": 8, "checkpoint": tmp_path}
+    whole = fit(NORMED, AVERAGES["ema"], **options)
+    fit(NORMED, AVERAGES["ema"], Look(), resume=True, **options)
+    same(seen[0].state, whole.state)
