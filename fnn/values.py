@@ -1,11 +1,7 @@
 """Values: frozen dataclasses that print as the call that makes them, and compare and hash by their fields."""
 
 import dataclasses
-import functools
-from collections.abc import Callable
-from typing import Any, TypeVar
-
-T = TypeVar("T")
+from typing import Any
 
 MANY = {"many": True}
 """Metadata of a field that holds what a constructor takes as ``*arguments``."""
@@ -69,18 +65,3 @@ def _hash(fields: tuple) -> int | None:
         return hash(fields)
     except TypeError:  # an array, or something else that can change
         return None
-
-
-def once_for_equal(make: Callable[[Any], T], kept: int = 32) -> Callable[[Any], T]:
-    """``make`` with a memory: an equal value gets what the last of the ``kept`` latest got.
-
-    For a value that cannot be hashed it is made anew. ``cache_clear()`` forgets everything.
-    """
-    remembered = functools.lru_cache(maxsize=kept)(make)
-
-    @functools.wraps(make)
-    def made(value: Any) -> T:
-        return make(value) if _hash((value,)) is None else remembered(value)
-
-    made.cache_clear = remembered.cache_clear  # type: ignore[attr-defined]
-    return made

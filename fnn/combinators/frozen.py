@@ -15,7 +15,7 @@ from fnn.paths import SEPARATOR, join
 
 @dataclasses.dataclass(frozen=True)
 class Frozen(Reparameterized, name="frozen"):
-    """Runs the inner layer as in inference, in training too: its parameters and its state stay what they are.
+    """Runs the inner layer as in inference, in training too; its parameters have no gradient, its state stays.
 
     Forward:   y = f(x; θ) in inference
     Backward:  dx = the inner dx in inference,  dθ = 0
@@ -28,8 +28,9 @@ class Frozen(Reparameterized, name="frozen"):
     parameters by an optimiser (``fnn.optim.groups`` with ``None``, ``fnn.optim.freeze``) does none of these. θ is a
     constant for derivatives of every order, by hand and by ``jax.grad``; under jit XLA removes the products for dθ.
 
-    dθ = 0 is all that an optimiser is told: what is made from the parameters themselves still moves them. Weight decay
-    and penalties leave them out by their paths, or a group does: ``groups({"encoder/*": None, "*": adamw(1e-3)})``.
+    ``fit`` and ``make_train`` take no step of θ, whatever weight decay and penalties say. In a loop of your own dθ = 0
+    is all that an optimiser is told, and what is made from the parameters themselves moves them: leave them out by a
+    group, ``groups({"encoder/*": None, "*": adamw(1e-3)})``.
 
     A rule of ``backprop`` visits the layers inside as ever. Its reports come out as they are, but for one with the
     structure and the shapes of the parameters, which is taken for their gradient and becomes zeros.

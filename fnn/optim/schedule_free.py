@@ -55,7 +55,7 @@ class ScheduleFreeState(NamedTuple):
 
         def average(y: Any, z: jax.Array) -> jax.Array:
             y, weight = jnp.asarray(y), b1.astype(z.dtype)
-            return ((y.astype(z.dtype) - (1 - weight) * z) / weight).astype(y.dtype)
+            return (z + (y.astype(z.dtype) - z) / weight).astype(y.dtype)  # exact where y is z
 
         return jax.tree.map(average, part_of(params, self.z), self.z)
 
@@ -136,10 +136,10 @@ def schedule_free(
         def moved(y: jax.Array, u: jax.Array, z: jax.Array) -> tuple[jax.Array, jax.Array]:
             eta, b1, c = (value.astype(z.dtype) for value in (rate, values["b1"], share))
             wide = y.astype(z.dtype)
-            x = (wide - (1 - b1) * z) / b1
+            x = z + (wide - z) / b1  # as differences, so that what never moves stays to the bit
             z = z - eta * u.astype(z.dtype)
-            x = (1 - c) * x + c * z
-            return ((1 - b1) * z + b1 * x - wide).astype(y.dtype), z
+            x = x + c * (z - x)
+            return (z + b1 * (x - z) - wide).astype(y.dtype), z
 
         treedef = jax.tree.structure(params)
         rows = treedef.flatten_up_to(jax.tree.map(moved, params, directions, state.z))

@@ -23,6 +23,7 @@ forget.
 """
 
 import dataclasses
+import functools
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ParamSpec
@@ -77,9 +78,15 @@ def constructor(make: Callable[P, Optimizer]) -> Callable[P, Optimizer]:
         for name, value in (call.arguments | computed).items():
             object.__setattr__(self, name, value)
 
+    def __reduce__(self: Any) -> tuple:
+        # The functions inside cannot be pickled; the call that makes them can.
+        many = [name for name, each in signature.parameters.items() if each.kind is each.VAR_POSITIONAL]
+        given = {name: getattr(self, name) for name in signature.parameters if name not in many}
+        return functools.partial(type(self), *(each for name in many for each in getattr(self, name)), **given), ()
+
     fields = [(name, Any, dataclasses.field(init=False, repr=False, compare=False)) for name in _COMPUTED]
     fields += [(parameter.name, Any, _field(parameter)) for parameter in signature.parameters.values()]
-    own = {"__init__": __init__, "__signature__": signature, "__doc__": make.__doc__}
+    own = {"__init__": __init__, "__reduce__": __reduce__, "__signature__": signature, "__doc__": make.__doc__}
     options: Any = {"frozen": True, "eq": False, "repr": False, "init": False}
     made = dataclasses.make_dataclass(make.__name__, fields, bases=(Optimizer,), namespace=own, **options)
     made.__module__ = make.__module__  # since Python 3.12 it is that of the caller, whatever the namespace says

@@ -8,12 +8,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from fnn.canonical.once import once_for_same
+from fnn.combinators import Frozen
 from fnn.errors import is_concrete, is_floating
 from fnn.layer import Layer, Params, State, output_shape
+from fnn.layers import BatchNorm
 from fnn.losses.loss import check_weights
 from fnn.objective import Objective, unpacked
+from fnn.paths import join
 from fnn.train.data import samples
-from fnn.values import once_for_equal
 
 
 def check_data(objective: Objective, params: Params, state: State, data: tuple, name: str = "data") -> None:
@@ -23,6 +26,25 @@ def check_data(objective: Objective, params: Params, state: State, data: tuple, 
     """
     check_batch(objective, check_shapes(objective, params, state, data), data, name)
     check_indices(objective.model, params, state, data[0], name)
+
+
+def check_statistics(layer: Layer, state: State, *, frozen_only: bool = False, path: str = "") -> None:
+    """Raises for a batch norm without statistics that is to run in inference, where inside a program it could not.
+
+    ``frozen_only``: the others will have some by then.
+    """
+    if isinstance(layer, BatchNorm):
+        if not frozen_only and is_concrete(state["count"]) and not np.all(state["count"]):
+            raise ValueError(
+                f"the batch norm at {path or 'the top'} has no statistics yet (count is 0): give the params and state"
+                f" that training returned"
+            )
+        return
+    for name, child in layer.children().items():
+        inner = state if name == "" else state.get(name, {})
+        if inner:
+            only = frozen_only and not isinstance(layer, Frozen)
+            check_statistics(child, inner, frozen_only=only, path=join(path, name))
 
 
 def check_shapes(objective: Objective, params: Params, state: State, data: tuple) -> Any:
@@ -78,7 +100,7 @@ def check_indices(model: Layer, params: Params, state: State, inputs: Any, name:
             )
 
 
-@once_for_equal
+@once_for_same
 def _finite_outputs(model: Layer) -> Callable[[Params, State, Any], jax.Array]:
     """Whether all that comes out of a model is finite."""
 

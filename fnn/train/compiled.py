@@ -2,17 +2,19 @@
 
 A ``Training`` is a value, so what was compiled for one serves every equal one: a second ``fit`` or ``evaluate`` with an
 equal model, loss, optimiser and metrics on arrays of the same shapes compiles nothing. The functions of the latest
-trainings are kept; ``fnn.clear_compiled()`` lets go of them. As everywhere under ``jit``, a function inside a layer or
-a schedule is taken to be pure: a global variable that it reads is read when it is compiled.
+trainings are kept; ``fnn.clear_compiled()`` lets go of them.
+
+Equal parts may still differ in what their functions capture, read from global variables or hold as attributes, and
+what is compiled has read it: so the same parts are equal ones whose canonical text is the same, too.
 """
 
 import jax
 
+from fnn.canonical.once import once_for_same
 from fnn.train.record import Ending
 from fnn.train.scoring import Scoring
 from fnn.train.step import Training
 from fnn.train.usable import Usable
-from fnn.values import once_for_equal
 
 
 class CompiledTraining:
@@ -43,9 +45,9 @@ class CompiledEnding:
         self.end_of_epoch = jax.jit(ending.end_of_epoch, donate_argnums=0)
 
 
-compiled = once_for_equal(CompiledTraining)
-compiled_scoring = once_for_equal(CompiledScoring)
-compiled_ending = once_for_equal(CompiledEnding)
+compiled = once_for_same(CompiledTraining)
+compiled_scoring = once_for_same(CompiledScoring)
+compiled_ending = once_for_same(CompiledEnding)
 
 
 def clear_compiled() -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from fnn.layer import Params, State
 from fnn.metrics import Metric
 from fnn.objective import Objective
+from fnn.train.checks import check_statistics
 from fnn.train.compiled import compiled_scoring
 from fnn.train.data import is_arrays
 from fnn.train.pace import Pace, wait
@@ -40,6 +41,7 @@ def evaluate(
     scoring = Scoring(objective, metrics)
     if batch_size is None and is_arrays(data):
         batch_size = len(jax.tree.leaves(data)[0])
+    check_statistics(objective.model, state)
     judge = Judge(scoring, source_of(data, batch_size), params, state)
     values = jax.device_get(judge(params, state))
     return {name: values[name] for name in scoring.names(validation=False)}

@@ -16,6 +16,7 @@ from fnn.metrics import Metric
 from fnn.objective import Method, Objective
 from fnn.optim.frozen import warn_of_moving_statistics
 from fnn.train.callbacks import Callback, Run, Standing, copied
+from fnn.train.checks import check_statistics
 from fnn.train.compiled import compiled
 from fnn.train.early_stopping import EarlyStopping
 from fnn.train.evaluate import Judge
@@ -118,6 +119,7 @@ def fit(
     learned = _own(Learned(begun[0], begun[1], optimizer.init(begun[0])))  # not compiled: groups print who got what
     del begun, params, state  # steps overwrite what is learned: only who gave it still has it
     warn_of_moving_statistics(optimizer, learned.params, learned.state, objective.model)
+    check_statistics(objective.model, learned.state, frozen_only=True)
     source.check(objective, learned.params, learned.state)
     judge = None
     if validation is not None:

@@ -10,11 +10,13 @@ import jax.numpy as jnp
 from fnn.augment.compose import check_augmentation
 from fnn.augment.mixed_targets import check_mixed_targets
 from fnn.augment.mixing import augmented, mixes
+from fnn.combinators.frozen import frozen_layers, lies_in
 from fnn.layer import Params, State, named_key
 from fnn.metrics import Metric
 from fnn.objective import Method, Objective, unpacked
 from fnn.optim.nonfinite import accepted
 from fnn.optim.transform import apply_updates, expect_optimizer, update
+from fnn.paths import map_named
 from fnn.train.data import Batches
 from fnn.train.scoring import Scoring, Totals, add
 from fnn.values import Value
@@ -91,6 +93,8 @@ class Training(Value):
         if mixes(self.augment):
             check_mixed_targets(self.metrics, self.objective.loss.predictions(aux.outputs), targets)
         updates, opt_state = update(self.optimizer, grads, learned.opt_state, learned.params, **extra)
+        if frozen := frozen_layers(self.objective.model):  # whatever decay and penalties say
+            updates = map_named(lambda path, u: jnp.zeros_like(u) if lies_in(path, frozen) else u, updates)
         params = apply_updates(learned.params, updates)
         totals, state = self.scoring.totals(value, weight, aux.outputs, targets, weights), aux.state
         good = accepted(opt_state)

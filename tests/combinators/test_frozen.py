@@ -218,7 +218,32 @@ def test_a_whole_run_under_vmap_leaves_it_as_init_made_it():
         assert np.isfinite(result.history["loss"]).all()
 
 
-def test_weight_decay_moves_it_all_the_same_and_a_group_does_not():
+@pytest.mark.parametrize(
+    "optimizer", [fnn.optim.adamw(0.1, weight_decay=0.1), fnn.optim.schedule_free_adamw(0.1)], ids=["decay", "averages"]
+)
+def test_a_run_takes_no_step_of_it_whatever_decay_and_penalties_say(optimizer: Any):
+    with jax.enable_x64(False):
+        model = fnn.Serial(encoder=fnn.Frozen(fnn.Dense(4)), head=fnn.Dense(2))
+        objective = fnn.Objective(model, fnn.CrossEntropy(), (fnn.L2(0.1),))
+        params, state = compiled.init(model, KEY, X)
+        result = fnn.fit(
+            objective, optimizer, (X, Y), epochs=2, batch_size=8, key=KEY, params=params, state=state, progress=False
+        )
+        same(result.params["encoder"], params["encoder"])
+        assert (result.params["head"]["kernel"] != params["head"]["kernel"]).any()
+
+
+def test_a_batch_norm_that_was_never_trained_is_refused():
+    model = fnn.Serial(encoder=fnn.Frozen(fnn.Serial(fnn.Dense(4), fnn.BatchNorm())), head=fnn.Dense(2))
+    objective = fnn.Objective(model, fnn.CrossEntropy())
+    with pytest.raises(ValueError, match=r"the batch norm at encoder/batch_norm_0 has no statistics yet"):
+        fnn.fit(objective, fnn.optim.sgd(0.1), (X, Y), epochs=1, batch_size=8, key=KEY, progress=False)
+    plain = fnn.Objective(fnn.Serial(fnn.BatchNorm(), fnn.Dense(2)), fnn.CrossEntropy())
+    with pytest.raises(ValueError, match=r"the batch norm at batch_norm_0 has no statistics yet"):
+        fnn.evaluate(plain, *plain.init(KEY, X), (X, Y))
+
+
+def test_weight_decay_moves_it_in_a_loop_of_ones_own_and_a_group_does_not():
     """As the documentation says."""
     with jax.enable_x64(False):
         objective, adamw = around(fnn.Frozen(fnn.Dense(4))), fnn.optim.adamw(0.1, weight_decay=0.1)

@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import pickle
 from typing import Any
 
 import jax
@@ -77,6 +78,7 @@ def test_every_constructor_is_here():
 def test_it_prints_as_its_call_compares_and_hashes(call):
     value, again = made(call), made(call)
     assert repr(value) == call
+    assert pickle.loads(pickle.dumps(value)) == value
     assert value == again
     assert hash(value) == hash(again)
     assert copy.copy(value) == value

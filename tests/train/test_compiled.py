@@ -97,3 +97,47 @@ def test_what_was_compiled_can_be_let_go_of():
     with compiling() as again:
         run(ARRAYS, features=5)
     assert {"jit(steps)", "jit(scores)"} <= set(again)
+
+
+SCALE = 1.0
+
+
+def test_what_a_layer_reads_from_outside_is_read_anew(monkeypatch):
+    def scaled(x):
+        return SCALE * x
+
+    def losses():
+        model = fnn.Serial(fnn.Lambda(scaled), fnn.Dense(1))
+        parts = fnn.Objective(model, fnn.MeanSquaredError())
+        result = fnn.fit(
+            parts, fnn.optim.sgd(0.1), (X, X), epochs=1, batch_size=8, key=jax.random.key(0), progress=False
+        )
+        scores = fnn.evaluate(parts, result.params, result.state, (X, X))
+        value, _ = parts(result.params, result.state, (X, X))
+        np.testing.assert_allclose(scores["loss"], value, rtol=1e-5)
+        return result.history["loss"]
+
+    before = losses()
+    monkeypatch.setitem(globals(), "SCALE", 3.0)
+    assert losses() != before
+
+
+def test_an_optimiser_of_ones_own_that_was_changed_is_another():
+    class Descent:
+        rate = 0.1
+
+        def init(self, params):
+            return ()
+
+        def update(self, grads, opt_state, params=None):
+            return jax.tree.map(lambda g: -self.rate * g, grads), opt_state
+
+    def kernel(optimizer):
+        return fnn.fit(
+            objective(), optimizer, (X, X), epochs=1, batch_size=8, key=jax.random.key(0), progress=False
+        ).params["dense_0"]["kernel"]
+
+    optimizer = Descent()
+    before = kernel(optimizer)
+    optimizer.rate = 0.0
+    assert (kernel(optimizer) != before).any()
