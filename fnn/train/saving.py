@@ -144,7 +144,9 @@ class Checkpoints(Callback):
         ended = run.epoch and run.step == 0 and self.monitor in run.names
         score = None
         if ended and self.keep_best:  # an epoch whose loss is not finite is never the best
-            score = float(run.values[self.monitor]) if np.isfinite(run.values["loss"]) else math.nan
+            value, entry = run.values[self.monitor], run.entries[self.monitor]
+            judged = not self.monitor.startswith("validation_") or value != np.asarray(missing((), entry.dtype))
+            score = float(value) if judged and np.isfinite(run.values["loss"]) else math.nan
         try:
             self._files.save(run.steps, _tree(run), _place(run), score)
             self._saved = place

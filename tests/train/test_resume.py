@@ -339,3 +339,28 @@ def test_a_run_that_no_checkpoint_mends_is_given_up(tmp_path):
     skipping = {"optimizer": fnn.optim.skip_nonfinite(fnn.optim.sgd(0.1)), "epochs": 6}
     with pytest.raises(RuntimeError, match="2 steps in a row were not finite, and there is no earlier checkpoint"):
         fit(always(tmp_path, roll_back_after=2), Spoil(set(range(1, 30))), **skipping)
+
+
+def test_an_epoch_that_was_not_validated_is_never_the_best_checkpoint(tmp_path):
+    """A count has no NaN: the -1 that stood for it was the best of all."""
+
+    class Mistakes(fnn.metrics.Metric):
+        name = "mistakes"
+        higher_is_better = False
+
+        def update(self, outputs, targets, weights=None):
+            return (abs(outputs - targets) > 1e-3).sum()
+
+        def value(self, sums):
+            return sums
+
+    x = np.linspace(-1, 1, 8, dtype=np.float32)[:, None]
+    best = fnn.Checkpoints(tmp_path, keep_best=1, keep_last=1, monitor="validation_mistakes")
+    fnn.fit(
+        fnn.Objective(fnn.Dense(1), fnn.MeanSquaredError()), fnn.optim.sgd(0.1), (x, x), epochs=3, batch_size=4,
+        key=jax.random.key(0), validation=(x, x), validate_every=2, metrics=[Mistakes()], checkpoint=best,
+        progress=False,
+    )  # fmt: skip
+    path = fnn.CheckpointFolder(tmp_path).best()
+    assert path is not None
+    assert path.name == "step_000000004.safetensors"
