@@ -8,6 +8,7 @@ arrays (stored as uint8), and the caller's metadata. The same tree and metadata 
 import json
 import os
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import jax
 from fnn.checkpoint import durable, matching, tensor_file
 from fnn.checkpoint.matching import PartialLoad as PartialLoad
 from fnn.checkpoint.stored_leaf import FLOAT8, Spec, restored, spec_of, stored
-from fnn.paths import path_of
+from fnn.paths import matches, path_of
 
 VERSION = 1
 
@@ -50,7 +51,14 @@ def save(path: str | os.PathLike, tree: Any, metadata: dict[str, Any] | None = N
     return path
 
 
-def load(path: str | os.PathLike, like: Any, *, strict: bool = True, rename: dict[str, str] | None = None) -> Any:
+def load(
+    path: str | os.PathLike,
+    like: Any,
+    *,
+    strict: bool = True,
+    rename: dict[str, str] | None = None,
+    ignore: str | Iterable[str] = (),
+) -> Any:
     """The tree that was saved, with the structure of ``like`` and the same kind of leaf at each place.
 
     A leaf of ``like`` is a JAX array or a ``jax.ShapeDtypeStruct`` (a JAX array comes back, uncommitted on the default
@@ -61,6 +69,9 @@ def load(path: str | os.PathLike, like: Any, *, strict: bool = True, rename: dic
     subtree; ``""`` is the root, so that ``{"encoder": ""}`` loads an encoder alone and ``{"": "encoder"}`` puts the
     whole file below ``encoder``. Of two that hold a path the longer one applies, and each path is renamed once, so that
     two can change places.
+
+    ``ignore`` holds globs of paths in the file, as they are after renaming, that need not be in ``like``: with ``"*"``
+    only what ``like`` asks for is loaded.
 
     With ``strict=False`` what fits is loaded: the same path, shape and dtype. Elsewhere the leaf of ``like`` itself
     stays (a ``jax.ShapeDtypeStruct`` there is an error: it holds no value), and a ``PartialLoad`` warning lists these
@@ -82,7 +93,9 @@ def load(path: str | os.PathLike, like: Any, *, strict: bool = True, rename: dic
     with tensor_file.opened(path) as file:
         stored_specs, _ = _contents(path, file)
         origins = matching.renamed(path, list(stored_specs), rename)
-        fit = matching.fit_of({name: stored_specs[origin] for name, origin in origins.items()}, wanted)
+        globs = (ignore,) if isinstance(ignore, str) else tuple(ignore)
+        asked = {name for name in origins if name in wanted or not any(matches(glob, name) for glob in globs)}
+        fit = matching.fit_of({name: stored_specs[origins[name]] for name in asked}, wanted)
         if strict:
             matching.check_whole(path, fit)
         matching.check_values(path, fit, leaves)

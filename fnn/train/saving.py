@@ -6,33 +6,26 @@ import tempfile
 import time
 import warnings
 from pathlib import Path
-from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fnn.checkpoint.file import PartialLoad, load, read_metadata
 from fnn.checkpoint.folder import CheckpointFolder
 from fnn.checkpoint.lock import FolderLock
-from fnn.checkpoint.matching import listed
 from fnn.errors import positive
-from fnn.optim.accumulate import accumulating
 from fnn.optim.nonfinite import skipped_in_a_row
 from fnn.train.callbacks import Callback, Run, Standing
 from fnn.train.early_stopping import direction
-from fnn.train.fingerprint import differences, not_comparable
 from fnn.train.record import missing
-from fnn.train.step import Learned
+from fnn.train.saved import learned_of, place_of, read, tree_of, usable_of
 
 
 class Checkpoints(Callback):
     """Saves a run in a folder: between two calls of compiled steps once ``every_seconds`` have passed, and at its end.
 
-    A checkpoint holds what training has learned (``learned``: parameters, state, optimiser state), the key, the sums of
-    the epoch under way, early stopping, the history and the place in the data; and, where the optimiser averages, the
-    weights to use, ``usable/params`` and ``usable/state``, with ``usable/opt_state`` where it accumulates. A run that
-    is killed at any moment and begun again with
+    A checkpoint holds the weights to use as of then (``params`` and ``state``: ``fnn.load(path, like={"params": params,
+    "state": state}, ignore="*")`` has them), what training goes on with, the key, the sums of the epoch under way,
+    early stopping, the history and the place in the data. A run that is killed at any moment and begun again with
     ``fit(…, resume=True)`` ends with the bits of one that was not, on the same machine: when it is saved changes
     nothing, and arrays are read from where it stood. A loader is gone through again up to there, epochs that are
     skipped included, and must begin each as it did; give a list, or a function of the epoch, to save the reading.
@@ -148,80 +141,26 @@ class Checkpoints(Callback):
             judged = not self.monitor.startswith("validation_") or value != np.asarray(missing((), entry.dtype))
             score = float(value) if judged and np.isfinite(run.values["loss"]) else math.nan
         try:
-            self._files.save(run.steps, _tree(run), _place(run), score)
+            self._files.save(run.steps, tree_of(run), place_of(run), score)
             self._saved = place
         except OSError as error:
             warnings.warn(f"step {run.steps} of the run could not be saved: {error}", stacklevel=2)
         self._when = time.monotonic()
 
     def _restore(self, run: Run, path: Path) -> None:
-        place, tree = self._read(run, path)
+        place, tree = read(path, run, forced=self._forced)
         epoch, record = place["epoch"], run.standing.record
         history = {name: whole.at[:epoch].set(tree["history"][name]) for name, whole in record.history.items() if epoch}
         record = record._replace(epoch=jnp.array(epoch, jnp.int32), watch=tree["watch"])
         record = record._replace(history=history or record.history)
         values = {name: np.asarray(history[name][epoch - 1]) for name in run.names} if epoch else {}
-        run.standing = Standing(tree["learned"], tree["totals"], record, epoch, place["step"], place["steps"], values)
+        run.standing = Standing(learned_of(tree), tree["totals"], record, epoch, place["step"], place["steps"], values)
         # The remainder of micro-batches is in them only at the end of a run, which may be another one now.
-        usable = tree.get("usable")
-        if usable and ("opt_state" not in usable or place.get("over") == (epoch == run.epochs)):
-            run.now_usable(Learned(**{"opt_state": tree["learned"].opt_state} | usable))
+        flushed = "opt_state" in tree.get("training", {})
+        if run.averaged and not self._forced and (not flushed or place["over"] == (epoch == run.epochs)):
+            run.now_usable(usable_of(tree))
         run.expect([] if self._forced else place["firsts"])
         self._saved = (run.steps, run.epoch)
-
-    def _read(self, run: Run, path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-        place = read_metadata(path)
-        if not {"epoch", "step", "steps"} <= place.keys():
-            raise ValueError(f"{path} was not saved by fit")
-        if place["epoch"] > run.epochs:
-            raise ValueError(f"{path} has {place['epoch']} epochs behind it, more than the {run.epochs} of this run")
-        theirs = place.get("fingerprint", {})
-        if "version" not in theirs and not self._forced:
-            raise ValueError(
-                f"{path} was saved by an earlier fnn, whose checkpoints do not tell runs apart; resume='force' goes on"
-                f" with it all the same"
-            )
-        epochs, like = place["epoch"], _tree(run)
-        history = {name: missing((epochs, *e.shape), e.dtype) for name, e in run.entries.items()}
-        like |= {"history": history if epochs else {}}
-        other = differences(theirs, run.fingerprint)
-        tree = self._of_another_run(path, other, like) if self._forced else None
-        if tree is None:
-            if other:
-                raise ValueError(
-                    f"{path} is a checkpoint of another run ({'; '.join(other)}); to begin one where that one ended,"
-                    f" load it and give fit its params and state, and another folder; resume='force' goes on with it"
-                )
-            tree = load(path, like=like)
-        if not self._forced and not same_key(tree["key"], run.key):
-            raise ValueError(
-                f"{path} is a checkpoint of a run with another key: give the key of that run, or another folder"
-            )
-        if unknown := not_comparable(run.fingerprint, theirs):
-            warnings.warn(
-                f"{path}: whether this is the run that was saved cannot be told of {'; '.join(unknown)}", stacklevel=2
-            )
-        return place, tree
-
-    def _of_another_run(self, path: Path, other: list[str], like: dict[str, Any]) -> dict[str, Any]:
-        """What fits of a checkpoint; what was learned must, the history and early stopping need not."""
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always", PartialLoad)
-            tree = load(path, like=like, strict=False)
-        unfit = [each for warning in caught for each in _unfit(warning.message)]
-        if any(each.startswith("usable/") for each in unfit):
-            del tree["usable"]  # they are made of what was learned, not of what the run began with
-        if learned := [each for each in unfit if not each.startswith(("history/", "watch/", "usable/"))]:
-            raise ValueError(f"{path} does not hold what this run learns: {listed(learned)}")
-        if not same_key(tree["key"], like["key"]):
-            other = [*other, "key"]
-        if other or unfit:
-            warnings.warn(
-                f"going on with {path} as resume='force' says, though it is of another run: {'; '.join(other)}"
-                + (f"; not taken over: {listed(unfit)}" if unfit else ""),
-                stacklevel=2,
-            )
-        return tree
 
     def _all_is_well(self, run: Run) -> bool:
         """Whether few enough of the last steps were left out; rolls the run back if not."""
@@ -237,43 +176,6 @@ class Checkpoints(Callback):
                 f"{streak} steps in a row were not finite, and there is no{' earlier' if again else ''} checkpoint to"
                 f" roll back to: the data are at fault, or what was learned was spoiled before; smaller steps may help"
             )
-        run.standing = run.standing._replace(learned=self._read(run, path)[1]["learned"])
+        run.standing = run.standing._replace(learned=learned_of(read(path, run, forced=self._forced)[1]))
         self._rolled_back = (run.steps, path)
         return False
-
-
-def same_key(key: jax.Array, other: jax.Array) -> bool:
-    """Whether two keys draw the same numbers."""
-    return bool(jnp.array_equal(jax.random.key_data(key), jax.random.key_data(other)))
-
-
-def _unfit(message: Any) -> list[str]:
-    fit = message.fit
-    return [*fit.missing, *fit.other_dtype, *fit.other_shape] if fit is not None else []
-
-
-def _tree(run: Run) -> dict[str, Any]:
-    standing = run.standing
-    tree = {
-        "key": run.key,
-        "learned": standing.learned,
-        "totals": standing.totals,
-        "watch": standing.record.watch,
-        "history": run.history if run.epoch else {},
-    }
-    if run.averaged:  # else they are what was learned
-        tree["usable"] = {"params": run.usable.params, "state": run.usable.state}
-        if accumulating(standing.learned.opt_state):
-            tree["usable"]["opt_state"] = run.usable.opt_state
-    return tree
-
-
-def _place(run: Run) -> dict[str, Any]:
-    return {
-        "epoch": run.epoch,
-        "step": run.step,
-        "steps": run.steps,
-        "over": run.epoch == run.epochs,
-        "fingerprint": run.fingerprint,
-        "firsts": run.firsts(run.epoch + (run.step > 0)),
-    }

@@ -313,3 +313,14 @@ class TestRefusedLikes:
             load(path, {"key": jnp.zeros(2, jnp.uint32)})
         with pytest.raises(ValueError, match="other shapes"):
             load(path, {"key": jax.random.split(jax.random.key(0))})
+
+
+def test_what_is_ignored_in_the_file_need_not_be_asked_for(tmp_path):
+    path = save(tmp_path / "run", {"params": {"w": jnp.ones(2)}, "opt_state": {"mu": jnp.zeros(2)}, "count": 3})
+    like = {"params": {"w": jnp.zeros(2)}}
+    for ignore in ("*", ("opt_state/*", "count")):
+        assert load(path, like=like, ignore=ignore)["params"]["w"].tolist() == [1, 1]
+    with pytest.raises(ValueError, match=r"only in the file: count$"):
+        load(path, like=like, ignore="opt_state/*")
+    with pytest.raises(ValueError, match=r"missing in the file: params/v"):
+        load(path, like={"params": {"v": jnp.zeros(2)}}, ignore="*")

@@ -189,7 +189,7 @@ def test_force_goes_on_with_another_run_and_says_so(tmp_path):
 
 def test_force_does_not_take_another_model(tmp_path):
     fit(tmp_path, StopAt(4))
-    with pytest.raises(ValueError, match=r"does not hold what this run learns: learned/"):
+    with pytest.raises(ValueError, match=r"does not hold what this run learns: opt_state/"):
         fit(tmp_path, resume="force", optimizer=fnn.optim.adam(0.1))
     with pytest.raises(ValueError, match="resume is True, False or 'force', got 'yes'"):
         fit(tmp_path, resume="yes")
@@ -199,8 +199,13 @@ def test_a_checkpoint_of_an_earlier_fnn_is_refused_by_version_and_can_be_forced(
     def place(run):
         return {"epoch": run.epoch, "step": run.step, "steps": run.steps, "setting": {"learning_rate": 0.03}}
 
+    def tree(run):
+        rest = {"totals": run.standing.totals, "watch": None, "history": run.history if run.epoch else {}}
+        return {"key": run.key, "learned": run.learned, **rest}
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("fnn.train.saving._place", place)
+        patch.setattr("fnn.train.saving.place_of", place)
+        patch.setattr("fnn.train.saving.tree_of", tree)
         fit(tmp_path, StopAt(4))
     with pytest.raises(ValueError, match=r"was saved by an earlier fnn.*resume='force' goes on"):
         fit(tmp_path, resume=True)

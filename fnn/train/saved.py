@@ -1,0 +1,129 @@
+"""What a checkpoint of a run holds, and how it is taken over.
+
+``params``, ``state`` and ``opt_state`` are what the run would return, the weights to use. Where these are not what
+training goes on with, ``training`` holds that. ``key``, ``totals``, ``watch`` and ``history`` are the rest of a run.
+"""
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from fnn.checkpoint.file import PartialLoad, load, read_metadata
+from fnn.checkpoint.matching import listed
+from fnn.optim.accumulate import accumulating
+from fnn.train.callbacks import Run
+from fnn.train.fingerprint import differences, not_comparable
+from fnn.train.record import missing
+from fnn.train.step import Learned
+
+NOT_LEARNED = ("history/", "watch/", "training/")
+"""What another run, which is gone on with by force, need not have."""
+
+
+def place_of(run: Run) -> dict[str, Any]:
+    """How far the run has come, and what tells it from another: the metadata of a checkpoint."""
+    return {
+        "epoch": run.epoch,
+        "step": run.step,
+        "steps": run.steps,
+        "over": run.epoch == run.epochs,
+        "fingerprint": run.fingerprint,
+        "firsts": run.firsts(run.epoch + (run.step > 0)),
+    }
+
+
+def tree_of(run: Run, *, both: bool = False) -> dict[str, Any]:
+    """The arrays of a checkpoint; ``both``: what training goes on with stands there in any case."""
+    standing = run.standing
+    learned = standing.learned
+    usable = run.usable if run.averaged else learned
+    tree = {**usable._asdict(), "key": run.key, "totals": standing.totals, "watch": standing.record.watch}
+    if run.averaged or both:
+        tree["training"] = {"params": learned.params, "state": learned.state}
+        if accumulating(learned.opt_state):
+            tree["training"]["opt_state"] = learned.opt_state
+    return tree | {"history": run.history if run.epoch else {}}
+
+
+def usable_of(tree: dict[str, Any]) -> Learned:
+    """The weights to use."""
+    return Learned(tree["params"], tree["state"], tree["opt_state"])
+
+
+def learned_of(tree: dict[str, Any]) -> Learned:
+    """What training goes on with."""
+    return usable_of(tree)._replace(**tree.get("training", {}))
+
+
+def read(path: Path, run: Run, *, forced: bool) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The metadata and the arrays of a checkpoint of this run, or of another one if it is ``forced``."""
+    place = read_metadata(path)
+    if not {"epoch", "step", "steps"} <= place.keys():
+        raise ValueError(f"{path} was not saved by fit")
+    if place["epoch"] > run.epochs:
+        raise ValueError(
+            f"{path} has {place['epoch']} epochs behind it, more than the {run.epochs} of this run: give more epochs,"
+            f" or another folder"
+        )
+    theirs = place.get("fingerprint", {})
+    if "version" not in theirs and not forced:
+        raise ValueError(
+            f"{path} was saved by an earlier fnn, whose checkpoints do not tell runs apart; resume='force' goes on"
+            f" with it all the same"
+        )
+    epochs, other = place["epoch"], differences(theirs, run.fingerprint)
+    if other and not forced:
+        raise ValueError(
+            f"{path} is a checkpoint of another run ({'; '.join(other)}); to begin one where that one ended, load it"
+            f" and give fit its params and state, and another folder; resume='force' goes on with it"
+        )
+    history = {name: missing((epochs, *e.shape), e.dtype) for name, e in run.entries.items()}
+    like = tree_of(run, both=forced) | {"history": history if epochs else {}}
+    if forced:
+        tree = _of_another_run(path, other, like, rename=None if "version" in theirs else {"learned": ""})
+    else:
+        tree = load(path, like=like)
+        if not _same(tree["key"], run.key):
+            raise ValueError(
+                f"{path} is a checkpoint of a run with another key: give the key of that run, or another folder"
+            )
+    if unknown := not_comparable(run.fingerprint, theirs):
+        warnings.warn(
+            f"{path}: whether this is the run that was saved cannot be told of {'; '.join(unknown)}", stacklevel=5
+        )
+    return place, tree
+
+
+def _of_another_run(path: Path, other: list[str], like: dict[str, Any], rename: dict[str, str] | None) -> Any:
+    """What fits of a checkpoint; what was learned must, the history and early stopping need not."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", PartialLoad)
+        tree = load(path, like=like, strict=False, rename=rename)
+    unfit = [each for warning in caught for each in _unfit(warning.message)]
+    if any(each.startswith("training/") for each in unfit):
+        del tree["training"]  # it is what the run began with
+    if learned := [each for each in unfit if not each.startswith(NOT_LEARNED)]:
+        raise ValueError(f"{path} does not hold what this run learns: {listed(learned)}")
+    if not _same(tree["key"], like["key"]):
+        other = [*other, "key"]
+    left = [each for each in unfit if not each.startswith("training/")]
+    if other or left:
+        warnings.warn(
+            f"going on with {path} as resume='force' says, though it is of another run: {'; '.join(other)}"
+            + (f"; not taken over: {listed(left)}" if left else ""),
+            stacklevel=6,
+        )
+    return tree
+
+
+def _same(key: jax.Array, other: jax.Array) -> bool:
+    """Whether two keys draw the same numbers."""
+    return bool(jnp.array_equal(jax.random.key_data(key), jax.random.key_data(other)))
+
+
+def _unfit(message: Any) -> list[str]:
+    fit = message.fit
+    return [*fit.missing, *fit.other_dtype, *fit.other_shape] if fit is not None else []
