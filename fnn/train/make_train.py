@@ -222,6 +222,8 @@ def steps_of(
     batches, start, end = stretch
     if chunk:  # of which a gradient stores only the beginnings
         end = end if stop is None else max(start, min(stop, end))
+        if start == end:  # the run ends before
+            return carry
 
         def numbered(carry: tuple[Learned, Totals], step: jax.Array) -> tuple[tuple[Learned, Totals], None]:
             return training.numbered(*carry, batches, key, start + step), None

@@ -12,6 +12,7 @@ import pytest
 import fnn
 from fnn.train.data import Stretch
 from fnn.train.pace import Pace, wait
+from fnn.train.signals import Stops
 from tests.comparing import same
 from tests.drawing import drawn
 
@@ -189,3 +190,24 @@ def test_a_signal_is_heard_while_a_program_runs():
     timer.join()
     assert len(heard) == 1
     assert heard[0] < ended
+
+
+def test_an_interrupt_is_acknowledged_while_python_is_away(monkeypatch):
+    """Python handled the signal, and said so, when a compilation of many seconds was over."""
+    said = []
+    monkeypatch.setattr("fnn.train.signals._say", lambda words: said.append(time.perf_counter()))
+    slow = jax.jit(lambda x: jax.lax.fori_loop(0, 40, lambda _, x: jnp.tanh(x @ x), x))
+    x = jnp.full((1200, 1200), 1e-3)
+    jax.block_until_ready(slow(x))
+    threads = threading.active_count()
+    timer = threading.Timer(0.05, interrupt)
+    with Stops() as stops:
+        timer.start()
+        jax.block_until_ready(slow(x))
+        ended = time.perf_counter()
+    timer.join()
+    assert stops.reason == "interrupted"
+    assert len(said) == 1
+    assert said[0] < ended
+    assert threading.active_count() == threads
+    assert signal.set_wakeup_fd(-1) == -1
