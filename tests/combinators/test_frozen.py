@@ -206,6 +206,7 @@ def test_it_can_stand_behind_a_layer_that_trains(random: Any):
     same(aux.state, state)
 
 
+@pytest.mark.full
 def test_a_whole_run_under_vmap_leaves_it_as_init_made_it():
     with jax.enable_x64(False):
         objective = around(fnn.Frozen(fnn.Serial(fnn.Dense(4), fnn.BatchNorm())))

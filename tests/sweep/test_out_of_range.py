@@ -67,6 +67,7 @@ def test_they_are_never_the_best(swept, score, higher, at):
     assert np.isfinite(best.score)
 
 
+@pytest.mark.full
 def test_where_all_are_so_there_is_no_best():
     result = fnn.sweep(linear(), KEY, DATA, learning_rate=[-1.0, -2.0])
     with pytest.raises(ValueError, match="none of the 2 runs has a finite loss"):
@@ -88,6 +89,7 @@ def test_the_reason_is_found_through_wrappers(wrapped):
     assert [row["reason"] for row in result.table().rows] == [None, None, RATE, RATE]
 
 
+@pytest.mark.full
 def test_where_it_cannot_be_found_the_row_says_what_happened():
     run = jax.jit(linear())
     result = fnn.sweep(lambda *args: run(*args), KEY, DATA, learning_rate=[0.1, -1.0])

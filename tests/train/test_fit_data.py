@@ -57,6 +57,7 @@ def test_a_list_of_batches_trains_as_arrays_in_that_order_do():
     close(fit(PIECES, batch_size=None, validation=PIECES), in_order, **ROUNDED)
 
 
+@pytest.mark.full
 def test_a_function_of_the_epoch_gives_its_batches():
     told = []
 
@@ -121,6 +122,7 @@ def test_what_a_slow_loader_has_goes_on_its_way(monkeypatch):
     assert [group.number for group in grouped(iter(PIECES), PIECES[0])] == [1] * 6
 
 
+@pytest.mark.full
 def test_weights_go_along():
     weights = np.linspace(0, 1, 45, dtype=np.float32)
     pieces = [(*piece, weights[8 * n : 8 * n + 8]) for n, piece in enumerate(PIECES)]

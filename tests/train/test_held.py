@@ -36,7 +36,7 @@ class Count(fnn.Callback):
 
 @pytest.mark.parametrize(
     ("options", "copies"),
-    [({}, 1), ({"early_stopping": fnn.EarlyStopping(3, monitor="loss")}, 2)],
+    [({}, 1), pytest.param({"early_stopping": fnn.EarlyStopping(3, monitor="loss")}, 2, marks=pytest.mark.full)],
     ids=["plain", "best"],
 )
 def test_what_is_learned_is_held_once_and_the_best_once_more(options, copies):

@@ -131,6 +131,7 @@ def test_other_keys_give_other_runs():
     assert not np.allclose(*(trained()(key, blobs()).params["dense_0"]["kernel"] for key in SEEDS[:2]))
 
 
+@pytest.mark.full
 def test_hyperparameters_reach_the_objective_and_the_optimizer():
     data = blobs()
     train = fnn.make_train(

@@ -176,8 +176,8 @@ def test_calls_are_pieces_of_a_stretch():
 def test_a_signal_is_heard_while_a_program_runs():
     heard = []
     before = signal.signal(signal.SIGINT, lambda *_: heard.append(time.perf_counter()))
-    slow = jax.jit(lambda x: jax.lax.fori_loop(0, 40, lambda _, x: jnp.tanh(x @ x), x))
-    x = jnp.full((1200, 1200), 1e-3)
+    slow = jax.jit(lambda x: jax.lax.fori_loop(0, 100, lambda _, x: jnp.tanh(x @ x), x))
+    x = jnp.full((600, 600), 1e-3)
     jax.block_until_ready(slow(x))
     timer = threading.Timer(0.05, interrupt)
     try:
@@ -196,8 +196,8 @@ def test_an_interrupt_is_acknowledged_while_python_is_away(monkeypatch):
     """Python handled the signal, and said so, when a compilation of many seconds was over."""
     said = []
     monkeypatch.setattr("fnn.train.signals._say", lambda words: said.append(time.perf_counter()))
-    slow = jax.jit(lambda x: jax.lax.fori_loop(0, 40, lambda _, x: jnp.tanh(x @ x), x))
-    x = jnp.full((1200, 1200), 1e-3)
+    slow = jax.jit(lambda x: jax.lax.fori_loop(0, 100, lambda _, x: jnp.tanh(x @ x), x))
+    x = jnp.full((600, 600), 1e-3)
     jax.block_until_ready(slow(x))
     threads = threading.active_count()
     timer = threading.Timer(0.05, interrupt)

@@ -216,6 +216,7 @@ def test_a_line_search_of_optax_stands_in_a_run():
     assert result.history["loss"][-1] < 1e-4
 
 
+@pytest.mark.full
 def test_a_frozen_batch_norm_keeps_its_statistics_beside_averages():
     encoder = fnn.Serial(fnn.Dense(4), fnn.BatchNorm())
     params, state = encoder.init(KEY, X)
