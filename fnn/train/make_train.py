@@ -95,7 +95,8 @@ def make_train(
     than an epoch, the epoch is stored and computed again too. About the root of the number of steps takes the least
     memory. Early stopping, whose number of epochs is not known beforehand and has no gradient, is refused, and so is
     ``on_epoch``, which would be called again on the way back. Give Adam and its relatives an ``eps_root`` above 0: at
-    a gradient of exactly 0, of a dead unit, say, the root has no finite slope.
+    a gradient of exactly 0, of a dead unit, say, the root has no finite slope. Running statistics are a state, and no
+    state is differentiated: in the gradient of a validation loss those of a batch norm count as constants.
 
     Seeds in one program: ``jax.jit(jax.vmap(lambda key: train(key, data, validation=held_out)))(keys)`` (``vmap`` maps
     every keyword argument, so name those that stay in a lambda). In a compiled run nothing can be raised for a label

@@ -14,7 +14,7 @@ from fnn.train.checks import check_batch, check_data, check_indices, check_shape
 from fnn.train.data import Batches, Plan, Stretch, arrays, is_arrays, plan, samples, stretches
 from fnn.train.fingerprint import Data, data_digest
 from fnn.train.host_batches import HostBatches, Order, is_mapped
-from fnn.train.stream import BATCHES_A_GROUP, Stream, joined, shapes
+from fnn.train.stream import Stream, joined, places, shapes
 
 
 class Source(Protocol):
@@ -162,7 +162,7 @@ class Streamed:
     def beginning(self, number: int, key: jax.Array, done: int = 0) -> tuple[Batches, int]:
         # Reading goes on meanwhile: what has come by now says nothing, but what was trained on has.
         first = self._beginnings.get(number, [])[: done or None] or self._again(number, key, done)
-        group = joined(first, BATCHES_A_GROUP)
+        group = joined(first, places(self.first))
         return Batches(jax.device_put(group.data), None, 0, group.size), group.number
 
     def described(self) -> Data:
@@ -193,14 +193,14 @@ class Streamed:
         """Those that an epoch before this process began with."""
         read: list[tuple] = []
         for _ in self._kept(self.host.again(number, key), read, 0):
-            if len(read) == (done or BATCHES_A_GROUP):
+            if len(read) == (done or places(self.first)):
                 break
         return read
 
     def _kept(self, batches: Iterator[tuple], kept: list[tuple], done: int) -> Iterator[tuple]:
         """All but the first ``done``; the first of all, as far as they are of one shape, are kept."""
         for place, batch in enumerate(batches):
-            if len(kept) == place < BATCHES_A_GROUP and (not kept or shapes(batch) == shapes(kept[0])):
+            if len(kept) == place < places(self.first) and (not kept or shapes(batch) == shapes(kept[0])):
                 kept.append(batch)
             if place >= done:
                 yield batch

@@ -40,24 +40,29 @@ def grouped(batches: Iterable[tuple], like: tuple) -> Iterator[Group]:
 
     A group always has room for the same number of batches, so that one compiled program serves.
     """
-    bytes_a_batch = sum(leaf.nbytes for leaf in jax.tree.leaves(like))
-    places = max(1, min(BATCHES_A_GROUP, BYTES_A_GROUP // max(1, bytes_a_batch)))
+    room = places(like)
     members: list[tuple] = []
     since = time.monotonic()
     for batch in batches:
         alike = shapes(batch) == shapes(like)
         if members and not alike:
-            yield joined(members, places)
+            yield joined(members, room)
             members = []
         if not alike:
             yield joined([batch], 1)
             continue
         members.append(batch)
-        if len(members) == places or time.monotonic() - since > SECONDS_A_GROUP:
-            yield joined(members, places)
+        if len(members) == room or time.monotonic() - since > SECONDS_A_GROUP:
+            yield joined(members, room)
             members, since = [], time.monotonic()
     if members:
-        yield joined(members, places)
+        yield joined(members, room)
+
+
+def places(like: tuple) -> int:
+    """How many batches like this one a group has room for."""
+    bytes_a_batch = sum(leaf.nbytes for leaf in jax.tree.leaves(like))
+    return max(1, min(BATCHES_A_GROUP, BYTES_A_GROUP // max(1, bytes_a_batch)))
 
 
 def joined(members: list[tuple], places: int) -> Group:

@@ -24,7 +24,10 @@ from fnn.train.data import Batches
 from fnn.train.step import Learned, Training
 
 BATCHES = 32
-"""Batch statistics of averaged weights are means over so many batches, or over the full ones of an epoch if fewer."""
+"""Batch statistics of averaged weights are means over so many batches, or over the full ones of an epoch if fewer.
+
+Of a stream, no more of them than a group has room for.
+"""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import fnn
+from fnn.metrics import Metric
 from tests.comparing import same
 from tests.drawing import drawn
 from tests.train.stop_at import StopAt
@@ -349,7 +350,7 @@ def test_a_run_that_no_checkpoint_mends_is_given_up(tmp_path):
 def test_an_epoch_that_was_not_validated_is_never_the_best_checkpoint(tmp_path):
     """A count has no NaN: the -1 that stood for it was the best of all."""
 
-    class Mistakes(fnn.metrics.Metric):
+    class Mistakes(Metric):
         name = "mistakes"
         higher_is_better = False
 
