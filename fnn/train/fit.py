@@ -84,7 +84,8 @@ def fit(
     refused by the part that differs; ``resume="force"`` goes on with it and says so.
 
     The first Ctrl-C ends the run after the call of steps under way: what was learned is saved and returned. A second
-    one raises ``KeyboardInterrupt``. SIGTERM saves too, and is then raised again.
+    one raises ``KeyboardInterrupt``. SIGTERM saves too, and is then raised again. A run that was ended so has fewer
+    ``epochs_run``, in its first epoch an empty history; a loop over runs goes on with the next one.
 
     The same key gives the same bits, and the same run as ``make_train`` up to rounding: steps, order and keys are the
     same. Options that are not explained here are those of ``make_train``.
@@ -151,6 +152,8 @@ def fit(
     with contextlib.ExitStack() as held:
         if checkpoint is not None:
             checkpoints = checkpoint if isinstance(checkpoint, Checkpoints) else Checkpoints(checkpoint)
+            if checkpoints.folder.is_file():
+                raise NotADirectoryError(f"checkpoint is a folder, but {checkpoints.folder} is a file")
             held.enter_context(checkpoints.held())
             run.fingerprint = fingerprint(
                 optimizer=optimizer,

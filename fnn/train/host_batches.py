@@ -30,8 +30,15 @@ class HostBatches:
     """
 
     def __init__(
-        self, data: Any, batch_size: int | None, order: Order, steps_per_epoch: int | None = None, times: int = 1
+        self,
+        data: Any,
+        batch_size: int | None,
+        order: Order,
+        steps_per_epoch: int | None = None,
+        times: int = 1,
+        name: str = "data",
     ) -> None:
+        self._empty = ValueError(f"the {name} hold no batch in this epoch")
         self.expected: list[str] = []
         self._firsts: dict[int, str] = {}
         self._data, self._order, self._steps, self._opened = data, order, steps_per_epoch, 0
@@ -56,7 +63,7 @@ class HostBatches:
         self._begun = iter(self._given(0))
         first = next(self._begun, None)
         if first is None:
-            raise _empty()
+            raise self._empty
         self.first = on_host(first)
         self._begun = itertools.chain([first], self._begun)
         if batch_size is not None and samples(self.first) > batch_size:
@@ -116,7 +123,7 @@ class HostBatches:
             empty = False
             yield batch
         if empty:
-            raise _empty()
+            raise self._empty
 
     def _opening(self, number: int) -> Iterable:
         fresh, self._opened = number == self._opened, max(self._opened, number + 1)
@@ -167,10 +174,6 @@ def _digest(batch: tuple) -> str:
         content.update(f"{leaf.dtype}{leaf.shape}".encode())
         content.update(np.ascontiguousarray(leaf).view(np.uint8).data if leaf.size else b"")
     return content.hexdigest()[:16]
-
-
-def _empty() -> ValueError:
-    return ValueError("the data hold no batch in this epoch")
 
 
 def is_mapped(data: Any) -> bool:

@@ -8,7 +8,7 @@ import threading
 from types import FrameType
 from typing import Any, Self
 
-HEARD = "\ninterrupted: the step under way is finished and kept; once more ends at once\n"
+HEARD = "\ninterrupted: the step under way is finished and kept; once more ends at once, without saving\n"
 
 
 class Stops:

@@ -76,7 +76,7 @@ def source_of(
         if not is_mapped(data) and steps_per_epoch is None:
             return InMemory(arrays(data), batch_size, order, name)
     host_order = order or (lambda key, count: np.arange(count))
-    return Streamed(HostBatches(data, batch_size, host_order, steps_per_epoch, epochs), name)
+    return Streamed(HostBatches(data, batch_size, host_order, steps_per_epoch, epochs, name), name)
 
 
 class InMemory:

@@ -264,3 +264,8 @@ def test_a_deep_model_that_diverges_on_a_stream_of_indices_goes_on():
             key=jax.random.key(0),
             progress=False,
         )
+
+
+def test_validation_data_without_a_batch_are_named():
+    with pytest.raises(ValueError, match="the validation data hold no batch"):
+        fit(PIECES, validation=[])

@@ -70,7 +70,7 @@ def test_the_first_interrupt_keeps_the_step_and_saves(tmp_path, data, capfd):
     assert handlers() == before
     assert stop.ending == "interrupted"
     assert stop.told == 4
-    assert "the step under way is finished and kept; once more ends at once" in capfd.readouterr().err
+    assert "the step under way is finished and kept; once more ends at once, without saving" in capfd.readouterr().err
     assert [path.name for path in tmp_path.iterdir() if path.suffix == ".safetensors"] == ["step_000000004.safetensors"]
     same(fit(checkpoint=tmp_path, resume=True, data=data), fit(data=data))
 
