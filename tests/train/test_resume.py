@@ -267,7 +267,7 @@ def test_a_folder_that_cannot_be_written_is_refused_at_once(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match="file"):
         fit(tmp_path / "file" / "run", StopAt(1, AssertionError("a step was taken")))
-    with pytest.raises(NotADirectoryError, match="checkpoint is a folder, but .*file is a file"):
+    with pytest.raises(NotADirectoryError, match=r"checkpoint is a folder, but .*file is a file"):
         fit(tmp_path / "file", StopAt(1, AssertionError("a step was taken")))
 
 
