@@ -54,12 +54,13 @@ class Judge:
         self, scoring: Scoring, source: InMemory | Streamed, params: Params, state: State, name: str = "data"
     ) -> None:
         self._scoring, self.source, self._pace, self._name = scoring, source, Pace(), name
+        self._functions = compiled_scoring(scoring)
         source.check(scoring.objective, params, state)
         self._nothing = jax.eval_shape(scoring.none, params, state, source.first)
 
     def __call__(self, params: Params, state: State, stopped: Callable[[], Any] = lambda: False) -> Any:
         """The values by name; ``None`` if it was ``stopped`` meanwhile."""
-        functions, totals = compiled_scoring(self._scoring), zeros(self._nothing)
+        functions, totals = self._functions, zeros(self._nothing)
         with contextlib.closing(self.source.epoch(0)) as stretches:
             for stretch in stretches:
                 for steps in self._pace.calls(stretch):
