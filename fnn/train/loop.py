@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from fnn.layer import named_key
+from fnn.optim.nonfinite import skipped_in_a_row
 from fnn.train.callbacks import Callback, Run, Standing
 from fnn.train.compiled import compiled, compiled_ending, compiled_scoring
 from fnn.train.data import Stretch
@@ -114,15 +115,8 @@ class Loop:
             if judged is None:  # the epoch ends when the run goes on
                 return
             values = with_validation(values, judged)
-        if not float(standing.totals["loss"]["weight"]):
-            warnings.warn(f"all weights of epoch {epoch + 1} are 0: its loss is NaN", RuntimeWarning, stacklevel=2)
-        elif not np.isfinite(values["loss"]) and np.isfinite(run.history["loss"]).all():
-            warnings.warn(
-                f"the loss of epoch {epoch + 1} is not finite: smaller steps, fnn.optim.clip_by_global_norm or"
-                f" fnn.optim.skip_nonfinite may help",
-                RuntimeWarning,
-                stacklevel=2,
-            )
+        if not np.isfinite(values["loss"]):
+            self._warn(run, weighed=bool(standing.totals["loss"]["weight"]))
         values = {name: missing(entry.shape, entry.dtype) for name, entry in run.entries.items()} | values
         record, row = self._end_of_epoch(standing.record, values, usable), jax.device_get(values)
         run.standing = standing._replace(
@@ -135,6 +129,16 @@ class Loop:
         if usable is not standing.learned:
             run.now_usable(usable)
         self._tell("on_epoch", run)
+
+    def _warn(self, run: Run, *, weighed: bool) -> None:
+        """Of a loss that is not finite, the first time."""
+        if not np.isfinite(run.history["loss"]).all():
+            return
+        why = "smaller steps, fnn.optim.clip_by_global_norm or fnn.optim.skip_nonfinite may help"
+        if not weighed:
+            skipped = skipped_in_a_row(run.standing.learned.opt_state)
+            why = "skip_nonfinite left all of its steps out" if skipped else "all of its weights are 0"
+        warnings.warn(f"the loss of epoch {run.epoch + 1} is not finite: {why}", RuntimeWarning, stacklevel=5)
 
     def _tell(self, moment: str, run: Run) -> None:
         """Tells all callbacks; one that raises ``KeyboardInterrupt`` ends the run when the others have been told."""

@@ -109,10 +109,9 @@ def test_an_interrupt_while_it_validates_ends_the_epoch_when_the_run_goes_on(tmp
 
         def __iter__(self):
             self.times += 1
-            for batch in BATCHES:
-                if self.times == 2:
-                    interrupt()
-                yield batch
+            if self.times == 2:
+                interrupt()
+            yield from BATCHES
 
     fit(checkpoint=tmp_path, validation=Interrupting())
     names = [path.name for path in tmp_path.iterdir() if path.suffix == ".safetensors"]
