@@ -52,9 +52,6 @@ class Lock:
     def acquire(self) -> None:
         """Takes the place or raises, and never waits for another run to end. Missing folders are made."""
         self.file.parent.mkdir(parents=True, exist_ok=True)
-        if fcntl is None:
-            self._warn("this system has no locks")
-            return
         while not self._acquire():
             pass  # its holder has just removed the file that was opened
 
@@ -72,7 +69,9 @@ class Lock:
 
     def _acquire(self) -> bool:
         """Whether the file that was locked is the one that stands in the folder, and not one that was removed."""
-        assert fcntl is not None
+        if fcntl is None:
+            self._warn("this system has no locks")
+            return True
         with _forking:
             descriptor = os.open(self.file, os.O_RDWR | os.O_CREAT, 0o666)
             try:

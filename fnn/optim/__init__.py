@@ -13,7 +13,6 @@ from fnn.optim.average import ema, ema_params, lookahead
 from fnn.optim.clip import clip_by_global_norm, clip_by_norm, clip_by_value
 from fnn.optim.decay import decay_weights
 from fnn.optim.flat import flat
-from fnn.optim.frozen import frozen_paths
 from fnn.optim.gradient_descent import (
     accumulate_velocity,
     ema_momentum,
@@ -39,6 +38,7 @@ from fnn.optim.schedule_free import (
 )
 from fnn.optim.schedules import constant, cosine, exponential, piecewise, polynomial, step_decay
 from fnn.optim.transform import Optimizer, apply_updates, chain
+from fnn.optim.unmoved import frozen_paths
 
 __all__ = [
     "Optimizer",

@@ -15,7 +15,7 @@ from fnn.sweep.grid import runs_of
 from fnn.sweep.placement import Layout, Method, layout_of
 from fnn.sweep.result import SweepResult
 from fnn.train.data import arrays
-from fnn.train.hyperparams import Given, check_used
+from fnn.train.given import Given, check_used
 from fnn.train.make_train import TrainResult
 
 MISSING = "add {0}=[…] to the arguments of the sweep"

@@ -36,7 +36,8 @@ class Run:
     ``usable`` are the weights that would be used. ``values`` are those of the last epoch by name (``{}`` in the first),
     ``history`` those of all. ``count`` is the number of steps in an epoch (``None``: not known), ``batch_size`` that of
     samples in a full step. ``entries`` are the shapes and dtypes of an epoch's values, ``fingerprint`` is what a run
-    that goes on with this one must share, ``firsts(epochs)`` what tells the data of so many epochs.
+    that goes on with this one must share, ``firsts(epochs)`` what tells the data of so many epochs. ``apart`` says
+    whether the weights to use can be others than those that training changes.
     """
 
     key: jax.Array
@@ -47,7 +48,7 @@ class Run:
     entries: dict[str, jax.ShapeDtypeStruct]
     fingerprint: dict[str, Any]
     standing: Standing
-    averaged: bool
+    apart: bool
     make_usable: Callable[[Standing], Learned]
     firsts: Callable[[int], list[str]]
     expect: Callable[[list[str]], None]
@@ -73,13 +74,15 @@ class Run:
     @property
     def usable(self) -> Learned:
         """The weights to use: averaged ones where there are, with their batch statistics; ``learned`` otherwise."""
-        if not self.averaged:
-            return self.learned
+        learned = self.learned  # some of whose arrays are among the weights to use
+        if not self.apart:
+            return learned
         kept = self._usable
-        if kept is None or kept[0] is not self.standing.learned or kept[1] != self._over:
-            self.now_usable(self.make_usable(self.standing))
-        assert self._usable is not None
-        return self._usable[2]
+        if kept is not None and kept[0] is learned and kept[1] == self._over:
+            return kept[2]
+        usable = self.make_usable(self.standing)
+        self.now_usable(usable)
+        return usable
 
     def now_usable(self, usable: Learned) -> None:
         """Keeps the weights to use of this standing."""

@@ -16,7 +16,7 @@ from fnn.train.compiled import compiled_scoring
 from fnn.train.data import is_arrays
 from fnn.train.pace import Pace, wait
 from fnn.train.scoring import Scoring, zeros
-from fnn.train.source import InMemory, Streamed, source_of
+from fnn.train.source import Source, source_of
 
 
 def evaluate(
@@ -50,9 +50,7 @@ def evaluate(
 class Judge:
     """Scores a model on one source; the data are looked at first, or batch by batch on their way."""
 
-    def __init__(
-        self, scoring: Scoring, source: InMemory | Streamed, params: Params, state: State, name: str = "data"
-    ) -> None:
+    def __init__(self, scoring: Scoring, source: Source, params: Params, state: State, name: str = "data") -> None:
         self._scoring, self.source, self._pace, self._name = scoring, source, Pace(), name
         self._functions = compiled_scoring(scoring)
         source.check(scoring.objective, params, state)

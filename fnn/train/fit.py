@@ -14,7 +14,7 @@ from fnn.errors import positive, tuple_of
 from fnn.layer import Params, State
 from fnn.metrics import Metric
 from fnn.objective import Method, Objective
-from fnn.optim.frozen import warn_of_moving_statistics
+from fnn.optim.unmoved import warn_of_moving_statistics
 from fnn.train.callbacks import Callback, Run, Standing, copied
 from fnn.train.checks import check_statistics
 from fnn.train.compiled import compiled
@@ -132,8 +132,7 @@ def fit(
     names = tuple(scoring.names(validation=judge is not None))
     sign = early_stopping.sign(scoring.metrics) if early_stopping else -1
     ending = Ending(epochs, names, validate_every, early_stopping, sign)
-    averaged = not Usable(training).trivial(learned)
-    source.remembers = averaged
+    apart = source.remembers = not Usable(training).trivial(learned)
     loop = Loop(training, source, judge, ending, key)
     run = Run(
         key=key,
@@ -144,7 +143,7 @@ def fit(
         entries={name: entries[name] for name in names},
         fingerprint={},
         standing=Standing(learned, totals, ending.start(entries, copied(learned) if early_stopping else learned)),
-        averaged=averaged,
+        apart=apart,
         make_usable=loop.usable,
         firsts=source.firsts,
         expect=source.expect,
@@ -184,7 +183,7 @@ def fit(
             RuntimeWarning,
             stacklevel=2,
         )
-    usable = run.usable if averaged else run.standing.learned
+    usable = run.usable if apart else run.standing.learned
     result = ending.result(run.standing.record, usable)
     return TrainResult(*result, History(run.history, better_higher(scoring.metrics)), run.epoch)
 

@@ -1,6 +1,5 @@
 """Any data as batches on the host, epoch by epoch."""
 
-import hashlib
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from fnn.canonical.digest import array_text, sha256
 from fnn.errors import exact_numpy, positive
 from fnn.train.data import arrays, is_arrays, plan, samples
 from fnn.train.fingerprint import Data, data_digest
@@ -39,7 +39,7 @@ class HostBatches:
         name: str = "data",
     ) -> None:
         self._empty = ValueError(f"the {name} hold no batch in this epoch")
-        self.expected: list[str] = []
+        self.expected: dict[int, str] = {}
         self._firsts: dict[int, str] = {}
         self._data, self._order, self._steps, self._opened = data, order, steps_per_epoch, 0
         self._endless: Iterator | None = None
@@ -98,8 +98,8 @@ class HostBatches:
         """The digests of the first batches of so many epochs, which have begun."""
         if self._arrays:
             return []
-        before = dict(enumerate(self.expected))
-        return [self._firsts.get(number) or before.get(number, "") for number in range(epochs)]
+        known = self.expected | self._firsts
+        return [known.get(number, "") for number in range(epochs)]
 
     def _drawn(self, number: int, done: int) -> Iterator[tuple]:
         if not callable(self._data) and (self._steps is not None or not isinstance(self._data, Sequence)):
@@ -113,8 +113,8 @@ class HostBatches:
         empty = True
         for batch in map(on_host, self._opening(number)):
             if empty and number not in self._firsts:
-                self._firsts[number] = _digest(batch)
-                if self._firsts[number] != dict(enumerate(self.expected)).get(number, self._firsts[number]):
+                self._firsts[number] = sha256("".join(map(array_text, jax.tree.leaves(batch))))
+                if self._firsts[number] != self.expected.get(number, self._firsts[number]):
                     raise ValueError(
                         f"epoch {number + 1} of the data begins with another batch than it did before: the order of a"
                         f" loader depends on its seed (torch: generator=torch.Generator().manual_seed(0)); give a"
@@ -166,14 +166,6 @@ class HostBatches:
         for step in range(done, steps + bool(rest)):
             places = order[step * size : (step + 1) * size if step < steps else None]
             yield on_host(jax.tree.map(lambda leaf, places=places: leaf[places], self._data))
-
-
-def _digest(batch: tuple) -> str:
-    content = hashlib.sha256()
-    for leaf in jax.tree.leaves(batch):
-        content.update(f"{leaf.dtype}{leaf.shape}".encode())
-        content.update(np.ascontiguousarray(leaf).view(np.uint8).data if leaf.size else b"")
-    return content.hexdigest()[:16]
 
 
 def is_mapped(data: Any) -> bool:

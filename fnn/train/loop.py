@@ -17,7 +17,7 @@ from fnn.train.pace import Pace, wait
 from fnn.train.record import Ending, missing, with_validation
 from fnn.train.scoring import zeros
 from fnn.train.signals import Stops
-from fnn.train.source import InMemory, Streamed
+from fnn.train.source import Source
 from fnn.train.step import Learned, Training
 from fnn.train.usable import BATCHES
 
@@ -28,7 +28,7 @@ class Loop:
     def __init__(
         self,
         training: Training,
-        source: InMemory | Streamed,
+        source: Source,
         judge: Judge | None,
         ending: Ending,
         key: jax.Array,
@@ -108,7 +108,7 @@ class Loop:
     def _end(self, run: Run) -> None:
         standing, epoch = run.standing, run.epoch
         values, usable = self._scoring.values(standing.totals), standing.learned
-        if run.averaged and self.ending.needs_usable(epoch):
+        if run.apart and self.ending.needs_usable(epoch):
             usable = self.usable(standing, epoch_ends=True)
         if self.judge is not None and self.ending.validates(epoch):
             judged = self.judge(usable.params, usable.state, lambda: self._stops.reason)

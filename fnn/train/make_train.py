@@ -10,13 +10,13 @@ from fnn.errors import positive
 from fnn.layer import Params, State, named_key
 from fnn.metrics import Metric
 from fnn.objective import Method, Objective
-from fnn.optim.frozen import warn_of_moving_statistics
+from fnn.optim.unmoved import warn_of_moving_statistics
 from fnn.train.checks import check_data
 from fnn.train.chunks import checkpointed_scan, in_chunks
 from fnn.train.data import Stretch, arrays, length, plan, samples, stretches
 from fnn.train.early_stopping import EarlyStopping
+from fnn.train.given import made
 from fnn.train.history import History, better_higher
-from fnn.train.hyperparams import made
 from fnn.train.record import Ending, Record, missing, with_validation
 from fnn.train.scoring import Totals
 from fnn.train.step import Augment, Learned, Training

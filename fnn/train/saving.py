@@ -17,7 +17,7 @@ from fnn.optim.nonfinite import skipped_in_a_row
 from fnn.train.callbacks import Callback, Run, Standing
 from fnn.train.early_stopping import direction
 from fnn.train.record import missing
-from fnn.train.saved import learned_of, place_of, read, tree_of, usable_of
+from fnn.train.snapshot import learned_of, place_of, read, tree_of, usable_of
 
 
 class Checkpoints(Callback):
@@ -157,7 +157,7 @@ class Checkpoints(Callback):
         run.standing = Standing(learned_of(tree), tree["totals"], record, epoch, place["step"], place["steps"], values)
         # The remainder of micro-batches is in them only at the end of a run, which may be another one now.
         flushed = "opt_state" in tree.get("training", {})
-        if run.averaged and not self._forced and (not flushed or place["over"] == (epoch == run.epochs)):
+        if run.apart and not self._forced and (not flushed or place["over"] == (epoch == run.epochs)):
             run.now_usable(usable_of(tree))
         run.expect([] if self._forced else place["firsts"])
         self._saved = (run.steps, run.epoch)

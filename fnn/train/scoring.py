@@ -58,11 +58,10 @@ class Scoring(Value):
         """Totals of nothing, to add to."""
         return zeros(jax.eval_shape(self.judged, params, state, jax.tree.map(lambda leaf: leaf[:1], data)))
 
-    def scores(
-        self, totals: Totals, params: Params, state: State, batches: Batches, start: Any, stop: Any, judged: Any = None
-    ) -> Totals:
+    def scores(self, totals: Totals, params: Params, state: State, batches: Batches, start: Any, stop: Any) -> Totals:
         """The totals with those of the batches from ``start`` up to ``stop``, which may be traced, added."""
-        judged = self.judged if judged is None else judged
+        # Where a run is differentiated, the activations of no batch are kept; elsewhere this does nothing.
+        judged = jax.checkpoint(self.judged)
 
         def body(step: jax.Array, totals: Totals) -> Totals:
             return add(totals, judged(params, state, batches.of(step)))
@@ -76,11 +75,10 @@ class Scoring(Value):
 
     def evaluate(self, params: Params, state: State, stretches: Iterable[Stretch]) -> dict[str, jax.Array]:
         """The loss and the metrics of an epoch, batch by batch, inside a program."""
-        # Where a run is differentiated, the activations of no batch are kept; elsewhere this does nothing.
-        totals, judged = None, jax.checkpoint(self.judged)
+        totals = None
         for batches, start, stop in stretches:
             totals = self.none(params, state, batches.data) if totals is None else totals
-            totals = self.scores(totals, params, state, batches, start, stop, judged)
+            totals = self.scores(totals, params, state, batches, start, stop)
         return self.values(totals or {})
 
 

@@ -20,12 +20,14 @@ from fnn.train.stream import Stream, joined, places, shapes
 class Source(Protocol):
     """Gives the stretches of every epoch. ``count`` is the number of its steps, ``None`` where only its end will tell.
 
-    ``batch_size`` counts the samples of a full step, ``first`` is a batch to learn shapes from.
+    ``batch_size`` counts the samples of a full step, ``first`` is a batch to learn shapes from. ``remembers`` is to be
+    set where ``beginning`` will be asked.
     """
 
     count: int | None
     batch_size: int
     first: tuple
+    remembers: bool
 
     def check(self, objective: Objective, params: Params, state: State) -> None:
         """Raises for data that do not fit the model and the loss, now or when they come."""
@@ -68,7 +70,7 @@ def source_of(
     name: str = "data",
     steps_per_epoch: int | None = None,
     epochs: int = 1,
-) -> "InMemory | Streamed":
+) -> Source:
     """The source for any data; ``order`` draws the places of an epoch's samples, ``None``: as they stand."""
     if is_arrays(data):
         if batch_size is None:
@@ -172,7 +174,7 @@ class Streamed:
         return self.host.firsts(epochs)
 
     def expect(self, firsts: list[str]) -> None:
-        self.host.expected = firsts
+        self.host.expected = dict(enumerate(firsts))
 
     def explain(self, objective: Objective, params: Params, state: State, stretch: Stretch) -> None:
         """Inside a program an index past its table makes NaN; to try each beforehand would be a pass of the model more.

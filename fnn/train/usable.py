@@ -17,8 +17,8 @@ from fnn.layer import Layer, Params, State, named_key
 from fnn.layers import BatchNorm
 from fnn.objective import unpacked
 from fnn.optim.accumulate import accumulating, with_remainder
-from fnn.optim.evaluated import evaluation_params
-from fnn.optim.frozen import frozen_paths
+from fnn.optim.unmoved import frozen_paths
+from fnn.optim.weights_to_use import evaluation_params
 from fnn.paths import map_named
 from fnn.train.data import Batches
 from fnn.train.step import Learned, Training

@@ -3,22 +3,11 @@
 import os
 import re
 
-import jax.numpy as jnp
 import pytest
 
 from fnn.checkpoint import durable
 from fnn.checkpoint.file import load, read_metadata, save
 from tests.checkpoint.stored_trees import assert_same
-
-
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "model.safetensors"
-
-
-@pytest.fixture
-def tree():
-    return {"dense_0": {"kernel": jnp.arange(6.0).reshape(2, 3), "bias": jnp.zeros(3, jnp.bfloat16)}, "step": 7}
 
 
 class TestWriting:

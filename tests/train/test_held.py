@@ -72,6 +72,23 @@ def test_what_a_callback_keeps_stays():
         same(kept, then)
 
 
+def test_the_weights_to_use_that_a_callback_keeps_stay():
+    class Keep(fnn.Callback):
+        def __init__(self):
+            self.kept = []
+
+        def on_start(self, run):
+            self.kept.append(run.usable)
+
+        def on_steps(self, run):
+            self.kept.append(run.usable)
+
+    keep = Keep()
+    fit(keep, optimizer=fnn.optim.chain(ADAM, fnn.optim.ema(0.9)))
+    for kept in keep.kept:
+        assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(kept))  # none was overwritten
+
+
 def test_what_a_callback_gives_stays():
     given = {"kernel": jnp.ones((WIDTH, WIDTH)), "bias": jnp.zeros(WIDTH)}
 

@@ -13,7 +13,7 @@ import pytest
 import fnn
 from fnn.layer import named_key
 from fnn.optim import accumulate, chain, ema, groups, lookahead, schedule_free_sgd, sgd
-from fnn.optim.evaluated import evaluation_params
+from fnn.optim.weights_to_use import evaluation_params
 from tests.comparing import close, same
 from tests.drawing import drawn
 from tests.train.stop_at import StopAt

@@ -12,8 +12,8 @@ import pytest
 
 import fnn
 from fnn import optim
-from fnn.optim.frozen import frozen_paths, moving_statistics, warn_of_moving_statistics
 from fnn.optim.transform import update
+from fnn.optim.unmoved import frozen_paths, moving_statistics, warn_of_moving_statistics
 from fnn.paths import join, named_leaves
 
 optax: Any = importlib.import_module("optax")

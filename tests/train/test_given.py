@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import pytest
 
 import fnn
-from fnn.train.hyperparams import Given, made
+from fnn.train.given import Given, made
 
 OBJECTIVE = fnn.Objective(fnn.Dense(1), fnn.MeanSquaredError())
 SGD = fnn.optim.sgd(0.1)

@@ -39,9 +39,9 @@ def tree_of(run: Run, *, both: bool = False) -> dict[str, Any]:
     """The arrays of a checkpoint; ``both``: what training goes on with stands there in any case."""
     standing = run.standing
     learned = standing.learned
-    usable = run.usable if run.averaged else learned
+    usable = run.usable if run.apart else learned
     tree = {**usable._asdict(), "key": run.key, "totals": standing.totals, "watch": standing.record.watch}
-    if run.averaged or both:
+    if run.apart or both:
         tree["training"] = {"params": learned.params, "state": learned.state}
         if accumulating(learned.opt_state):
             tree["training"]["opt_state"] = learned.opt_state
