@@ -19,8 +19,9 @@ from fnn.optim.transform import (
     zero_count,
     zeros_like,
 )
-from fnn.paths import map_named, named_leaves, select
+from fnn.paths import named_leaves, select
 from fnn.ranges import FRACTION, NOT_NEGATIVE, POSITIVE
+from fnn.stacked import map_layers
 
 SMALLEST_SCALE = 1e-3
 """A leaf of parameters counts as if its root mean square were at least this: one that starts at zero still moves."""
@@ -79,8 +80,8 @@ def adafactor(
 
     A leaf is factored if ``factored`` and its two largest axes have at least ``min_dim_size_to_factor`` entries; the
     means are then over the larger and the smaller of these (of equal ones, the later counts as larger), and any other
-    axes are a batch of matrices. ``multiply_by_parameter_scale=False`` leaves out max(rms(w), 1e-3), so that η is an
-    absolute step. ``None`` leaves a part out: without a learning rate η is 1, a rate relative to the weights that only
+    axes are a batch of matrices. Where ``Repeat`` stacks several layers, axes, sizes and rms are those of one.
+    ``multiply_by_parameter_scale=False`` leaves out max(rms(w), 1e-3), so that η is an absolute step. ``None`` leaves a part out: without a learning rate η is 1, a rate relative to the weights that only
     a schedule makes sense of, like the paper's min(10⁻², 1/√t).
 
     The names, defaults and order of the parts are optax's, which has no relative step either. The decay is *not*
@@ -116,7 +117,7 @@ def adafactor(
     def init(params: Any) -> AdafactorState:
         if weight_decay_rate is not None:
             select(globs, named_leaves(params))  # a glob that matches nothing raises here, before any step
-        squares = jax.tree.map(lambda zero: _no_squares(zero, smallest), zeros_like(params))
+        squares = map_layers(lambda path, zero: _no_squares(zero, smallest), zeros_like(params))
         return AdafactorState(zero_count(), given.initial(), squares, None if momentum is None else zeros_like(params))
 
     def update(grads: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, AdafactorState]:
@@ -148,7 +149,7 @@ def adafactor(
 
         means = jax.tree.map(lambda g: None, grads) if state.mean is None else state.mean
         treedef = jax.tree.structure(grads)
-        rows = treedef.flatten_up_to(map_named(one, grads, params, state.squares, means))
+        rows = treedef.flatten_up_to(map_layers(one, grads, params, state.squares, means))
         updates, squares, mean = (treedef.unflatten([row[place] for row in rows]) for place in range(3))
         return updates, AdafactorState(count, hyperparams, squares, None if momentum is None else mean)
 

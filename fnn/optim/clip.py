@@ -11,6 +11,7 @@ from fnn.optim.hyperparameters import Hyperparameter, Hyperparameters
 from fnn.optim.leafwise import leafwise
 from fnn.optim.transform import Optimizer, accumulator_dtype, check_gradients, constructor, increment, zero_count
 from fnn.ranges import POSITIVE
+from fnn.stacked import map_layers
 
 
 class ClipByValueState(NamedTuple):
@@ -54,7 +55,7 @@ def clip_by_global_norm(max_norm: Hyperparameter) -> Optimizer:
     >>> transform.update(grads, transform.init(grads))[0]
     {'bias': Array([1.5], dtype=float32), 'kernel': Array([[2.]], dtype=float32)}
     """
-    return _clip_by_norm(max_norm, lambda grads: [grads])
+    return _clip_by_norm(max_norm, _clipped)
 
 
 @constructor
@@ -63,12 +64,18 @@ def clip_by_norm(max_norm: Hyperparameter) -> Optimizer:
 
         u = g min(1, max_norm / √(Σ g²))          the sum over the entries of one leaf
 
+    Of a leaf that ``Repeat`` stacks, every layer is clipped alone.
+
     >>> transform = clip_by_norm(2.5)
     >>> grads = {"bias": jnp.array([1.0]), "kernel": jnp.array([[3.0, 4.0]])}
     >>> transform.update(grads, transform.init(grads))[0]
     {'bias': Array([1.], dtype=float32), 'kernel': Array([[1.5, 2. ]], dtype=float32)}
     """
-    return _clip_by_norm(max_norm, jax.tree.leaves)
+
+    def each(grads: Any, max_norm: jax.Array) -> Any:
+        return map_layers(lambda path, g: _clipped(g, max_norm), grads)
+
+    return _clip_by_norm(max_norm, each)
 
 
 @constructor
@@ -92,8 +99,8 @@ def clip_by_value(max_value: Hyperparameter) -> Optimizer:
     return leafwise(given, rule)
 
 
-def _clip_by_norm(max_norm: Hyperparameter, parts: Callable[[Any], list]) -> Optimizer:
-    """Clips each part of the gradient, a list of trees, as one vector."""
+def _clip_by_norm(max_norm: Hyperparameter, clip: Callable[[Any, jax.Array], Any]) -> Optimizer:
+    """The transformation of ``clip(grads, max_norm)``."""
     given = Hyperparameters(ClipByGlobalNormState, max_norm=max_norm)
 
     def init(params: Any) -> ClipByGlobalNormState:
@@ -104,15 +111,15 @@ def _clip_by_norm(max_norm: Hyperparameter, parts: Callable[[Any], list]) -> Opt
         del extra
         values, hyperparams = given.at(state)
         grads, like = check_gradients(grads, params)
-        clipped = [_clipped(part, values["max_norm"]) for part in parts(grads)]
-        leaves, treedef = jax.tree.leaves(clipped), jax.tree.structure(grads)
-        updates = jax.tree.map(lambda u, like: u.astype(like.dtype), treedef.unflatten(leaves), like)
+        clipped = clip(grads, values["max_norm"])
+        updates = jax.tree.map(lambda u, like: u.astype(like.dtype), clipped, like)
         return updates, ClipByGlobalNormState(increment(state.count), hyperparams)
 
     return Optimizer(init, update)
 
 
 def _clipped(grads: Any, max_norm: jax.Array) -> Any:
+    """The gradient, all leaves as one vector, at most ``max_norm`` long."""
     leaves = jax.tree.leaves(grads)
     if not leaves:
         return grads

@@ -24,6 +24,7 @@ from fnn.optim.transform import (
 )
 from fnn.paths import map_named, named_leaves, select
 from fnn.ranges import FRACTION, NOT_NEGATIVE, POSITIVE
+from fnn.stacked import layer_shapes, map_layers
 
 Coefficients = tuple[float, float, float]
 
@@ -96,7 +97,8 @@ def muon(
     ``matrices``: by default the leaves with two axes, which includes the table of an embedding and the output layer,
     that the authors leave to Adam. Globs (fnn.paths) choose others: ``"conv*/kernel"``; a leaf with more than two axes
     is then the matrix of all but its last axis by its last, as of a convolution over patches. (For the ``query``
-    kernel of an attention, (features, heads, width), that is not the matrix of its product.)
+    kernel of an attention, (features, heads, width), that is not the matrix of its product.) The axes are those of one
+    layer: every layer that ``Repeat`` stacks has a matrix of its own.
 
     The rest moves by ``nadam`` if ``nesterov`` and by ``adam`` if not, with ``eps``, ``adam_b1``, ``adam_b2`` and
     ``adam_eps_root``, at the same rate or at ``adam_learning_rate``, and with the decay ``adam_weight_decay``. All this
@@ -147,7 +149,8 @@ def muon(
         chosen, decayed = _chosen(matrices, params), set(select(globs, named_leaves(params)))
         count = increment(state.count)
 
-        def direction(g: jax.Array, m: jax.Array) -> tuple[jax.Array, jax.Array]:
+        def direction(path: str, g: jax.Array, m: jax.Array) -> tuple[jax.Array, jax.Array]:
+            del path
             value = {name: value.astype(m.dtype) for name, value in values.items()}
             g = g.astype(m.dtype)
             m = running_mean(g, m, value["beta"])
@@ -171,11 +174,11 @@ def muon(
         wide = jax.tree.map(lambda w: w.astype(accumulator_dtype(w)), params)
         rest = [_part(chosen, tree, inside=False) for tree in (grads, wide)]
         directions, rest_state = others.update(rest[0], state.rest, rest[1])
-        moments = named_leaves(state.mu)
-        moved = {path: direction(g, moments[path]) for path, g in named_leaves(grads).items() if path in chosen}
-        directions = named_leaves(directions) | {path: u for path, (u, _) in moved.items()}
-        updates = map_named(lambda path, w: step(path, directions[path], w), params)
-        mu = map_named(lambda path, _: moved[path][1], state.mu)
+        treedef = jax.tree.structure(state.mu)
+        rows = treedef.flatten_up_to(map_layers(direction, _part(chosen, grads), state.mu))
+        matrices_moved, mu = (treedef.unflatten([row[place] for row in rows]) for place in range(2))
+        moved = named_leaves(directions) | named_leaves(matrices_moved)
+        updates = map_named(lambda path, w: step(path, moved[path], w), params)
         return updates, MuonState(count, hyperparams, mu, rest_state)
 
     return Optimizer(init, update)
@@ -200,14 +203,14 @@ def _size(matrix: jax.Array, consistent_rms: jax.Array | None) -> Any:
 
 
 def _chosen(matrices: str | Iterable[str] | None, params: Any) -> set[str]:
-    leaves = named_leaves(params)
+    shapes = layer_shapes(params)
     if matrices is None:
-        return {path for path, leaf in leaves.items() if jnp.ndim(leaf) == 2}
-    chosen = set(select(matrices, leaves))
+        return {path for path, shape in shapes.items() if len(shape) == 2}
+    chosen = set(select(matrices, shapes))
     for path in chosen:
-        if jnp.ndim(leaves[path]) < 2:
+        if len(shapes[path]) < 2:
             raise ValueError(
-                f"the matrices of muon have at least two axes, but {path!r} has shape {jnp.shape(leaves[path])};"
+                f"the matrices of muon have at least two axes, but {path!r} has shape {shapes[path]};"
                 f" choose globs that leave it out"
             )
     return chosen

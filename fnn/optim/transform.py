@@ -9,6 +9,9 @@
 given. ``extra`` is what training knows besides: ``value`` (of the objective), ``grad``, ``value_fn``, ``weight`` (the
 sum of the batch's weights) and, at the end of a run, ``last``. An optimiser ignores what it has no use for.
 
+A leaf in ``fnn.Stacked``, as the parameters of ``Repeat`` are, stands for several layers: what looks at norms, matrices
+or sizes treats each of them as it would alone (``fnn.stacked.map_layers``). To one of optax's it is a leaf like others.
+
 An optimiser is a chain of small transformations of the same kind, each rewriting what the one before it returns:
 ``adamw`` is ``chain(scale_by_adam(…), decay_weights(…), scale_by_learning_rate(…))``. One of optax's can stand in
 such a chain, and one of these in optax's (whose ``chain`` hands extras only to its own: use this one for those that
