@@ -12,6 +12,7 @@ import pytest
 
 import fnn
 from fnn import optim
+from fnn.canonical.text import canonical
 from fnn.paths import named_leaves
 from fnn.stacked import Stacked, layer_shapes, map_layers, stack, unstack
 from tests.comparing import close
@@ -151,6 +152,13 @@ def test_a_stacked_dict_is_a_dict_in_all_that_programs_do_with_one():
     with pytest.raises(ValueError, match="Stacked"):
         jax.tree.map(jnp.add, params, dict(params))
     assert jax.tree.structure(Stacked(dict(params), (N,))) == jax.tree.structure(params)
+
+
+def test_the_canonical_text_of_a_stacked_dict_knows_its_sizes_and_no_order():
+    one = Stacked({"a": np.zeros(3), "b": np.ones((3, 2))}, (3,))
+    assert canonical(one) == canonical(Stacked(reversed(one.items()), (3,)))
+    assert canonical(one) != canonical(dict(one))
+    assert canonical(one) != canonical(Stacked(one, (3, 2)))
 
 
 def test_stacking_and_its_inverse():
