@@ -16,6 +16,7 @@ import jax
 
 from fnn.errors import describe, located
 from fnn.layer import Cache, Layer, Params, State, float_dtype, named_key
+from fnn.over_time import Beside, apply_over_time, backward_over_time, forward_over_time, init_over_time, way_through
 from fnn.paths import join
 
 Call = Callable[[str, Layer, Any], tuple[Any, Cache]]
@@ -55,7 +56,7 @@ class Combinator(Layer, name="combinator"):
         params, state = {}, {}
         for name, child in self.children().items():
             with located(name, child, inputs[name]):
-                params[name], state[name] = child.init(named_key(key, name), inputs[name])
+                params[name], state[name] = init_over_time(child, named_key(key, name), inputs[name])
         return nest(params), nest(state)
 
     def forward(
@@ -67,8 +68,8 @@ class Combinator(Layer, name="combinator"):
 
         def call(name: str, child: Layer, x: Any) -> tuple[Any, Cache]:
             with located(name, child, x):
-                y, new_state[name], cache = child.forward(
-                    entry(params, name), entry(state, name), x, train=train, key=named_key(key, name)
+                y, new_state[name], cache = forward_over_time(
+                    child, entry(params, name), entry(state, name), x, train=train, key=named_key(key, name)
                 )
             return y, cache
 
@@ -85,8 +86,8 @@ class Combinator(Layer, name="combinator"):
 
         def call(name: str, child: Layer, x: Any) -> tuple[Any, Cache]:
             with located(name, child, x):
-                y, new_state[name] = child.apply(
-                    entry(params, name), entry(state, name), x, train=train, key=named_key(key, name)
+                y, new_state[name] = apply_over_time(
+                    child, entry(params, name), entry(state, name), x, train=train, key=named_key(key, name)
                 )
             return y, {}
 
@@ -115,7 +116,9 @@ def backprop(layer: Layer, cache: Cache, dy: Any, rule: Rule | None = None) -> t
     """
     rule = rule or own_backward
 
-    def descend(path: str, layer: Layer, cache: Cache, dy: Any) -> tuple[Any, Any]:
+    def descend(path: str, layer: Layer, cache: Any, dy: Any) -> tuple[Any, Any]:
+        if isinstance(cache, Beside):
+            return backward_over_time(cache, dy, lambda cache, dy: descend(path, layer, cache, dy))
         if not isinstance(layer, Combinator):
             return rule(path, layer, cache, dy)
 
@@ -166,6 +169,11 @@ def check_children(kind: str, tree: Any, names: list[str]) -> None:
 
 
 def _traced_output(layer: Layer, key: jax.Array, x: Any) -> Any:
+    way = way_through(layer, x)
+    return way.output(_own_output(layer, key, way.x))
+
+
+def _own_output(layer: Layer, key: jax.Array, x: Any) -> Any:
     # Down through the wiring, so that a nested model is traced once a level and not twice as often at each.
     if isinstance(layer, Combinator) and type(layer).init is Combinator.init:
 

@@ -1,6 +1,7 @@
 """What a model is made of and what it costs, from shapes alone."""
 
 import dataclasses
+import functools
 import math
 from typing import Any
 
@@ -10,7 +11,8 @@ from fnn.backprop import Combinator
 from fnn.combinators.repeat import Repeat
 from fnn.errors import describe, is_floating
 from fnn.flops import flops
-from fnn.layer import Cache, Layer, Params, State
+from fnn.layer import Cache, Layer, OverTime, Params, State
+from fnn.over_time import forward_over_time, init_over_time
 from fnn.paths import join
 from fnn.rendering import as_text
 
@@ -91,10 +93,11 @@ def summary(model: Layer, x: Any) -> Summary:
     (40, ['dense_0', 'relu_0'])
     """
     key = jax.random.key(0)
-    params, state = jax.eval_shape(model.init, key, x)
+    params, state = jax.eval_shape(lambda key, x: init_over_time(model, key, x), key, x)
     rows: list[Row] = []
     recorder = _recording(model, "", 1, rows)
-    jax.eval_shape(lambda *given: recorder.forward(*given[:3], train=True, key=given[3]), params, state, x, key)
+    run = functools.partial(forward_over_time, recorder, train=True)
+    jax.eval_shape(lambda *given: run(*given[:3], key=given[3]), params, state, x, key)
     return Summary(tuple(rows), sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params)))
 
 
@@ -106,6 +109,13 @@ class _Recorder(Layer):
     path: str
     times: int
     rows: list[Row] = dataclasses.field(compare=False, repr=False)
+
+    @property
+    def over_time(self) -> OverTime | None:  # type: ignore[override]
+        return self.inner.over_time
+
+    def lengths_after(self, lengths: Any, steps: int) -> Any:
+        return self.inner.lengths_after(lengths, steps)
 
     def __repr__(self) -> str:
         return repr(self.inner)  # errors name the layer that the reader wrote

@@ -4,6 +4,7 @@ import dataclasses
 from typing import Any, Self
 
 from fnn.backprop import Call, Combinator, Visit
+from fnn.combinators.first import first_member
 from fnn.combinators.named import check_layer_type, check_same_names
 from fnn.combinators.parallel import Merge, Parallel
 from fnn.layer import Cache, Layer
@@ -42,6 +43,11 @@ class Bidirectional(Combinator, name="bidirectional"):
     _: dataclasses.KW_ONLY
     opposite: Layer | None = None
 
+    over_time = "lengths"
+
+    def lengths_after(self, lengths: Any, steps: int) -> Any:
+        return self.inner.lengths_after(lengths, steps)
+
     def __post_init__(self) -> None:
         check_layer_type(self, self.inner)
         if self.opposite is None and _flipped(self.inner) is None:
@@ -65,7 +71,8 @@ class Bidirectional(Combinator, name="bidirectional"):
         return dataclasses.replace(self, inner=inner, opposite=None if opposite == _flipped(inner) else opposite)
 
     def connect(self, x: Any, call: Call) -> tuple[Any, Cache]:
-        return self._parallel.connect(x, call)
+        y, cache = self._parallel.connect(x, call)
+        return first_member(y), cache
 
     def fold(self, cache: Cache, dy: Any, visit: Visit) -> tuple[Any, Any]:
         return self._parallel.fold(cache, dy, visit)

@@ -50,6 +50,8 @@ class ConvTranspose(Convolution, name="conv_transpose"):
     Source: Zeiler et al. 2010; Dumoulin and Visin 2016, §4.
     """
 
+    over_time = "mixed"
+
     def windows(self, spatial: tuple[int, ...]) -> Windows:
         return adjoint_windows(spatial, self.kernel_size, self.strides, self.dilation, self.padding)
 

@@ -7,7 +7,7 @@ import jax
 
 from fnn.errors import floating_array, positive
 from fnn.initializers import Initializer, LecunNormal, Zeros
-from fnn.layer import Cache, Layer, Params, State
+from fnn.layer import Cache, Layer, OverTime, Params, State
 from fnn.layers.conv import Conv, check_image
 from fnn.layers.windows import Padding
 
@@ -56,6 +56,13 @@ class DepthwiseConv(Layer, name="depthwise_conv"):
         one = self._of_channels(1)  # which checks the other options
         for name in ("kernel_size", "strides", "dilation"):
             object.__setattr__(self, name, getattr(one, name))
+
+    @property
+    def over_time(self) -> OverTime:  # type: ignore[override]
+        return self._of_channels(1).over_time
+
+    def lengths_after(self, lengths: Any, steps: int) -> Any:
+        return self._of_channels(1).lengths_after(lengths, steps)
 
     def _of_channels(self, channels: int) -> Conv:
         return Conv(

@@ -30,6 +30,8 @@ class LayerNorm(SampleNorm, name="layer_norm"):
     Source: Ba, Kiros and Hinton 2016, eq. 3 and 4.
     """
 
+    over_time = "each step"
+
     def sets(self, shape: tuple[int, ...]) -> tuple[tuple[int, ...], Axes]:
         if len(shape) < 1:
             raise ValueError("expected an input (…, C), got a scalar")

@@ -40,6 +40,8 @@ class RMSNorm(Layer, name="rms_norm"):
     epsilon: float = 1e-6
     use_scale: bool = True
 
+    over_time = "each step"
+
     def __post_init__(self) -> None:
         keep_in_range(self, epsilon=AT_LEAST_ZERO)
 

@@ -12,7 +12,8 @@ which says: take from dx̂ its components along 1 and along x̂, the directions 
 mean, x̂ = x r with r = 1/√(mean(x²) + ε), the direction 1 is free: dx = r (dx̂ − x̂ · mean(dx̂ ⊙ x̂)).
 
 The variance is computed in two passes; E[x²] − E[x]² loses everything when the mean is large. ``axis_name`` extends the
-set over the devices of a mapped axis: every mean becomes a mean of means of equal sizes.
+set over the devices of a mapped axis: every mean becomes a mean of means of equal sizes. With ``counted`` (broadcast
+against x) the set is made of the entries that count, and a mean is their sum over their number.
 """
 
 from typing import Any
@@ -26,16 +27,22 @@ from fnn.layer import wide_dtype
 Axes = tuple[int, ...]
 
 
-def _mean(x: jax.Array, axes: Axes, axis_name: Any) -> jax.Array:
+def _mean(x: jax.Array, axes: Axes, axis_name: Any, counted: jax.Array | None = None) -> jax.Array:
+    if counted is not None:
+        parts = (jnp.where(counted, x, 0).sum(axes, keepdims=True), counted.sum(axes, keepdims=True).astype(x.dtype))
+        total, count = parts if axis_name is None else lax.psum(parts, axis_name)
+        return total / count
     mean = x.mean(axes, keepdims=True)
     return mean if axis_name is None else lax.pmean(mean, axis_name)
 
 
-def moments(x: jax.Array, axes: Axes, axis_name: Any = None) -> tuple[jax.Array, jax.Array]:
+def moments(
+    x: jax.Array, axes: Axes, axis_name: Any = None, counted: jax.Array | None = None
+) -> tuple[jax.Array, jax.Array]:
     """Mean and biased variance over the axes, kept with size 1, in at least float32."""
     wide = x.astype(wide_dtype(x.dtype))
-    mean = _mean(wide, axes, axis_name)
-    return mean, _mean(jnp.square(wide - mean), axes, axis_name)
+    mean = _mean(wide, axes, axis_name, counted)
+    return mean, _mean(jnp.square(wide - mean), axes, axis_name, counted)
 
 
 def normalized(x: jax.Array, mean: jax.Array, inverse: jax.Array) -> jax.Array:
@@ -44,15 +51,25 @@ def normalized(x: jax.Array, mean: jax.Array, inverse: jax.Array) -> jax.Array:
 
 
 def standardize_backward(
-    dnormalized: jax.Array, normal: jax.Array, inverse: jax.Array, axes: Axes, axis_name: Any = None
+    dnormalized: jax.Array,
+    normal: jax.Array,
+    inverse: jax.Array,
+    axes: Axes,
+    axis_name: Any = None,
+    counted: jax.Array | None = None,
 ) -> jax.Array:
     """dx from dx̂, x̂ and r, where μ and σ² are those of x itself."""
-    along_one = _mean(dnormalized, axes, axis_name)
-    return rescale_backward(dnormalized, normal, inverse, axes, axis_name) - inverse * along_one
+    along_one = _mean(dnormalized, axes, axis_name, counted)
+    return rescale_backward(dnormalized, normal, inverse, axes, axis_name, counted) - inverse * along_one
 
 
 def rescale_backward(
-    dnormalized: jax.Array, normal: jax.Array, inverse: jax.Array, axes: Axes, axis_name: Any = None
+    dnormalized: jax.Array,
+    normal: jax.Array,
+    inverse: jax.Array,
+    axes: Axes,
+    axis_name: Any = None,
+    counted: jax.Array | None = None,
 ) -> jax.Array:
     """dx from dx̂, x̂ and r, where x̂ = x r and mean(x²) is that of x itself."""
-    return inverse * (dnormalized - normal * _mean(dnormalized * normal, axes, axis_name))
+    return inverse * (dnormalized - normal * _mean(dnormalized * normal, axes, axis_name, counted))

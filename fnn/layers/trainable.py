@@ -38,6 +38,8 @@ class PRelu(Layer, name="p_relu"):
     _: dataclasses.KW_ONLY
     slope_init: Initializer = Constant(0.25)
 
+    over_time = "each step"
+
     def init(self, key: jax.Array, x: Any) -> tuple[Params, State]:
         return {"slope": self.slope_init(named_key(key, "slope"), _channels(x), float_dtype(x))}, {}
 
@@ -81,6 +83,8 @@ class TrainableSwish(Layer, name="trainable_swish"):
 
     _: dataclasses.KW_ONLY
     beta_init: Initializer = Ones()
+
+    over_time = "each step"
 
     def init(self, key: jax.Array, x: Any) -> tuple[Params, State]:
         return {"beta": self.beta_init(named_key(key, "beta"), _channels(x), float_dtype(x))}, {}

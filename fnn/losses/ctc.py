@@ -55,6 +55,8 @@ class CTC(Loss):
     _: dataclasses.KW_ONLY
     blank: int = 0
 
+    takes_lengths = True
+
     def __post_init__(self) -> None:
         if isinstance(self.blank, bool) or not isinstance(self.blank, int):
             raise TypeError(f"blank is an integer, got {self.blank!r}")

@@ -11,10 +11,11 @@ import numpy as np
 from fnn.canonical.once import once_for_same
 from fnn.combinators import Frozen
 from fnn.errors import is_concrete, is_floating
-from fnn.layer import Layer, Params, State, output_shape
+from fnn.layer import Layer, Params, State
 from fnn.layers import BatchNorm
 from fnn.losses.loss import check_weights
 from fnn.objective import Objective, unpacked
+from fnn.over_time import apply_over_time, output_shape
 from fnn.paths import join
 from fnn.train.data import samples
 
@@ -58,7 +59,7 @@ def check_shapes(objective: Objective, params: Params, state: State, data: tuple
 def check_batch(objective: Objective, outputs: Any, data: tuple, name: str) -> None:
     """Raises for targets and weights out of range, and for values that are not finite."""
     inputs, targets, weights = unpacked(data)
-    objective.loss.check(outputs, targets)
+    objective.loss.check(objective.loss.without_lengths(outputs)[0], targets)
     if weights is not None:
         check_weights(weights, f"the weights of the {name}")
     for part, tree in (("inputs", inputs), ("targets", targets), ("weights", weights)):
@@ -90,7 +91,8 @@ def check_indices(model: Layer, params: Params, state: State, inputs: Any, name:
         if not finite(part(start, chunk)):
             which = next((each for each in range(start, samples(inputs)) if not finite(part(each, 1))), start)
             try:
-                model.apply(params, state, part(which, 1))  # a layer that can look at values says what is wrong
+                # A layer that can look at values says what is wrong.
+                apply_over_time(model, params, state, part(which, 1))
             except ValueError as error:
                 error.add_note(f"for sample {which} of the {name}")
                 raise
@@ -106,7 +108,7 @@ def _finite_outputs(model: Layer) -> Callable[[Params, State, Any], jax.Array]:
 
     @jax.jit
     def finite(params: Params, state: State, inputs: Any) -> jax.Array:
-        outputs, _ = model.apply(params, state, inputs)
+        outputs, _ = apply_over_time(model, params, state, inputs)
         return jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(outputs)]).all()
 
     return finite

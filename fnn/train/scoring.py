@@ -44,6 +44,7 @@ class Scoring(Value):
         # A batch of weight 0 counts nothing, whatever its value.
         totals: Totals = {"loss": {"sum": jnp.where(weight == 0, 0, value * weight), "weight": weight}}
         if self.metrics:
+            outputs, weights, _ = self.objective.loss.over_steps(outputs, targets, weights)
             outputs = self.objective.loss.predictions(outputs)
         return totals | {metric.name: metric.update(outputs, targets, weights) for metric in self.metrics}
 

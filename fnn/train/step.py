@@ -91,7 +91,8 @@ class Training(Value):
         weight = self.objective.loss.weight(aux.outputs, targets, weights)
         extra = {"value": value, "grad": grads, "weight": weight, "value_fn": value_fn}
         if mixes(self.augment):
-            check_mixed_targets(self.metrics, self.objective.loss.predictions(aux.outputs), targets)
+            outputs, _, _ = self.objective.loss.over_steps(aux.outputs, targets, weights)
+            check_mixed_targets(self.metrics, self.objective.loss.predictions(outputs), targets)
         updates, opt_state = update(self.optimizer, grads, learned.opt_state, learned.params, **extra)
         if frozen := frozen_layers(self.objective.model):  # whatever decay and penalties say
             updates = map_named(lambda path, u: jnp.zeros_like(u) if lies_in(path, frozen) else u, updates)
