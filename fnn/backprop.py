@@ -16,7 +16,15 @@ import jax
 
 from fnn.errors import describe, located
 from fnn.layer import Cache, Layer, Params, State, float_dtype, named_key
-from fnn.over_time import Beside, apply_over_time, backward_over_time, forward_over_time, init_over_time, way_through
+from fnn.over_time import (
+    apply_over_time,
+    backward_over_time,
+    explained,
+    forward_over_time,
+    init_over_time,
+    passed_lengths,
+    way_through,
+)
 from fnn.paths import join
 
 Call = Callable[[str, Layer, Any], tuple[Any, Cache]]
@@ -117,7 +125,7 @@ def backprop(layer: Layer, cache: Cache, dy: Any, rule: Rule | None = None) -> t
     rule = rule or own_backward
 
     def descend(path: str, layer: Layer, cache: Any, dy: Any) -> tuple[Any, Any]:
-        if isinstance(cache, Beside):
+        if passed_lengths(cache):
             return backward_over_time(cache, dy, lambda cache, dy: descend(path, layer, cache, dy))
         if not isinstance(layer, Combinator):
             return rule(path, layer, cache, dy)
@@ -170,7 +178,8 @@ def check_children(kind: str, tree: Any, names: list[str]) -> None:
 
 def _traced_output(layer: Layer, key: jax.Array, x: Any) -> Any:
     way = way_through(layer, x)
-    return way.output(_own_output(layer, key, way.x))
+    with explained(layer, x):
+        return way.output(_own_output(layer, key, way.x))
 
 
 def _own_output(layer: Layer, key: jax.Array, x: Any) -> Any:

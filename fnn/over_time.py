@@ -14,6 +14,7 @@ returns what it always does; it is the combinators and the ``Objective`` that ca
 A combinator that hands x to its children and adds up what they return says ``over_time = property(of_children)``.
 """
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -26,16 +27,12 @@ from fnn.layer import Cache, Layer, OverTime, Params, State, Static
 from fnn.lengths import checked_lengths, without_padding
 
 
-class Beside(NamedTuple):
-    """The cache of a layer that was run on ``(x, lengths)``, and what ``backprop`` has to do about the lengths.
+@dataclasses.dataclass(frozen=True)
+class Passing:
+    """What was done about the lengths: ``taken`` off the input, ``put`` beside the output."""
 
-    ``taken`` off the input and ``put`` beside the output (Static); ``zeroed``: the lengths past which x was set to 0.
-    """
-
-    cache: Cache
-    taken: Static
-    put: Static
-    zeroed: Any
+    taken: bool = False
+    put: bool = False
 
 
 class Way(NamedTuple):
@@ -43,15 +40,19 @@ class Way(NamedTuple):
 
     x: Any
     after: Any = None
-    beside: Beside | None = None
+    passing: Passing | None = None
+    zeroed: Any = None
 
     def output(self, y: Any) -> Any:
         """y, with the lengths beside it if any are left."""
         return y if self.after is None else (y, self.after)
 
-    def kept(self, cache: Cache) -> Any:
-        """The cache, marked if lengths were there."""
-        return cache if self.beside is None else self.beside._replace(cache=cache)
+    def kept(self, cache: Cache) -> Cache:
+        """The cache; if lengths were there it is ``inner``, beside ``over_time``, a Static ``Passing``, and ``zeroed``,
+        the lengths past which x was set to 0."""
+        if self.passing is None:
+            return cache
+        return {"inner": cache, "over_time": Static(self.passing), "zeroed": self.zeroed}
 
 
 def lengths_of(x: Any) -> Any:
@@ -90,22 +91,23 @@ def way_through(layer: Layer, x: Any) -> Way:
     kind = layer.over_time
     if kind == "lengths":
         after = _after(layer, x)
-        return Way(x, after, _beside(put=after is not None))
+        return Way(x, after, Passing(put=after is not None))
     if kind is None or len(x) == 3:
-        return Way(x, beside=_beside() if layer.children() else None)
+        return Way(x, passing=Passing() if layer.children() else None)
     if kind == "mixed":
+        windows = getattr(layer, "padding", None) == "SAME"
+        instead = "use padding='VALID'" if windows else "reduce the steps first (return_sequences=False, GlobalAvgPool)"
         raise ValueError(
-            f"{layer!r} mixes the steps of sequences and would mix their padding in, got {describe(x)}; reduce the"
-            f" steps first (return_sequences=False, GlobalAvgPool), give x alone if nothing in it is padding, or give"
-            f" integers that are no lengths a second axis (N, 1)"
+            f"{layer!r} mixes the steps of sequences and would mix their padding in, got {describe(x)}; {instead},"
+            f" give x alone if nothing in it is padding, or give integers that are no lengths a second axis (N, 1)"
         )
     if isinstance(x[0], jax.ShapeDtypeStruct):
-        return Way(x[0], _after(layer, x), _beside(taken=True, put=True))
+        return Way(x[0], _after(layer, x))
     lengths = checked_lengths(lengths, *x[0].shape[:2])
     if kind == "each step":
-        return Way(x[0], _after(layer, x), _beside(taken=True, put=True))
+        return Way(x[0], _after(layer, x), Passing(taken=True, put=True))
     zeroed = without_padding(jnp.asarray(x[0]), lengths)
-    return Way(zeroed, _after(layer, x), _beside(taken=True, put=True, zeroed=lengths))
+    return Way(zeroed, _after(layer, x), Passing(taken=True, put=True), lengths)
 
 
 def _after(layer: Layer, x: Any) -> Any:
@@ -116,7 +118,7 @@ def _after(layer: Layer, x: Any) -> Any:
 
 
 @contextmanager
-def _explained(layer: Layer, x: Any) -> Iterator[None]:
+def explained(layer: Layer, x: Any) -> Iterator[None]:
     """Tells the author of a layer that says nothing of time why a pair came where an array may have been expected."""
     try:
         yield
@@ -131,10 +133,10 @@ def _explained(layer: Layer, x: Any) -> Iterator[None]:
 
 def forward_over_time(
     layer: Layer, params: Params, state: State, x: Any, *, train: bool = False, key: jax.Array | None = None
-) -> tuple[Any, State, Any]:
+) -> tuple[Any, State, Cache]:
     """``layer.forward``, with lengths beside x led past it; ``backprop`` takes the cache."""
     way = way_through(layer, x)
-    with _explained(layer, x):
+    with explained(layer, x):
         y, state, cache = layer.forward(params, state, way.x, train=train, key=key)
     return way.output(y), state, way.kept(cache)
 
@@ -144,30 +146,32 @@ def apply_over_time(
 ) -> tuple[Any, State]:
     """``layer.apply``, with lengths beside x led past it."""
     way = way_through(layer, x)
-    with _explained(layer, x):
+    with explained(layer, x):
         y, state = layer.apply(params, state, way.x, train=train, key=key)
     return way.output(y), state
 
 
 def init_over_time(layer: Layer, key: jax.Array, x: Any) -> tuple[Params, State]:
     """``layer.init`` for what the layer is given of x."""
-    with _explained(layer, x):
+    with explained(layer, x):
         return layer.init(key, way_through(layer, x).x)
 
 
-def backward_over_time(beside: Beside, dy: Any, backward: Callable[[Cache, Any], tuple[Any, Any]]) -> tuple[Any, Any]:
+def passed_lengths(cache: Any) -> bool:
+    """Whether this is the cache of a layer that was run on ``(x, lengths)``."""
+    return isinstance(cache, dict) and isinstance(cache.get("over_time"), Static)
+
+
+def backward_over_time(cache: Cache, dy: Any, backward: Callable[[Cache, Any], tuple[Any, Any]]) -> tuple[Any, Any]:
     """``backward(cache, dy)`` of a layer with its lengths led past it: they have no gradient, nor has padding."""
     # A gradient of y alone is taken too: a layer outside may have left the lengths behind.
-    report, dx = backward(beside.cache, dy[0] if beside.put.value and isinstance(dy, tuple) else dy)
-    if beside.zeroed is not None and dx is not None:
-        dx = without_padding(dx, beside.zeroed)
-    return report, (dx, None) if beside.taken.value else dx
+    passing = cache["over_time"].value
+    report, dx = backward(cache["inner"], dy[0] if passing.put and isinstance(dy, tuple) else dy)
+    if cache["zeroed"] is not None:
+        dx = without_padding(dx, cache["zeroed"])
+    return report, (dx, None) if passing.taken else dx
 
 
 def output_shape(layer: Layer, params: Params, state: State, x: Any) -> Any:
     """The shapes and dtypes of a layer's output, without computing it."""
     return jax.eval_shape(lambda params, state, x: apply_over_time(layer, params, state, x)[0], params, state, x)
-
-
-def _beside(*, taken: bool = False, put: bool = False, zeroed: Any = None) -> Beside:
-    return Beside({}, Static(taken), Static(put), zeroed)

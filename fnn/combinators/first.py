@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from fnn.backprop import Call, Visit, add_gradients
 from fnn.combinators.wrapper import Wrapper
 from fnn.layer import Cache
-from fnn.over_time import Beside, is_declared, lengths_of, of_children
+from fnn.over_time import is_declared, lengths_of, of_children, passed_lengths
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +45,7 @@ class First(Wrapper, name="first"):
         return with_first_member(x, y), cache
 
     def fold(self, cache: Cache, dy: Any, visit: Visit) -> tuple[Any, Any]:
-        if isinstance(cache, Beside):
+        if passed_lengths(cache):
             return visit("", self.inner, cache, dy)
         report, dx = visit("", self.inner, cache, first_member(dy))
         if self.whole and isinstance(dy, tuple):

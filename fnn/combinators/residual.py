@@ -11,7 +11,7 @@ from fnn.combinators.first import first_member, with_first_member
 from fnn.combinators.named import check_layer_type, check_same_names
 from fnn.errors import describe
 from fnn.layer import Cache, Layer
-from fnn.over_time import Beside, is_declared, lengths_of, of_children
+from fnn.over_time import is_declared, lengths_of, of_children, passed_lengths
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Residual(Combinator, name="residual"):
     def fold(self, cache: Cache, dy: Any, visit: Visit) -> tuple[Any, Any]:
         reports, dcarried = {}, first_member(dy)
         if self.shortcut is not None:
-            given = dy if isinstance(cache["shortcut"], Beside) else dcarried
+            given = dy if passed_lengths(cache["shortcut"]) else dcarried
             reports["shortcut"], dcarried = visit("shortcut", self.shortcut, cache["shortcut"], given)
             dcarried = first_member(dcarried)
         name = "" if self.shortcut is None else "inner"

@@ -102,11 +102,12 @@ class MaxPool(_Pool, name="max_pool"):
             # Strictly greater, so that the first of equals stays; a NaN compares as nothing and must win by name.
             better = (candidate > y) | (jnp.isnan(candidate) & ~jnp.isnan(y))
             y, winner = jnp.where(better, candidate, y), jnp.where(better, jnp.array(k, winner.dtype), winner)
-        return y, state, {"winner": winner, "shape": Static(x.shape)}
+        y, kept = self._within(y, lengths, x.shape)
+        return y, state, {"winner": winner, **kept}
 
-    def backward(self, cache: Cache, dy: jax.Array) -> tuple[Params, jax.Array]:
+    def backward(self, cache: Cache, dy: jax.Array) -> tuple[Params, Any]:
         shape, winner = cache["shape"].value, cache["winner"]
-        dy = output_gradient(dy, winner.shape)
+        dy = self._within(output_gradient(dy, winner.shape), cache.get("lengths"), shape)[0]
         w = self._windows(shape[1:-1])
         dx = jnp.zeros(shape, dy.dtype)
         for k, place in enumerate(itertools.product(*map(range, w.window))):
