@@ -14,7 +14,8 @@ from typing import Any
 
 import jax
 
-from fnn.errors import describe, located
+from fnn.calls import apply_of, forward_of, init_of
+from fnn.errors import arrays_or_shapes, describe, located
 from fnn.layer import Cache, Layer, Params, State, float_dtype, named_key
 from fnn.paths import join
 
@@ -44,7 +45,7 @@ class Combinator(Layer, name="combinator"):
 
     def init(self, key: jax.Array, x: Any) -> tuple[Params, State]:
         inputs: dict[str, Any] = {}
-        jax.tree.map(float_dtype, x)  # a dtype that is not available is no other in silence
+        jax.tree.map(float_dtype, arrays_or_shapes(x))  # a dtype that is not available is no other in silence
 
         def trace(name: str, child: Layer, x: Any) -> tuple[Any, Cache]:
             inputs[name] = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), x)
@@ -55,7 +56,7 @@ class Combinator(Layer, name="combinator"):
         params, state = {}, {}
         for name, child in self.children().items():
             with located(name, child, inputs[name]):
-                params[name], state[name] = child.init(named_key(key, name), inputs[name])
+                params[name], state[name] = init_of(child, named_key(key, name), inputs[name])
         return nest(params), nest(state)
 
     def forward(
@@ -67,8 +68,8 @@ class Combinator(Layer, name="combinator"):
 
         def call(name: str, child: Layer, x: Any) -> tuple[Any, Cache]:
             with located(name, child, x):
-                y, new_state[name], cache = child.forward(
-                    entry(params, name), entry(state, name), x, train=train, key=named_key(key, name)
+                y, new_state[name], cache = forward_of(
+                    child, entry(params, name), entry(state, name), x, train=train, key=named_key(key, name)
                 )
             return y, cache
 
@@ -85,8 +86,8 @@ class Combinator(Layer, name="combinator"):
 
         def call(name: str, child: Layer, x: Any) -> tuple[Any, Cache]:
             with located(name, child, x):
-                y, new_state[name] = child.apply(
-                    entry(params, name), entry(state, name), x, train=train, key=named_key(key, name)
+                y, new_state[name] = apply_of(
+                    child, entry(params, name), entry(state, name), x, train=train, key=named_key(key, name)
                 )
             return y, {}
 
@@ -174,8 +175,8 @@ def _traced_output(layer: Layer, key: jax.Array, x: Any) -> Any:
                 return _traced_output(child, named_key(key, name), x), {}
 
         return layer.connect(x, trace)[0]
-    params, state = layer.init(key, x)
-    return layer.apply(params, state, x)[0]
+    params, state = init_of(layer, key, x)
+    return apply_of(layer, params, state, x)[0]
 
 
 def _is_empty(part: Any) -> bool:

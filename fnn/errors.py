@@ -1,7 +1,7 @@
 """Errors that teach: what every layer checks, and the one note that says where in the model it happened."""
 
 import numbers
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
+from fnn.foreign import foreign
 from fnn.paths import join
 
 
@@ -69,11 +70,20 @@ def is_concrete(x: Any) -> bool:
     return not isinstance(x, Tracer)
 
 
+def one_array(x: Any) -> jax.Array:
+    """Returns x as an array, or raises: a tuple of arrays would be stacked to one."""
+    if isinstance(x, tuple | dict | None) or (isinstance(x, list) and any(hasattr(each, "shape") for each in x)):
+        raise TypeError(not_one_array(x))
+    if (other := foreign(x)) is not None:
+        raise other.refusal("expected an array")
+    return jnp.asarray(x)
+
+
 def floating_array(x: Any) -> jax.Array:
     """Returns x as an array of floating dtype that is not empty, or raises."""
-    if isinstance(x, tuple | list | dict):
-        raise TypeError(f"expected one array, got {describe(x)}")
-    x = jnp.asarray(x)
+    if isinstance(x, list):
+        raise TypeError(not_one_array(x))
+    x = one_array(x)
     if not is_floating(x):
         raise TypeError(
             f"expected an array of floating dtype, got {describe(x)}; convert it with x.astype(jnp.float32)"
@@ -83,6 +93,47 @@ def floating_array(x: Any) -> jax.Array:
     return x
 
 
+def arrays_or_shapes(x: Any) -> Any:
+    """Returns the x that a layer is initialised with, arrays or ``jax.ShapeDtypeStruct``s in any pytree, or raises."""
+    refuse_shapes(x)
+    for leaf in jax.tree.leaves(x, is_leaf=lambda each: foreign(each) is not None):
+        if (other := foreign(leaf)) is not None:
+            raise other.refusal("expected arrays or their shapes")
+        if not hasattr(leaf, "shape") or not hasattr(leaf, "dtype"):
+            hint = "; write numpy.asarray(x)" if isinstance(x, list) else ""
+            raise TypeError(f"expected arrays or their shapes, jax.ShapeDtypeStruct(shape, dtype), got {x!r}{hint}")
+    return x
+
+
+def array_or_shape(x: Any) -> Any:
+    """Returns the x that a layer of one array is initialised with, or raises."""
+    if isinstance(arrays_or_shapes(x), tuple | list | dict | None):
+        raise TypeError(not_one_array(x))
+    return x
+
+
+def not_one_array(x: Any) -> str:
+    """What is said of several members, or of a list of numbers, in the place of one array."""
+    if x is None:
+        return "expected one array, got None"
+    leaves = jax.tree.leaves(x)
+    if leaves and not any(hasattr(leaf, "shape") for leaf in leaves):
+        return f"expected one array, got a {type(x).__name__}; write numpy.asarray(x)"
+    return f"expected one array, got {describe(x)}; First(layer) applies a layer to the first of them"
+
+
+def refuse_shapes(x: Any) -> None:
+    """Raises for the numbers of a shape in the place of an array: to JAX ``(1, 5)`` is two arrays of integers."""
+    leaves = jax.tree.leaves(x)
+    if leaves and isinstance(x, tuple | list) and all(type(leaf) is int for leaf in leaves):
+        shape = x if all(type(size) in (int, type(None)) for size in x) else x[0]
+        known = tuple(size if type(size) is int else 1 for size in shape) if isinstance(shape, tuple | list) else (1, 5)
+        raise TypeError(
+            f"expected an array, or the shape and dtype of one, got {x!r}; a shape is given as"
+            f" jax.ShapeDtypeStruct({known}, 'float32')"
+        )
+
+
 def exact_array(x: Any) -> jax.Array:
     """Returns x as an array or raises: JAX would wrap NumPy's 64-bit integers round to 32 bits without a word."""
     return jnp.asarray(x if isinstance(x, jax.Array) else exact_numpy(x))
@@ -90,6 +141,8 @@ def exact_array(x: Any) -> jax.Array:
 
 def exact_numpy(x: Any) -> np.ndarray:
     """Returns x as an array on the host, of the dtype that JAX would give it, or raises where that cannot hold it."""
+    if (other := foreign(x)) is not None:
+        raise other.refusal("expected an array of numbers")
     x = np.asarray(x)
     kept = jax.dtypes.canonicalize_dtype(x.dtype)
     if x.dtype.kind in "iu" and x.size:
@@ -155,6 +208,10 @@ def tuple_of(kind: type, name: str, things: Any) -> tuple:
     """The things as a tuple, all of one class, or ``TypeError``."""
     if isinstance(things, kind):
         raise TypeError(f"{name} is a list, got one {type(things).__name__}; write {name}=[{things!r}]")
+    if isinstance(things, type) and issubclass(things, kind):
+        raise TypeError(f"{name} is a list, got {things!r}; write {name}=[{things.__name__}(…)]")
+    if isinstance(things, str | bytes | dict) or not isinstance(things, Iterable):
+        raise TypeError(f"{name} is a list of objects of {kind.__name__}, got {things!r}")
     things = tuple(things)
     for each in things:
         if not isinstance(each, kind):
@@ -164,7 +221,25 @@ def tuple_of(kind: type, name: str, things: Any) -> tuple:
 
 def positive(name: str, value: Any) -> None:
     """Raises unless value is an integer (one of NumPy's, too) of at least 1."""
+    if isinstance(value, Tracer):
+        raise TypeError(
+            f"{name} is an integer, got the traced {describe(value)}: a size is known before a program is compiled, so"
+            f" it cannot be swept in one; loop over it in Python, a program each"
+        )
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         raise TypeError(f"{name} is an integer, got {value!r}")
     if value < 1:
         raise ValueError(f"{name} is at least 1, got {value}")
+
+
+def flag(name: str, value: Any) -> None:
+    """Raises unless value is True or False: "no" would be taken for yes."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} is True or False, got {value!r}")
+
+
+def returned(owner: Any, method: str, names: str, value: Any) -> Any:
+    """Returns what a method of the owner returned, a tuple of so many as the names, ``(y, state)``, or raises."""
+    if not isinstance(value, tuple) or len(value) != names.count(",") + 1:
+        raise TypeError(f"{type(owner).__name__}.{method} returns {names}, got {describe(value)}")
+    return value

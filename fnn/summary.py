@@ -8,7 +8,7 @@ import jax
 
 from fnn.backprop import Combinator
 from fnn.combinators.repeat import Repeat
-from fnn.errors import describe, is_floating
+from fnn.errors import arrays_or_shapes, describe, is_floating
 from fnn.flops import flops
 from fnn.layer import Cache, Layer, Params, State
 from fnn.paths import join
@@ -91,7 +91,7 @@ def summary(model: Layer, x: Any) -> Summary:
     (40, ['dense_0', 'relu_0'])
     """
     key = jax.random.key(0)
-    params, state = jax.eval_shape(model.init, key, x)
+    params, state = jax.eval_shape(model.init, key, arrays_or_shapes(x))
     rows: list[Row] = []
     recorder = _recording(model, "", 1, rows)
     jax.eval_shape(lambda *given: recorder.forward(*given[:3], train=True, key=given[3]), params, state, x, key)

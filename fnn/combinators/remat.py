@@ -7,6 +7,7 @@ import jax
 from jax import lax
 
 from fnn.backprop import Visit
+from fnn.calls import apply_of, forward_of
 from fnn.combinators.wrapper import Wrapper
 from fnn.errors import located
 from fnn.layer import Cache, Params, State, Static
@@ -37,14 +38,14 @@ class Remat(Wrapper, name="remat"):
         self, params: Params, state: State, x: Any, *, train: bool = False, key: jax.Array | None = None
     ) -> tuple[Any, State, Cache]:
         with located("", self.inner, x):
-            y, new_state, _ = self.inner.forward(params, state, x, train=train, key=key)
+            y, new_state, _ = forward_of(self.inner, params, state, x, train=train, key=key)
         return y, new_state, {"params": params, "state": state, "x": x, "key": key, "train": Static(train)}
 
     def apply(
         self, params: Params, state: State, x: Any, *, train: bool = False, key: jax.Array | None = None
     ) -> tuple[Any, State]:
         def run(params: Params, state: State, x: Any, key: jax.Array | None) -> tuple[Any, State]:
-            return self.inner.apply(params, state, x, train=train, key=key)
+            return apply_of(self.inner, params, state, x, train=train, key=key)
 
         with located("", self.inner, x):
             return jax.checkpoint(run)(params, state, x, key)

@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 
+from fnn.calls import apply_of, forward_of
 from fnn.combinators.wrapper import Wrapper
 from fnn.layer import Cache, Layer, Params, State
 
@@ -24,10 +25,10 @@ class ManualVjp(Wrapper, name="manual_vjp"):
     ) -> tuple[Any, State]:
         @jax.custom_vjp
         def run(params: Params, state: State, x: Any, key: jax.Array | None) -> tuple[Any, State]:
-            return self.inner.apply(params, state, x, train=train, key=key)
+            return apply_of(self.inner, params, state, x, train=train, key=key)
 
         def forward(params: Params, state: State, x: Any, key: jax.Array | None) -> tuple[Any, Cache]:
-            y, new_state, cache = self.inner.forward(params, state, x, train=train, key=key)
+            y, new_state, cache = forward_of(self.inner, params, state, x, train=train, key=key)
             return (y, new_state), cache
 
         def backward(cache: Cache, gradients: tuple[Any, State]) -> tuple[Params, None, Any, None]:

@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from fnn.errors import floating_array, is_concrete
-from fnn.layer import Cache, Layer, Params, State, Static, float_dtype, state_entry, wide_dtype
+from fnn.errors import array_or_shape, floating_array, is_concrete
+from fnn.layer import Cache, Layer, Params, State, Static, float_dtype, is_training, state_entry, wide_dtype
 from fnn.layers.scaled import init_scaled, scaled, scaled_backward
 from fnn.layers.standardize import moments, normalized, standardize_backward
 from fnn.ranges import AT_LEAST_ZERO, SHARE, Range, keep_in_range
@@ -62,7 +62,7 @@ class BatchNorm(Layer, name="batch_norm"):
         keep_in_range(self, decay=DECAY, epsilon=AT_LEAST_ZERO)
 
     def init(self, key: jax.Array, x: Any) -> tuple[Params, State]:
-        if x.ndim < 2:
+        if array_or_shape(x).ndim < 2:
             raise ValueError(f"expected an input (N, …, C), got the shape {tuple(x.shape)}")
         wide, shape = wide_dtype(float_dtype(x)), (x.shape[-1],)
         state = {"mean": jnp.zeros(shape, wide), "var": jnp.ones(shape, wide), "count": jnp.zeros((), jnp.int32)}
@@ -76,7 +76,7 @@ class BatchNorm(Layer, name="batch_norm"):
             raise ValueError(f"expected an input (N, …, C), got the shape {x.shape}")
         old = {name: state_entry(state, name, x.shape[-1:]) for name in ("mean", "var")}
         count = state_entry(state, "count", ())
-        if train:
+        if is_training(train):
             self._check_batch(x)
             mean, var = moments(x, _all_but_last(x), self.axis_name)
             new_state = self._updated(old, count, {"mean": mean, "var": var})

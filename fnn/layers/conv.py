@@ -5,7 +5,7 @@ from typing import Any
 
 import jax
 
-from fnn.errors import floating_array, output_gradient, parameter, positive
+from fnn.errors import array_or_shape, floating_array, output_gradient, parameter, positive
 from fnn.initializers import Initializer, LecunNormal, Zeros
 from fnn.layer import Cache, Layer, Params, State, float_dtype
 from fnn.layers.affine import add_bias, affine_gradients, init_affine
@@ -42,7 +42,7 @@ class Convolution(Layer):
         raise NotImplementedError
 
     def init(self, key: jax.Array, x: Any) -> tuple[Params, State]:
-        shape = (*self._windows(x).window, x.shape[-1] // self.groups, self.features)
+        shape = (*self._windows(array_or_shape(x)).window, x.shape[-1] // self.groups, self.features)
         return init_affine(self, key, shape, float_dtype(x)), {}
 
     def _windows(self, x: Any) -> Windows:

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 from jax import lax
 
-from fnn.errors import floating_array, output_gradient, parameter, positive
+from fnn.errors import array_or_shape, floating_array, output_gradient, parameter, positive
 from fnn.initializers import Initializer, LecunNormal, Zeros
 from fnn.layer import Cache, Layer, Params, State, float_dtype
 from fnn.layers.affine import add_bias, affine_gradients, init_affine
@@ -45,7 +45,7 @@ class Dense(Layer, name="dense"):
         positive("features", self.features)
 
     def init(self, key: jax.Array, x: Any) -> tuple[Params, State]:
-        if x.ndim < 1:
+        if array_or_shape(x).ndim < 1:
             raise ValueError("expected an input (…, D), got a scalar")
         return init_affine(self, key, (x.shape[-1], self.features), float_dtype(x)), {}
 

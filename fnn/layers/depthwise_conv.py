@@ -5,7 +5,7 @@ from typing import Any
 
 import jax
 
-from fnn.errors import floating_array, positive
+from fnn.errors import array_or_shape, floating_array, positive
 from fnn.initializers import Initializer, LecunNormal, Zeros
 from fnn.layer import Cache, Layer, Params, State
 from fnn.layers.conv import Conv, check_image
@@ -71,7 +71,7 @@ class DepthwiseConv(Layer, name="depthwise_conv"):
         )
 
     def init(self, key: jax.Array, x: Any) -> tuple[Params, State]:
-        check_image(x, self.kernel_size)
+        check_image(array_or_shape(x), self.kernel_size)
         return self._of_channels(x.shape[-1]).init(key, x)
 
     def forward(

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 
-from fnn.errors import instance_hint, parameter, positive
+from fnn.errors import arrays_or_shapes, instance_hint, parameter, positive
 from fnn.layer import Params, State, float_dtype, named_key
 from fnn.layers.elementwise import Elementwise
 from fnn.layers.projection import (
@@ -81,7 +81,7 @@ class FeedbackRNN(Recurrent, name="feedback_rnn"):
         return (self.features, self.outputs)
 
     def init(self, key: jax.Array, x: Any) -> tuple[Params, State]:
-        dtype = float_dtype(check_sequence(x))
+        dtype = float_dtype(check_sequence(arrays_or_shapes(x)))
         kernels = {"kernel": (input_features(x), self.features), "output_kernel": (self.features, self.outputs)}
         if self.output_feedback:
             kernels["feedback_kernel"] = (self.outputs, self.features)

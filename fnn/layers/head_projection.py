@@ -6,7 +6,7 @@ from typing import Any
 
 import jax
 
-from fnn.errors import floating_array, parameter
+from fnn.errors import array_or_shape, floating_array, parameter
 from fnn.initializers import Initializer, LecunNormal, Zeros
 from fnn.layer import Cache, Layer, Params, State
 from fnn.layers.dense import Dense
@@ -39,7 +39,7 @@ class Projection(Layer, name="projection"):
     bias_init: Initializer = Zeros()
 
     def init(self, key: jax.Array, x: Any) -> tuple[Params, State]:
-        inputs = x.shape[-self.contracted :]
+        inputs = array_or_shape(x).shape[-self.contracted :]
         flat = jax.ShapeDtypeStruct((*x.shape[: -self.contracted], math.prod(inputs)), x.dtype)
         return self._folded(self._dense.init(key, flat)[0], inputs), {}
 

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from fnn.errors import floating_array, output_gradient, parameter
+from fnn.errors import array_or_shape, floating_array, output_gradient, parameter
 from fnn.initializers import Constant, Initializer, Ones
 from fnn.layer import Cache, Layer, Params, State, float_dtype, named_key, wide_dtype
 from fnn.layers.rectifiers import nonpositive
@@ -39,7 +39,7 @@ class PRelu(Layer, name="p_relu"):
     slope_init: Initializer = Constant(0.25)
 
     def init(self, key: jax.Array, x: Any) -> tuple[Params, State]:
-        return {"slope": self.slope_init(named_key(key, "slope"), _channels(x), float_dtype(x))}, {}
+        return {"slope": self.slope_init(named_key(key, "slope"), _channels(array_or_shape(x)), float_dtype(x))}, {}
 
     def forward(
         self, params: Params, state: State, x: Any, *, train: bool = False, key: jax.Array | None = None
@@ -83,7 +83,7 @@ class TrainableSwish(Layer, name="trainable_swish"):
     beta_init: Initializer = Ones()
 
     def init(self, key: jax.Array, x: Any) -> tuple[Params, State]:
-        return {"beta": self.beta_init(named_key(key, "beta"), _channels(x), float_dtype(x))}, {}
+        return {"beta": self.beta_init(named_key(key, "beta"), _channels(array_or_shape(x)), float_dtype(x))}, {}
 
     def forward(
         self, params: Params, state: State, x: Any, *, train: bool = False, key: jax.Array | None = None

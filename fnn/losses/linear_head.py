@@ -5,7 +5,7 @@ from typing import Any
 
 import jax
 
-from fnn.errors import floating_array, parameter, positive
+from fnn.errors import array_or_shape, floating_array, parameter, positive
 from fnn.initializers import Initializer, LecunNormal
 from fnn.layer import Cache, Layer, Params, State, float_dtype, named_key
 
@@ -39,7 +39,7 @@ class LinearHead(Layer, name="linear_head"):
         positive("vocabulary", self.vocabulary)
 
     def init(self, key: jax.Array, x: Any) -> tuple[Params, State]:
-        if x.ndim < 1:
+        if array_or_shape(x).ndim < 1:
             raise ValueError("expected an input (…, D), got a scalar")
         shape = (x.shape[-1], self.vocabulary)
         return {"kernel": self.kernel_init(named_key(key, "kernel"), shape, float_dtype(x))}, {}

@@ -21,8 +21,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fnn.errors import describe, exact_array, floating_array, is_concrete, is_floating
+from fnn.errors import describe, exact_array, floating_array, is_concrete, is_floating, returned
 from fnn.layer import Cache, Layer, wide_dtype
+from fnn.spelling import check_spelling
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +32,10 @@ class Loss:
 
     One that forms its gradient on the way forward gives ``terms``, and ``__call__``, ``forward`` and ``backward``.
     """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        check_spelling(cls, "a loss")
 
     @property
     def head(self) -> Layer | None:
@@ -77,7 +82,7 @@ class Loss:
         if weights is not None:
             check_weights(weights)
             prediction = self.select(jnp.asarray(weights).astype(bool), prediction)
-        terms, cache = self.terms(prediction, target)
+        terms, cache = returned(self, "terms", "(terms, cache)", self.terms(prediction, target))
         share = self._share(terms, target, weights)
         value = jnp.where(share == 0, 0, terms * share).sum() if share.ndim else terms.sum() * share
         return value, {"terms": cache, "share": share}

@@ -1,6 +1,7 @@
 """What a program can do between the steps of ``fit``: look at the run, change it, stop it."""
 
 import dataclasses
+import re
 from collections.abc import Callable, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -10,9 +11,18 @@ import jax.numpy as jnp
 import numpy as np
 
 from fnn.metrics import Metric
+from fnn.spelling import unread
 from fnn.train.record import Record
 from fnn.train.scoring import Totals
 from fnn.train.step import Learned
+
+HOOKS = ["on_start", "on_steps", "on_epoch", "on_end"]
+"""The methods of a callback that a run calls."""
+
+MOMENTS = re.compile(
+    "(on|before|after|at|(train|training|fit|validation|epoch|batch|step)(e?s)?|starts?|begins?|ends?|done|finished)"
+)
+"""The words of which a name is made that is meant for a hook, in this library or another."""
 
 
 class Standing(NamedTuple):
@@ -112,6 +122,12 @@ class Run:
         self.standing = self.standing._replace(learned=self.learned._replace(**changed))
 
 
+def _is_moment(name: str) -> bool:
+    """Whether a name is two words or more that tell of a moment of a run: ``epoch_ends``, ``after_step``."""
+    words = re.sub("(?<=[a-z])(?=[A-Z])", "_", name).lower().split("_")
+    return len(words) > 1 and all(MOMENTS.fullmatch(word) for word in words)
+
+
 def copied(tree: Any) -> Any:
     """The same arrays in memory of their own."""
     return jax.tree.map(lambda leaf: jnp.array(leaf, copy=True), tree)
@@ -137,6 +153,15 @@ class Callback:
     >>> print(fnn.optim.hyperparams(result.opt_state)["learning_rate"])
     0.1
     """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for name in unread(cls):
+            if re.match("on(_|[A-Z])", name) or _is_moment(name):
+                raise TypeError(
+                    f"{cls.__name__}.{name} is called by nobody: the hooks of a callback are {', '.join(HOOKS)}; give a"
+                    f" method of your own a name that is no moment of a run"
+                )
 
     def on_start(self, run: Run) -> None:
         """Before the first step; a run that is resumed has epochs and steps behind it."""

@@ -11,9 +11,10 @@ from fnn.augment.compose import check_augmentation
 from fnn.augment.mixed_targets import check_mixed_targets
 from fnn.augment.mixing import augmented, mixes
 from fnn.combinators.frozen import frozen_layers, lies_in
+from fnn.errors import flag, returned
 from fnn.layer import Params, State, named_key
 from fnn.metrics import Metric
-from fnn.objective import Method, Objective, unpacked
+from fnn.objective import Method, Objective, check_method, unpacked
 from fnn.optim.nonfinite import accepted
 from fnn.optim.transform import apply_updates, expect_optimizer, update
 from fnn.paths import map_named
@@ -51,6 +52,9 @@ class Training(Value):
     def __post_init__(self) -> None:
         object.__setattr__(self, "metrics", self.scoring.metrics)
         expect_optimizer("training", self.optimizer)
+        for name in ("shuffle", "evaluate_averaged"):
+            flag(name, getattr(self, name))
+        check_method(self.method)
         if self.augment is not None:
             check_augmentation(self.augment)
 
@@ -92,7 +96,8 @@ class Training(Value):
         extra = {"value": value, "grad": grads, "weight": weight, "value_fn": value_fn}
         if mixes(self.augment):
             check_mixed_targets(self.metrics, self.objective.loss.predictions(aux.outputs), targets)
-        updates, opt_state = update(self.optimizer, grads, learned.opt_state, learned.params, **extra)
+        found = update(self.optimizer, grads, learned.opt_state, learned.params, **extra)
+        updates, opt_state = returned(self.optimizer, "update", "(updates, opt_state)", found)
         if frozen := frozen_layers(self.objective.model):  # whatever decay and penalties say
             updates = map_named(lambda path, u: jnp.zeros_like(u) if lies_in(path, frozen) else u, updates)
         params = apply_updates(learned.params, updates)
