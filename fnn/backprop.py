@@ -15,7 +15,8 @@ from typing import Any
 import jax
 
 from fnn.calls import apply_of, forward_of, init_of
-from fnn.errors import arrays_or_shapes, describe, located
+from fnn.errors import describe, located, whose
+from fnn.inputs import arrays_or_shapes
 from fnn.layer import Cache, Layer, Params, State, float_dtype, named_key
 from fnn.paths import join
 
@@ -161,9 +162,7 @@ def check_children(kind: str, tree: Any, names: list[str]) -> None:
         raise TypeError(f"{kind} is a nested dict as init returns it, got {describe(tree)}")
     unknown = [] if "" in names else [name for name in tree if name not in names]
     if unknown:
-        raise ValueError(
-            f"{kind} hold {unknown}, but the layers here are {names}; were these {kind} made by this model's init?"
-        )
+        raise ValueError(f"{kind} hold {unknown}, but the layers here are {names}; {whose(kind, unknown)}")
 
 
 def _traced_output(layer: Layer, key: jax.Array, x: Any) -> Any:

@@ -13,13 +13,17 @@ from jax.core import Tracer
 from fnn.foreign import foreign
 from fnn.paths import join
 
+MEMBERS = 16
+"""So many members of a tuple or a list are described one by one."""
+
 
 def describe(x: Any) -> str:
     """Dtype and shape of every leaf: ``float32[64,28,28,1]``, ``(float32[2,3], bool[2])``."""
     if x is None:
         return "None"
     if isinstance(x, tuple | list):
-        return f"({', '.join(describe(each) for each in x)})"
+        more = f", … {len(x)} in all" if len(x) > MEMBERS else ""
+        return f"({', '.join(describe(each) for each in x[:MEMBERS])}{more})"
     if isinstance(x, dict):
         return f"{{{', '.join(f'{name}: {describe(each)}' for name, each in x.items())}}}"
     shape, dtype = getattr(x, "shape", None), getattr(x, "dtype", None)
@@ -93,25 +97,6 @@ def floating_array(x: Any) -> jax.Array:
     return x
 
 
-def arrays_or_shapes(x: Any) -> Any:
-    """Returns the x that a layer is initialised with, arrays or ``jax.ShapeDtypeStruct``s in any pytree, or raises."""
-    refuse_shapes(x)
-    for leaf in jax.tree.leaves(x, is_leaf=lambda each: foreign(each) is not None):
-        if (other := foreign(leaf)) is not None:
-            raise other.refusal("expected arrays or their shapes")
-        if not hasattr(leaf, "shape") or not hasattr(leaf, "dtype"):
-            hint = "; write numpy.asarray(x)" if isinstance(x, list) else ""
-            raise TypeError(f"expected arrays or their shapes, jax.ShapeDtypeStruct(shape, dtype), got {x!r}{hint}")
-    return x
-
-
-def array_or_shape(x: Any) -> Any:
-    """Returns the x that a layer of one array is initialised with, or raises."""
-    if isinstance(arrays_or_shapes(x), tuple | list | dict | None):
-        raise TypeError(not_one_array(x))
-    return x
-
-
 def not_one_array(x: Any) -> str:
     """What is said of several members, or of a list of numbers, in the place of one array."""
     if x is None:
@@ -122,18 +107,6 @@ def not_one_array(x: Any) -> str:
     return f"expected one array, got {describe(x)}; First(layer) applies a layer to the first of them"
 
 
-def refuse_shapes(x: Any) -> None:
-    """Raises for the numbers of a shape in the place of an array: to JAX ``(1, 5)`` is two arrays of integers."""
-    leaves = jax.tree.leaves(x)
-    if leaves and isinstance(x, tuple | list) and all(type(leaf) is int for leaf in leaves):
-        shape = x if all(type(size) in (int, type(None)) for size in x) else x[0]
-        known = tuple(size if type(size) is int else 1 for size in shape) if isinstance(shape, tuple | list) else (1, 5)
-        raise TypeError(
-            f"expected an array, or the shape and dtype of one, got {x!r}; a shape is given as"
-            f" jax.ShapeDtypeStruct({known}, 'float32')"
-        )
-
-
 def exact_array(x: Any) -> jax.Array:
     """Returns x as an array or raises: JAX would wrap NumPy's 64-bit integers round to 32 bits without a word."""
     return jnp.asarray(x if isinstance(x, jax.Array) else exact_numpy(x))
@@ -141,9 +114,17 @@ def exact_array(x: Any) -> jax.Array:
 
 def exact_numpy(x: Any) -> np.ndarray:
     """Returns x as an array on the host, of the dtype that JAX would give it, or raises where that cannot hold it."""
+    nested = isinstance(x, tuple | list) and any(getattr(each, "ndim", 0) for each in x)
+    if nested or isinstance(x, dict | None):
+        raise TypeError(f"expected one array, got {describe(x)}")
     if (other := foreign(x)) is not None:
         raise other.refusal("expected an array of numbers")
-    x = np.asarray(x)
+    try:
+        x = np.asarray(x)
+    except ValueError:
+        raise ValueError(f"expected one array, got rows of different lengths, {describe(x)}; pad them to one") from None
+    if (other := foreign(x)) is not None:
+        raise other.refusal("expected an array of numbers")
     kept = jax.dtypes.canonicalize_dtype(x.dtype)
     if x.dtype.kind in "iu" and x.size:
         low, high = int(x.min()), int(x.max())
@@ -163,11 +144,21 @@ def integer_array(x: Any, what: str = "indices") -> jax.Array:
     return x.astype(jnp.int32) if x.dtype.itemsize < 4 else x
 
 
+def whose(kind: str, names: Any) -> str:
+    """What to say of params or state that hold these names and are another model's."""
+    if "loss" in names:
+        return (
+            f"{kind} with 'loss' are those of objective.model, which ends with the head of its loss: apply"
+            f" objective.model, not the model that it was made of"
+        )
+    return f"were these {kind} made by this model's init?"
+
+
 def part(params: Any, name: str) -> Any:
     """Returns ``params[name]``, a parameter or a dict of them, or raises."""
     if not isinstance(params, dict) or name not in params:
-        found = sorted(params) if isinstance(params, dict) else type(params).__name__
-        raise ValueError(f"expected a parameter {name!r}, found {found}; were these params made by this model's init?")
+        found = sorted(params) if isinstance(params, dict) else describe(params)
+        raise ValueError(f"expected a parameter {name!r}, found {found}; {whose('params', found)}")
     return params[name]
 
 
@@ -177,7 +168,7 @@ def parameter(params: Any, name: str, shape: tuple[int, ...], dtype: Any) -> jax
     if jnp.shape(value) != shape:
         raise ValueError(
             f"parameter {name!r} has shape {jnp.shape(value)} where this input needs {shape};"
-            f" initialise the model with an input of this shape"
+            f" give the model inputs like those it was initialised with, or initialise it with one of this shape"
         )
     return same_dtype(name, value, dtype)
 
@@ -230,12 +221,6 @@ def positive(name: str, value: Any) -> None:
         raise TypeError(f"{name} is an integer, got {value!r}")
     if value < 1:
         raise ValueError(f"{name} is at least 1, got {value}")
-
-
-def flag(name: str, value: Any) -> None:
-    """Raises unless value is True or False: "no" would be taken for yes."""
-    if not isinstance(value, bool | np.bool_):
-        raise TypeError(f"{name} is True or False, got {value!r}")
 
 
 def returned(owner: Any, method: str, names: str, value: Any) -> Any:

@@ -31,7 +31,8 @@ import jax
 import jax.numpy as jnp
 from jax.core import Tracer
 
-from fnn.errors import describe, is_floating, refuse_shapes, returned
+from fnn.errors import describe, is_floating, returned
+from fnn.inputs import refuse_shapes
 from fnn.spelling import check_spelling
 from fnn.values import called
 

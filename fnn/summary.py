@@ -8,8 +8,9 @@ import jax
 
 from fnn.backprop import Combinator
 from fnn.combinators.repeat import Repeat
-from fnn.errors import arrays_or_shapes, describe, is_floating
+from fnn.errors import describe, is_floating
 from fnn.flops import flops
+from fnn.inputs import arrays_or_shapes
 from fnn.layer import Cache, Layer, Params, State
 from fnn.paths import join
 from fnn.rendering import as_text

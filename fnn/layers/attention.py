@@ -7,8 +7,9 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from fnn.errors import arrays_or_shapes, describe, floating_array, is_concrete, output_gradient, positive
+from fnn.errors import describe, floating_array, is_concrete, output_gradient, positive
 from fnn.initializers import Initializer, LecunNormal, Zeros
+from fnn.inputs import arrays_or_shapes
 from fnn.layer import Cache, Layer, Params, State, is_training, named_key, required_key
 from fnn.layers.attention_input import attention_members
 from fnn.layers.blockwise_attention import BlockwiseAttention

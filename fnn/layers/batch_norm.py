@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from fnn.errors import array_or_shape, floating_array, is_concrete
+from fnn.errors import floating_array, is_concrete
+from fnn.inputs import array_or_shape
 from fnn.layer import Cache, Layer, Params, State, Static, float_dtype, is_training, state_entry, wide_dtype
 from fnn.layers.scaled import init_scaled, scaled, scaled_backward
 from fnn.layers.standardize import moments, normalized, standardize_backward

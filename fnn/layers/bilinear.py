@@ -6,8 +6,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from fnn.errors import arrays_or_shapes, describe, floating_array, output_gradient, parameter, positive
+from fnn.errors import describe, floating_array, output_gradient, parameter, positive
 from fnn.initializers import Initializer, LecunNormal, Zeros
+from fnn.inputs import arrays_or_shapes
 from fnn.layer import Cache, Layer, Params, State, float_dtype
 from fnn.layers.affine import add_bias, affine_gradients, init_affine
 

@@ -5,8 +5,9 @@ from typing import Any
 
 import jax
 
-from fnn.errors import array_or_shape, floating_array, output_gradient, parameter, positive
+from fnn.errors import floating_array, output_gradient, parameter, positive
 from fnn.initializers import Initializer, LecunNormal, Zeros
+from fnn.inputs import array_or_shape
 from fnn.layer import Cache, Layer, Params, State, float_dtype
 from fnn.layers.affine import add_bias, affine_gradients, init_affine
 from fnn.layers.convolution import exchange, gather, kernel_gradient, scatter

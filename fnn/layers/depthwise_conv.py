@@ -5,8 +5,9 @@ from typing import Any
 
 import jax
 
-from fnn.errors import array_or_shape, floating_array, positive
+from fnn.errors import floating_array, positive
 from fnn.initializers import Initializer, LecunNormal, Zeros
+from fnn.inputs import array_or_shape
 from fnn.layer import Cache, Layer, Params, State
 from fnn.layers.conv import Conv, check_image
 from fnn.layers.windows import Padding

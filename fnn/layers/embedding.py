@@ -7,9 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fnn.errors import describe, floating_array, is_concrete, output_gradient, parameter, positive, refuse_shapes
+from fnn.errors import describe, floating_array, is_concrete, output_gradient, parameter, positive
 from fnn.foreign import foreign
 from fnn.initializers import Initializer, VarianceScaling
+from fnn.inputs import refuse_shapes
 from fnn.layer import Cache, Layer, Params, State, wide_dtype
 
 

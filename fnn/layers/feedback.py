@@ -6,7 +6,8 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 
-from fnn.errors import arrays_or_shapes, instance_hint, parameter, positive
+from fnn.errors import instance_hint, parameter, positive
+from fnn.inputs import arrays_or_shapes
 from fnn.layer import Params, State, float_dtype, named_key
 from fnn.layers.elementwise import Elementwise
 from fnn.layers.projection import (

@@ -6,8 +6,9 @@ from typing import Any
 
 import jax
 
-from fnn.errors import array_or_shape, floating_array, parameter
+from fnn.errors import floating_array, parameter
 from fnn.initializers import Initializer, LecunNormal, Zeros
+from fnn.inputs import array_or_shape
 from fnn.layer import Cache, Layer, Params, State
 from fnn.layers.dense import Dense
 

@@ -6,8 +6,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from fnn.errors import array_or_shape, floating_array, output_gradient, parameter, positive
+from fnn.errors import floating_array, output_gradient, parameter, positive
 from fnn.initializers import Initializer, VarianceScaling
+from fnn.inputs import array_or_shape
 from fnn.layer import Cache, Layer, Params, State, Static, float_dtype
 from fnn.layers.rotary import angles
 

@@ -6,7 +6,8 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 
-from fnn.errors import arrays_or_shapes, parameter
+from fnn.errors import parameter
+from fnn.inputs import arrays_or_shapes
 from fnn.layer import Params, State, float_dtype, is_training, named_key, required_key
 from fnn.layers.dropout import Dropout, drops
 from fnn.layers.projection import (

@@ -6,7 +6,8 @@ from typing import Any
 import jax
 from jax import lax
 
-from fnn.errors import array_or_shape, floating_array
+from fnn.errors import floating_array
+from fnn.inputs import array_or_shape
 from fnn.layer import Cache, Layer, Params, State
 from fnn.layers.scaled import init_scaled, scaled, scaled_backward
 from fnn.layers.standardize import Axes, moments, normalized, standardize_backward

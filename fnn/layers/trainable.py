@@ -6,8 +6,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from fnn.errors import array_or_shape, floating_array, output_gradient, parameter
+from fnn.errors import floating_array, output_gradient, parameter
 from fnn.initializers import Constant, Initializer, Ones
+from fnn.inputs import array_or_shape
 from fnn.layer import Cache, Layer, Params, State, float_dtype, named_key, wide_dtype
 from fnn.layers.rectifiers import nonpositive
 from fnn.layers.swish import swish, swish_slopes

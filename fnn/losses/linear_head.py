@@ -5,8 +5,9 @@ from typing import Any
 
 import jax
 
-from fnn.errors import array_or_shape, floating_array, parameter, positive
+from fnn.errors import floating_array, parameter, positive
 from fnn.initializers import Initializer, LecunNormal
+from fnn.inputs import array_or_shape
 from fnn.layer import Cache, Layer, Params, State, float_dtype, named_key
 
 

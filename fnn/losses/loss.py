@@ -22,6 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fnn.errors import describe, exact_array, floating_array, is_concrete, is_floating, returned
+from fnn.foreign import foreign
 from fnn.layer import Cache, Layer, wide_dtype
 from fnn.spelling import check_spelling
 
@@ -118,6 +119,8 @@ class Loss:
 
 def check_weights(weights: Any, what: str = "weights") -> None:
     """Raises for weights below 0, or NaN, where values can be looked at."""
+    if (other := foreign(weights, "weights")) is not None:
+        raise other.refusal(f"{what} are numbers")
     if is_concrete(weights):
         values = np.asarray(weights)
         wrong = values[~(values >= 0)]
@@ -138,6 +141,13 @@ def same_shape(prediction: Any, target: Any) -> tuple[jax.Array, jax.Array]:
     """Prediction and target of an elementwise loss, as arrays of one shape, or an error: nothing broadcasts."""
     prediction, target = floating_array(prediction), exact_array(target)
     if prediction.shape != target.shape:
+        of_classes = target.shape == prediction.shape[:-1] and prediction.shape[-1] > 1
+        if of_classes and jnp.issubdtype(target.dtype, jnp.integer):
+            raise ValueError(
+                f"prediction and target must have the same shape, got {describe(prediction)} and {describe(target)};"
+                f" labels of classes go with CrossEntropy(), or are made one-hot: jax.nn.one_hot(target,"
+                f" {prediction.shape[-1]})"
+            )
         raise ValueError(
             f"prediction and target must have the same shape, got {describe(prediction)} and {describe(target)};"
             f" nothing is broadcast, so reshape one of them"

@@ -11,13 +11,16 @@ import jax.numpy as jnp
 import numpy as np
 
 from fnn.metrics import Metric
-from fnn.spelling import unread
+from fnn.spelling import closest, unread
 from fnn.train.record import Record
 from fnn.train.scoring import Totals
 from fnn.train.step import Learned
 
 HOOKS = ["on_start", "on_steps", "on_epoch", "on_end"]
 """The methods of a callback that a run calls."""
+
+CHANGED = Learned._fields
+"""What a callback can set of a run."""
 
 MOMENTS = re.compile(
     "(on|before|after|at|(train|training|fit|validation|epoch|batch|step)(e?s)?|starts?|begins?|ends?|done|finished)"
@@ -118,8 +121,30 @@ class Run:
         """Ends the run before its next step."""
         self.ending = self.ending or reason
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "stop" or (name not in dir(self) and closest(name, [*CHANGED, "stop", "stop_training"])):
+            raise AttributeError(
+                f"nobody reads run.{name}: what can be set is {', '.join(CHANGED)}, and run.stop(reason) ends the run"
+            )
+        super().__setattr__(name, value)
+
     def _learn(self, **changed: Any) -> None:
+        for name, new in changed.items():
+            check_replacement(name, new, getattr(self.standing.learned, name))
         self.standing = self.standing._replace(learned=self.learned._replace(**changed))
+
+
+def check_replacement(name: str, new: Any, old: Any) -> None:
+    """Raises for a part of what was learned that has another structure or other shapes than the one before."""
+    shapes = [
+        {jax.tree_util.keystr(path): jnp.shape(leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}
+        for tree in (new, old)
+    ]
+    if shapes[0] != shapes[1]:
+        other = [path for path in {**shapes[1], **shapes[0]} if shapes[0].get(path) != shapes[1].get(path)]
+        raise ValueError(
+            f"run.{name} takes arrays of the same paths and shapes as before, got others at {', '.join(other[:5])}"
+        )
 
 
 def _is_moment(name: str) -> bool:

@@ -5,6 +5,8 @@ from typing import Any
 
 import jax
 
+from fnn.layer import Layer
+from fnn.losses.loss import Loss
 from fnn.objective import Objective
 from fnn.optim.transform import is_optimizer
 
@@ -47,7 +49,7 @@ def made(objective: Any, optimizer: Any, hyperparams: Any) -> tuple[Objective, A
 
 
 def _called(part: Any, hyperparams: Any) -> Any:
-    if not callable(part):
+    if not callable(part) or isinstance(part, Layer | Loss):
         raise TypeError(f"expected an objective and an optimizer, or functions of hyperparams, got {part!r}")
     if hyperparams is None:
         raise TypeError(
