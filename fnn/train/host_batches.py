@@ -69,7 +69,7 @@ class HostBatches:
         self._begun = itertools.chain([first], self._begun)
         if batch_size is not None and samples(self.first) > batch_size:
             raise ValueError(
-                f"the batches of an iterable are taken as they come, here of {samples(self.first)} samples, which is"
+                f"the {name} are batches, which are taken as they come, here of {samples(self.first)} samples, which is"
                 f" not batch_size={batch_size}; leave it out, or make smaller batches"
             )
 

@@ -146,6 +146,7 @@ class Streamed:
             check_batch(objective, outputs[described], batch, self._name)
 
         self._check = check
+        check(self.first)  # before anything is compiled for it
 
     def epoch(self, number: int, key: jax.Array | None = None, done: int = 0) -> Generator[Stretch | None]:
         begun, batches = done, self.host.epoch(number, key, 0 if self.remembers else done)
