@@ -136,7 +136,11 @@ READ_TRAIN = [
 
 
 @pytest.mark.parametrize("method", ["apply", "forward"])
-@pytest.mark.parametrize("layer", READ_TRAIN, ids=repr)
+@pytest.mark.parametrize(
+    "layer",
+    [pytest.param(layer, marks=[pytest.mark.full] * isinstance(layer, fnn.LSTM | fnn.Repeat)) for layer in READ_TRAIN],
+    ids=repr,
+)
 def test_a_traced_train_says_how_to_make_it_static(layer: fnn.Layer, method: str):
     x = jnp.ones((2, 3, 3)) if isinstance(layer, fnn.LSTM | fnn.MultiHeadAttention) else jnp.ones((2, 3))
     params, state = layer.init(KEY, x)

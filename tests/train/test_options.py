@@ -174,6 +174,7 @@ def test_an_option_is_looked_at_where_it_is_given(name: str, options: dict[str, 
         CALLS[name][0](**options)
 
 
+@pytest.mark.full
 def test_options_that_are_good_are_taken(tmp_path):
     """Of NumPy too, and keys of both kinds."""
     fit(

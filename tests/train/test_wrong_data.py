@@ -65,8 +65,13 @@ KINDS = [
 ]  # fmt: skip
 
 
+def rows() -> list[Any]:
+    """Those of the quick proof import no other library of sparse matrices than SciPy's."""
+    return [pytest.param(*row[1:], id=row[0], marks=[pytest.mark.full] * ("JAX" in row[0])) for row in KINDS]
+
+
 @pytest.mark.parametrize("way", WAYS_IN)
-@pytest.mark.parametrize(("data", "words"), [row[1:] for row in KINDS], ids=[row[0] for row in KINDS])
+@pytest.mark.parametrize(("data", "words"), rows())
 def test_every_way_in_says_what_came_and_what_to_write(data: Any, words: str, way: str):
     with pytest.raises((TypeError, ValueError), match=re.escape(words)):
         WAYS_IN[way](data())
@@ -76,7 +81,7 @@ def test_every_way_in_says_what_came_and_what_to_write(data: Any, words: str, wa
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        *(row[1:] for row in KINDS),
+        *rows(),
         (
             lambda: (X[:, :2], Y),
             "do not fit the model: parameter 'kernel' has shape (3, 2) where this input needs (2, 2)",
@@ -84,7 +89,6 @@ def test_every_way_in_says_what_came_and_what_to_write(data: Any, words: str, wa
         (lambda: (X, Y[:, None]), "do not fit the loss: expected labels ("),
         (lambda: ((X, X), Y), "do not fit the model: expected one array, got (float32["),
     ],
-    ids=[*(row[0] for row in KINDS), "other features", "labels of another shape", "two inputs"],
 )
 def test_what_is_wrong_with_validation_data_is_said_of_them(data: Any, words: str, way: str):
     """It read as if the model were at fault, or the training data."""
@@ -115,6 +119,7 @@ def test_what_is_no_data_at_all_is_told_how_data_look(data: Any, kind: str):
             VALIDATION["fit"](data)
 
 
+@pytest.mark.full
 def test_inputs_of_a_list_stay_two_inputs():
     """A list of arrays is a model's two inputs, not one array."""
     with pytest.raises(TypeError, match="expected one array, got"):
@@ -145,6 +150,7 @@ class Series:
         return Series(self.values[[int(np.flatnonzero(self.index == row)[0]) for row in rows]], rows)
 
 
+@pytest.mark.full
 def test_a_series_beside_a_mapped_file_is_read_by_place(tmp_path):
     """Targets that had been shuffled with their index were put back in the order before."""
     rows = np.arange(8)
@@ -168,7 +174,9 @@ def test_labels_of_classes_for_squares_are_told_where_they_go():
 HEADS = [fnn.Serial(fnn.Dense(4)), fnn.Serial(fnn.Dense(4), fnn.BatchNorm()), fnn.Dense(4)]
 
 
-@pytest.mark.parametrize("body", HEADS, ids=repr)
+@pytest.mark.parametrize(
+    "body", [HEADS[0], *(pytest.param(body, marks=pytest.mark.full) for body in HEADS[1:])], ids=repr
+)
 def test_the_params_of_an_objective_in_the_body_of_its_model_say_whose_they_are(body: fnn.Layer):
     objective = fnn.Objective(body, fnn.LinearCrossEntropy(3))
     params, state = objective.init(KEY, X)
@@ -192,6 +200,11 @@ def test_targets_and_weights_of_a_loss_called_by_hand():
         loss(logits, [[1, 2], [3]])
     with pytest.raises(TypeError, match="weights are numbers, got text"):
         loss(logits, np.array([0, 1]), "balanced")
+
+
+@pytest.mark.full
+def test_a_list_of_numbers_is_a_target():
+    loss, logits = fnn.CrossEntropy(), jnp.ones((2, 3))
     assert loss(logits, [0, 1]) == loss(logits, (0, 1)) == loss(logits, [np.int64(0), np.int64(1)])
 
 
