@@ -14,7 +14,7 @@ from typing import Any
 
 import jax
 
-from fnn.calls import apply_of, forward_of, init_of
+from fnn.calls import apply_of, backward_of, forward_of, init_of
 from fnn.errors import describe, located, whose
 from fnn.inputs import arrays_or_shapes
 from fnn.layer import Cache, Layer, Params, State, float_dtype, named_key
@@ -119,7 +119,10 @@ def backprop(layer: Layer, cache: Cache, dy: Any, rule: Rule | None = None) -> t
 
     def descend(path: str, layer: Layer, cache: Cache, dy: Any) -> tuple[Any, Any]:
         if not isinstance(layer, Combinator):
-            return rule(path, layer, cache, dy)
+            found = rule(path, layer, cache, dy)
+            if not isinstance(found, tuple) or len(found) != 2:
+                raise TypeError(f"a rule returns (report, dx), got {describe(found)}")
+            return found
 
         def visit(name: str, child: Layer, cache: Cache, dy: Any) -> tuple[Any, Any]:
             with located(name, child, dy, "given the output gradient"):
@@ -132,7 +135,7 @@ def backprop(layer: Layer, cache: Cache, dy: Any, rule: Rule | None = None) -> t
 
 def own_backward(path: str, layer: Layer, cache: Cache, dy: Any) -> tuple[Params, Any]:
     """The default rule: the layer's own backward."""
-    return layer.backward(cache, dy)
+    return backward_of(layer, cache, dy)
 
 
 def entry(tree: dict[str, Any], name: str) -> Any:

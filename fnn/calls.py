@@ -4,18 +4,25 @@ A layer that returns one value too few is else found by Python where the values 
 of an array are unpacked as well as ``(y, state)``.
 """
 
+import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import jax
-from jax.core import Tracer
 
 from fnn.errors import describe, returned
 from fnn.layer import Cache, Layer, Params, State, is_training
+from fnn.signatures import takes
+
+GIVEN = ("params", "state", "x")
 
 
 def init_of(layer: Layer, key: jax.Array | None, x: Any) -> tuple[Params, State]:
     """``layer.init(key, x)``."""
-    made = returned(layer, "init", "(params, state)", layer.init(key, x))  # pyright: ignore[reportArgumentType]
+    with _signature(layer, "init", "key", "x"):
+        found = layer.init(key, x)  # pyright: ignore[reportArgumentType]
+    made = returned(layer, "init", "(params, state)", found)
     for kind, tree in zip(("params", "state"), made, strict=True):
         if not isinstance(tree, dict | None):
             raise TypeError(
@@ -29,10 +36,8 @@ def forward_of(
     layer: Layer, params: Params, state: State, x: Any, *, train: bool, key: jax.Array | None
 ) -> tuple[Any, State, Cache]:
     """``layer.forward(…)``."""
-    try:
+    with _signature(layer, "forward", *GIVEN, train=train, key=key):
         found = layer.forward(params, state, x, train=train, key=key)
-    except jax.errors.TracerBoolConversionError as error:
-        raise _of_train(train, error) from None
     return _with_state(layer, "forward", returned(layer, "forward", "(y, state, cache)", found))
 
 
@@ -40,11 +45,16 @@ def apply_of(
     layer: Layer, params: Params, state: State, x: Any, *, train: bool = False, key: jax.Array | None = None
 ) -> tuple[Any, State]:
     """``layer.apply(…)``."""
-    try:
+    with _signature(layer, "apply", *GIVEN, train=train, key=key):
         found = layer.apply(params, state, x, train=train, key=key)
-    except jax.errors.TracerBoolConversionError as error:
-        raise _of_train(train, error) from None
     return _with_state(layer, "apply", returned(layer, "apply", "(y, state)", found))
+
+
+def backward_of(layer: Layer, cache: Cache, dy: Any) -> tuple[Params, Any]:
+    """``layer.backward(cache, dy)``."""
+    with _signature(layer, "backward", "cache", "dy"):
+        found = layer.backward(cache, dy)
+    return returned(layer, "backward", "(dparams, dx)", found)
 
 
 def _with_state(layer: Layer, method: str, found: Any) -> Any:
@@ -56,11 +66,20 @@ def _with_state(layer: Layer, method: str, found: Any) -> Any:
     return found
 
 
-def _of_train(train: Any, error: Exception) -> Exception:
-    """The error of a condition on what is traced, which may be ``train``: that is what a layer has conditions on."""
-    if isinstance(train, Tracer):
-        try:
-            is_training(train)
-        except TypeError as clearer:
-            return clearer
-    return error
+@contextmanager
+def _signature(layer: Layer, method: str, *names: str, **keywords: Any) -> Iterator[None]:
+    """Around a call of a method: says which arguments it is to take, and that ``train`` is not to be traced."""
+    try:
+        yield
+    except jax.errors.TracerBoolConversionError:
+        # Conditions of a layer are on train; if that is not traced, the error is what it says.
+        is_training(keywords.get("train", False))
+        raise
+    except TypeError:
+        function = getattr(layer, method)
+        if takes(function, *names, **keywords):
+            raise
+        wanted = ", ".join([*names, *(["*"] if keywords else []), *(f"{name}=…" for name in keywords)])
+        raise TypeError(
+            f"{type(layer).__name__}.{method} is called with ({wanted}), but takes {inspect.signature(function)}"
+        ) from None

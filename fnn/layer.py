@@ -177,7 +177,12 @@ def named_key(key: jax.Array | None, name: str) -> jax.Array | None:
 
 def output_shape(layer: Layer, params: Params, state: State, x: Any) -> Any:
     """The shapes and dtypes of a layer's output, without computing it."""
-    return jax.eval_shape(lambda params, state, x: layer.apply(params, state, x)[0], params, state, x)
+    return jax.eval_shape(
+        lambda params, state, x: returned(layer, "apply", "(y, state)", layer.apply(params, state, x))[0],
+        params,
+        state,
+        x,
+    )
 
 
 def float_dtype(x: Any) -> Any:

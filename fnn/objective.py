@@ -6,7 +6,7 @@ from typing import Any, Literal, NamedTuple
 import jax
 
 from fnn.backprop import add_gradients
-from fnn.calls import apply_of, forward_of, init_of
+from fnn.calls import apply_of, backward_of, forward_of, init_of
 from fnn.combinators.serial import Serial
 from fnn.errors import describe, instance_hint, located, returned, tuple_of
 from fnn.layer import Layer, Params, State
@@ -101,7 +101,7 @@ class Objective:
             )
             doutputs = self.loss.backward(loss_cache)
         with located("", self.model, doutputs, "given the output gradient"):
-            grads, _ = self.model.backward(cache, doutputs)
+            grads, _ = backward_of(self.model, cache, doutputs)
         for penalty in self.penalties:
             cost, penalty_cache = returned(penalty, "forward", "(value, cache)", penalty.forward(params))
             value, grads = value + cost, add_gradients(grads, penalty.backward(penalty_cache))

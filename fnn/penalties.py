@@ -11,6 +11,7 @@ from fnn.layer import Cache, Params, wide_dtype
 from fnn.losses.regression import magnitude
 from fnn.paths import map_named, named_leaves, select
 from fnn.ranges import AT_LEAST_ZERO, keep_in_range
+from fnn.signatures import check_methods
 from fnn.spelling import check_spelling
 
 
@@ -29,6 +30,7 @@ class Penalty:
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         check_spelling(cls, "a penalty")
+        check_methods(cls, value=("w",), slope=("w",), forward=("params",), backward=("cache", "dvalue"))
 
     def value(self, w: jax.Array) -> jax.Array:
         """The penalty of one array."""

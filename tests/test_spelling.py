@@ -1,5 +1,7 @@
 """A method that nobody calls, named nearly as one of its contract, is refused where its class is defined."""
 
+# A row is a line.
+
 import dataclasses
 import types
 
@@ -97,3 +99,39 @@ def test_fields_are_no_methods():
         updates: int = 3
 
     assert Values().updates == 3
+
+
+WRONG_SIGNATURES = [
+    (fnn.Callback, "on_epoch", lambda self, epoch, logs: None, r"called with \(run\), but takes \(self, epoch, logs\)"),
+    (fnn.Callback, "on_end", lambda self: None, r"called with \(run\), but takes \(self\)"),
+    (
+        fnn.Metric,
+        "update",
+        lambda self, outputs, targets: 0,
+        r"called with \(outputs, targets, weights\), but takes \(self, outputs, targets\)",
+    ),
+    (fnn.Metric, "value", lambda self: 0, r"called with \(sums\), but takes \(self\)"),
+    (
+        fnn.Loss,
+        "terms",
+        lambda self, prediction: 0,
+        r"called with \(prediction, target\), but takes \(self, prediction\)",
+    ),
+    (
+        fnn.Loss,
+        "forward",
+        lambda self, prediction, target: 0,
+        r"called with \(prediction, target, weights\), but takes",
+    ),
+    (fnn.L2, "slope", lambda self: 0, r"called with \(w\), but takes \(self\)"),
+    (fnn.augment.Augmentation, "one", lambda self, image: 0, r"called with \(key, image\), but takes \(self, image\)"),
+]
+
+
+@pytest.mark.parametrize(
+    ("base", "name", "function", "words"), WRONG_SIGNATURES, ids=[row[1] for row in WRONG_SIGNATURES]
+)
+def test_a_method_that_takes_other_arguments_is_refused_at_its_definition(base, name, function, words):
+    with pytest.raises(TypeError, match=rf"Mine\.{name} is {words}"):
+        defined(base, {name: function})
+    defined(base, {name: lambda self, *arguments, more=3: None})

@@ -91,6 +91,57 @@ def test_a_layer_with_apply_alone_is_named_when_it_runs_forward():
         OnlyApply().forward({}, {}, X)
 
 
+SIGNATURES = [
+    ("init", lambda self, key: ({}, {}), r"Mine\.init is called with \(key, x\), but takes \(key\)"),
+    (
+        "apply",
+        lambda self, params, x: x,
+        r"Mine\.apply is called with \(params, state, x, \*, train=…, key=…\), but takes \(p",
+    ),
+    (
+        "forward",
+        lambda self, params, state, x: 0,
+        r"Mine\.forward is called with \(params, state, x, \*, train=…, key=…\), but",
+    ),
+    ("backward", lambda self, dy: dy, r"Mine\.backward is called with \(cache, dy\), but takes \(dy\)"),
+    ("backward", lambda self, cache, dy: dy, r"Mine\.backward returns \(dparams, dx\), got float64\[2,3\]"),
+]
+
+
+@pytest.mark.parametrize("wrap", ["Serial", "Repeat", "Remat"])
+@pytest.mark.parametrize(("name", "function", "match"), SIGNATURES, ids=[row[2][:40] for row in SIGNATURES])
+def test_a_method_that_takes_other_arguments_is_told_which(name: str, function: Any, match: str, wrap: str):
+    layer = type(layer_that_returns())
+    layer = dataclasses.dataclass(frozen=True)(type("Mine", (layer,), {name: function}))()
+    model = WRAPS[wrap](layer)
+    calls = {
+        "init": lambda: model.init(KEY, X),
+        "apply": lambda: model.apply({}, {}, X),
+        "forward": lambda: model.forward({}, {}, X),
+        "backward": lambda: model.backward(model.forward({}, {}, X)[2], X),
+    }
+    with pytest.raises(TypeError, match=match):
+        calls[name]()
+
+
+def test_a_type_error_inside_a_method_stays_what_it_is():
+    @dataclasses.dataclass(frozen=True)
+    class Adds(fnn.Layer):
+        def apply(self, params, state, x, *, train=False, key=None):
+            return x + "1", state
+
+    with pytest.raises(TypeError) as raised:
+        fnn.Serial(Adds()).apply({}, {}, X)
+    assert "is called with" not in str(raised.value)
+
+
+def test_a_rule_returns_a_report_and_dx():
+    model = fnn.Serial(fnn.Tanh())
+    _, _, cache = model.forward({}, {}, X)
+    with pytest.raises(TypeError, match=r"a rule returns \(report, dx\), got float64\[2,3\]"):
+        fnn.backprop(model, cache, X, rule=lambda path, layer, cache, dy: dy)
+
+
 def test_losses_and_penalties_and_optimizers_are_named_too():
     @dataclasses.dataclass(frozen=True)
     class OnlyTerms(fnn.Loss):

@@ -23,6 +23,7 @@ import jax.numpy as jnp
 
 from fnn.errors import describe, floating_array
 from fnn.layer import named_key
+from fnn.signatures import check_methods
 from fnn.spelling import check_spelling
 
 
@@ -44,6 +45,7 @@ class Augmentation:
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         check_spelling(cls, "an augmentation")
+        check_methods(cls, one=("key", "image"), __call__=("key", "images"))
 
     def one(self, key: jax.Array, image: jax.Array) -> jax.Array:
         """One image (H, W, C), changed as its own key says."""

@@ -5,7 +5,7 @@ from typing import Any
 
 import jax
 
-from fnn.calls import apply_of, forward_of
+from fnn.calls import apply_of, backward_of, forward_of
 from fnn.combinators.wrapper import Wrapper
 from fnn.layer import Cache, Layer, Params, State
 
@@ -34,7 +34,7 @@ class ManualVjp(Wrapper, name="manual_vjp"):
         def backward(cache: Cache, gradients: tuple[Any, State]) -> tuple[Params, None, Any, None]:
             # JAX hands float0 for outputs that are not floating, where the contract says None; and None back is zero.
             dy = jax.tree.map(lambda leaf: None if leaf.dtype == jax.dtypes.float0 else leaf, gradients[0])
-            dparams, dx = self.inner.backward(cache, dy)
+            dparams, dx = backward_of(self.inner, cache, dy)
             return dparams, None, dx, None
 
         run.defvjp(forward, backward)

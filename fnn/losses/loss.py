@@ -24,6 +24,7 @@ import numpy as np
 from fnn.errors import describe, exact_array, floating_array, is_concrete, is_floating, returned
 from fnn.foreign import foreign
 from fnn.layer import Cache, Layer, wide_dtype
+from fnn.signatures import check_methods
 from fnn.spelling import check_spelling
 
 
@@ -37,6 +38,9 @@ class Loss:
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         check_spelling(cls, "a loss")
+        pair = ("prediction", "target")
+        check_methods(cls, terms=pair, terms_backward=("cache", "dterms"), check=pair, counted=("target", "shape"))
+        check_methods(cls, forward=(*pair, "weights"), backward=("cache", "dvalue"), __call__=(*pair, "weights"))
 
     @property
     def head(self) -> Layer | None:

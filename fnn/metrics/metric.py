@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 
+from fnn.signatures import check_methods
 from fnn.spelling import check_spelling, closest
 
 BETTER = "higher_is_better"
@@ -26,6 +27,7 @@ class Metric:
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         check_spelling(cls, "a metric")
+        check_methods(cls, update=("outputs", "targets", "weights"), value=("sums",))
         for name in vars(cls):
             if name != BETTER and closest(name, [BETTER], similar=0.7):
                 raise TypeError(

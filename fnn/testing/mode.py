@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from fnn.calls import apply_of, forward_of
+from fnn.calls import apply_of, backward_of, forward_of
 from fnn.combinators import Remat
 from fnn.errors import describe, is_floating
 from fnn.layer import Layer, floating_leaves
@@ -43,7 +43,7 @@ class Mode:
     def round_trip(self, params: Any, state: Any, x: Any, key: Any, dy: Any) -> dict[str, Any]:
         """Everything that comes out, by name."""
         y, new_state, cache = self.forward(params, state, x, key)
-        dparams, dx = self.layer.backward(cache, dy)
+        dparams, dx = backward_of(self.layer, cache, dy)
         return {"y": y, "state": new_state, "dparams": dparams, "dx": dx}
 
     def applied(self, params: Any, state: Any, x: Any, key: Any) -> dict[str, Any]:

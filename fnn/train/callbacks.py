@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fnn.metrics import Metric
+from fnn.signatures import check_methods
 from fnn.spelling import closest, unread
 from fnn.train.record import Record
 from fnn.train.scoring import Totals
@@ -181,6 +182,7 @@ class Callback:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        check_methods(cls, **dict.fromkeys(HOOKS, ("run",)))
         for name in unread(cls):
             if re.match("on(_|[A-Z])", name) or _is_moment(name):
                 raise TypeError(

@@ -9,6 +9,7 @@ from fnn.layer import Layer
 from fnn.losses.loss import Loss
 from fnn.objective import Objective
 from fnn.optim.transform import is_optimizer
+from fnn.signatures import check_takes
 
 Step = Callable[[], Any]
 """A training step, to be traced."""
@@ -56,6 +57,7 @@ def _called(part: Any, hyperparams: Any) -> Any:
             f"{part!r} is taken for a function of hyperparams: call train(key, data, hyperparams), or give what is"
             f" made already, as adam(1e-3) is"
         )
+    check_takes("a function of hyperparams", part, "hyperparams")
     return part(hyperparams)
 
 

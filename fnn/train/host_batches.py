@@ -9,6 +9,7 @@ import numpy as np
 
 from fnn.canonical.digest import array_text, sha256
 from fnn.errors import exact_numpy, positive
+from fnn.signatures import check_takes
 from fnn.train.data import arrays, is_arrays, plan, samples
 from fnn.train.fingerprint import Data, data_digest
 
@@ -157,6 +158,8 @@ class HostBatches:
         return on_host(batch, self._name)
 
     def _given(self, epoch: int) -> Iterable:
+        if callable(self._data):
+            check_takes("a function of the epoch", self._data, "epoch")
         batches = self._data(epoch) if callable(self._data) else self._data
         if not isinstance(batches, Iterable) or isinstance(batches, str | bytes | dict) or hasattr(batches, "shape"):
             raise TypeError(

@@ -12,6 +12,7 @@ from fnn.metrics import Metric
 from fnn.objective import Method, Objective
 from fnn.optim.unmoved import warn_of_moving_statistics
 from fnn.options import one_key
+from fnn.signatures import check_takes
 from fnn.train.checks import check_data
 from fnn.train.chunks import checkpointed_scan, in_chunks
 from fnn.train.data import Stretch, arrays, length, plan, samples, stretches
@@ -128,8 +129,8 @@ def make_train(
     check_early_stopping(early_stopping)
     check_settings(augment, method, shuffle, evaluate_averaged)
     metrics = tuple_of(Metric, "metrics", metrics)
-    if on_epoch is not None and not callable(on_epoch):
-        raise TypeError(f"on_epoch is a function of the epoch and its values, got {on_epoch!r}")
+    if on_epoch is not None:
+        check_takes("on_epoch", on_epoch, "epoch", "values")
     if checkpoint_steps is not None and early_stopping is not None:
         raise ValueError(
             "a run that stops early cannot be differentiated: where it stops jumps as its hyperparams change, and a"

@@ -72,6 +72,7 @@ BOTH = [  # of fit and of make_train
     ({"method": "hand"}, ValueError, "method is 'manual' or 'auto', got 'hand'"),
     ({"method": ["auto"]}, ValueError, "method is 'manual' or 'auto', got ['auto']"),
     ({"augment": "flip"}, TypeError, "expected an augmentation or a function (key, images) -> images, got 'flip'"),
+    ({"augment": lambda inputs: inputs}, TypeError, "an augmentation is called with (key, images), but <lambda> takes (inputs)"),
     ({"key": 0}, TypeError, f"{IS_KEY} 0; write jax.random.key(0)"),
     ({"key": 7}, TypeError, f"{IS_KEY} 7; write jax.random.key(7)"),
     ({"key": None}, TypeError, f"{IS_KEY} None; write jax.random.key(0)"),
@@ -99,6 +100,7 @@ FIT = [
     ({"params": [1], "state": {}}, TypeError, "params is a nested dict as init returns it, got (int)"),
     ({"params": PARAMS, "state": []}, TypeError, "state is a nested dict as init returns it, got ()"),
     ({"params": PARAMS}, ValueError, "give params and state together"),
+    ({"data": lambda: [(X, Y)], "batch_size": None}, TypeError, "a function of the epoch is called with (epoch), but <lambda> takes ()"),
     ({"resume": "yes"}, ValueError, "resume is True, False or 'force', got 'yes'"),
     ({"resume": np.zeros(2)}, ValueError, "resume is True, False or 'force', got array"),
     ({"checkpoint": True}, TypeError, "checkpoint is the name of a file or folder, got True"),
@@ -107,7 +109,9 @@ FIT = [
     ({"progress": None}, TypeError, "progress is True or False, got None"),
 ]  # fmt: skip
 TRAIN = [
-    ({"on_epoch": 3}, TypeError, "on_epoch is a function of the epoch and its values, got 3"),
+    ({"on_epoch": 3}, TypeError, "on_epoch is a function of (epoch, values), got 3"),
+    ({"on_epoch": lambda epoch: None}, TypeError, "on_epoch is called with (epoch, values), but <lambda> takes (epoch)"),
+    ({"objective": lambda: OBJECTIVE}, TypeError, "is taken for a function of hyperparams"),
     ({"checkpoint_steps": "a"}, TypeError, "checkpoint_steps is an integer, got 'a'"),
     ({"checkpoint_steps": 0}, ValueError, "checkpoint_steps is at least 1, got 0"),
     ({"epochs": None, "steps": 1.5}, TypeError, "steps is an integer, got 1.5"),
