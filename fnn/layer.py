@@ -32,8 +32,11 @@ from typing import Any, ClassVar, Literal, Self, overload
 
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 
-from fnn.errors import describe, is_floating
+from fnn.errors import describe, is_floating, returned
+from fnn.inputs import refuse_shapes
+from fnn.spelling import check_spelling
 from fnn.values import called
 
 Params = dict[str, Any]
@@ -75,6 +78,7 @@ class Layer:
 
     def __init_subclass__(cls, *, name: str | None = None, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        check_spelling(cls, "a layer")
         if name is None and "snake_name" in vars(cls):
             return  # made again by a decorator (slots=True), or declared in the class
         cls.snake_name = name or re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", cls.__name__).lower()
@@ -97,6 +101,7 @@ class Layer:
 
     def init(self, key: jax.Array, x: Any) -> tuple[Params, State]:
         """Parameters and state for inputs like ``x`` (arrays or shapes); by default there are none."""
+        refuse_shapes(x)
         return {}, {}
 
     def forward(
@@ -105,10 +110,7 @@ class Layer:
         """The output, the new state and the cache for ``backward``."""
         if type(self).apply is Layer.apply:
             raise NotImplementedError(f"{type(self).__name__} defines neither forward nor apply")
-        applied = self.apply(params, state, x, train=train, key=key)
-        if not isinstance(applied, tuple) or len(applied) != 2:
-            raise TypeError(f"{type(self).__name__}.apply returns (y, state), got {describe(applied)}")
-        y, new_state = applied
+        y, new_state = returned(self, "apply", "(y, state)", self.apply(params, state, x, train=train, key=key))
         return y, new_state, {"params": params, "state": state, "x": x, "key": key, "train": Static(train)}
 
     def backward(self, cache: Cache, dy: Any) -> tuple[Params, Any]:
@@ -195,6 +197,18 @@ def float_dtype(x: Any) -> Any:
     if available != x.dtype and isinstance(x, jax.ShapeDtypeStruct):
         raise ValueError(f"{x.dtype} is not available; switch it on with jax.config.update('jax_enable_x64', True)")
     return available
+
+
+def is_training(train: Any) -> bool:
+    """Returns whether a layer is to train, or raises: what it computes is decided while a program is traced."""
+    if isinstance(train, Tracer):
+        raise TypeError(
+            "train is a Python bool, by which a layer chooses what it computes, got a traced one; make it static:"
+            " jax.jit(model.apply, static_argnames='train')"
+        )
+    if isinstance(train, str):
+        raise TypeError(f"train is True or False, got {train!r}")
+    return bool(train)
 
 
 def required_key(layer: Layer, key: jax.Array | None) -> jax.Array:

@@ -5,12 +5,12 @@ from typing import Any, Literal, NamedTuple
 
 import jax
 
-from fnn.backprop import add_gradients, backprop
+from fnn.backprop import add_gradients
+from fnn.calls import apply_of, backward_of, forward_of, init_of
 from fnn.combinators.serial import Serial
-from fnn.errors import describe, instance_hint, located, tuple_of
+from fnn.errors import describe, instance_hint, located, returned, tuple_of
 from fnn.layer import Layer, Params, State
 from fnn.losses.loss import Loss
-from fnn.over_time import apply_over_time, forward_over_time, init_over_time
 from fnn.penalties import Penalty
 
 Method = Literal["manual", "auto"]
@@ -63,7 +63,7 @@ class Objective:
     def init(self, key: jax.Array, inputs: Any) -> tuple[Params, State]:
         """Parameters and state for inputs like these (arrays or shapes)."""
         with located("", self.model, inputs):
-            return init_over_time(self.model, key, inputs)
+            return init_of(self.model, key, inputs)
 
     def __call__(
         self, params: Params, state: State, batch: tuple, *, train: bool = False, key: jax.Array | None = None
@@ -71,7 +71,7 @@ class Objective:
         """``(value, aux)``; ``jax.grad`` through it is the automatic gradient."""
         inputs, targets, weights = unpacked(batch)
         with located("", self.model, inputs):
-            outputs, new_state = apply_over_time(self.model, params, state, inputs, train=train, key=key)
+            outputs, new_state = apply_of(self.model, params, state, inputs, train=train, key=key)
         with located("loss", self.loss, (outputs, targets)):
             value = self.loss(outputs, targets, weights)
         for penalty in self.penalties:
@@ -89,22 +89,29 @@ class Objective:
         method: Method = "manual",
     ) -> tuple[tuple[jax.Array, Aux], Params]:
         """``((value, aux), grads)``, by the hand rules (``"manual"``) or by ``jax.grad`` (``"auto"``)."""
+        check_method(method)
         if method == "auto":
             return jax.value_and_grad(self, has_aux=True)(params, state, batch, train=train, key=key)
-        if method != "manual":
-            raise ValueError(f"method is 'manual' or 'auto', got {method!r}")
         inputs, targets, weights = unpacked(batch)
         with located("", self.model, inputs):
-            outputs, new_state, cache = forward_over_time(self.model, params, state, inputs, train=train, key=key)
+            outputs, new_state, cache = forward_of(self.model, params, state, inputs, train=train, key=key)
         with located("loss", self.loss, (outputs, targets)):
-            value, loss_cache = self.loss.forward(outputs, targets, weights)
+            value, loss_cache = returned(
+                self.loss, "forward", "(value, cache)", self.loss.forward(outputs, targets, weights)
+            )
             doutputs = self.loss.backward(loss_cache)
         with located("", self.model, doutputs, "given the output gradient"):
-            grads, _ = backprop(self.model, cache, doutputs)
+            grads, _ = backward_of(self.model, cache, doutputs)
         for penalty in self.penalties:
-            cost, penalty_cache = penalty.forward(params)
+            cost, penalty_cache = returned(penalty, "forward", "(value, cache)", penalty.forward(params))
             value, grads = value + cost, add_gradients(grads, penalty.backward(penalty_cache))
         return (value, Aux(new_state, outputs)), grads
+
+
+def check_method(method: Any) -> None:
+    """Raises for another way to the gradient than those two."""
+    if not isinstance(method, str) or method not in ("manual", "auto"):
+        raise ValueError(f"method is 'manual' or 'auto', got {method!r}")
 
 
 def _with_head(model: Layer, head: Layer | None) -> Layer:

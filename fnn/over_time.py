@@ -10,7 +10,7 @@ A layer says by ``over_time`` what it does with the steps:
     None          it does not say: it is given the pair, as any other input, and answers for what it returns
 
 and by ``lengths_after`` what is left of them: None where its output has no steps any more. A layer called directly
-returns what it always does; it is the combinators and the ``Objective`` that call layers by the functions here.
+returns what it always does; it is the combinators and the ``Objective`` that lead lengths past it (fnn/calls.py).
 A combinator that hands x to its children and adds up what they return says ``over_time = property(of_children)``.
 """
 
@@ -23,7 +23,7 @@ import jax
 import jax.numpy as jnp
 
 from fnn.errors import describe, is_floating
-from fnn.layer import Cache, Layer, OverTime, Params, State, Static
+from fnn.layer import Cache, Layer, OverTime, Static
 from fnn.lengths import checked_lengths, without_padding
 
 
@@ -131,32 +131,6 @@ def explained(layer: Layer, x: Any) -> Iterator[None]:
         raise
 
 
-def forward_over_time(
-    layer: Layer, params: Params, state: State, x: Any, *, train: bool = False, key: jax.Array | None = None
-) -> tuple[Any, State, Cache]:
-    """``layer.forward``, with lengths beside x led past it; ``backprop`` takes the cache."""
-    way = way_through(layer, x)
-    with explained(layer, x):
-        y, state, cache = layer.forward(params, state, way.x, train=train, key=key)
-    return way.output(y), state, way.kept(cache)
-
-
-def apply_over_time(
-    layer: Layer, params: Params, state: State, x: Any, *, train: bool = False, key: jax.Array | None = None
-) -> tuple[Any, State]:
-    """``layer.apply``, with lengths beside x led past it."""
-    way = way_through(layer, x)
-    with explained(layer, x):
-        y, state = layer.apply(params, state, way.x, train=train, key=key)
-    return way.output(y), state
-
-
-def init_over_time(layer: Layer, key: jax.Array, x: Any) -> tuple[Params, State]:
-    """``layer.init`` for what the layer is given of x."""
-    with explained(layer, x):
-        return layer.init(key, way_through(layer, x).x)
-
-
 def passed_lengths(cache: Any) -> bool:
     """Whether this is the cache of a layer that was run on ``(x, lengths)``."""
     return isinstance(cache, dict) and isinstance(cache.get("over_time"), Static)
@@ -170,8 +144,3 @@ def backward_over_time(cache: Cache, dy: Any, backward: Callable[[Cache, Any], t
     if cache["zeroed"] is not None:
         dx = without_padding(dx, cache["zeroed"])
     return report, (dx, None) if passing.taken else dx
-
-
-def output_shape(layer: Layer, params: Params, state: State, x: Any) -> Any:
-    """The shapes and dtypes of a layer's output, without computing it."""
-    return jax.eval_shape(lambda params, state, x: apply_over_time(layer, params, state, x)[0], params, state, x)

@@ -8,11 +8,12 @@ from typing import Any
 import jax
 
 from fnn.backprop import Combinator
+from fnn.calls import forward_of, init_of
 from fnn.combinators.repeat import Repeat
 from fnn.errors import describe, is_floating
 from fnn.flops import flops
+from fnn.inputs import arrays_or_shapes
 from fnn.layer import Cache, Layer, OverTime, Params, State
-from fnn.over_time import forward_over_time, init_over_time
 from fnn.paths import join
 from fnn.rendering import as_text
 
@@ -93,10 +94,10 @@ def summary(model: Layer, x: Any) -> Summary:
     (40, ['dense_0', 'relu_0'])
     """
     key = jax.random.key(0)
-    params, state = jax.eval_shape(lambda key, x: init_over_time(model, key, x), key, x)
+    params, state = jax.eval_shape(lambda key, x: init_of(model, key, x), key, arrays_or_shapes(x))
     rows: list[Row] = []
     recorder = _recording(model, "", 1, rows)
-    run = functools.partial(forward_over_time, recorder, train=True)
+    run = functools.partial(forward_of, recorder, train=True)
     jax.eval_shape(lambda *given: run(*given[:3], key=given[3]), params, state, x, key)
     return Summary(tuple(rows), sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params)))
 

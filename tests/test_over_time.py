@@ -10,8 +10,8 @@ import pytest
 
 import fnn
 import fnn.layers
+from fnn.calls import apply_of
 from fnn.lengths import checked_lengths
-from fnn.over_time import apply_over_time
 from tests import compiled
 from tests.cases import LAYERS
 from tests.comparing import close
@@ -55,7 +55,7 @@ MODELS = [
 
 @partial(jax.jit, static_argnums=0)
 def outputs(model: Any, params: Any, state: Any, x: Any) -> Any:
-    return apply_over_time(model, params, state, x)[0]
+    return apply_of(model, params, state, x)[0]
 
 
 @partial(jax.jit, static_argnums=0)
@@ -221,7 +221,7 @@ def test_an_impossible_length_is_an_error_and_inside_a_program_nan(model: fnn.La
     params = jax.tree.map(lambda leaf: np.full(leaf.shape, 0.1, leaf.dtype), params)
     state = jax.tree.map(lambda leaf: np.ones(leaf.shape, leaf.dtype), state)
     given = (X, np.array([7, length, 4], np.int32))
-    shapes = jax.eval_shape(partial(apply_over_time, model), params, state, (X, LENGTHS))[0]
+    shapes = jax.eval_shape(partial(apply_of, model), params, state, (X, LENGTHS))[0]
     target = np.zeros((shapes[0] if isinstance(shapes, tuple) else shapes).shape)
     with pytest.raises(ValueError, match=rf"lengths lie in \[0, 7\], got values from {min(length, 4)} to"):
         objective(params, state, (given, target))

@@ -8,10 +8,11 @@ import jax.numpy as jnp
 from jax import lax
 
 from fnn.backprop import Visit
+from fnn.calls import apply_of, forward_of, init_of
 from fnn.combinators.wrapper import Wrapper
 from fnn.errors import describe, located, positive
 from fnn.layer import Cache, Params, State
-from fnn.over_time import apply_over_time, forward_over_time, init_over_time, of_children
+from fnn.over_time import of_children
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Repeat(Wrapper, name="repeat"):
 
     def init(self, key: jax.Array, x: Any) -> tuple[Params, State]:
         with located("", self.inner, x):
-            return jax.vmap(lambda key: init_over_time(self.inner, key, x))(self._keys(key))
+            return jax.vmap(lambda key: init_of(self.inner, key, x))(self._keys(key))
 
     def forward(
         self, params: Params, state: State, x: Any, *, train: bool = False, key: jax.Array | None = None
@@ -52,7 +53,7 @@ class Repeat(Wrapper, name="repeat"):
         def step(x: Any, each: tuple) -> tuple[Any, tuple[State, Cache]]:
             params, state, key = each
             with located("", self.inner, x):
-                y, state, cache = forward_over_time(self.inner, params, state, x, train=train, key=key)
+                y, state, cache = forward_of(self.inner, params, state, x, train=train, key=key)
             return self._same(x, y), (state, cache)
 
         y, (state, cache) = lax.scan(step, _arrays(x), self._stacked(params, state, key), length=self.n)
@@ -64,7 +65,7 @@ class Repeat(Wrapper, name="repeat"):
         def step(x: Any, each: tuple) -> tuple[Any, State]:
             params, state, key = each
             with located("", self.inner, x):
-                y, state = apply_over_time(self.inner, params, state, x, train=train, key=key)
+                y, state = apply_of(self.inner, params, state, x, train=train, key=key)
             return self._same(x, y), state
 
         return lax.scan(step, _arrays(x), self._stacked(params, state, key), length=self.n)

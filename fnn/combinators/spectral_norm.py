@@ -11,7 +11,7 @@ from jax import lax
 from fnn.combinators.kernels import kernels_of, nested, with_leaves
 from fnn.combinators.reparameterized import Reparameterized
 from fnn.errors import positive
-from fnn.layer import Cache, Params, State, named_key, state_entry, wide_dtype
+from fnn.layer import Cache, Params, State, is_training, named_key, state_entry, wide_dtype
 from fnn.paths import named_leaves
 from fnn.ranges import AT_LEAST_ZERO, keep_in_range, nan_where_any
 
@@ -72,7 +72,7 @@ class SpectralNorm(Reparameterized, name="spectral_norm"):
     def reparameterize(
         self, params: Params, state: State, *, train: bool, key: jax.Array | None
     ) -> tuple[Params, State, Cache]:
-        old = named_leaves(state.get("u", {}))
+        old, train = named_leaves(state.get("u", {})), is_training(train)
         vectors, normalized, cache = {}, {}, {}
         for path, kernel in kernels_of(self, params).items():
             matrix = _matrix(kernel)

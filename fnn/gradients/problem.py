@@ -9,9 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from fnn.backprop import backprop
+from fnn.calls import forward_of
 from fnn.gradients.deltas import Tapped, automatic, by_path, instrumented, instrumented_state, tap, zero_deltas
 from fnn.objective import Objective, unpacked
-from fnn.over_time import forward_over_time
 from fnn.paths import map_named, named_leaves
 
 Leaves = dict[tuple[str, str], Any]
@@ -102,9 +102,7 @@ class Problem:
         """The hand rules: the gradient that training uses, and the deltas on the way to it."""
         objective, (inputs, targets, weights) = self.objective, unpacked(operands.batch)
         _, grads = objective.value_and_grad(*operands[:3], key=operands.key, train=self.train, method="manual")
-        outputs, _, cache = forward_over_time(
-            objective.model, *operands[:2], inputs, train=self.train, key=operands.key
-        )
+        outputs, _, cache = forward_of(objective.model, *operands[:2], inputs, train=self.train, key=operands.key)
         _, loss_cache = objective.loss.forward(outputs, targets, weights)
         _, taps = self._tapped(cache, objective.loss.backward(loss_cache))
         return {("parameter", path): leaf for path, leaf in named_leaves(grads).items()} | {

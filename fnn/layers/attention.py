@@ -9,7 +9,8 @@ from jax import lax
 
 from fnn.errors import describe, floating_array, is_concrete, output_gradient, positive
 from fnn.initializers import Initializer, LecunNormal, Zeros
-from fnn.layer import Cache, Layer, Params, State, named_key, required_key
+from fnn.inputs import arrays_or_shapes
+from fnn.layer import Cache, Layer, Params, State, is_training, named_key, required_key
 from fnn.layers.attention_input import attention_members
 from fnn.layers.blockwise_attention import BlockwiseAttention
 from fnn.layers.dropout import Dropout, drops
@@ -89,7 +90,8 @@ class MultiHeadAttention(Layer, name="multi_head_attention"):
                 check_even(self.head_features)
 
     def init(self, key: jax.Array, x: Any) -> tuple[Params, State]:
-        x, memory, _ = self._members(x if lengths_of(x) is None else x[0])
+        given = arrays_or_shapes(x)
+        x, memory, _ = self._members(given if lengths_of(given) is None else given[0])
         source = x if memory is None else memory
         projections = self._projections(x.shape[-1])
         features = projections["query"].features
@@ -111,7 +113,7 @@ class MultiHeadAttention(Layer, name="multi_head_attention"):
             cache["memory"] = memory = floating_array(memory)
         if mask is not None:
             cache["mask"] = mask = jnp.asarray(mask)
-        if train and drops(self.dropout):
+        if drops(self.dropout) and is_training(train):
             cache["dropout_key"] = required_key(self, key)
         q, k, v = self._heads(params, x, x if memory is None else memory, jnp.arange(x.shape[1]), cache)
         q, k, v = self._grouped(q), _swapped(k), _swapped(v)

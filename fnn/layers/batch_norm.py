@@ -8,10 +8,12 @@ import jax.numpy as jnp
 from jax import lax
 
 from fnn.errors import is_concrete
-from fnn.layer import Cache, Layer, Params, State, Static, float_dtype, state_entry, wide_dtype
+from fnn.inputs import array_or_shape
+from fnn.layer import Cache, Layer, Params, State, Static, float_dtype, is_training, state_entry, wide_dtype
 from fnn.layers.scaled import init_scaled, scaled, scaled_backward
 from fnn.layers.standardize import moments, normalized, standardize_backward
 from fnn.lengths import apart, valid_steps, without_padding
+from fnn.over_time import lengths_of
 from fnn.ranges import AT_LEAST_ZERO, SHARE, Range, keep_in_range
 
 DECAY = Range("in [0, 1]", SHARE.holds, verb="lies")
@@ -67,7 +69,7 @@ class BatchNorm(Layer, name="batch_norm"):
     over_time = "lengths"
 
     def init(self, key: jax.Array, x: Any) -> tuple[Params, State]:
-        x = x[0] if isinstance(x, tuple) else x
+        x = array_or_shape(x if lengths_of(x) is None else x[0])
         if x.ndim < 2:
             raise ValueError(f"expected an input (N, …, C), got the shape {tuple(x.shape)}")
         wide, shape = wide_dtype(float_dtype(x)), (x.shape[-1],)
@@ -83,7 +85,7 @@ class BatchNorm(Layer, name="batch_norm"):
         counted = None if lengths is None else valid_steps(lengths, x.shape[1])[..., None]
         old = {name: state_entry(state, name, x.shape[-1:]) for name in ("mean", "var")}
         count = state_entry(state, "count", ())
-        if train:
+        if is_training(train):
             values = self._values(x, lengths)
             mean, var = moments(x, _all_but_last(x), self.axis_name, counted)
             var = var if counted is None else jnp.where(values < 2, jnp.nan, var)

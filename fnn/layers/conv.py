@@ -7,6 +7,7 @@ import jax
 
 from fnn.errors import floating_array, output_gradient, parameter, positive
 from fnn.initializers import Initializer, LecunNormal, Zeros
+from fnn.inputs import array_or_shape
 from fnn.layer import Cache, Layer, OverTime, Params, State, float_dtype
 from fnn.layers.affine import add_bias, affine_gradients, init_affine
 from fnn.layers.convolution import exchange, gather, kernel_gradient, scatter
@@ -42,7 +43,7 @@ class Convolution(Layer):
         raise NotImplementedError
 
     def init(self, key: jax.Array, x: Any) -> tuple[Params, State]:
-        shape = (*self._windows(x).window, x.shape[-1] // self.groups, self.features)
+        shape = (*self._windows(array_or_shape(x)).window, x.shape[-1] // self.groups, self.features)
         return init_affine(self, key, shape, float_dtype(x)), {}
 
     def _windows(self, x: Any) -> Windows:

@@ -7,6 +7,7 @@ import jax
 
 from fnn.errors import floating_array, positive
 from fnn.initializers import Initializer, LecunNormal, Zeros
+from fnn.inputs import array_or_shape
 from fnn.layer import Cache, Layer, OverTime, Params, State
 from fnn.layers.conv import Conv, check_image
 from fnn.layers.windows import Padding
@@ -78,7 +79,7 @@ class DepthwiseConv(Layer, name="depthwise_conv"):
         )
 
     def init(self, key: jax.Array, x: Any) -> tuple[Params, State]:
-        check_image(x, self.kernel_size)
+        check_image(array_or_shape(x), self.kernel_size)
         return self._of_channels(x.shape[-1]).init(key, x)
 
     def forward(

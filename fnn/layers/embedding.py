@@ -8,7 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from fnn.errors import describe, floating_array, is_concrete, output_gradient, parameter, positive
+from fnn.foreign import foreign
 from fnn.initializers import Initializer, VarianceScaling
+from fnn.inputs import refuse_shapes
 from fnn.layer import Cache, Layer, Params, State, wide_dtype
 
 
@@ -49,6 +51,7 @@ class Embedding(Layer, name="embedding"):
         positive("features", self.features)
 
     def init(self, key: jax.Array, x: Any) -> tuple[Params, State]:
+        refuse_shapes(x)
         dtype = jnp.zeros(()).dtype
         return {"embedding": self.embedding_init(key, (self.vocabulary, self.features), dtype)}, {}
 
@@ -83,8 +86,10 @@ class Embedding(Layer, name="embedding"):
         return x @ table.T
 
     def _indices(self, given: Any) -> jax.Array:
-        if isinstance(given, tuple | list | dict):
+        if isinstance(given, tuple | list | dict | None):
             raise TypeError(f"expected one array of indices, got {describe(given)}")
+        if (other := foreign(given)) is not None:
+            raise other.refusal("expected one array of indices")
         x = jnp.asarray(given)
         if not jnp.issubdtype(x.dtype, jnp.integer):
             raise TypeError(f"expected integer indices, got {describe(x)}")

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from fnn.errors import floating_array, output_gradient, parameter, positive
 from fnn.initializers import Initializer, VarianceScaling
+from fnn.inputs import array_or_shape
 from fnn.layer import Cache, Layer, Params, State, Static, float_dtype
 from fnn.layers.rotary import angles
 
@@ -44,7 +45,7 @@ class PositionalEmbedding(Layer, name="positional_embedding"):
         positive("length", self.length)
 
     def init(self, key: jax.Array, x: Any) -> tuple[Params, State]:
-        _check_sequence(x)
+        _check_sequence(array_or_shape(x))
         return {"embedding": self.embedding_init(key, (self.length, x.shape[-1]), float_dtype(x))}, {}
 
     def forward(

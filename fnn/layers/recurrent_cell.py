@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 
 from fnn.errors import parameter
-from fnn.layer import Params, State, float_dtype, named_key, required_key
+from fnn.inputs import arrays_or_shapes
+from fnn.layer import Params, State, float_dtype, is_training, named_key, required_key
 from fnn.layers.dropout import Dropout, drops
 from fnn.layers.projection import (
     Projection,
@@ -68,7 +69,7 @@ class RecurrentCell(Recurrent, name="recurrent_cell"):
         return dp
 
     def init(self, key: jax.Array, x: Any) -> tuple[Params, State]:
-        width, dtype = self.gates * self.features, float_dtype(check_sequence(x))
+        width, dtype = self.gates * self.features, float_dtype(check_sequence(arrays_or_shapes(x)))
         keys = jax.random.split(named_key(key, "recurrent_kernel"), self.gates)
         blocks = [self.recurrent_init(each, (self.features, self.features), dtype) for each in keys]
         params = {
@@ -94,7 +95,7 @@ class RecurrentCell(Recurrent, name="recurrent_cell"):
 
         recurrent = read(RECURRENT, self.features, self.recurrent_bias)
         weights: dict[str, Any] = {"input": read(INPUT, x.shape[-1], True), "recurrent": recurrent}
-        if train and drops(self.recurrent_dropout):
+        if drops(self.recurrent_dropout) and is_training(train):
             units = jnp.ones((x.shape[-2], self.features), x.dtype)
             dropout = Dropout(self.recurrent_dropout)
             weights["mask"] = dropout.apply({}, {}, units, train=True, key=required_key(self, key))[0]

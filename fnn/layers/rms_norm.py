@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from fnn.errors import floating_array
+from fnn.inputs import array_or_shape
 from fnn.layer import Cache, Layer, Params, State, wide_dtype
 from fnn.layers.scaled import init_scaled, scaled, scaled_backward
 from fnn.layers.standardize import rescale_backward
@@ -50,7 +51,7 @@ class RMSNorm(Layer, name="rms_norm"):
         return False
 
     def init(self, key: jax.Array, x: Any) -> tuple[Params, State]:
-        _check_axes(x)
+        _check_axes(array_or_shape(x))
         return init_scaled(self, x), {}
 
     def forward(

@@ -7,6 +7,7 @@ import jax
 from jax import lax
 
 from fnn.errors import floating_array
+from fnn.inputs import array_or_shape
 from fnn.layer import Cache, Layer, Params, State
 from fnn.layers.scaled import init_scaled, scaled, scaled_backward
 from fnn.layers.standardize import Axes, moments, normalized, standardize_backward
@@ -37,7 +38,7 @@ class SampleNorm(Layer, name="sample_norm"):
         raise NotImplementedError(f"{type(self).__name__} does not define sets")
 
     def init(self, key: jax.Array, x: Any) -> tuple[Params, State]:
-        self.sets(tuple(x.shape))
+        self.sets(tuple(array_or_shape(x).shape))
         return init_scaled(self, x), {}
 
     def forward(

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from fnn.errors import floating_array, output_gradient, parameter
 from fnn.initializers import Constant, Initializer, Ones
+from fnn.inputs import array_or_shape
 from fnn.layer import Cache, Layer, Params, State, float_dtype, named_key, wide_dtype
 from fnn.layers.rectifiers import nonpositive
 from fnn.layers.swish import swish, swish_slopes
@@ -41,7 +42,7 @@ class PRelu(Layer, name="p_relu"):
     over_time = "each step"
 
     def init(self, key: jax.Array, x: Any) -> tuple[Params, State]:
-        return {"slope": self.slope_init(named_key(key, "slope"), _channels(x), float_dtype(x))}, {}
+        return {"slope": self.slope_init(named_key(key, "slope"), _channels(array_or_shape(x)), float_dtype(x))}, {}
 
     def forward(
         self, params: Params, state: State, x: Any, *, train: bool = False, key: jax.Array | None = None
@@ -87,7 +88,7 @@ class TrainableSwish(Layer, name="trainable_swish"):
     over_time = "each step"
 
     def init(self, key: jax.Array, x: Any) -> tuple[Params, State]:
-        return {"beta": self.beta_init(named_key(key, "beta"), _channels(x), float_dtype(x))}, {}
+        return {"beta": self.beta_init(named_key(key, "beta"), _channels(array_or_shape(x)), float_dtype(x))}, {}
 
     def forward(
         self, params: Params, state: State, x: Any, *, train: bool = False, key: jax.Array | None = None

@@ -24,10 +24,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fnn.errors import describe, exact_array, floating_array, is_concrete, is_floating
+from fnn.errors import describe, exact_array, floating_array, is_concrete, is_floating, returned
+from fnn.foreign import foreign
 from fnn.layer import Cache, Layer, Static, wide_dtype
 from fnn.lengths import checked_lengths, without_padding
 from fnn.over_time import is_lengths
+from fnn.signatures import check_methods
+from fnn.spelling import check_spelling
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +42,13 @@ class Loss:
 
     takes_lengths: ClassVar[bool] = False
     """Whether the loss is one of whole sequences, and reads their lengths itself."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        check_spelling(cls, "a loss")
+        pair = ("prediction", "target")
+        check_methods(cls, terms=pair, terms_backward=("cache", "dterms"), check=pair, counted=("target", "shape"))
+        check_methods(cls, forward=(*pair, "weights"), backward=("cache", "dvalue"), __call__=(*pair, "weights"))
 
     @property
     def head(self) -> Layer | None:
@@ -86,7 +96,7 @@ class Loss:
         if weights is not None:
             check_weights(weights)
             prediction = self.select(jnp.asarray(weights).astype(bool), prediction)
-        terms, cache = self.terms(prediction, target)
+        terms, cache = returned(self, "terms", "(terms, cache)", self.terms(prediction, target))
         share = self._share(terms, target, weights)
         value = jnp.where(share == 0, 0, terms * share).sum() if share.ndim else terms.sum() * share
         return value, {"terms": cache, "share": share, **beside}
@@ -146,6 +156,8 @@ class Loss:
 
 def check_weights(weights: Any, what: str = "weights") -> None:
     """Raises for weights below 0, or NaN, where values can be looked at."""
+    if (other := foreign(weights, "weights")) is not None:
+        raise other.refusal(f"{what} are numbers")
     if is_concrete(weights):
         values = np.asarray(weights)
         wrong = values[~(values >= 0)]
@@ -166,6 +178,13 @@ def same_shape(prediction: Any, target: Any) -> tuple[jax.Array, jax.Array]:
     """Prediction and target of an elementwise loss, as arrays of one shape, or an error: nothing broadcasts."""
     prediction, target = floating_array(prediction), exact_array(target)
     if prediction.shape != target.shape:
+        of_classes = target.shape == prediction.shape[:-1] and prediction.shape[-1] > 1
+        if of_classes and jnp.issubdtype(target.dtype, jnp.integer):
+            raise ValueError(
+                f"prediction and target must have the same shape, got {describe(prediction)} and {describe(target)};"
+                f" labels of classes go with CrossEntropy(), or are made one-hot: jax.nn.one_hot(target,"
+                f" {prediction.shape[-1]})"
+            )
         raise ValueError(
             f"prediction and target must have the same shape, got {describe(prediction)} and {describe(target)};"
             f" nothing is broadcast, so reshape one of them"

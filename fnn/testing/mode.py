@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from fnn.calls import apply_of, backward_of, forward_of
 from fnn.combinators import Remat
 from fnn.errors import describe, is_floating
 from fnn.layer import Layer, floating_leaves
@@ -38,19 +39,19 @@ class Mode:
         self.names = [path for path, leaf in named.items() if is_floating(leaf)]
 
     def forward(self, params: Any, state: Any, x: Any, key: Any) -> tuple:
-        return self.layer.forward(params, state, x, train=self.train, key=key)
+        return forward_of(self.layer, params, state, x, train=self.train, key=key)
 
     def round_trip(self, params: Any, state: Any, x: Any, key: Any, dy: Any) -> dict[str, Any]:
         """Everything that comes out, by name."""
         y, new_state, cache = self.forward(params, state, x, key)
-        dparams, dx = self.layer.backward(cache, dy)
+        dparams, dx = backward_of(self.layer, cache, dy)
         return {"y": y, "state": new_state, "dparams": dparams, "dx": dx}
 
     def applied(self, params: Any, state: Any, x: Any, key: Any) -> dict[str, Any]:
         """What ``apply`` gives, named as in ``round_trip``; nothing it was given may be changed."""
         arguments = (params, state, x)
         kept = jax.tree.map(lambda leaf: leaf, arguments)
-        y, new_state = self.layer.apply(*arguments, train=self.train, key=key)
+        y, new_state = apply_of(self.layer, *arguments, train=self.train, key=key)
         unchanged(self.found, "apply", arguments, kept)
         return {"y": y, "state": new_state}
 

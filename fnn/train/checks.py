@@ -8,16 +8,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from fnn.backprop import check_children
+from fnn.calls import apply_of, output_shape
 from fnn.canonical.once import once_for_same
 from fnn.combinators import Frozen
-from fnn.errors import is_concrete, is_floating
+from fnn.errors import is_concrete, is_floating, located
 from fnn.layer import Layer, Params, State
 from fnn.layers import BatchNorm
 from fnn.losses.loss import check_weights
 from fnn.objective import Objective, unpacked
-from fnn.over_time import apply_over_time, output_shape
 from fnn.paths import join
-from fnn.train.data import samples
+from fnn.train.data import of_data, samples
 
 
 def check_data(objective: Objective, params: Params, state: State, data: tuple, name: str = "data") -> None:
@@ -25,7 +26,7 @@ def check_data(objective: Objective, params: Params, state: State, data: tuple, 
 
     Labels out of range, inputs or targets that are not finite and indices past the vocabulary are caught here.
     """
-    check_batch(objective, check_shapes(objective, params, state, data), data, name)
+    check_batch(objective, check_shapes(objective, params, state, data, name), data, name)
     check_indices(objective.model, params, state, data[0], name)
 
 
@@ -34,6 +35,7 @@ def check_statistics(layer: Layer, state: State, *, frozen_only: bool = False, p
 
     ``frozen_only``: the others will have some by then.
     """
+    check_children("state", state, [""])
     if isinstance(layer, BatchNorm):
         if not frozen_only and is_concrete(state["count"]) and not np.all(state["count"]):
             raise ValueError(
@@ -48,11 +50,13 @@ def check_statistics(layer: Layer, state: State, *, frozen_only: bool = False, p
             check_statistics(child, inner, frozen_only=only, path=join(path, name))
 
 
-def check_shapes(objective: Objective, params: Params, state: State, data: tuple) -> Any:
+def check_shapes(objective: Objective, params: Params, state: State, data: tuple, name: str) -> Any:
     """Raises for shapes and dtypes that do not fit, and returns those of the model's output."""
     inputs, targets, weights = unpacked(data)
-    outputs = output_shape(objective.model, params, state, inputs)
-    jax.eval_shape(objective.loss.forward, outputs, targets, weights)
+    with of_data(name, " do not fit the model"):
+        outputs = output_shape(objective.model, params, state, inputs)
+    with of_data(name, " do not fit the loss"), located("loss", objective.loss, (outputs, targets)):
+        jax.eval_shape(objective.loss.forward, outputs, targets, weights)
     return outputs
 
 
@@ -92,7 +96,7 @@ def check_indices(model: Layer, params: Params, state: State, inputs: Any, name:
             which = next((each for each in range(start, samples(inputs)) if not finite(part(each, 1))), start)
             try:
                 # A layer that can look at values says what is wrong.
-                apply_over_time(model, params, state, part(which, 1))
+                apply_of(model, params, state, part(which, 1))
             except ValueError as error:
                 error.add_note(f"for sample {which} of the {name}")
                 raise
@@ -108,7 +112,7 @@ def _finite_outputs(model: Layer) -> Callable[[Params, State, Any], jax.Array]:
 
     @jax.jit
     def finite(params: Params, state: State, inputs: Any) -> jax.Array:
-        outputs, _ = apply_over_time(model, params, state, inputs)
+        outputs, _ = apply_of(model, params, state, inputs)
         return jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(outputs)]).all()
 
     return finite

@@ -11,6 +11,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from fnn.calls import apply_of
 from fnn.combinators import Frozen
 from fnn.combinators.frozen import frozen_layers, lies_in
 from fnn.layer import Layer, Params, State, named_key
@@ -19,7 +20,6 @@ from fnn.objective import unpacked
 from fnn.optim.accumulate import accumulating, with_remainder
 from fnn.optim.unmoved import frozen_paths
 from fnn.optim.weights_to_use import evaluation_params
-from fnn.over_time import apply_over_time
 from fnn.paths import map_named
 from fnn.train.data import Batches
 from fnn.train.step import Learned, Training
@@ -72,7 +72,7 @@ class Usable:
         def body(number: jax.Array, total: State) -> State:
             step_key = jax.random.fold_in(key, number)
             inputs, _, _ = unpacked(self.training.augmented(batches.of(batches.first + number), step_key))
-            _, own = apply_over_time(forgetful, params, state, inputs, train=True, key=named_key(step_key, "model"))
+            _, own = apply_of(forgetful, params, state, inputs, train=True, key=named_key(step_key, "model"))
             return jax.tree.map(jnp.add, total, own)
 
         total = jax.lax.fori_loop(0, count, body, jax.tree.map(jnp.zeros_like, state))
