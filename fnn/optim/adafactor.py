@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from fnn.errors import positive
 from fnn.optim.hyperparameters import Hyperparameter, Hyperparameters
 from fnn.optim.leafwise import running_mean
+from fnn.optim.magnitudes import divisor, root_mean_square, squarable
 from fnn.optim.transform import (
     Optimizer,
     accumulator_dtype,
@@ -67,7 +68,7 @@ def adafactor(
 ) -> Optimizer:
     """Adafactor: scaling by the second moment in the memory of a row and a column, and steps relative to the weights.
 
-        t ← t + 1,  β = 1 − (t − decay_offset)^(−decay_rate)        0 at the first step: no bias to correct
+        t ← t + 1,  β = 1 − max(t − decay_offset, 1)^(−decay_rate)  0 at the first step: no bias to correct
         R ← β R + (1 − β) mean over columns of (g² + eps)           R, C from 0; a matrix
         C ← β C + (1 − β) mean over rows of (g² + eps)
         V = R Cᵀ / mean(R)                                          exact where g² has rank 1
@@ -81,8 +82,9 @@ def adafactor(
     A leaf is factored if ``factored`` and its two largest axes have at least ``min_dim_size_to_factor`` entries; the
     means are then over the larger and the smaller of these (of equal ones, the later counts as larger), and any other
     axes are a batch of matrices. Where ``Repeat`` stacks several layers, axes, sizes and rms are those of one.
-    ``multiply_by_parameter_scale=False`` leaves out max(rms(w), 1e-3), so that η is an absolute step. ``None`` leaves a part out: without a learning rate η is 1, a rate relative to the weights that only
-    a schedule makes sense of, like the paper's min(10⁻², 1/√t).
+    ``multiply_by_parameter_scale=False`` leaves out max(rms(w), 1e-3), so that η is an absolute step. ``None`` leaves a
+    part out: without a learning rate η is 1, a rate relative to the weights that only a schedule makes sense of, like
+    the paper's min(10⁻², 1/√t).
 
     The names, defaults and order of the parts are optax's, which has no relative step either. The decay is *not*
     multiplied by η, as there; by default it excludes biases and the scales of norms (optax's is ``paths="*"``). The
@@ -133,14 +135,14 @@ def adafactor(
             dtype = accumulator_dtype(w)
             value = {name: value.astype(dtype) for name, value in values.items()}
             g, wide = g.astype(dtype), w.astype(dtype)
-            time = (count - decay_offset).astype(dtype)
+            time = jnp.maximum(count - decay_offset, 1).astype(dtype)
             u, squares = _scaled(g, squares, 1 - time ** -value["decay_rate"], value["eps"], smallest)
             if "clipping_threshold" in value:
-                u = u / jnp.maximum(1, _rms(u) / value["clipping_threshold"])
+                u = u / jnp.maximum(1, root_mean_square(u) / value["clipping_threshold"])
             if "learning_rate" in value:
                 u = value["learning_rate"] * u
             if multiply_by_parameter_scale:
-                u = u * jnp.maximum(_rms(wide), SMALLEST_SCALE)
+                u = u * jnp.maximum(root_mean_square(wide), SMALLEST_SCALE)
             if "momentum" in value:
                 u = mean = running_mean(u, mean, value["momentum"])
             if path in decayed:
@@ -171,18 +173,16 @@ def _no_squares(zero: jax.Array, smallest: int | None) -> Any:
 
 def _scaled(g: jax.Array, squares: Any, decay: jax.Array, eps: jax.Array, smallest: int | None) -> tuple[Any, Any]:
     """g / √V and the next R and C, or V."""
+    g = squarable(g, summed=True)
     axes, square = _matrix_axes(g.shape, smallest), g * g + eps
     if axes is None:
         squares = running_mean(square, squares, decay)
-        return g / jnp.sqrt(squares), squares
+        return g / divisor(jnp.sqrt(squares)), squares
     smaller, larger = axes
     rows = running_mean(square.mean(larger), squares["rows"], decay)
     columns = running_mean(square.mean(smaller), squares["columns"], decay)
-    # R over its mean first: the product R Cᵀ of squares underflows long before g does.
-    relative = rows / rows.mean(smaller - (smaller > larger), keepdims=True)
-    u = g / jnp.sqrt(jnp.expand_dims(relative, larger)) / jnp.sqrt(jnp.expand_dims(columns, smaller))
+    # Roots first: the product R Cᵀ of squares underflows long before g does, and so does a row of R over their mean.
+    mean = divisor(jnp.sqrt(rows.mean(smaller - (smaller > larger), keepdims=True)))
+    relative = divisor(jnp.sqrt(rows)) / mean
+    u = g / jnp.expand_dims(relative, larger) / jnp.expand_dims(divisor(jnp.sqrt(columns)), smaller)
     return u, {"rows": rows, "columns": columns}
-
-
-def _rms(x: jax.Array) -> jax.Array:
-    return jnp.sqrt(jnp.mean(x * x))

@@ -10,6 +10,7 @@ from fnn.optim.adam import ScaleByAdamState
 from fnn.optim.gradient_descent import scale_by_learning_rate
 from fnn.optim.hyperparameters import Hyperparameter, Hyperparameters
 from fnn.optim.leafwise import leafwise, mean_one_step_ahead, running_mean, sum_of_weights
+from fnn.optim.magnitudes import divisor, squarable, without_zero
 from fnn.optim.transform import Optimizer, chain, constructor
 from fnn.ranges import FRACTION, NOT_NEGATIVE, nan_where_any
 
@@ -63,10 +64,11 @@ def amsgrad(
     given = Hyperparameters(ScaleByAmsgradState, b1=b1, b2=b2, eps=eps, eps_root=eps_root)
 
     def rule(values: dict, count: Any, g: Any, m: Any, v: Any, largest: Any) -> tuple[Any, ...]:
+        g = squarable(g)
         m, v = running_mean(g, m, values["b1"]), running_mean(g * g, v, values["b2"])
         largest = jnp.maximum(largest, v / sum_of_weights(values["b2"], count))
         mean = m / sum_of_weights(values["b1"], count)
-        return mean / (jnp.sqrt(largest + values["eps_root"]) + values["eps"]), m, v, largest
+        return mean / divisor(jnp.sqrt(largest + values["eps_root"]) + values["eps"]), m, v, largest
 
     return chain(leafwise(given, rule, mu=0, nu=0, nu_max=0), scale_by_learning_rate(learning_rate))
 
@@ -102,10 +104,11 @@ def scale_by_nadam(b1: Hyperparameter, b2: Hyperparameter, eps: Hyperparameter, 
     given = Hyperparameters(ScaleByAdamState, b1=b1, b2=b2, eps=eps, eps_root=eps_root)
 
     def rule(values: dict, count: Any, g: Any, m: Any, v: Any) -> tuple[Any, ...]:
+        g = squarable(g)
         m, v = running_mean(g, m, values["b1"]), running_mean(g * g, v, values["b2"])
         ahead = mean_one_step_ahead(values["b1"], count, g, m)
         squares = v / sum_of_weights(values["b2"], count)
-        return ahead / (jnp.sqrt(squares + values["eps_root"]) + values["eps"]), m, v
+        return ahead / divisor(jnp.sqrt(squares + values["eps_root"]) + values["eps"]), m, v
 
     return leafwise(given, rule, mu=0, nu=0)
 
@@ -133,7 +136,7 @@ def adamax(
     def rule(values: dict, count: Any, g: Any, m: Any, s: Any) -> tuple[Any, ...]:
         m = running_mean(g, m, values["b1"])
         s = jnp.maximum(values["b2"] * s, jnp.abs(g) + values["eps"])
-        return m / sum_of_weights(values["b1"], count) / s, m, s
+        return m / sum_of_weights(values["b1"], count) / without_zero(s), m, s
 
     return chain(leafwise(given, rule, mu=0, largest=0), scale_by_learning_rate(learning_rate))
 
@@ -167,7 +170,7 @@ def radam(
     given = Hyperparameters(ScaleByAdamState, b1=b1, b2=b2, eps=eps, eps_root=eps_root)
 
     def rule(values: dict, count: Any, g: Any, m: Any, v: Any) -> tuple[Any, ...]:
-        b1, b2 = values["b1"], values["b2"]
+        b1, b2, g = values["b1"], values["b2"], squarable(g)
         m, v = running_mean(g, m, b1), running_mean(g * g, v, b2)
         weights = sum_of_weights(b2, count)
         limit = 2 / (1 - b2) - 1
@@ -176,7 +179,7 @@ def radam(
         rectify = length >= threshold
         safe = jnp.where(rectify, length, limit)
         r = jnp.sqrt((safe - 4) * (safe - 2) * limit / ((limit - 4) * (limit - 2) * safe))
-        scaled = r * mean / (jnp.sqrt(v / weights + values["eps_root"]) + values["eps"])
+        scaled = r * mean / divisor(jnp.sqrt(v / weights + values["eps_root"]) + values["eps"])
         return nan_where_any(values.values(), jnp.where(rectify, scaled, mean)), m, v
 
     return chain(leafwise(given, rule, mu=0, nu=0), scale_by_learning_rate(learning_rate))

@@ -11,6 +11,7 @@ from fnn.optim.adam import scale_by_adam
 from fnn.optim.decay import decay_weights
 from fnn.optim.gradient_descent import scale_by_learning_rate
 from fnn.optim.hyperparameters import Hyperparameter, Hyperparameters
+from fnn.optim.magnitudes import norm, shrunk, without_zero
 from fnn.optim.transform import Optimizer, accumulator_dtype, chain, check_gradients, constructor, increment, zero_count
 from fnn.stacked import map_layers
 
@@ -55,19 +56,14 @@ def scale_by_trust_ratio() -> Optimizer:
         def scale(path: str, g: jax.Array, w: jax.Array) -> jax.Array:
             del path
             dtype = accumulator_dtype(w)
-            wide = g.astype(dtype)
-            update_norm, weight_norm = _norm(wide), _norm(w.astype(dtype))
+            wide, weight_norm = g.astype(dtype), norm(w.astype(dtype))
+            small, update_norm, _ = shrunk(wide)
             either = (update_norm == 0) | (weight_norm == 0)
-            ratio = jnp.where(either, 1, weight_norm / jnp.where(update_norm == 0, 1, update_norm))
-            return (wide * ratio).astype(w.dtype)
+            return jnp.where(either, wide, small * (weight_norm / without_zero(update_norm))).astype(w.dtype)
 
         return map_layers(scale, grads, params), ScaleByTrustRatioState(increment(state.count), hyperparams)
 
     return Optimizer(init, update)
-
-
-def _norm(x: jax.Array) -> jax.Array:
-    return jnp.sqrt(jnp.sum(x * x))
 
 
 @constructor

@@ -13,6 +13,7 @@ from fnn.optim.adam import scale_by_adam
 from fnn.optim.adam_variants import scale_by_nadam
 from fnn.optim.hyperparameters import Hyperparameter, Hyperparameters
 from fnn.optim.leafwise import mean_one_step_ahead, running_mean, sum_of_weights
+from fnn.optim.magnitudes import shrunk, without_zero
 from fnn.optim.transform import (
     Optimizer,
     accumulator_dtype,
@@ -30,6 +31,9 @@ Coefficients = tuple[float, float, float]
 
 STEEPEST: Coefficients = (3.4445, -4.7750, 2.0315)
 """Jordan's coefficients: the steepest quintic at 0 that still brings every singular value to about 1."""
+
+LARGEST_SHARE = 1e-6
+"""Of the norm of a matrix: so much ``eps`` adds to it at most, or a small gradient would be made smaller by it."""
 
 
 class MuonState(NamedTuple):
@@ -82,7 +86,7 @@ def muon(
         m ← β m + (1 − β) g                       β: beta, from 0
         M = m / (1 − βᵗ)                          nesterov=False
         M = β m / (1 − βᵗ⁺¹) + (1 − β) g / (1 − βᵗ)                 nesterov
-        X = M / (‖M‖ + eps)                       ‖·‖ = √Σ·², so that every singular value is at most 1
+        X = M / (‖M‖ + min(eps, 10⁻⁶ ‖M‖))        ‖·‖ = √Σ·², so that every singular value is at most 1
         X ← a X + b (X Xᵀ) X + c (X Xᵀ)² X        ns_steps times, (a, b, c) = ns_coeffs
         X ← ⟨M, X⟩ X                              only if adaptive
         s = √max(1, outputs / inputs)             X has shape (inputs, outputs)
@@ -103,7 +107,8 @@ def muon(
     The rest moves by ``nadam`` if ``nesterov`` and by ``adam`` if not, with ``eps``, ``adam_b1``, ``adam_b2`` and
     ``adam_eps_root``, at the same rate or at ``adam_learning_rate``, and with the decay ``adam_weight_decay``. All this
     is optax's convention; by default both decays exclude biases and scales (optax's decay everything, ``paths="*"``).
-    Of optax's ways of preparing X this is ``"frobenius"``.
+    Of optax's ways of preparing X this is ``"frobenius"``, but that there a gradient near the size of eps is hardly
+    made orthogonal any more: here the step is the same for gradients of any size, and 0 for 0.
 
     Raises ``ValueError`` for a negative rate, beta outside [0, 1), coefficients that are no triples, a glob that
     matches no path or a leaf with fewer than two axes, and an ``update`` without params; ``TypeError`` for what is no
@@ -188,7 +193,9 @@ def orthogonalised(matrix: jax.Array, triples: Sequence[Coefficients], eps: Any)
     """The matrix with singular values near 1: a Newton–Schulz step of aX + b(XXᵀ)X + c(XXᵀ)²X for every triple."""
     tall = matrix.shape[0] > matrix.shape[1]
     x = matrix.T if tall else matrix  # the same result, with the smaller of XXᵀ and XᵀX
-    x = x / (jnp.sqrt(jnp.sum(x * x)) + eps)
+    x, length, scale = shrunk(x)
+    length = without_zero(length)
+    x = x / (length + jnp.minimum(eps / scale, LARGEST_SHARE * length))
     for a, b, c in triples:
         square = x @ x.T
         x = a * x + (b * square + c * (square @ square)) @ x

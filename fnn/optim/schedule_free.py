@@ -12,6 +12,7 @@ from fnn.errors import positive
 from fnn.optim.decay import decay_weights
 from fnn.optim.hyperparameters import Hyperparameter, Hyperparameters, checked_number, default_float
 from fnn.optim.leafwise import leafwise, running_mean, sum_of_weights
+from fnn.optim.magnitudes import divisor, squarable
 from fnn.optim.transform import (
     Optimizer,
     accumulator_dtype,
@@ -226,8 +227,9 @@ def _scale_by_root(b2: Hyperparameter, eps: Hyperparameter) -> Optimizer:
     given = Hyperparameters(ScaleByRootState, b2=b2, eps=eps)
 
     def rule(values: dict, count: Any, g: Any, v: Any) -> tuple[Any, ...]:
+        g = squarable(g)
         v = running_mean(g * g, v, values["b2"])
-        return g / (jnp.sqrt(v / sum_of_weights(values["b2"], count)) + values["eps"]), v
+        return g / divisor(jnp.sqrt(v / sum_of_weights(values["b2"], count)) + values["eps"]), v
 
     return leafwise(given, rule, nu=0)
 
