@@ -25,6 +25,7 @@ from fnn.optim.transform import (
     update,
     zero_count,
 )
+from fnn.optim.waiting import stepped, where_stepped
 from fnn.ranges import FRACTION, NOT_NEGATIVE, Range, nan_where_any
 
 
@@ -146,7 +147,10 @@ def schedule_free(
         rows = treedef.flatten_up_to(jax.tree.map(moved, params, directions, state.z))
         updates, z = (treedef.unflatten([row[place] for row in rows]) for place in range(2))
         updates = nan_where_any(values.values(), updates)
-        return updates, ScheduleFreeState(increment(state.count), hyperparams, largest, total, z, inner)
+        moved_to = ScheduleFreeState(increment(state.count), hyperparams, largest, total, z, inner)
+        # Where the direction waits, for micro-batches say, this is no step.
+        waits = jax.tree.map(jnp.zeros_like, updates), state._replace(direction=inner)
+        return where_stepped(stepped(inner), (updates, moved_to), waits)
 
     return Optimizer(init, schedule_free_update)
 

@@ -36,6 +36,7 @@ import jax.numpy as jnp
 
 from fnn.errors import describe, is_floating
 from fnn.layer import wide_dtype
+from fnn.optim.waiting import as_one_batch, or_wait, stepped
 from fnn.paths import map_named, named_leaves
 from fnn.values import MANY, Value
 
@@ -137,7 +138,9 @@ def is_optimizer(value: Any) -> bool:
 def chain(*transforms: Any) -> Optimizer:
     """The transformations one after another: each gets the updates of the one before, and they share params and extras.
 
-    The state is the tuple of their states. Raises ``TypeError`` for something without ``init`` and ``update``.
+    The state is the tuple of their states. Behind an ``accumulate`` the others make a step when it does, for the
+    batches as one, and wait in between: no state moves, no schedule. So they do behind a ``skip_nonfinite`` that leaves
+    a step out. Raises ``TypeError`` for something without ``init`` and ``update``.
 
     >>> from fnn.optim import clip_by_global_norm, sgd
     >>> optimizer = chain(clip_by_global_norm(1.0), sgd(0.5))
@@ -158,11 +161,21 @@ def chain(*transforms: Any) -> Optimizer:
                 f"expected the state of a chain of {len(transforms)} that its init or last update returned,"
                 f" got {type(opt_state).__name__}{f' of {len(opt_state)}' if isinstance(opt_state, tuple) else ''}"
             )
-        states = []
-        for transform, state in zip(transforms, opt_state, strict=True):
-            grads, state = update(transform, grads, state, params, **extra)
-            states.append(state)
-        return grads, tuple(states)
+        return run(transforms, opt_state, grads, params, extra)
+
+    def run(transforms: tuple, states: tuple, grads: Any, params: Any, extra: dict[str, Any]) -> tuple[Any, tuple]:
+        moved = []
+        for place, (transform, state) in enumerate(zip(transforms, states, strict=True), 1):
+            updates, new = update(transform, grads, state, params, **extra)
+            moved.append(new)
+            real = stepped(new)
+            if real is not None and place < len(transforms):
+                whole = as_one_batch(state, grads, extra)
+                rest = functools.partial(run, transforms[place:], states[place:], updates, params, whole)
+                updates, behind = or_wait(real, rest, states[place:])
+                return updates, (*moved, *behind)
+            grads = updates
+        return grads, tuple(moved)
 
     return Optimizer(init, update_chain, entrywise=all(map(is_entrywise, transforms)))
 
