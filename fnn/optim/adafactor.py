@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from fnn.errors import positive
 from fnn.optim.hyperparameters import Hyperparameter, Hyperparameters
 from fnn.optim.leafwise import running_mean
-from fnn.optim.magnitudes import divisor, root_mean_square, squarable
+from fnn.optim.magnitudes import divisor, root_mean_square, shortened
 from fnn.optim.transform import (
     Optimizer,
     accumulator_dtype,
@@ -173,7 +173,7 @@ def _no_squares(zero: jax.Array, smallest: int | None) -> Any:
 
 def _scaled(g: jax.Array, squares: Any, decay: jax.Array, eps: jax.Array, smallest: int | None) -> tuple[Any, Any]:
     """g / √V and the next R and C, or V."""
-    g = squarable(g, summed=True)
+    g = shortened(g)
     axes, square = _matrix_axes(g.shape, smallest), g * g + eps
     if axes is None:
         squares = running_mean(square, squares, decay)

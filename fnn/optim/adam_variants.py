@@ -170,16 +170,22 @@ def radam(
     given = Hyperparameters(ScaleByAdamState, b1=b1, b2=b2, eps=eps, eps_root=eps_root)
 
     def rule(values: dict, count: Any, g: Any, m: Any, v: Any) -> tuple[Any, ...]:
-        b1, b2, g = values["b1"], values["b2"], squarable(g)
-        m, v = running_mean(g, m, b1), running_mean(g * g, v, b2)
+        b1, b2 = values["b1"], values["b2"]
+
+        def mean_of(g: jax.Array, m: jax.Array) -> tuple[jax.Array, jax.Array]:
+            m = running_mean(g, m, b1)
+            return mean_one_step_ahead(b1, count, g, m) if nesterov else m / sum_of_weights(b1, count), m
+
+        v = running_mean(jnp.square(squarable(g)), v, b2)
         weights = sum_of_weights(b2, count)
         limit = 2 / (1 - b2) - 1
         length = limit - 2 * count.astype(g.dtype) * (1 - weights) / weights
-        mean = mean_one_step_ahead(b1, count, g, m) if nesterov else m / sum_of_weights(b1, count)
         rectify = length >= threshold
         safe = jnp.where(rectify, length, limit)
         r = jnp.sqrt((safe - 4) * (safe - 2) * limit / ((limit - 4) * (limit - 2) * safe))
-        scaled = r * mean / divisor(jnp.sqrt(v / weights + values["eps_root"]) + values["eps"])
+        bounded, _ = mean_of(squarable(g), squarable(m))  # as it is in v
+        scaled = r * bounded / divisor(jnp.sqrt(v / weights + values["eps_root"]) + values["eps"])
+        mean, m = mean_of(g, m)
         return nan_where_any(values.values(), jnp.where(rectify, scaled, mean)), m, v
 
     return chain(leafwise(given, rule, mu=0, nu=0), scale_by_learning_rate(learning_rate))

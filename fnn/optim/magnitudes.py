@@ -24,6 +24,15 @@ def squarable(g: jax.Array, *, summed: bool = False) -> jax.Array:
     return jnp.where(jnp.isinf(g), g, jnp.clip(g, -bound, bound))
 
 
+def shortened(g: jax.Array) -> jax.Array:
+    """The gradient of a leaf, shorter if its largest entry is beyond the bound of ``summed`` in ``squarable``.
+
+    For means over the entries of a leaf: its direction stays.
+    """
+    largest = jnp.max(jnp.abs(g), initial=0)
+    return g * (squarable(largest, summed=True) / without_zero(largest))
+
+
 def divisor(root: jax.Array) -> jax.Array:
     """A root of squares to divide by, at least the root of the smallest normal number (float32: 1.1e-19).
 

@@ -163,7 +163,9 @@ def muon(
             mean = ahead if nesterov else m / sum_of_weights(value["beta"], count)
             matrix = mean.reshape(-1, mean.shape[-1])
             x = orthogonalised(matrix, triples, value["eps"])
-            x = jnp.sum(matrix * x) * x if adaptive else x
+            if adaptive:
+                small, _, scale = shrunk(matrix)
+                x = jnp.sum(small * x) * x * scale
             return (_size(matrix, value.get("consistent_rms")) * x).reshape(m.shape), m
 
         def step(path: str, u: jax.Array, w: jax.Array) -> jax.Array:
