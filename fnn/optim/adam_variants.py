@@ -159,7 +159,8 @@ def radam(
         w ← w − η r m̂ / (√(v̂ + eps_root) + eps)   ρ ≥ threshold
         w ← w − η m̂                               ρ < threshold
 
-    ``nesterov`` takes m̂ as ``nadam`` does. Errors as ``adam``.
+    ``nesterov`` takes m̂ as ``nadam`` does. Errors as ``adam``. ρ is computed without the difference of two numbers near
+    ρ∞, which in float32 costs optax 1 % of the first rectified steps.
 
     Source: Liu et al., On the variance of the adaptive learning rate and beyond, 2020, algorithm 2 (threshold 4).
 
@@ -179,7 +180,7 @@ def radam(
         v = running_mean(jnp.square(squarable(g)), v, b2)
         weights = sum_of_weights(b2, count)
         limit = 2 / (1 - b2) - 1
-        length = limit - 2 * count.astype(g.dtype) * (1 - weights) / weights
+        length = _length(b2, count)
         rectify = length >= threshold
         safe = jnp.where(rectify, length, limit)
         r = jnp.sqrt((safe - 4) * (safe - 2) * limit / ((limit - 4) * (limit - 2) * safe))
@@ -189,3 +190,27 @@ def radam(
         return nan_where_any(values.values(), jnp.where(rectify, scaled, mean)), m, v
 
     return chain(leafwise(given, rule, mu=0, nu=0), scale_by_learning_rate(learning_rate))
+
+
+def _length(decay: jax.Array, count: jax.Array) -> jax.Array:
+    """2 / (1 − b) − 1 − 2 t bᵗ / (1 − bᵗ), the length ρ of a running mean of decay b after t values.
+
+    With a = −log b and h(x) = 1/x − 1/(eˣ − 1), from ½ at 0 down to 0, it is 1 − 2 h(a) + 2 t h(t a), without large
+    terms that cancel.
+    """
+    t, a = count.astype(decay.dtype), -jnp.log1p(decay - 1)
+    return 1 - 2 * _reciprocals_apart(a) + 2 * t * _reciprocals_apart(t * a)
+
+
+BERNOULLI = (
+    *(1 / 12, -1 / 720, 1 / 30240, -1 / 1209600, 1 / 47900160, -691 / 1307674368000, 1 / 74724249600),
+    *(-3617 / 10670622842880000, 43867 / 5109094217170944000, -174611 / 802857662698291200000),
+)
+"""B₂ₖ / (2k)! for k = 1, …, 10."""
+
+
+def _reciprocals_apart(x: jax.Array) -> jax.Array:
+    """h(x) = 1/x − 1/(eˣ − 1) for x ≥ 0: below 1 by its series ½ − Σ B₂ₖ x²ᵏ⁻¹ / (2k)!."""
+    near, far = jnp.minimum(x, 1), jnp.maximum(x, 1)
+    series = jnp.polyval(jnp.asarray(BERNOULLI[::-1], x.dtype), near * near)
+    return jnp.where(x < 1, 0.5 - near * series, 1 / far - 1 / jnp.expm1(far))
