@@ -17,6 +17,7 @@ from fnn.optim.transform import (
     check_gradients,
     constructor,
     increment,
+    refuse_unread,
     zero_count,
     zeros_like,
 )
@@ -26,6 +27,9 @@ from fnn.stacked import map_layers
 
 SMALLEST_SCALE = 1e-3
 """A leaf of parameters counts as if its root mean square were at least this: one that starts at zero still moves."""
+
+SMALLEST_FACTORED = 128
+"""The default of ``min_dim_size_to_factor``."""
 
 
 class AdafactorState(NamedTuple):
@@ -54,7 +58,7 @@ class AdafactorState(NamedTuple):
 @constructor
 def adafactor(
     learning_rate: Hyperparameter | None = None,
-    min_dim_size_to_factor: int = 128,
+    min_dim_size_to_factor: int = SMALLEST_FACTORED,
     decay_rate: Hyperparameter = 0.8,
     decay_offset: int = 0,
     multiply_by_parameter_scale: bool = True,
@@ -91,7 +95,8 @@ def adafactor(
     momentum is at least float32 (optax's ``dtype_momentum`` is not taken).
 
     Raises ``ValueError`` for a negative rate, a momentum outside [0, 1), a size below 1, an ``update`` without params,
-    a glob that matches no path where there is a decay; ``TypeError`` for what is no number, scalar array or schedule.
+    a glob that matches no path where there is a decay, ``paths`` without a decay, a size with ``factored=False``;
+    ``TypeError`` for what is no number, scalar array or schedule.
 
     Source: Shazeer and Stern, Adafactor: adaptive learning rates with sublinear memory cost, 2018, algorithms 4 and 5.
 
@@ -105,6 +110,11 @@ def adafactor(
     positive("min_dim_size_to_factor", min_dim_size_to_factor)
     if isinstance(decay_offset, bool) or not isinstance(decay_offset, int):
         raise TypeError(f"decay_offset is an integer, got {decay_offset!r}")
+    if weight_decay_rate is None:
+        refuse_unread("it chooses what decays, and there is no weight_decay_rate", paths=(paths, "*/kernel"))
+    if not factored:
+        size = min_dim_size_to_factor, SMALLEST_FACTORED
+        refuse_unread("nothing is factored with factored=False", min_dim_size_to_factor=size)
     optional = {
         "learning_rate": learning_rate,
         "clipping_threshold": clipping_threshold,

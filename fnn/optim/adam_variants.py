@@ -12,7 +12,7 @@ from fnn.optim.hyperparameters import Hyperparameter, Hyperparameters
 from fnn.optim.leafwise import leafwise, mean_one_step_ahead, running_mean, sum_of_weights
 from fnn.optim.magnitudes import divisor, squarable, without_zero
 from fnn.optim.transform import Optimizer, chain, constructor
-from fnn.ranges import FRACTION, NOT_NEGATIVE, nan_where_any
+from fnn.ranges import FRACTION, NOT_NEGATIVE, Range, in_range, is_number, nan_where_any
 
 
 class ScaleByAmsgradState(NamedTuple):
@@ -159,8 +159,8 @@ def radam(
         w ← w − η r m̂ / (√(v̂ + eps_root) + eps)   ρ ≥ threshold
         w ← w − η m̂                               ρ < threshold
 
-    ``nesterov`` takes m̂ as ``nadam`` does. Errors as ``adam``. ρ is computed without the difference of two numbers near
-    ρ∞, which in float32 costs optax 1 % of the first rectified steps.
+    ``nesterov`` takes m̂ as ``nadam`` does. Errors as ``adam``, and for a ``threshold`` below 4. ρ is computed without
+    the difference of two numbers near ρ∞, which in float32 costs optax 1 % of the first rectified steps.
 
     Source: Liu et al., On the variance of the adaptive learning rate and beyond, 2020, algorithm 2 (threshold 4).
 
@@ -168,6 +168,9 @@ def radam(
     >>> optimizer.update(jnp.array(8.0), optimizer.init(jnp.zeros(())))[0].round(5)
     Array(-4., dtype=float32)
     """
+    if not is_number(threshold):
+        raise TypeError(f"threshold is a number, got {threshold!r}; it is part of the program")
+    in_range("threshold", threshold, Range("at least 4, or r is the root of a negative number", lambda each: each >= 4))
     given = Hyperparameters(ScaleByAdamState, b1=b1, b2=b2, eps=eps, eps_root=eps_root)
 
     def rule(values: dict, count: Any, g: Any, m: Any, v: Any) -> tuple[Any, ...]:

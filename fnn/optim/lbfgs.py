@@ -11,7 +11,15 @@ from fnn.errors import positive
 from fnn.optim.hyperparameters import Hyperparameter, Hyperparameters
 from fnn.optim.line_search import Point, strong_wolfe
 from fnn.optim.magnitudes import norm, scale_of
-from fnn.optim.transform import Optimizer, accumulator_dtype, check_gradients, constructor, increment, zero_count
+from fnn.optim.transform import (
+    Optimizer,
+    accumulator_dtype,
+    check_gradients,
+    constructor,
+    increment,
+    refuse_unread,
+    zero_count,
+)
 from fnn.ranges import NOT_NEGATIVE, OPEN_FRACTION, nan_where_any
 
 
@@ -67,8 +75,8 @@ def lbfgs(
     float32, and take 2 (memory_size + 1) times their memory.
 
     Raises ``ValueError`` for a negative rate, tolerances outside 0 < slope_rtol < curv_rtol < 1, a memory or a number
-    of steps below 1, an ``update`` without params, or without ``value_fn`` where there is no rate; ``TypeError`` for
-    what is no number, scalar array or schedule.
+    of steps below 1, an option of the search beside a rate, an ``update`` without params, or without ``value_fn`` where
+    there is no rate; ``TypeError`` for what is no number, scalar array or schedule.
 
     Source: Nocedal and Wright, Numerical optimization, 2006, algorithms 7.4 and 7.5; Liu and Nocedal, 1989.
 
@@ -92,6 +100,12 @@ def lbfgs(
         if len(numbers) == 2 and not numbers[0] < numbers[1]:
             raise ValueError(f"slope_rtol is below curv_rtol, got {slope_rtol} and {curv_rtol}")
     else:
+        refuse_unread(
+            "it is the line search's, which a learning_rate does without",
+            max_linesearch_steps=(max_linesearch_steps, 20),
+            slope_rtol=(slope_rtol, 1e-4),
+            curv_rtol=(curv_rtol, 0.9),
+        )
         given = Hyperparameters(LbfgsState, learning_rate=learning_rate)
 
     def init(params: Any) -> LbfgsState:

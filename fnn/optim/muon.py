@@ -20,6 +20,7 @@ from fnn.optim.transform import (
     check_gradients,
     constructor,
     increment,
+    refuse_unread,
     zero_count,
     zeros_like,
 )
@@ -31,6 +32,9 @@ Coefficients = tuple[float, float, float]
 
 STEEPEST: Coefficients = (3.4445, -4.7750, 2.0315)
 """Jordan's coefficients: the steepest quintic at 0 that still brings every singular value to about 1."""
+
+DEFAULT_STEPS = 5
+"""Of the iteration."""
 
 LARGEST_SHARE = 1e-6
 """Of the norm of a matrix: so much ``eps`` adds to it at most, or a small gradient would be made smaller by it."""
@@ -65,7 +69,7 @@ class MuonState(NamedTuple):
 def muon(
     learning_rate: Hyperparameter,
     ns_coeffs: Coefficients | Sequence[Coefficients] = STEEPEST,
-    ns_steps: int = 5,
+    ns_steps: int = DEFAULT_STEPS,
     beta: Hyperparameter = 0.95,
     eps: Hyperparameter = 1e-8,
     weight_decay: Hyperparameter = 0.0,
@@ -95,8 +99,8 @@ def muon(
 
     With M = U S Vᵀ the iteration takes every singular value s to the polynomial a s + b s³ + c s⁵ again and again and
     leaves U and V as they are. These coefficients grow small ones fastest and then let them wander about 1, between
-    0.7 and 1.2: what comes out is near U Vᵀ, not equal to it. A sequence of triples gives every step its own (then
-    ``ns_steps`` is not used). They are part of the program and cannot be set while it runs.
+    0.7 and 1.2: what comes out is near U Vᵀ, not equal to it. A sequence of triples gives every step its own (leave
+    ``ns_steps`` out then). They are part of the program and cannot be set while it runs.
 
     ``matrices``: by default the leaves with two axes, which includes the table of an embedding and the output layer,
     that the authors leave to Adam. Globs (fnn.paths) choose others: ``"conv*/kernel"``; a leaf with more than two axes
@@ -110,9 +114,9 @@ def muon(
     Of optax's ways of preparing X this is ``"frobenius"``, but that there a gradient near the size of eps is hardly
     made orthogonal any more: here the step is the same for gradients of any size, and 0 for 0.
 
-    Raises ``ValueError`` for a negative rate, beta outside [0, 1), coefficients that are no triples, a glob that
-    matches no path or a leaf with fewer than two axes, and an ``update`` without params; ``TypeError`` for what is no
-    number, scalar array or schedule.
+    Raises ``ValueError`` for a negative rate, beta outside [0, 1), coefficients that are no triples, or not
+    ``ns_steps`` of them, a glob that matches no path or a leaf with fewer than two axes, and an ``update`` without
+    params; ``TypeError`` for what is no number, scalar array or schedule.
 
     Source: Jordan et al., Muon: an optimizer for hidden layers in neural networks, 2024; consistent_rms: Liu et al.,
     Muon is scalable for LLM training, 2025; adaptive: Bernstein and Newhouse, Old optimizer, new norm, 2024.
@@ -236,6 +240,9 @@ def _triples(ns_coeffs: Any, ns_steps: int) -> list[Coefficients]:
         rows = [tuple(map(float, row)) for row in ns_coeffs]
     except TypeError:  # one triple, whose members are no rows
         rows = [tuple(map(float, ns_coeffs))] * ns_steps
-    if not rows or any(len(row) != 3 for row in rows):
+    else:
+        if ns_steps != len(rows):
+            refuse_unread(f"ns_coeffs are those of {len(rows)} steps", ns_steps=(ns_steps, DEFAULT_STEPS))
+    if not rows or any(len(row) != 3 or not all(map(math.isfinite, row)) for row in rows):
         raise ValueError(f"ns_coeffs are three numbers, or three for every step, got {ns_coeffs!r}")
     return [(a, b, c) for a, b, c in rows]

@@ -22,6 +22,7 @@ from fnn.optim.transform import (
     expect_optimizer,
     increment,
     part_of,
+    refuse_unread,
     update,
     zero_count,
 )
@@ -187,12 +188,14 @@ def schedule_free_sgd(
         η = learning_rate · min(1, (t + 1) / warmup_steps)          t: the updates so far
 
     The warm-up is that of the authors' code; optax's z is one step behind it (and its first step is 0). Errors as
-    ``schedule_free`` and ``decay_weights``; ``ValueError`` for ``warmup_steps`` below 1.
+    ``schedule_free`` and ``decay_weights``; ``ValueError`` for ``warmup_steps`` below 1, and ``paths`` without a decay.
 
     >>> optimizer = schedule_free_sgd(0.5, warmup_steps=2)
     >>> optimizer.update(jnp.array(4.0), optimizer.init(jnp.array(0.0)), jnp.array(0.0))[0]  # −0.25 · 4
     Array(-1., dtype=float32)
     """
+    if weight_decay is None:
+        refuse_unread("it chooses what decays, and there is no weight_decay", paths=(paths, "*/kernel"))
     direction = None if weight_decay is None else decay_weights(weight_decay, paths, name="weight_decay")
     return schedule_free(_warmed_up(learning_rate, warmup_steps), direction, b1, weight_lr_power)
 

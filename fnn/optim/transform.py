@@ -129,6 +129,13 @@ def expect_optimizer(where: str, optimizer: Any) -> None:
         raise TypeError(f"{where}: expected an optimizer, with init and update, got {optimizer!r}{hint}")
 
 
+def refuse_unread(why: str, **given: tuple[Any, Any]) -> None:
+    """Raises for arguments that nothing will read: the pairs of a value and its default that differ."""
+    for name, (value, default) in given.items():
+        if type(value) is not type(default) or value != default:
+            raise ValueError(f"{name}={value!r} would have no effect: {why}")
+
+
 def is_optimizer(value: Any) -> bool:
     """Whether it has ``init`` and ``update``, as those of fnn and of optax have."""
     return callable(getattr(value, "init", None)) and callable(getattr(value, "update", None))
