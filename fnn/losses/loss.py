@@ -5,9 +5,9 @@ A loss turns a prediction and a target into terms (one an example, or one an ent
     value = Σ w t / Σ w        dt = dvalue · w / Σ w
 
 with ``weights`` w of the shape of the leading axes of the terms, repeated over the others; without them every term
-counts 1. A sum of weights of zero gives the value 0 and the gradient 0. So weights of 0 mask examples out, whatever
-stands there (a prediction or a target that is NaN leaves no trace), and micro-batches add up exactly: the whole is the
-mean of the parts weighted by ``loss.weight``.
+counts 1. A sum of weights of zero gives the value 0 and the gradient 0; one that overflows gives NaN. So weights of 0
+mask examples out, whatever stands there (a prediction or a target that is NaN leaves no trace), and micro-batches add
+up exactly: the whole is the mean of the parts weighted by ``loss.weight``.
 
 The masking is a selection on the way in (``select``: 0 in the place of a prediction that does not count) and another
 on the way out, since a product would leave 0 · NaN; backward is the transpose of both. What does not count is selected
@@ -108,6 +108,8 @@ class Loss:
         each, total = self._weights(terms, target, weights)
         if each is None:
             return 1 / total
+        # A sum of ∞ would make every share 0, and with them the value and the gradient.
+        total = jnp.where(jnp.isinf(total), jnp.nan, total)
         return jnp.where(total == 0, 0, each / jnp.where(total == 0, 1, total))
 
 
