@@ -75,6 +75,24 @@ def test_every_loss_has_extremes():
     assert {case.kind for case in LOSSES} == {type(loss) for loss, _ in EXTREMES.values()}
 
 
+# ---- by the rule as it stands, for tools/mutation
+
+
+def gradient(loss: Loss, prediction: Any, target: Any) -> np.ndarray:
+    return np.asarray(loss.backward(jax.jit(lambda each: loss.forward(each, target)[1])(prediction)))
+
+
+def test_where_the_label_cannot_be_the_focal_loss_has_the_slope_of_cross_entropy():
+    logits, label = np.array([[-np.inf, 0.0, 0.0]]), np.array([0])
+    for gamma in (0.5, 2.0):
+        assert gradient(fnn.Focal(gamma), logits, label).tolist() == [[-1.0, 0.5, 0.5]]
+
+
+def test_a_negative_that_is_infinitely_far_away_pushes_nothing():
+    x = np.array([[[0.0, 0.0], [1.0, 0.0], [np.inf, 0.0]], [[0.0, 0.0], [1.0, 0.0], [0.0, 1.5]]])
+    assert gradient(fnn.Triplet(1.0), x, None).tolist() == [[[0.0, 0.0]] * 3, [[-0.5, 0.5], [0.5, 0.0], [0.0, -0.5]]]
+
+
 # ---- weights
 
 
