@@ -10,7 +10,7 @@ from jax import lax
 from fnn.errors import floating_array, is_concrete
 from fnn.layer import Cache, Layer, Params, State, Static, float_dtype, state_entry, wide_dtype
 from fnn.layers.scaled import init_scaled, scaled, scaled_backward
-from fnn.layers.standardize import moments, normalized, standardize_backward
+from fnn.layers.standardize import inverse_root, moments, normalized, standardize_backward
 from fnn.ranges import AT_LEAST_ZERO, SHARE, Range, keep_in_range
 
 DECAY = Range("in [0, 1]", SHARE.holds, verb="lies")
@@ -36,6 +36,7 @@ class BatchNorm(Layer, name="batch_norm"):
     Conventions: ``decay`` is the weight of the old statistic; both variances are biased (1/n; PyTorch's running
     variance is not, so convert on import). ``axis_name`` takes the statistics over a mapped axis of devices as well.
     A bias right before a batch norm has a gradient of exactly zero in training.
+    A channel whose σ² overflows has r = NaN, and y with it, not the 0 that 1/∞ would be.
     A batch in which μ or σ² of any channel is not finite leaves the state as it is, bit for bit, on all devices: one
     NaN does not poison the statistics for ever, and a ``count`` that did not move is the flag.
 
@@ -88,7 +89,7 @@ class BatchNorm(Layer, name="batch_norm"):
             shape, wide = (1,) * (x.ndim - 1) + x.shape[-1:], wide_dtype(x.dtype)
             mean, var = (jnp.asarray(each, wide).reshape(shape) for each in old.values())
             new_state = state
-        inverse = lax.rsqrt(var + self.epsilon)
+        inverse = inverse_root(var, self.epsilon)
         y, kept = scaled(self, params, normalized(x, mean, inverse), x.dtype)
         return y, new_state, {"x": x, "mean": mean, "inverse": inverse, "train": Static(train), **kept}
 
