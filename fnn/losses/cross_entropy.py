@@ -44,6 +44,8 @@ class CrossEntropy(Loss):
     Source: Bridle 1990; label smoothing: Szegedy et al. 2016, §7; z-loss: Chowdhery et al. 2022, §5.
     """
 
+    applies = "softmax"
+
     _: dataclasses.KW_ONLY
     label_smoothing: float = 0.0
     ignore_index: int | None = None
@@ -132,6 +134,8 @@ class BinaryCrossEntropy(Loss):
     >>> BinaryCrossEntropy()(jnp.zeros(2), jnp.array([0, 1]))
     Array(0.6931472, dtype=float32)
     """
+
+    applies = "sigmoid"
 
     def terms(self, prediction: Any, target: Any) -> tuple[jax.Array, Cache]:
         logits, target = same_shape(prediction, target)

@@ -54,6 +54,8 @@ class CTC(Loss):
     Source: Graves et al. 2006, §4, with a β that leaves out the emission of its own frame.
     """
 
+    applies = "softmax"
+
     _: dataclasses.KW_ONLY
     blank: int = 0
 

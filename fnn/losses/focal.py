@@ -36,6 +36,8 @@ class Focal(Loss):
     Source: Lin et al. 2017, eq. 4.
     """
 
+    applies = "softmax"
+
     gamma: float = 2.0
     _: dataclasses.KW_ONLY
     ignore_index: int | None = None

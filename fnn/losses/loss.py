@@ -15,7 +15,7 @@ away from ``jax.grad`` too, so the derivative by a *weight* is meant only where 
 """
 
 import dataclasses
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
@@ -31,6 +31,9 @@ class Loss:
 
     One that forms its gradient on the way forward gives ``terms``, and ``__call__``, ``forward`` and ``backward``.
     """
+
+    applies: ClassVar[Literal["sigmoid", "softmax"] | None] = None
+    """What the loss applies to the prediction itself, so that it takes logits and not what this makes of them."""
 
     @property
     def head(self) -> Layer | None:
