@@ -48,12 +48,12 @@ class Problem:
 
     @cached_property
     def _instrumented(self) -> Objective:
-        return dataclasses.replace(self.objective, model=instrumented(self.objective.model))
+        return self.objective.with_model(instrumented(self.objective.model))
 
     @cached_property
     def plain(self) -> Objective:
         """The objective with no hand rule in the ``apply`` of its model."""
-        return dataclasses.replace(self.objective, model=automatic(self.objective.model))
+        return self.objective.with_model(automatic(self.objective.model))
 
     def value(self, variables: Leaves, operands: Operands) -> tuple[jax.Array, Records]:
         """The value, with no hand rule anywhere in it, and what the layers saw."""

@@ -11,7 +11,7 @@ from fnn.errors import is_concrete
 from fnn.inputs import array_or_shape
 from fnn.layer import Cache, Layer, Params, State, Static, float_dtype, is_training, state_entry, wide_dtype
 from fnn.layers.scaled import init_scaled, scaled, scaled_backward
-from fnn.layers.standardize import moments, normalized, standardize_backward
+from fnn.layers.standardize import inverse_root, moments, normalized, standardize_backward
 from fnn.lengths import apart, valid_steps, without_padding
 from fnn.over_time import lengths_of
 from fnn.ranges import AT_LEAST_ZERO, SHARE, Range, keep_in_range
@@ -40,6 +40,7 @@ class BatchNorm(Layer, name="batch_norm"):
     Conventions: ``decay`` is the weight of the old statistic; both variances are biased (1/n; PyTorch's running
     variance is not, so convert on import). ``axis_name`` takes the statistics over a mapped axis of devices as well.
     A bias right before a batch norm has a gradient of exactly zero in training.
+    A channel whose σ² overflows has r = NaN, and y with it, not the 0 that 1/∞ would be.
     A batch in which μ or σ² of any channel is not finite leaves the state as it is, bit for bit, on all devices: one
     NaN does not poison the statistics for ever, and a ``count`` that did not move is the flag.
 
@@ -98,7 +99,7 @@ class BatchNorm(Layer, name="batch_norm"):
             shape, wide = (1,) * (x.ndim - 1) + x.shape[-1:], wide_dtype(x.dtype)
             mean, var = (jnp.asarray(each, wide).reshape(shape) for each in old.values())
             new_state = state
-        inverse = lax.rsqrt(var + self.epsilon)
+        inverse = inverse_root(var, self.epsilon)
         y, kept = scaled(self, params, normalized(x, mean, inverse), x.dtype)
         cache = {"x": x, "mean": mean, "inverse": inverse, "train": Static(train), **kept}
         if lengths is None:

@@ -14,6 +14,9 @@ mean, x̂ = x r with r = 1/√(mean(x²) + ε), the direction 1 is free: dx = r 
 The variance is computed in two passes; E[x²] − E[x]² loses everything when the mean is large. ``axis_name`` extends the
 set over the devices of a mapped axis: every mean becomes a mean of means of equal sizes. With ``counted`` (broadcast
 against x) the set is made of the entries that count, and a mean is their sum over their number.
+
+Where squares overflow, σ² = ∞ and r would be 0: every input would come out as the bias, with a gradient of 0. There r,
+and with it the whole set, is NaN. Inputs are not scaled for this: it would take one more pass over all of them.
 """
 
 from typing import Any
@@ -41,8 +44,25 @@ def moments(
 ) -> tuple[jax.Array, jax.Array]:
     """Mean and biased variance over the axes, kept with size 1, in at least float32."""
     wide = x.astype(wide_dtype(x.dtype))
-    mean = _mean(wide, axes, axis_name, counted)
+    if counted is not None and axis_name is not None:
+        mean = _mean(wide, axes, axis_name, counted)
+    else:
+        # From the first entry on: a sum of equal numbers is rounded, and a set without spread would get one from that.
+        first = lax.stop_gradient(lax.slice(wide, (0,) * wide.ndim, _with_one(wide.shape, axes)))
+        mean = _mean(wide - first, axes, None, counted) + first
+        mean = mean if axis_name is None else lax.pmean(mean, axis_name)
     return mean, _mean(jnp.square(wide - mean), axes, axis_name, counted)
+
+
+def _with_one(shape: tuple[int, ...], axes: Axes) -> tuple[int, ...]:
+    """The shape with size 1 along the axes."""
+    along = {axis % len(shape) for axis in axes}
+    return tuple(1 if axis in along else size for axis, size in enumerate(shape))
+
+
+def inverse_root(square: jax.Array, epsilon: Any) -> jax.Array:
+    """r = 1/√(σ² + ε), or NaN for a mean of squares that has overflowed."""
+    return jnp.where(jnp.isinf(square), jnp.nan, lax.rsqrt(square + epsilon))
 
 
 def normalized(x: jax.Array, mean: jax.Array, inverse: jax.Array) -> jax.Array:

@@ -5,9 +5,9 @@ A loss turns a prediction and a target into terms (one an example, or one an ent
     value = Σ w t / Σ w        dt = dvalue · w / Σ w
 
 with ``weights`` w of the shape of the leading axes of the terms, repeated over the others; without them every term
-counts 1. A sum of weights of zero gives the value 0 and the gradient 0. So weights of 0 mask examples out, whatever
-stands there (a prediction or a target that is NaN leaves no trace), and micro-batches add up exactly: the whole is the
-mean of the parts weighted by ``loss.weight``.
+counts 1. A sum of weights of zero gives the value 0 and the gradient 0; one that overflows gives NaN. So weights of 0
+mask examples out, whatever stands there (a prediction or a target that is NaN leaves no trace), and micro-batches add
+up exactly: the whole is the mean of the parts weighted by ``loss.weight``.
 
 Of a prediction ``(p, lengths)`` of sequences the steps past a length do not count: w is 0 there, whatever the weights
 say. The gradient is then ``(dp, None)``.
@@ -18,7 +18,7 @@ away from ``jax.grad`` too, so the derivative by a *weight* is meant only where 
 """
 
 import dataclasses
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
@@ -49,6 +49,8 @@ class Loss:
         pair = ("prediction", "target")
         check_methods(cls, terms=pair, terms_backward=("cache", "dterms"), check=pair, counted=("target", "shape"))
         check_methods(cls, forward=(*pair, "weights"), backward=("cache", "dvalue"), __call__=(*pair, "weights"))
+    applies: ClassVar[Literal["sigmoid", "softmax"] | None] = None
+    """What the loss applies to the prediction itself, so that it takes logits and not what this makes of them."""
 
     @property
     def head(self) -> Layer | None:
@@ -151,6 +153,8 @@ class Loss:
         each, total = self._weights(terms, target, weights)
         if each is None:
             return 1 / total
+        # A sum of ∞ would make every share 0, and with them the value and the gradient.
+        total = jnp.where(jnp.isinf(total), jnp.nan, total)
         return jnp.where(total == 0, 0, each / jnp.where(total == 0, 1, total))
 
 
