@@ -19,7 +19,7 @@ import jax.numpy as jnp
 
 from fnn.errors import is_floating
 
-BLOCK, ROWS = 128, 1024
+BLOCK, ROWS = 64, 1024
 """So many terms are added in the usual way, and so many rows of a product: what that rounds off is a few digits."""
 
 
