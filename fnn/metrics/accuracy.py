@@ -136,7 +136,7 @@ class MultiLabelAccuracy(Metric):
         if not self.subset:
             return _counted(each, right, labels=None if self.average else answers.classes)
         rows = each.shape[:-1]
-        if jnp.ndim(weights) > len(rows):
+        if weights is not None and jnp.ndim(weights) > len(rows):
             raise ValueError(
                 f"the weights of a subset accuracy are one for each sample, {rows} or its leading axes, got"
                 f" {describe(weights)}; leave labels out by ignore_index"

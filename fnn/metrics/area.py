@@ -110,7 +110,7 @@ class AUC(Metric):
         if self.average is None:
             return areas
         share = whole(sums.positive).sum(-1) if self.average == "weighted" else jnp.ones_like(areas)
-        return ratio((share * areas).sum(), share.sum())
+        return ratio(jnp.where(share == 0, 0, share * areas).sum(), share.sum())
 
 
 def _weights(cells: Cells) -> tuple[jax.Array, jax.Array, jax.Array]:

@@ -52,8 +52,8 @@ class ConfusionMatrix(Metric):
             raise ValueError(f"expected the outputs of {self.classes} classes, got those of {answers.classes}")
         if self.multi_label:
             true, predicted, each = of_each_label(answers)
-            cells = [_cell(true, predicted, row, column) for row in (0, 1) for column in (0, 1)]
-            matrix = jnp.stack([each * cell for cell in cells], -1).reshape(*each.shape, 2, 2)
+            cells = [(true == row) & (predicted == column) for row in (0, 1) for column in (0, 1)]
+            matrix = jnp.stack([each * cell.astype(each.dtype) for cell in cells], -1).reshape(*each.shape, 2, 2)
             return {"matrix": flagged(each, summed(matrix))}
         true, predicted, each = as_rows(answers)
         return {"matrix": flagged(each, summed_products(true * each[:, None], predicted))}
@@ -91,7 +91,3 @@ def flagged(each: jax.Array, sums: Any) -> Any:
     """The sums; NaN where a weight is NaN, the mark of a label that does not exist."""
     # XLA may make a selection of a product with 0 and 1, in which NaN · 0 is 0.
     return jax.tree.map(lambda sum: jnp.where(jnp.isnan(each).any(), jnp.nan, sum), sums)
-
-
-def _cell(true: jax.Array, predicted: jax.Array, row: int, column: int) -> jax.Array:
-    return (true == row) & (predicted == column)
