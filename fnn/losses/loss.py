@@ -40,6 +40,9 @@ class Loss:
     One that forms its gradient on the way forward gives ``terms``, and ``__call__``, ``forward`` and ``backward``.
     """
 
+    applies: ClassVar[Literal["sigmoid", "softmax"] | None] = None
+    """What the loss applies to the prediction itself, so that it takes logits and not what this makes of them."""
+
     takes_lengths: ClassVar[bool] = False
     """Whether the loss is one of whole sequences, and reads their lengths itself."""
 
@@ -49,8 +52,6 @@ class Loss:
         pair = ("prediction", "target")
         check_methods(cls, terms=pair, terms_backward=("cache", "dterms"), check=pair, counted=("target", "shape"))
         check_methods(cls, forward=(*pair, "weights"), backward=("cache", "dvalue"), __call__=(*pair, "weights"))
-    applies: ClassVar[Literal["sigmoid", "softmax"] | None] = None
-    """What the loss applies to the prediction itself, so that it takes logits and not what this makes of them."""
 
     @property
     def head(self) -> Layer | None:

@@ -1,7 +1,7 @@
 """The look at data before they enter a compiled program, where nothing can be raised for a bad value."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -16,17 +16,25 @@ from fnn.errors import is_concrete, is_floating, located
 from fnn.layer import Layer, Params, State
 from fnn.layers import BatchNorm
 from fnn.losses.loss import check_weights
+from fnn.metrics import Metric
 from fnn.objective import Objective, unpacked
 from fnn.paths import join
 from fnn.train.data import of_data, samples
 
 
-def check_data(objective: Objective, params: Params, state: State, data: tuple, name: str = "data") -> None:
-    """Raises for data that do not fit the model and the loss; values are looked at where they can be.
+def check_data(
+    objective: Objective,
+    params: Params,
+    state: State,
+    data: tuple,
+    name: str = "data",
+    metrics: Sequence[Metric] = (),
+) -> None:
+    """Raises for data that do not fit the model, the loss and the metrics; values are looked at where they can be.
 
     Labels out of range, inputs or targets that are not finite and indices past the vocabulary are caught here.
     """
-    check_batch(objective, check_shapes(objective, params, state, data, name), data, name)
+    check_batch(objective, check_shapes(objective, params, state, data, name), data, name, metrics)
     check_indices(objective.model, params, state, data[0], name)
 
 
@@ -60,8 +68,9 @@ def check_shapes(objective: Objective, params: Params, state: State, data: tuple
     return outputs
 
 
-def check_batch(objective: Objective, outputs: Any, data: tuple, name: str) -> None:
-    """Raises for targets and weights out of range, and for values that are not finite."""
+def check_batch(objective: Objective, outputs: Any, data: tuple, name: str, metrics: Sequence[Metric] = ()) -> None:
+    """Raises for targets and weights out of range, for values that are not finite, and for targets that are none of a
+    metric's."""
     inputs, targets, weights = unpacked(data)
     objective.loss.check(objective.loss.without_lengths(outputs)[0], targets)
     if weights is not None:
@@ -72,6 +81,18 @@ def check_batch(objective: Objective, outputs: Any, data: tuple, name: str) -> N
                 finite = _finite_samples(leaf)
                 if not finite.all():
                     raise ValueError(f"the {part} of the {name} are not finite in sample {int(np.argmin(finite))}")
+    if metrics:
+        check_metrics(metrics, jax.eval_shape(objective.loss.predictions, outputs), targets, weights, name)
+
+
+def check_metrics(metrics: Sequence[Metric], outputs: Any, targets: Any, weights: Any, name: str) -> None:
+    """Raises for targets that a metric cannot be computed of; ``outputs`` are shapes."""
+    for metric in metrics:
+        try:
+            metric.check(outputs, targets, weights)
+        except (TypeError, ValueError) as error:
+            error.add_note(f"for the metric {metric!r} of the {name}")
+            raise
 
 
 def _finite_samples(leaf: Any) -> np.ndarray:

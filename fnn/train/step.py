@@ -20,7 +20,7 @@ from fnn.optim.transform import apply_updates, expect_optimizer, update
 from fnn.options import flag
 from fnn.paths import map_named
 from fnn.train.data import Batches
-from fnn.train.scoring import Scoring, Totals, add
+from fnn.train.scoring import Scoring, Totals
 from fnn.values import Value
 
 Augment = Callable[[jax.Array, Any], Any]
@@ -59,6 +59,11 @@ class Training(Value):
     def scoring(self) -> Scoring:
         """What is reported of its batches."""
         return Scoring(self.objective, self.metrics)
+
+    @property
+    def measured(self) -> Sequence[Metric]:
+        """The metrics that see targets of training as they were given; of none that are mixed first."""
+        return () if mixes(self.augment) else self.metrics
 
     def init(self, key: jax.Array, inputs: Any) -> tuple[Params, State]:
         """Initial parameters and state."""
@@ -109,9 +114,9 @@ class Training(Value):
     def numbered(
         self, learned: Learned, totals: Totals, batches: Batches, key: jax.Array, step: Any
     ) -> tuple[Learned, Totals]:
-        """The step of that number in an epoch, whose key this is; its totals are added."""
+        """The step of that number in an epoch, whose key this is; its totals are put to those before."""
         learned, more = self.step(learned, batches.of(step), jax.random.fold_in(key, step))
-        return learned, add(totals, more)
+        return learned, self.scoring.merged(totals, more)
 
     def steps(
         self, learned: Learned, totals: Totals, batches: Batches, key: jax.Array, start: Any, stop: Any
