@@ -37,7 +37,11 @@ COUNTS = {
     "inside jit and checkpoint": (lambda a: jax.jit(jax.checkpoint(jnp.sin))(a), (shape(4),), 4),
     "a custom derivative's value": (lambda a: jax.nn.relu6(a), (shape(4),), 2 * 4),
     "of integers a product of matrices is free too": (lambda a: a @ a.T, (shape(3, 4, dtype="int32"),), 0),
-    "what nobody uses is not counted": (lambda a: jax.jit(lambda a: (jnp.sin(a) * 2, jnp.cos(a)))(a)[1], (shape(4),), 4),
+    "what nobody uses is not counted": (
+        lambda a: jax.jit(lambda a: (jnp.sin(a) * 2, jnp.cos(a)))(a)[1],
+        (shape(4),),
+        4,
+    ),
     "a reduction by a function": (
         lambda a: lax.reduce(a, np.float32(0), lambda x, y: jnp.sin(x) + y, (0,)),
         (shape(3, 5),),

@@ -96,4 +96,7 @@ def test_what_cannot_be_counted_is_shown_as_a_question():
     result = fnn.summary(fnn.Serial(fnn.Dense(4), Doubled()), jax.ShapeDtypeStruct((3, 4), "float32"))
     assert np.isnan(result.forward_flops)
     assert result.backward_flops == result.rows[0].backward_flops
-    assert [line.split().count("?") for line in str(result).splitlines() if "oubled" in line or "total" in line] == [1, 1]
+    assert [line.split().count("?") for line in str(result).splitlines() if "oubled" in line or "total" in line] == [
+        1,
+        1,
+    ]

@@ -18,7 +18,7 @@ class GradientReport(Findings):
         """Everything as plain numbers, strings, lists and dicts; a number that is not finite is ``None``."""
         fields = dataclasses.asdict(self)
         for row, own in zip(fields["rows"], self.rows, strict=True):
-            row["ok"] = own.ok
+            row |= {"ok": own.ok, "confirmed": own.confirmed}
         return _plain(
             {"ok": self.ok, "max_error": self.max_error, "verdict": self.verdict, **fields},
         )
@@ -51,6 +51,7 @@ class GradientReport(Findings):
 
     def __repr__(self) -> str:
         failing = f", failing={[row.name for row in self.failures]}" if self.failures else ""
+        failing += f", unconfirmed={[row.name for row in self.unconfirmed]}" if self.unconfirmed else ""
         return f"GradientReport(ok={self.ok}, leaves={len(self.rows)}, max_error={self.max_error:.1e}{failing})"
 
 
