@@ -1,8 +1,8 @@
 """Floating-point operations of a function, counted from what JAX traces: the same on every platform and version.
 
 Counted as 1: an addition, a product, a comparison, an elementary function, an entry of a reduction. A product of
-matrices or a convolution is 2 a multiply-add. Moving, reshaping, indexing, sorting and drawing random bits are free, and
-so are integers. A loop of known length counts its body each time (XLA's own analysis counts it once), a choice its
+matrices or a convolution is 2 a multiply-add. Moving, reshaping, indexing, sorting and drawing random bits are free,
+and so are integers. A loop of known length counts its body each time (XLA's own analysis counts it once), a choice its
 dearest branch.
 
 A convolution over a size with o outputs and k places of the kernel has o · k multiply-adds for each pair of channels:

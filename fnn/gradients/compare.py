@@ -63,8 +63,8 @@ def compare_gradients(
     Differences are allowed the rounding error of the value as well, which is measured. They are not judged, and the
     report says so, where the value has a kink within the smallest step, of parameters inside ``Frozen``, and where the
     gradient goes through a straight-through slope, which is no derivative (that of a layer with an attribute
-    ``straight_through`` that is true). Where a gradient is made by a rule that is ``auto``, a parameter's by that of its
-    layer and a delta by that of the layer behind it, manual and reverse are the same computation, ``jax.vjp``: there
+    ``straight_through`` that is true). Where the rule that makes a gradient is ``auto`` (for a parameter that of its
+    layer, for a delta that of the layer behind it), manual and reverse are the same computation, ``jax.vjp``: there
     only forward mode and differences confirm anything.
 
     ``report.ok`` says that the value is finite, that no method fails on any row and that some method was judged on

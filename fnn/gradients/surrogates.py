@@ -2,8 +2,8 @@
 
 Such a layer has an attribute ``straight_through`` that is true, as ``Step(straight_through=True)`` has. Differences see
 what its forward does, a step whose derivative is 0, and cannot judge what goes through its slope. To know what does,
-the automatic gradient is computed again with the inputs of these layers held constant: a leaf that it changes has a part
-that goes through them, and a leaf that it leaves as it is has none.
+the automatic gradient is computed again with the inputs of these layers held constant: a leaf that it changes has a
+part that goes through them, and a leaf that it leaves as it is has none.
 """
 
 import dataclasses

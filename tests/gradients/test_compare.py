@@ -270,7 +270,86 @@ def test_a_leaf_without_entries_is_said_to_be_empty(methods):
         def backward(self, cache, dy):
             return {"rows": jnp.zeros_like(cache["rows"])}, dy
 
-    report = report_of(Rows(), normal(3, 4), normal(3, 4), loss=fnn.MeanSquaredError(), methods=methods)
+    report = report_of(Rows(), normal(3, 4), np.zeros((3, 4)), loss=fnn.MeanSquaredError(), methods=methods)
     assert report.ok, str(report)
     assert {each.status for each in report["rows"].comparisons} == {"empty"}
     assert "(1 without entries" in report.verdict
+
+
+@pytest.mark.full
+def test_float32_is_held_against_float64():
+    report = report_of(fnn.Serial(fnn.Dense(3), fnn.Tanh(), fnn.Dense(2)), normal(3, 4), labels(3, 2), dtype="float32")
+    assert report.ok
+    assert report.compared == ("manual", "reverse", "forward", "finite")
+    assert 1e-9 < report.max_error < 1e-5
+    assert report.error_of("finite") < 1e-9
+
+
+@by_two_and_by_all
+def test_the_result_does_not_depend_on_the_callers_x64_nor_change_it(methods):
+    model = fnn.Serial(fnn.Dense(3), fnn.Dropout(0.5), fnn.BatchNorm(), fnn.Dense(2))
+    inputs, targets = normal(4, 5), labels(4, 2)
+    objective = fnn.Objective(model, fnn.CrossEntropy())
+    with jax.enable_x64(False):
+        params, state = objective.init(jax.random.key(0), inputs)
+    reports = []
+    for x64 in (False, True):
+        with jax.enable_x64(x64):
+            reports.append(
+                compare_gradients(
+                    objective, params, state, (inputs, targets), key=jax.random.key(1), cost=False, methods=methods
+                )
+            )
+            assert jax.config.read("jax_enable_x64") is x64
+    assert reports[0] == reports[1]
+
+
+def test_a_repeated_call_gives_the_same_report_and_another_seed_other_directions():
+    run = lambda **more: report_of(fnn.Dense(3), normal(4, 5), labels(4, 3), entrywise=4, **more)  # noqa: E731
+    one, same, other = run(), run(), run(seed=1)
+    assert one == same
+    assert one["kernel"]["finite"].absolute != other["kernel"]["finite"].absolute
+    assert one["kernel"]["finite"].directional
+    assert one["kernel"]["finite"].worst is None
+    assert other.ok
+
+
+def test_a_value_that_is_not_finite_fails_and_json_stays_strict():
+    # A label out of range makes the value NaN, while both gradients leave that sample out and agree.
+    report = report_of(fnn.Dense(2), normal(3, 4), np.array([0, 1, 7]), entrywise=4)
+    assert not report.ok
+    assert report["kernel"]["manual"].ok
+    assert report["kernel"]["finite"].note == "not finite"
+    assert report.verdict.startswith("the value is nan: is a label")
+    assert json.loads(report.to_json())["value"] is None
+    assert "not finite" in str(report)
+    assert "not finite" in report.to_markdown()
+
+
+def test_comparing_again_on_another_batch_compiles_nothing(caplog):
+    objective, params, state, (inputs, targets) = good()
+    compare_gradients(objective, params, state, (inputs, targets), cost=False)
+    equal = fnn.Objective(fnn.Dense(2), fnn.CrossEntropy())
+    with jax.log_compiles(True), caplog.at_level("WARNING"):
+        compare_gradients(equal, params, state, (inputs + 1, targets), cost=False)
+    assert not [record.message for record in caplog.records if "Compiling" in record.message]
+
+
+def test_what_only_rounding_lets_pass_is_marked():
+    # A value of a million has a rounding error of 1e-10, and the gradient of the small term drowns in it.
+    targets = np.array([[1e6], [0.0]], np.float32)
+    shrink = lambda params: {"kernel": params["kernel"].at[0].set(1e-6)}  # noqa: E731
+    report = report_of(
+        fnn.Dense(1, use_bias=False),
+        np.array([[0.0], [1e-6]], np.float32),
+        targets,
+        loss=fnn.MeanSquaredError(),
+        change=shrink,
+    )
+    found = report["kernel"]["finite"]
+    assert report.ok
+    assert found.within_rounding
+    assert not report["kernel"]["manual"].within_rounding
+    assert f"{found.relative:.1e}"[:3] in str(report)
+    assert "finite = reverse as far as rounding lets it tell, over 2 leaves" in report.verdict
+    assert "~: no further off than rounding" in str(report)

@@ -124,8 +124,12 @@ READINGS = {
     "a little too large": ((1 + 3e-9) * GRADIENT, GRADIENT, "it is (1 + 3.0e-09) × the reference"),
     "zero": (0 * GRADIENT, GRADIENT, "it is zero everywhere"),
     "not zero": (GRADIENT, 0 * GRADIENT, "it is not zero, the reference is"),
-    "one column": (GRADIENT + [0, 0, 5, 0], GRADIENT, "only 3 of 12 entries differ, all at 2 of axis 1"),
-    "one column, a little": (GRADIENT + [0, 0, 5e-9, 0], GRADIENT, "only 3 of 12 entries differ, all at 2 of axis 1"),
+    "one column": (GRADIENT + np.array([0, 0, 5, 0]), GRADIENT, "only 3 of 12 entries differ, all at 2 of axis 1"),
+    "one column, a little": (
+        GRADIENT + np.array([0, 0, 5e-9, 0]),
+        GRADIENT,
+        "only 3 of 12 entries differ, all at 2 of axis 1",
+    ),
     # Small and without a pattern: once read as 1 ×, as a transpose, as a mean.
     "noise": (GRADIENT + 1e-9 * np.random.default_rng(0).normal(size=(3, 4)), GRADIENT, ""),
     "noise on a symmetric one": (SYMMETRIC + 1e-9 * np.array([[1, -3], [2, 1]]), SYMMETRIC, ""),
