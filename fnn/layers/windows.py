@@ -129,15 +129,19 @@ def adjoint_windows(
     strides: int | Sequence[int],
     dilation: int | Sequence[int],
     padding: Padding,
+    sizes: int | Sequence[int] | None = None,
 ) -> Windows:
-    """The windows whose outputs have the sizes ``out``, over an image of the smallest sizes of which that is true.
+    """The windows whose outputs have the sizes ``out``, over an image of these ``sizes``.
 
-    Those are (out − 1)·stride + extent − Σ pads; for ``"SAME"``, whose pads depend on the sizes, out·stride.
+    There are ``stride`` sizes of which that is true, up to out·stride for ``"SAME"``, whose pads depend on the sizes,
+    and from (out − 1)·stride + extent − Σ pads for the others. Without ``sizes`` they are those two.
     """
     rank = len(out)
     window = per_axis("the window", window, rank)
     strides = per_axis("strides", strides, rank)
     dilation = per_axis("dilation", dilation, rank)
+    if sizes is not None:
+        return _over(out, windows(per_axis("output_size", sizes, rank), window, strides, dilation, padding), padding)
     if padding == "SAME":
         sizes = tuple(size * stride for size, stride in zip(out, strides, strict=True))
     else:
@@ -152,6 +156,21 @@ def adjoint_windows(
             f" would give {'×'.join(map(str, sizes))}"
         )
     return windows(sizes, window, strides, dilation, padding)
+
+
+def _over(out: Sequence[int], result: Windows, padding: Padding) -> Windows:
+    """These windows, or ``ValueError`` if their outputs do not have the sizes ``out``."""
+    if result.out != tuple(out):
+        smallest = adjoint_windows(out, *result[1:4], padding).sizes
+        ranges = [
+            range(size - stride + 1, size + 1) if padding == "SAME" else range(size, size + stride)
+            for size, stride in zip(smallest, result.strides, strict=True)
+        ]
+        raise ValueError(
+            f"output_size {result.sizes} is reduced to {result.out} and not to the input's {tuple(out)}; expected"
+            f" {' × '.join(f'{each[0]} to {each[-1]}' if len(each) > 1 else str(each[0]) for each in ranges)}"
+        )
+    return result
 
 
 def _extents(window: tuple[int, ...], dilation: tuple[int, ...]) -> tuple[int, ...]:
