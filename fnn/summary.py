@@ -13,7 +13,7 @@ from fnn.errors import describe, is_floating
 from fnn.flops import flops
 from fnn.layer import Cache, Layer, Params, State
 from fnn.paths import join
-from fnn.rendering import as_text
+from fnn.rendering import as_text, spelled
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,9 +62,12 @@ class Summary:
         return sum(row.cache_bytes for row in self.rows)
 
     def __repr__(self) -> str:
-        return as_text(self.__rich__())
+        return as_text(self._table())
 
-    def __rich__(self) -> Any:
+    def __rich_console__(self, console: Any, options: Any) -> Any:
+        yield from spelled(console, options, self._table())
+
+    def _table(self) -> Any:
         from rich import box
         from rich.table import Table
 

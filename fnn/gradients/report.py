@@ -8,6 +8,7 @@ from typing import Any
 
 from fnn.gradients.findings import Findings
 from fnn.gradients.tables import markdown, renderables, text
+from fnn.rendering import spelled
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -44,7 +45,7 @@ class GradientReport(Findings):
         return self.to_markdown()
 
     def __rich_console__(self, console: Any, options: Any) -> Any:
-        yield from renderables(self)
+        yield from spelled(console, options, *renderables(self))
 
     def __str__(self) -> str:
         return text(self)

@@ -12,6 +12,7 @@ from fnn.optim.accumulate import accumulating
 from fnn.optim.nonfinite import refuse_inner_skips
 from fnn.optim.transform import Optimizer, check_gradients, constructor, expect_optimizer, increment, update, zero_count
 from fnn.paths import map_named, matches, named_leaves, select
+from fnn.rendering import printable
 
 
 class GroupsState(NamedTuple):
@@ -66,7 +67,7 @@ def groups(optimizers: Mapping[str, Any], *, show: bool = True) -> Optimizer:
     def init(params: Any) -> GroupsState:
         chosen = resolved_groups(optimizers, params)
         if show and all(map(is_concrete, jax.tree.leaves(params))):
-            print(_table(chosen, optimizers))
+            print(printable(_table(chosen, optimizers)))
         states = {}
         for glob, optimizer in optimizers.items():
             try:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from fnn.rendering import printable, spelled
 from fnn.sweep.placement import Layout
 from fnn.sweep.table import At, SweepTable, finite_results
 from fnn.train.history import History
@@ -159,10 +160,10 @@ class SweepResult:
 
     def __rich_console__(self, console: Any, options: Any) -> Any:
         yield self.table()
-        yield f"{self.layout}."
+        yield from spelled(console, options, f"{self.layout}.")
 
     def __str__(self) -> str:
-        return f"{self.table()}\n{self.layout}."
+        return printable(f"{self.table()}\n{self.layout}.")
 
     def __repr__(self) -> str:
         return f"SweepResult(runs={len(self)}, hyperparams={list(self.hyperparams)}, seeds={len(set(self.seeds))})"
