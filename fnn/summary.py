@@ -12,6 +12,8 @@ from fnn.combinators.repeat import Repeat
 from fnn.errors import describe, is_floating
 from fnn.flops import flops
 from fnn.layer import Cache, Layer, Params, State
+from fnn.layers import AvgPool, DepthwiseConv, MaxPool
+from fnn.layers.conv import Convolution
 from fnn.paths import join
 from fnn.rendering import as_text, spelled
 
@@ -35,6 +37,8 @@ class Row:
     cache_bytes: int
     rule: str
     times: int
+    seen: str = ""
+    """Of a convolution or a pool whose window is one integer, how many axes and channels it saw."""
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -82,7 +86,12 @@ class Summary:
         for row in self.rows:
             times = f" ×{row.times}" if row.times > 1 else ""
             table.add_row(
-                *(row.path + times, repr(row.layer), row.output, f"{row.parameters:,}" if row.parameters else ""),
+                *(
+                    row.path + times,
+                    repr(row.layer) + (row.seen and f"\n{row.seen}"),
+                    row.output,
+                    f"{row.parameters:,}" if row.parameters else "",
+                ),
                 *(short(row.forward_flops), short(row.backward_flops), short(row.cache_bytes), row.rule),
             )
         return table
@@ -143,6 +152,7 @@ class _Recorder(Layer):
                 times * sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(cache)),
                 self.inner.rule,
                 times,
+                _seen(self.inner, x),
             )
         )
         return y, new_state, cache
@@ -156,6 +166,14 @@ def _recording(layer: Layer, place: _Place, rows: list[Row]) -> Layer:
     children = layer.children().items()
     places = {name: _Place(join(path, name), times, again) for name, _ in children}
     return layer.with_children({name: _recording(child, places[name], rows) for name, child in children})
+
+
+def _seen(layer: Layer, x: Any) -> str:
+    window = getattr(layer, "kernel_size", getattr(layer, "window", None))
+    if not isinstance(layer, Convolution | DepthwiseConv | MaxPool | AvgPool) or not isinstance(window, int):
+        return ""
+    channels = f"{x.shape[-1]} channel{'s' * (x.shape[-1] != 1)}"
+    return f"{x.ndim - 2}-D over {'×'.join(map(str, x.shape[1:-1]))}, {channels}"
 
 
 def _shape(leaf: Any) -> jax.ShapeDtypeStruct:

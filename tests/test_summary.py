@@ -60,6 +60,16 @@ def test_state_and_remat_are_no_obstacle():
     assert [row.path for row in rows] == ["dense_0", "batch_norm_0", "dropout_0"]
 
 
+def test_a_convolution_with_one_integer_says_over_how_many_axes_it_ran():
+    """Images without channels are sequences to it, and nothing once said so."""
+    model = fnn.Serial(fnn.Conv(4, 3), fnn.MaxPool(2), fnn.Conv(3, (3,)), fnn.Relu())
+    result = fnn.summary(model, jax.ShapeDtypeStruct((2, 8, 6), "float32"))
+    assert [row.seen for row in result.rows] == ["1-D over 8, 6 channels", "1-D over 8, 4 channels", "", ""]
+    assert "1-D over 8, 6 channels" in str(result)
+    image = fnn.summary(fnn.DepthwiseConv(3), jax.ShapeDtypeStruct((2, 9, 8, 1), "float32"))
+    assert image.rows[0].seen == "2-D over 9×8, 1 channel"
+
+
 def test_a_separable_convolution_counts_the_products_of_both_parts():
     # Depthwise: 4 × 4 outputs of 2 channels with 9 products and 8 sums, then 1×1: 2 · 16 · 2 · 3 products.
     layer = fnn.SeparableConv(3, 3, strides=2, use_bias=False)

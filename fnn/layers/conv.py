@@ -10,7 +10,7 @@ from fnn.initializers import Initializer, LecunNormal, Zeros
 from fnn.layer import Cache, Layer, Params, State, float_dtype
 from fnn.layers.affine import add_bias, affine_gradients, init_affine
 from fnn.layers.convolution import exchange, gather, kernel_gradient, scatter
-from fnn.layers.windows import Padding, Windows, check_padding, sizes, windows
+from fnn.layers.windows import Padding, Windows, check_padding, sizes, warn_of_images, windows
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +42,7 @@ class Convolution(Layer):
         raise NotImplementedError
 
     def init(self, key: jax.Array, x: Any) -> tuple[Params, State]:
+        warn_of_images(self, "kernel_size", x)
         shape = (*self._windows(x).window, x.shape[-1] // self.groups, self.features)
         return init_affine(self, key, shape, float_dtype(x)), {}
 
@@ -96,7 +97,9 @@ class Conv(Convolution, name="conv"):
     Cache:   ``x`` (N, *spatial, C), ``kernel``
     Shapes:  (N, *spatial, C) → (N, *spatial', F), any floating dtype, kept
 
-    An integer ``kernel_size``, ``strides`` or ``dilation`` holds for every axis. ``padding`` is "SAME" (the odd element
+    An integer ``kernel_size``, ``strides`` or ``dilation`` holds for every axis, of which the input has as many as it
+    has: images (N, H, W) without channels are sequences to ``kernel_size=3``, and a ``UserWarning`` says so where
+    H = W ≥ 8; ``kernel_size=(3,)`` means sequences and ``(3, 3)`` images. ``padding`` is "SAME" (the odd element
     at the end), "VALID", "CAUSAL" (in front only) or a pair (before, after) an axis.
 
     Errors: ``ValueError`` for a kernel larger than the padded image, an unknown padding, channels or features that

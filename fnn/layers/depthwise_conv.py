@@ -9,7 +9,7 @@ from fnn.errors import floating_array, positive
 from fnn.initializers import Initializer, LecunNormal, Zeros
 from fnn.layer import Cache, Layer, Params, State
 from fnn.layers.conv import Conv, check_image
-from fnn.layers.windows import Padding
+from fnn.layers.windows import Padding, per_axis, warn_of_images
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +72,10 @@ class DepthwiseConv(Layer, name="depthwise_conv"):
 
     def init(self, key: jax.Array, x: Any) -> tuple[Params, State]:
         check_image(x, self.kernel_size)
-        return self._of_channels(x.shape[-1]).init(key, x)
+        warn_of_images(self, "kernel_size", x)
+        one = self._of_channels(x.shape[-1])
+        window = per_axis("kernel_size", self.kernel_size, x.ndim - 2)  # of which nothing is left to warn
+        return dataclasses.replace(one, kernel_size=window).init(key, x)
 
     def forward(
         self, params: Params, state: State, x: Any, *, train: bool = False, key: jax.Array | None = None

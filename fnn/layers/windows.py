@@ -4,6 +4,7 @@ Along one axis, output o reads the padded input at o·stride + k·dilation for k
 """
 
 import itertools
+import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -11,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from fnn.errors import positive
+from fnn.errors import describe, positive
 
 Padding = Literal["SAME", "VALID", "CAUSAL"] | int | tuple[int | tuple[int, int], ...]
 
@@ -72,6 +73,21 @@ def per_axis(name: str, value: int | Sequence[int], rank: int) -> tuple[int, ...
     for each in values:
         positive(name, each)
     return values
+
+
+def warn_of_images(layer: Any, name: str, x: Any) -> None:
+    """Warns where an integer ``name`` makes windows along one axis of what looks like images without channels.
+
+    Those are inputs (N, H, H) with H of at least 8; padding is not "CAUSAL", which is asked of sequences alone.
+    """
+    size, square = getattr(layer, name), x.ndim == 3 and x.shape[1] == x.shape[2] >= 8
+    if square and isinstance(size, int) and size > 1 and layer.padding != "CAUSAL":
+        warnings.warn(
+            f"{layer!r} takes {describe(x)} for sequences and slides along one axis of {x.shape[1]} places with"
+            f" {x.shape[2]} channels; give images their channels by x[..., None]; or write {name}=({size},) if they are"
+            " sequences",
+            stacklevel=1,  # one place for all, so that a layer that is traced and made warns once
+        )
 
 
 def check_padding(padding: Padding) -> None:
