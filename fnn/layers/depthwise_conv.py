@@ -10,7 +10,7 @@ from fnn.initializers import Initializer, LecunNormal, Zeros
 from fnn.inputs import array_or_shape
 from fnn.layer import Cache, Layer, OverTime, Params, State
 from fnn.layers.conv import Conv, check_image
-from fnn.layers.windows import Padding
+from fnn.layers.windows import Padding, per_axis, warn_of_images
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,7 +80,10 @@ class DepthwiseConv(Layer, name="depthwise_conv"):
 
     def init(self, key: jax.Array, x: Any) -> tuple[Params, State]:
         check_image(array_or_shape(x), self.kernel_size)
-        return self._of_channels(x.shape[-1]).init(key, x)
+        warn_of_images(self, "kernel_size", x)
+        one = self._of_channels(x.shape[-1])
+        window = per_axis("kernel_size", self.kernel_size, x.ndim - 2)  # of which nothing is left to warn
+        return dataclasses.replace(one, kernel_size=window).init(key, x)
 
     def forward(
         self, params: Params, state: State, x: Any, *, train: bool = False, key: jax.Array | None = None

@@ -12,7 +12,17 @@ from jax import lax
 
 from fnn.errors import output_gradient
 from fnn.layer import Cache, Layer, OverTime, Params, State, Static, wide_dtype
-from fnn.layers.windows import Padding, Windows, check_padding, is_aligned, sizes, views, windows, windows_within
+from fnn.layers.windows import (
+    Padding,
+    Windows,
+    check_padding,
+    is_aligned,
+    sizes,
+    views,
+    warn_of_images,
+    windows,
+    windows_within,
+)
 from fnn.lengths import apart, valid_steps, without_padding
 
 
@@ -35,6 +45,10 @@ class _Pool(Layer):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, sizes(name, getattr(self, name)))
         check_padding(self.padding)
+
+    def init(self, key: jax.Array, x: Any) -> tuple[Params, State]:
+        warn_of_images(self, "window", x)
+        return {}, {}
 
     def _windows(self, sizes: tuple[int, ...]) -> Windows:
         w = windows(sizes, self.window, self.window if self.strides is None else self.strides, 1, self.padding)

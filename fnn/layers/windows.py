@@ -4,6 +4,7 @@ Along one axis, output o reads the padded input at o·stride + k·dilation for k
 """
 
 import itertools
+import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -11,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from fnn.errors import positive
+from fnn.errors import describe, positive
 
 Padding = Literal["SAME", "VALID", "CAUSAL"] | int | tuple[int | tuple[int, int], ...]
 
@@ -94,6 +95,21 @@ def per_axis(name: str, value: int | Sequence[int], rank: int) -> tuple[int, ...
     return values
 
 
+def warn_of_images(layer: Any, name: str, x: Any) -> None:
+    """Warns where an integer ``name`` makes windows along one axis of what looks like images without channels.
+
+    Those are inputs (N, H, H) with H of at least 8; padding is not "CAUSAL", which is asked of sequences alone.
+    """
+    size, square = getattr(layer, name), x.ndim == 3 and x.shape[1] == x.shape[2] >= 8
+    if square and isinstance(size, int) and size > 1 and layer.padding != "CAUSAL":
+        warnings.warn(
+            f"{layer!r} takes {describe(x)} for sequences and slides along one axis of {x.shape[1]} places with"
+            f" {x.shape[2]} channels; give images their channels by x[..., None]; or write {name}=({size},) if they are"
+            " sequences",
+            stacklevel=1,  # one place for all, so that a layer that is traced and made warns once
+        )
+
+
 def check_padding(padding: Padding) -> None:
     """Raises ``ValueError`` unless this is a way to pad."""
     if isinstance(padding, str):
@@ -149,15 +165,19 @@ def adjoint_windows(
     strides: int | Sequence[int],
     dilation: int | Sequence[int],
     padding: Padding,
+    sizes: int | Sequence[int] | None = None,
 ) -> Windows:
-    """The windows whose outputs have the sizes ``out``, over an image of the smallest sizes of which that is true.
+    """The windows whose outputs have the sizes ``out``, over an image of these ``sizes``.
 
-    Those are (out − 1)·stride + extent − Σ pads; for ``"SAME"``, whose pads depend on the sizes, out·stride.
+    There are ``stride`` sizes of which that is true, up to out·stride for ``"SAME"``, whose pads depend on the sizes,
+    and from (out − 1)·stride + extent − Σ pads for the others. Without ``sizes`` they are those two.
     """
     rank = len(out)
     window = per_axis("the window", window, rank)
     strides = per_axis("strides", strides, rank)
     dilation = per_axis("dilation", dilation, rank)
+    if sizes is not None:
+        return _over(out, windows(per_axis("output_size", sizes, rank), window, strides, dilation, padding), padding)
     if padding == "SAME":
         sizes = tuple(size * stride for size, stride in zip(out, strides, strict=True))
     else:
@@ -172,6 +192,21 @@ def adjoint_windows(
             f" would give {'×'.join(map(str, sizes))}"
         )
     return windows(sizes, window, strides, dilation, padding)
+
+
+def _over(out: Sequence[int], result: Windows, padding: Padding) -> Windows:
+    """These windows, or ``ValueError`` if their outputs do not have the sizes ``out``."""
+    if result.out != tuple(out):
+        smallest = adjoint_windows(out, *result[1:4], padding).sizes
+        ranges = [
+            range(size - stride + 1, size + 1) if padding == "SAME" else range(size, size + stride)
+            for size, stride in zip(smallest, result.strides, strict=True)
+        ]
+        raise ValueError(
+            f"output_size {result.sizes} is reduced to {result.out} and not to the input's {tuple(out)}; expected"
+            f" {' × '.join(f'{each[0]} to {each[-1]}' if len(each) > 1 else str(each[0]) for each in ranges)}"
+        )
+    return result
 
 
 def _extents(window: tuple[int, ...], dilation: tuple[int, ...]) -> tuple[int, ...]:

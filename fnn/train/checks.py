@@ -72,7 +72,8 @@ def check_batch(objective: Objective, outputs: Any, data: tuple, name: str, metr
     """Raises for targets and weights out of range, for values that are not finite, and for targets that are none of a
     metric's."""
     inputs, targets, weights = unpacked(data)
-    objective.loss.check(objective.loss.without_lengths(outputs)[0], targets)
+    prediction, _ = objective.loss.without_lengths(outputs)
+    objective.loss.check(prediction, targets)
     if weights is not None:
         check_weights(weights, f"the weights of the {name}")
     for part, tree in (("inputs", inputs), ("targets", targets), ("weights", weights)):
@@ -82,7 +83,7 @@ def check_batch(objective: Objective, outputs: Any, data: tuple, name: str, metr
                 if not finite.all():
                     raise ValueError(f"the {part} of the {name} are not finite in sample {int(np.argmin(finite))}")
     if metrics:
-        check_metrics(metrics, jax.eval_shape(objective.loss.predictions, outputs), targets, weights, name)
+        check_metrics(metrics, jax.eval_shape(objective.loss.predictions, prediction), targets, weights, name)
 
 
 def check_metrics(metrics: Sequence[Metric], outputs: Any, targets: Any, weights: Any, name: str) -> None:
