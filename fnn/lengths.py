@@ -31,15 +31,16 @@ def checked_lengths(lengths: Any, samples: int, steps: int) -> jax.Array:
 
 def apart(x: Any) -> tuple[jax.Array, jax.Array | None]:
     """x (N, …) and no lengths, or x (N, T, C) with its padding at 0 and the lengths (N,), of x or ``(x, lengths)``."""
-    if not isinstance(x, tuple):
+    if not isinstance(x, tuple) or not _are_sequences(x):
         return floating_array(x), None
-    if len(x) != 2:
-        raise TypeError(f"expected x or (x, lengths), got {describe(x)}")
     values = floating_array(x[0])
-    if values.ndim != 3:
-        raise ValueError(f"expected sequences (N, T, C) beside lengths, got {describe(x)}")
     lengths = checked_lengths(x[1], *values.shape[:2])
     return without_padding(values, lengths), lengths
+
+
+def _are_sequences(x: tuple) -> bool:
+    typed = len(x) == 2 and all(hasattr(each, "dtype") for each in x)
+    return typed and x[0].ndim == 3 and jnp.issubdtype(x[1].dtype, jnp.integer)
 
 
 def impossible(lengths: jax.Array, steps: int) -> jax.Array:

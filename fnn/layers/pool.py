@@ -11,6 +11,7 @@ import numpy as np
 from jax import lax
 
 from fnn.errors import output_gradient
+from fnn.inputs import array_or_shape
 from fnn.layer import Cache, Layer, OverTime, Params, State, Static, wide_dtype
 from fnn.layers.windows import (
     Padding,
@@ -24,6 +25,7 @@ from fnn.layers.windows import (
     windows_within,
 )
 from fnn.lengths import apart, valid_steps, without_padding
+from fnn.over_time import lengths_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +49,7 @@ class _Pool(Layer):
         check_padding(self.padding)
 
     def init(self, key: jax.Array, x: Any) -> tuple[Params, State]:
-        warn_of_images(self, "window", x)
+        warn_of_images(self, "window", array_or_shape(x if lengths_of(x) is None else x[0]))
         return {}, {}
 
     def _windows(self, sizes: tuple[int, ...]) -> Windows:
