@@ -101,7 +101,7 @@ class AUC(Metric):
     def uncertainty(self, sums: Cells) -> jax.Array:
         """How far the value may be from the exact area: half the share of pairs within one cell of several outputs."""
         negative, positive, pairs = _weights(sums)
-        within = jnp.where(sums.level > 0, positive * negative, 0)
+        within = jnp.where(sums.first != sums.last, positive * negative, 0)
         return self._average(ratio(within.sum(-1) / 2, pairs), sums)
 
     def _average(self, areas: jax.Array, sums: Cells) -> jax.Array:

@@ -1,18 +1,19 @@
 """A sketch of how the numbers of two labels lie among each other: cells in the order of the floating numbers.
 
-A floating number has a key, a whole number of as many bits, and keys are in the order of the numbers. A cell is a
-stretch of keys that share all but their last ``level`` bits (0: a single number), with the sums of the weights of both
-labels in it. The cells of a sketch do not overlap: which of two numbers in different cells is larger is known exactly.
+A floating number has a key, a whole number of as many bits, and keys are in the order of the numbers. A cell has the
+``first`` and the ``last`` key in it, and the sums of the weights of both labels. The cells of a sketch do not overlap:
+which of two numbers in different cells is larger is known exactly, and in a cell with one key all are equal.
 
-Two sketches are put together by sorting their cells. A cell that lies within another becomes a part of it; two
-stretches of this kind lie apart, or one within the other. The cells are then the leaves of a tree, whose nodes are the
-least stretches around several. Where there are more cells than room, the ``capacity − 1`` nodes that hold the largest
-share of both labels stay divided, and each of the others becomes one cell. So cells are narrow where the numbers are,
-whatever their offset and scale, and hold about equal shares.
+Two sketches are put together by sorting their cells; those that overlap become one. Where there are then more cells
+than room, neighbours become one, in the order of a tree: a node is a stretch of keys that share all but their last
+bits, and stands for the least such stretch around two neighbours. The ``capacity − 1`` nodes that hold the largest
+share of both labels stay divided, what lies in any other becomes one cell. So cells are narrow where the numbers are,
+whatever their offset and scale, and hold about equal shares. The tree is the same for all sketches, so that the cells
+of one do not lie across those of another.
 
 Sums of zeros are no cells. All shapes are static.
 
-Source: Shrivastava et al. 2004, the q-digest, whose stretches these are.
+Source: after Shrivastava et al. 2004, the q-digest, which counts in the nodes of this tree.
 """
 
 import functools
@@ -28,10 +29,10 @@ SHARES = 2**22
 
 
 class Cells(NamedTuple):
-    """``key`` and ``level`` of every cell, in order, and the sums of the weights of its labels."""
+    """The keys that every cell reaches from and to, in order, and the sums of the weights of its labels."""
 
-    key: jax.Array
-    level: jax.Array
+    first: jax.Array
+    last: jax.Array
     negative: Sum
     positive: Sum
 
@@ -40,7 +41,7 @@ def key_of(numbers: jax.Array) -> jax.Array:
     """The keys of floating numbers; −0 has that of 0."""
     numbers = jnp.where(numbers == 0, 0, numbers)
     bits = jax.lax.bitcast_convert_type(numbers, _unsigned(numbers.dtype))
-    sign = _shifted(jnp.ones_like(bits), _width(bits) - 1)
+    sign = jnp.full_like(bits, 1 << (_width(bits) - 1))
     return jnp.where(bits < sign, bits | sign, ~bits)
 
 
@@ -48,50 +49,43 @@ def cells_of(numbers: jax.Array, positive: jax.Array, weights: jax.Array, capaci
     """Those of numbers (N,), of which some are ``positive``; numbers that weigh nothing may be anything."""
     key = jnp.where(weights == 0, jnp.zeros((), _unsigned(numbers.dtype)), key_of(numbers))
     negative, positive = (Sum.of(jnp.where(which, weights, 0)) for which in (~positive, positive))
-    return _compressed(Cells(key, jnp.zeros(key.shape, jnp.int32), negative, positive), capacity)
+    return _compressed(Cells(key, key, negative, positive), capacity)
 
 
 def joined(one: Cells, other: Cells) -> Cells:
     """Those of both, as many as before."""
     both = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), one, other)
-    return _compressed(both, len(one.key))
+    return _compressed(both, len(one.first))
 
 
 @functools.partial(jax.jit, static_argnames="capacity")
 def _compressed(cells: Cells, capacity: int) -> Cells:
-    cells, count = _sorted(cells), len(cells.key)
-    # Between neighbours: whether one lies within the other (or both are the same), and the level of their node.
-    ends = cells.key | _low_bits(cells.key, cells.level)
-    within = cells.key[1:] <= jax.lax.cummax(ends)[:-1]
-    node = _bits(cells.key[1:] ^ cells.key[:-1])
-    first = _without(cells.key[1:], node)
-    start = jnp.searchsorted(cells.key, first)
-    stop = jnp.searchsorted(cells.key, first | _low_bits(first, node), side="right")
+    cells, count = _sorted(cells), len(cells.first)
+    reached = jax.lax.cummax(cells.last)
+    within = cells.first[1:] <= reached[:-1]
+    # The node around each cell and the one before it, and the share of all cells that reach into it.
+    bits = _bits(cells.first[1:] ^ reached[:-1])
+    low, high = cells.first[1:] & ~_low_bits(cells.first[1:], bits), cells.first[1:] | _low_bits(cells.first[1:], bits)
     shares = _cumulated(_shares(cells))
-    weight = (shares[stop] - shares[start]) * 128 + node
-    # As many nodes as there is room for stay apart. A node is heavier than those below it, so cells stay stretches.
-    weight = jnp.where(within, -1, weight)
-    apart = jnp.zeros(count, bool).at[0].set(True)
+    share = shares[jnp.searchsorted(cells.first, high, side="right")] - shares[jnp.searchsorted(reached, low)]
+    # A node outweighs those below it, which hold no more and have fewer bits.
+    weight = jnp.where(within, -1, share * 128 + bits)
+    begins = jnp.zeros(count, bool).at[0].set(True)
     if count > 1:
-        kept = jax.lax.top_k(weight, min(capacity, count) - 1)[1]
-        apart = apart.at[1 + kept].set(True) & jnp.concatenate([apart[:1], ~within])
-    begins = jnp.nonzero(apart, size=capacity, fill_value=count)[0]
-    ends_before = jnp.append(begins[1:], count)
-    levels = jnp.maximum(cells.level, jnp.append(jnp.zeros((1,), node.dtype), jnp.where(apart[1:], 0, node)))
-    group = jnp.clip(jnp.cumsum(apart) - 1, 0, capacity - 1)
-    level = jnp.zeros(capacity, jnp.int32).at[group].max(levels)
-    key = _without(jnp.take(cells.key, begins, mode="fill", fill_value=0), level)
-    negative, positive = (_sums(sum, begins, ends_before) for sum in (cells.negative, cells.positive))
-    return Cells(key, level, negative, positive)
+        heaviest = jax.lax.top_k(weight, min(capacity, count) - 1)[1]
+        begins = begins.at[1 + heaviest].set(weight[heaviest] >= 0)
+    start = jnp.nonzero(begins, size=capacity, fill_value=count)[0]
+    stop = jnp.append(start[1:], count)
+    negative, positive = (_sums(sum, start, stop) for sum in (cells.negative, cells.positive))
+    return Cells(jnp.take(cells.first, start, mode="clip"), reached[stop - 1], negative, positive)
 
 
 def _sorted(cells: Cells) -> Cells:
-    """In the order of their keys, those around others before these; what is no cell comes last."""
+    """In the order of their first keys; what is no cell comes last."""
     empty = (cells.negative.high == 0) & (cells.positive.high == 0)
-    key = jnp.where(empty, ~jnp.zeros_like(cells.key), cells.key)
-    level = jnp.where(empty, 0, cells.level)
-    order = jnp.lexsort((-level, key))
-    return jax.tree.map(lambda leaf: leaf[order], cells._replace(key=key, level=level))
+    first, last = (jnp.where(empty, ~jnp.zeros_like(key), key) for key in (cells.first, cells.last))
+    order = jnp.argsort(first)
+    return jax.tree.map(lambda leaf: leaf[order], cells._replace(first=first, last=last))
 
 
 def _shares(cells: Cells) -> jax.Array:
@@ -132,17 +126,9 @@ def _width(key: jax.Array) -> int:
     return 8 * key.dtype.itemsize
 
 
-def _shifted(key: jax.Array, level: jax.Array | int) -> jax.Array:
-    return jax.lax.shift_left(key, jnp.full(key.shape, level, key.dtype))  # by its width: 0
-
-
-def _low_bits(key: jax.Array, level: jax.Array) -> jax.Array:
-    """The last ``level`` bits set."""
-    return ~jax.lax.shift_left(~jnp.zeros_like(key), level.astype(key.dtype))
-
-
-def _without(key: jax.Array, level: jax.Array) -> jax.Array:
-    return key & ~_low_bits(key, level)
+def _low_bits(key: jax.Array, count: jax.Array) -> jax.Array:
+    """So many of the last bits set."""
+    return ~jax.lax.shift_left(~jnp.zeros_like(key), count.astype(key.dtype))  # by its width: 0
 
 
 def _bits(key: jax.Array) -> jax.Array:

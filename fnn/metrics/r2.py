@@ -17,7 +17,7 @@ class R2(Metric):
     """The share of the targets' variance that the predictions explain: 1 − Σ w (y − p)² / Σ w (y − ȳ)².
 
     Every place after the first axis is an output of its own, and the value is the plain mean over outputs, as
-    scikit-learn's. A constant target has 1 if it is predicted exactly, else 0.
+    scikit-learn's. A constant target has 1 if it is predicted exactly, else 0; a single sample has no variance: NaN.
 
     The mean ȳ is not known before the last batch, so a batch gives its weight W, its own mean μ and the squares about
     that, M = Σ w (y − μ)², and those of two sets of batches a and b become
@@ -75,6 +75,7 @@ class R2(Metric):
             "mean": Sum(*two_sum(near, beyond)),
             "squares": summed(each * about * about),
             "residual": summed(each * residual * residual),
+            "several": counted.sum(0) > 1,
             "varies": (counted & (y != near[None])).any(0),
             "missed": (counted & (residual != 0)).any(0),
         }
@@ -93,6 +94,7 @@ class R2(Metric):
             "mean": mean,
             "squares": one["squares"].plus(other["squares"]).plus(Sum.of(between)),
             "residual": one["residual"].plus(other["residual"]),
+            "several": one["several"] | other["several"] | (~nothing & ~only),
             "varies": one["varies"] | other["varies"] | (~nothing & ~only & (delta != 0)),
             "missed": one["missed"] | other["missed"],
         }
@@ -102,10 +104,10 @@ class R2(Metric):
         info = jnp.finfo(squares.dtype)
         # Squares so small that some may have become 0, or so large that they are not finite, say nothing.
         lost = sums["varies"] & (squares <= jnp.maximum(weight, 1) * (info.tiny / info.eps))
-        known = ~lost & jnp.isfinite(squares) & jnp.isfinite(residual)
+        known = sums["several"] & ~lost & jnp.isfinite(squares) & jnp.isfinite(residual)
         explained = 1 - residual / jnp.where(squares == 0, 1, squares)
         scores = jnp.where(sums["varies"], explained, (~sums["missed"]).astype(squares.dtype))
-        return jnp.where(known & (weight != 0), scores, jnp.nan).mean()
+        return jnp.where(known, scores, jnp.nan).mean()
 
 
 def _mean(terms: jax.Array, weight: Sum) -> jax.Array:

@@ -20,7 +20,7 @@ import jax.numpy as jnp
 from fnn.errors import is_floating
 
 BLOCK, ROWS = 64, 1024
-"""So many terms are added in the usual way, and so many rows of a product: what that rounds off is a few digits."""
+"""So many terms are added in the usual way, and so many rows of a product: that rounds off the last digit or so."""
 
 
 class Sum(NamedTuple):
