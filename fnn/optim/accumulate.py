@@ -20,7 +20,7 @@ from fnn.optim.transform import (
     zero_count,
     zeros_like,
 )
-from fnn.optim.waiting import all_stepped, stepped
+from fnn.optim.waiting import stepped
 
 
 class AccumulateState(NamedTuple):
@@ -104,9 +104,11 @@ def accumulate(optimizer: Any, steps: int) -> Optimizer:
             return jax.tree.map(jnp.zeros_like, like), state.inner
 
         updates, inner = jax.lax.cond(full, apply, wait)
-        waits = weight, whole.get("value", state.mean_value), whole["grad"]
-        waits = jax.tree.map(lambda leaf: jnp.where(full, 0, leaf), waits)
-        return updates, AccumulateState(count, {}, all_stepped(full, stepped(inner)), *waits, inner)
+        waiting = weight, whole.get("value", state.mean_value), whole["grad"]
+        weight, value, mean = jax.tree.map(lambda leaf: jnp.where(full, 0, leaf), waiting)
+        inside = stepped(inner)
+        real = full if inside is None else full & inside
+        return updates, AccumulateState(count, {}, real, weight, value, mean, inner)
 
     return Optimizer(init, accumulate_update)
 

@@ -183,7 +183,7 @@ def radam(
         v = running_mean(jnp.square(squarable(g)), v, b2)
         weights = sum_of_weights(b2, count)
         limit = 2 / (1 - b2) - 1
-        length = _length(b2, count)
+        length: Any = _length(b2, count)
         rectify = length >= threshold
         safe = jnp.where(rectify, length, limit)
         r = jnp.sqrt((safe - 4) * (safe - 2) * limit / ((limit - 4) * (limit - 2) * safe))

@@ -59,7 +59,8 @@ def scale_by_trust_ratio() -> Optimizer:
             wide, weight_norm = g.astype(dtype), norm(w.astype(dtype))
             small, update_norm, _ = shrunk(wide)
             either = (update_norm == 0) | (weight_norm == 0)
-            return jnp.where(either, wide, small * (weight_norm / without_zero(update_norm))).astype(w.dtype)
+            u: Any = jnp.where(either, wide, small * (weight_norm / without_zero(update_norm)))
+            return u.astype(w.dtype)
 
         return map_layers(scale, grads, params), ScaleByTrustRatioState(increment(state.count), hyperparams)
 

@@ -78,4 +78,4 @@ def root_mean_square(x: jax.Array) -> jax.Array:
 
 def without_zero(length: Any) -> Any:
     """The length to divide by, 1 where it is 0: what it is the length of is 0 too, and so is the quotient."""
-    return jnp.where(length == 0, 1, length)
+    return jnp.where(length == 0, jnp.ones_like(length), length)

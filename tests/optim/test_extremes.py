@@ -1,5 +1,7 @@
 """One step for gradients of any size: finite, and in the direction that it has at an ordinary one."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -43,7 +45,7 @@ RANGES = {
 }
 """The sizes that a kind speaks of; others from 1e-35: XLA takes what is below 1.2e-38 for 0, so a hundredth above."""
 
-NO_EPS = {"eps": 0.0}
+NO_EPS: dict[str, Any] = {"eps": 0.0}
 
 CASES = {
     "sgd": (optim.sgd(0.1), "proportional"),

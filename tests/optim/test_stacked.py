@@ -3,6 +3,7 @@
 import copy
 import json
 import pickle
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +12,7 @@ import pytest
 
 import fnn
 from fnn import optim
+from fnn.paths import named_leaves
 from fnn.stacked import Stacked, layer_shapes, map_layers, stack, unstack
 from tests.comparing import close
 
@@ -19,7 +21,7 @@ N, WIDTH = 3, 8
 MODEL = fnn.Repeat(fnn.Dense(WIDTH), N)
 X = jnp.ones((2, WIDTH))
 
-DECAYS = {"weight_decay": 0.1}
+DECAYS: dict[str, Any] = {"weight_decay": 0.1}
 
 # By name: an optimiser or a transformation that looks at a leaf, an entry or the path, nothing at the whole gradient.
 EACH = {
@@ -111,11 +113,12 @@ def test_muon_takes_the_kernels_of_a_repeat_for_matrices_and_its_biases_not():
 
 def test_repeats_inside_repeats_are_updated_layer_by_layer():
     model = fnn.Repeat(fnn.Serial(a=fnn.Repeat(fnn.Repeat(fnn.Dense(4), 2), 2), b=fnn.Dense(4)), 3)
-    params, _ = model.init(KEY, jnp.ones((1, 4)))
+    params, _ = jax.eval_shape(lambda: model.init(KEY, jnp.ones((1, 4))))
+    params = jax.tree.map(lambda leaf: np.arange(leaf.size, dtype=np.float32).reshape(leaf.shape), params)
     shapes = layer_shapes(params)
     assert shapes == {"a/bias": (4,), "a/kernel": (4, 4), "b/bias": (4,), "b/kernel": (4, 4)}
     norms = map_layers(lambda path, w: jnp.sum(w * w), params)
-    close(norms["a"]["kernel"], jnp.sum(params["a"]["kernel"] ** 2, (-1, -2)), rtol=1e-6)
+    close(norms["a"]["kernel"], np.sum(params["a"]["kernel"] ** 2, (-1, -2)), rtol=1e-6)
     assert norms["b"]["kernel"].shape == (3,)
 
 
@@ -134,13 +137,14 @@ def test_a_leading_axis_that_is_not_n_is_refused():
 def test_a_stacked_dict_is_a_dict_in_all_that_programs_do_with_one():
     params, _ = MODEL.init(KEY, X)
     assert isinstance(params, dict)
+    assert isinstance(params, Stacked)
     assert params.sizes == (N,)
     assert list(params) == ["bias", "kernel"]
     shapes = jax.tree.map(lambda leaf: list(leaf.shape), params)
     assert json.loads(json.dumps(jax.tree.map(jnp.ndim, params))) == {"bias": 2, "kernel": 3}
     assert repr(jax.tree.map(jnp.ndim, params)) == "{'bias': 2, 'kernel': 3}"
     assert shapes.sizes == (N,)
-    assert list(fnn.paths.named_leaves({"body": params})) == ["body/bias", "body/kernel"]
+    assert list(named_leaves({"body": params})) == ["body/bias", "body/kernel"]
     for made in (copy.copy(params), copy.deepcopy(params), pickle.loads(pickle.dumps(params)), params | {}):
         assert jax.tree.structure(made) == jax.tree.structure(params)
     assert jax.tree.structure(dict(params)) == jax.tree.structure({"bias": 0, "kernel": 0})

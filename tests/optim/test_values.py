@@ -217,14 +217,14 @@ def test_it_is_a_static_argument_of_jit_and_compiles_once():
         (lambda: optim.muon(0.1, (2.0, float("nan"), 0.0)), ValueError, "ns_coeffs are three numbers"),
         (lambda: optim.radam(0.1, threshold=3.0), ValueError, r"threshold is at least 4, or r is the root .* got 3.0"),
         (
-            lambda: optim.radam(0.1, threshold="5"),
+            lambda: optim.radam(0.1, threshold="5"),  # pyright: ignore[reportArgumentType]
             TypeError,
             "threshold is a number, got '5'; it is part of the program",
         ),
         (lambda: optim.sgd(0.1, nesterov=True), ValueError, "nesterov=True needs a momentum"),
         (lambda: optim.rmsprop(0.1, nesterov=True), ValueError, "nesterov=True needs a momentum"),
         (
-            lambda: optim.adam(0.1, weight_decay=0.1),
+            lambda: optim.adam(0.1, weight_decay=0.1),  # pyright: ignore[reportCallIssue]
             TypeError,
             "adam: got an unexpected keyword argument 'weight_decay'",
         ),
