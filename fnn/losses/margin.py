@@ -142,7 +142,7 @@ class MultiClassHinge(Loss):
 
     def terms_backward(self, cache: Cache, dterms: jax.Array) -> jax.Array:
         labels, rival, shape = cache["labels"], cache["rival"], cache["shape"].value
-        g = (cache["slope"] * dterms)[..., None]
+        g: jax.Array = (cache["slope"] * dterms)[..., None]
         dz = jnp.where(at_class(rival, shape), g, 0) - jnp.where(at_class(labels, shape), g, 0)
         return dz.astype(cache["dtype"].value)
 

@@ -88,7 +88,7 @@ class Triplet(Loss):
         prediction = cache["prediction"]
         # Selected, not multiplied by 0: what is infinitely far away has no direction, and costs nothing.
         u, v = (jnp.where(cache["active"][..., None], each, 0) for each, _ in self._directions(prediction))
-        g = jnp.where(cache["active"], dterms, 0)[..., None]
+        g = dterms[..., None] if dterms.ndim else dterms
         return jnp.stack([(u - v) * g, -u * g, v * g], -2).astype(prediction.dtype)
 
     def check(self, prediction: Any, target: Any) -> None:
