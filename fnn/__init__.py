@@ -129,6 +129,7 @@ from fnn.metrics import R2 as R2
 from fnn.metrics import Accuracy as Accuracy
 from fnn.metrics import ConfusionMatrix as ConfusionMatrix
 from fnn.metrics import Metric as Metric
+from fnn.metrics import MultiLabelAccuracy as MultiLabelAccuracy
 from fnn.metrics import Perplexity as Perplexity
 from fnn.metrics import Precision as Precision
 from fnn.metrics import Recall as Recall

@@ -8,9 +8,11 @@ import jax.numpy as jnp
 from jax import lax
 
 from fnn.backprop import Visit
+from fnn.calls import apply_of, forward_of, init_of
 from fnn.combinators.wrapper import Wrapper
 from fnn.errors import describe, located, positive
 from fnn.layer import Cache, Params, State, Static
+from fnn.over_time import of_children
 from fnn.stacked import Stacked, stack, unstack
 
 
@@ -41,13 +43,15 @@ class Repeat(Wrapper, name="repeat"):
 
     n: int
 
+    over_time = property(of_children)
+
     def __post_init__(self) -> None:
         super().__post_init__()
         positive("n", self.n)
 
     def init(self, key: jax.Array, x: Any) -> tuple[Params, State]:
         with located("", self.inner, x):
-            params, state = jax.vmap(lambda key: self.inner.init(key, x))(self._keys(key))
+            params, state = jax.vmap(lambda key: init_of(self.inner, key, x))(self._keys(key))
         return stack(params, self.n), state
 
     def forward(
@@ -56,7 +60,7 @@ class Repeat(Wrapper, name="repeat"):
         def step(x: Any, each: tuple) -> tuple[Any, tuple[State, Cache]]:
             params, state, key = each
             with located("", self.inner, x):
-                y, state, cache = self.inner.forward(params, state, x, train=train, key=key)
+                y, state, cache = forward_of(self.inner, params, state, x, train=train, key=key)
             return self._same(x, y), (state, cache)
 
         y, (state, cache) = lax.scan(step, _arrays(x), self._stacked(params, state, key), length=self.n)
@@ -69,7 +73,7 @@ class Repeat(Wrapper, name="repeat"):
         def step(x: Any, each: tuple) -> tuple[Any, State]:
             params, state, key = each
             with located("", self.inner, x):
-                y, state = self.inner.apply(params, state, x, train=train, key=key)
+                y, state = apply_of(self.inner, params, state, x, train=train, key=key)
             return self._same(x, y), state
 
         return lax.scan(step, _arrays(x), self._stacked(params, state, key), length=self.n)

@@ -13,6 +13,7 @@ from fnn.optim.nonfinite import refuse_inner_skips
 from fnn.optim.transform import Optimizer, check_gradients, constructor, expect_optimizer, increment, update, zero_count
 from fnn.optim.waiting import stepped
 from fnn.paths import map_named, matches, named_leaves, select
+from fnn.rendering import printable
 
 
 class GroupsState(NamedTuple):
@@ -74,7 +75,7 @@ def groups(optimizers: Mapping[str, Any], *, show: bool = True) -> Optimizer:
     def init(params: Any) -> GroupsState:
         chosen = resolved_groups(optimizers, params)
         if show and all(map(is_concrete, jax.tree.leaves(params))):
-            print(_table(chosen, optimizers))
+            print(printable(_table(chosen, optimizers)))
         states = {}
         for glob, optimizer in optimizers.items():
             try:
