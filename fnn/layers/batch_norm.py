@@ -106,7 +106,7 @@ class BatchNorm(Layer, name="batch_norm"):
             return y, new_state, cache
         return without_padding(y, lengths), new_state, {**cache, "lengths": lengths}
 
-    def backward(self, cache: Cache, dy: jax.Array) -> tuple[Params, jax.Array]:
+    def backward(self, cache: Cache, dy: jax.Array) -> tuple[Params, Any]:
         x, inverse, lengths, counted = cache["x"], cache["inverse"], cache.get("lengths"), None
         normal = normalized(x, cache["mean"], inverse)
         if lengths is not None:
