@@ -14,7 +14,7 @@ from fnn.foreign import foreign
 from fnn.paths import join
 
 MEMBERS = 16
-"""So many members of a tuple or a list are described one by one."""
+"""So many members of a list of numbers are described one by one."""
 
 
 def describe(x: Any) -> str:
@@ -22,8 +22,9 @@ def describe(x: Any) -> str:
     if x is None:
         return "None"
     if isinstance(x, tuple | list):
-        more = f", … {len(x)} in all" if len(x) > MEMBERS else ""
-        return f"({', '.join(describe(each) for each in x[:MEMBERS])}{more})"
+        if len(x) > MEMBERS and not any(hasattr(leaf, "shape") for leaf in jax.tree.leaves(x)):
+            return f"({', '.join(describe(each) for each in x[:MEMBERS])}, … {len(x)} in all)"
+        return f"({', '.join(describe(each) for each in x)})"
     if isinstance(x, dict):
         return f"{{{', '.join(f'{name}: {describe(each)}' for name, each in x.items())}}}"
     shape, dtype = getattr(x, "shape", None), getattr(x, "dtype", None)
@@ -157,7 +158,8 @@ def whose(kind: str, names: Any) -> str:
 def part(params: Any, name: str) -> Any:
     """Returns ``params[name]``, a parameter or a dict of them, or raises."""
     if not isinstance(params, dict) or name not in params:
-        found = sorted(params) if isinstance(params, dict) else describe(params)
+        other = describe(params) if isinstance(params, jax.Array) else type(params).__name__  # a tracer's means nothing
+        found = sorted(params) if isinstance(params, dict) else other
         raise ValueError(f"expected a parameter {name!r}, found {found}; {whose('params', found)}")
     return params[name]
 
