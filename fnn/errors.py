@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from fnn.foreign import foreign
+from fnn.foreign import foreign, leaves
 from fnn.paths import join
 
 MEMBERS = 16
@@ -22,7 +22,7 @@ def describe(x: Any) -> str:
     if x is None:
         return "None"
     if isinstance(x, tuple | list):
-        if len(x) > MEMBERS and not any(hasattr(leaf, "shape") for leaf in jax.tree.leaves(x)):
+        if len(x) > MEMBERS and not any(hasattr(leaf, "shape") for leaf in leaves(x)):
             return f"({', '.join(describe(each) for each in x[:MEMBERS])}, … {len(x)} in all)"
         return f"({', '.join(describe(each) for each in x)})"
     if isinstance(x, dict):
@@ -102,8 +102,8 @@ def not_one_array(x: Any) -> str:
     """What is said of several members, or of a list of numbers, in the place of one array."""
     if x is None:
         return "expected one array, got None"
-    leaves = jax.tree.leaves(x)
-    if leaves and not any(hasattr(leaf, "shape") for leaf in leaves):
+    found = leaves(x)
+    if found and not any(hasattr(leaf, "shape") for leaf in found):
         return f"expected one array, got a {type(x).__name__}; write numpy.asarray(x)"
     return f"expected one array, got {describe(x)}; First(layer) applies a layer to the first of them"
 
