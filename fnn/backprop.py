@@ -18,6 +18,7 @@ from fnn.calls import apply_of, backward_of, forward_of, init_of
 from fnn.errors import describe, located, whose
 from fnn.inputs import arrays_or_shapes
 from fnn.layer import Cache, Layer, Params, State, float_dtype, named_key
+from fnn.over_time import backward_over_time, passed_lengths, way_through
 from fnn.paths import join
 
 Call = Callable[[str, Layer, Any], tuple[Any, Cache]]
@@ -117,7 +118,9 @@ def backprop(layer: Layer, cache: Cache, dy: Any, rule: Rule | None = None) -> t
     """
     rule = rule or own_backward
 
-    def descend(path: str, layer: Layer, cache: Cache, dy: Any) -> tuple[Any, Any]:
+    def descend(path: str, layer: Layer, cache: Any, dy: Any) -> tuple[Any, Any]:
+        if passed_lengths(cache):
+            return backward_over_time(cache, dy, lambda cache, dy: descend(path, layer, cache, dy))
         if not isinstance(layer, Combinator):
             found = rule(path, layer, cache, dy)
             if not isinstance(found, tuple) or len(found) != 2:
@@ -176,7 +179,8 @@ def _traced_output(layer: Layer, key: jax.Array, x: Any) -> Any:
             with located(name, child, x):
                 return _traced_output(child, named_key(key, name), x), {}
 
-        return layer.connect(x, trace)[0]
+        way = way_through(layer, x)
+        return way.output(layer.connect(way.x, trace)[0])
     params, state = init_of(layer, key, x)
     return apply_of(layer, params, state, x)[0]
 

@@ -1,7 +1,7 @@
-"""The calls of a layer inside another, with what it returns looked at: a layer may be a user's own.
+"""The calls of a layer inside another: lengths beside x are led past it, and what it returns is looked at.
 
 A layer that returns one value too few is else found by Python where the values are unpacked, or not at all: two rows
-of an array are unpacked as well as ``(y, state)``.
+of an array are unpacked as well as ``(y, state)``. How lengths go past a layer is said in fnn/over_time.py.
 """
 
 import inspect
@@ -13,6 +13,7 @@ import jax
 
 from fnn.errors import describe, returned
 from fnn.layer import Cache, Layer, Params, State, is_training
+from fnn.over_time import backward_over_time, explained, passed_lengths, way_through
 from fnn.signatures import takes
 
 GIVEN = ("params", "state", "x")
@@ -20,8 +21,8 @@ GIVEN = ("params", "state", "x")
 
 def init_of(layer: Layer, key: jax.Array | None, x: Any) -> tuple[Params, State]:
     """``layer.init(key, x)``."""
-    with _signature(layer, "init", "key", "x"):
-        found = layer.init(key, x)  # pyright: ignore[reportArgumentType]
+    with explained(layer, x), _signature(layer, "init", "key", "x"):
+        found = layer.init(key, way_through(layer, x).x)  # pyright: ignore[reportArgumentType]
     made = returned(layer, "init", "(params, state)", found)
     for kind, tree in zip(("params", "state"), made, strict=True):
         if not isinstance(tree, dict | None):
@@ -35,26 +36,37 @@ def init_of(layer: Layer, key: jax.Array | None, x: Any) -> tuple[Params, State]
 def forward_of(
     layer: Layer, params: Params, state: State, x: Any, *, train: bool, key: jax.Array | None
 ) -> tuple[Any, State, Cache]:
-    """``layer.forward(…)``."""
-    with _signature(layer, "forward", *GIVEN, train=train, key=key):
-        found = layer.forward(params, state, x, train=train, key=key)
-    return _with_state(layer, "forward", returned(layer, "forward", "(y, state, cache)", found))
+    """``layer.forward(…)``; ``backward_of`` and ``backprop`` take the cache."""
+    way = way_through(layer, x)
+    with explained(layer, x), _signature(layer, "forward", *GIVEN, train=train, key=key):
+        found = layer.forward(params, state, way.x, train=train, key=key)
+    y, state, cache = _with_state(layer, "forward", returned(layer, "forward", "(y, state, cache)", found))
+    return way.output(y), state, way.kept(cache)
 
 
 def apply_of(
     layer: Layer, params: Params, state: State, x: Any, *, train: bool = False, key: jax.Array | None = None
 ) -> tuple[Any, State]:
     """``layer.apply(…)``."""
-    with _signature(layer, "apply", *GIVEN, train=train, key=key):
-        found = layer.apply(params, state, x, train=train, key=key)
-    return _with_state(layer, "apply", returned(layer, "apply", "(y, state)", found))
+    way = way_through(layer, x)
+    with explained(layer, x), _signature(layer, "apply", *GIVEN, train=train, key=key):
+        found = layer.apply(params, state, way.x, train=train, key=key)
+    y, state = _with_state(layer, "apply", returned(layer, "apply", "(y, state)", found))
+    return way.output(y), state
 
 
 def backward_of(layer: Layer, cache: Cache, dy: Any) -> tuple[Params, Any]:
     """``layer.backward(cache, dy)``."""
+    if passed_lengths(cache):
+        return backward_over_time(cache, dy, lambda cache, dy: backward_of(layer, cache, dy))
     with _signature(layer, "backward", "cache", "dy"):
         found = layer.backward(cache, dy)
     return returned(layer, "backward", "(dparams, dx)", found)
+
+
+def output_shape(layer: Layer, params: Params, state: State, x: Any) -> Any:
+    """The shapes and dtypes of a layer's output, without computing it."""
+    return jax.eval_shape(lambda params, state, x: apply_of(layer, params, state, x)[0], params, state, x)
 
 
 def _with_state(layer: Layer, method: str, found: Any) -> Any:

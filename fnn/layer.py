@@ -18,6 +18,9 @@ fact (train or not, a shape) rides as ``Static(value)``. What the configuration 
 ``jax.grad`` through ``apply`` is the *automatic* gradient and never goes through a hand rule: the two check each other.
 A layer whose author writes only ``apply`` works everywhere: its backward is then ``jax.vjp`` of ``apply``.
 
+Given sequences with their lengths, ``(x, lengths)``, a model leads the lengths past its layers (fnn/over_time.py): a
+layer says by ``over_time`` what it does with the steps.
+
 Axes:  N batch   T time   H W height, width   C channels   D features in   F features out   V vocabulary
 """
 
@@ -39,6 +42,7 @@ from fnn.values import called
 Params = dict[str, Any]
 State = dict[str, Any]
 Cache = dict[str, Any]
+OverTime = Literal["each step", "zeros", "lengths", "mixed"]
 
 
 @jax.tree_util.register_static
@@ -70,6 +74,9 @@ class Layer:
 
     snake_name: ClassVar[str] = "layer"
     """The class's name in parameter paths, which checkpoints depend on: ``class Dense(Layer, name="dense")``."""
+
+    over_time: ClassVar[OverTime | None] = None
+    """What the layer does with the steps of ``(x, lengths)``: see fnn/over_time.py."""
 
     def __init_subclass__(cls, *, name: str | None = None, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -133,6 +140,10 @@ class Layer:
         y, new_state, _ = self.forward(params, state, x, train=train, key=key)
         return y, new_state
 
+    def lengths_after(self, lengths: Any, steps: int) -> Any:
+        """The lengths of the output's sequences, of those of an input of so many steps; ``None`` if it has no steps."""
+        return lengths
+
     def children(self) -> dict[str, "Layer"]:
         """The layers inside, by name: the segment each adds to a path, ``""`` for one that adds none."""
         return {}
@@ -175,16 +186,6 @@ def named_key(key: jax.Array | None, name: str) -> jax.Array | None:
     if key is None or not name:
         return key
     return jax.random.fold_in(key, zlib.crc32(name.encode()))
-
-
-def output_shape(layer: Layer, params: Params, state: State, x: Any) -> Any:
-    """The shapes and dtypes of a layer's output, without computing it."""
-    return jax.eval_shape(
-        lambda params, state, x: returned(layer, "apply", "(y, state)", layer.apply(params, state, x))[0],
-        params,
-        state,
-        x,
-    )
 
 
 def float_dtype(x: Any) -> Any:

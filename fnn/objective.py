@@ -1,7 +1,8 @@
 """What is minimised: a model, a loss and penalties, with the gradient by hand or by ``jax.grad``."""
 
+import copy
 import dataclasses
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Self
 
 import jax
 
@@ -12,6 +13,7 @@ from fnn.errors import describe, instance_hint, located, returned, tuple_of
 from fnn.layer import Layer, Params, State
 from fnn.losses.loss import Loss
 from fnn.penalties import Penalty
+from fnn.takes_logits import warn_of_probabilities
 
 Method = Literal["manual", "auto"]
 
@@ -37,6 +39,8 @@ class Objective:
     layer, named as in ``Serial(model)``. A model that has a layer ``loss`` already keeps it, so a model may come with
     the head in it (to be tied to an embedding, say), and an objective made from the fields of another is equal to it.
 
+    A model that ends in a sigmoid or softmax, in front of a loss that applies one itself, is warned of when it is made.
+
     >>> import jax.numpy as jnp, fnn
     >>> objective = Objective(fnn.Dense(2), fnn.CrossEntropy(), (fnn.L2(1e-4),))
     >>> batch = (jnp.ones((4, 3)), jnp.array([0, 1, 0, 1]))
@@ -59,6 +63,13 @@ class Objective:
             )
         object.__setattr__(self, "penalties", tuple_of(Penalty, "penalties", self.penalties))
         object.__setattr__(self, "model", _with_head(self.model, self.loss.head))
+        warn_of_probabilities(self.model, self.loss, stacklevel=3)
+
+    def with_model(self, model: Layer) -> Self:
+        """The same objective of another model, one made from this one's: what was warned of is not said again."""
+        other = copy.copy(self)
+        object.__setattr__(other, "model", _with_head(model, self.loss.head))
+        return other
 
     def init(self, key: jax.Array, inputs: Any) -> tuple[Params, State]:
         """Parameters and state for inputs like these (arrays or shapes)."""

@@ -11,6 +11,7 @@ from fnn.calls import apply_of, forward_of
 from fnn.combinators.wrapper import Wrapper
 from fnn.errors import located
 from fnn.layer import Cache, Params, State, Static
+from fnn.over_time import of_children
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,6 +35,8 @@ class Remat(Wrapper, name="remat"):
     Source: Griewank and Walther 2000; Chen et al. 2016.
     """
 
+    over_time = property(of_children)
+
     def forward(
         self, params: Params, state: State, x: Any, *, train: bool = False, key: jax.Array | None = None
     ) -> tuple[Any, State, Cache]:
@@ -55,5 +58,5 @@ class Remat(Wrapper, name="remat"):
         # inside it, the second run cannot start before the gradient has arrived.
         inputs = (cache["params"], cache["state"], cache["x"], cache["key"])
         (params, state, x, key), dy = lax.optimization_barrier((inputs, dy))
-        _, _, inner_cache = self.inner.forward(params, state, x, train=cache["train"].value, key=key)
+        _, _, inner_cache = forward_of(self.inner, params, state, x, train=cache["train"].value, key=key)
         return visit("", self.inner, inner_cache, dy)

@@ -10,6 +10,7 @@ from fnn.calls import apply_of, forward_of, init_of
 from fnn.combinators.wrapper import Wrapper
 from fnn.errors import located
 from fnn.layer import Cache, Params, State, Static, named_key
+from fnn.over_time import of_children
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,6 +25,8 @@ class Reparameterized(Wrapper, name="reparameterized"):
     A report of a rule of ``backprop`` that is not shaped like θ' is passed on as it is. A subclass with state of
     its own gives its child a ``segment``, so that what stands beside that name is its own.
     """
+
+    over_time = property(of_children)
 
     def own(self, params: Params) -> Params:
         """θ, from the parameters θ' that the inner init drew."""

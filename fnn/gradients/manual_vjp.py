@@ -8,6 +8,7 @@ import jax
 from fnn.calls import apply_of, backward_of, forward_of
 from fnn.combinators.wrapper import Wrapper
 from fnn.layer import Cache, Layer, Params, State
+from fnn.over_time import of_children
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,6 +20,8 @@ class ManualVjp(Wrapper, name="manual_vjp"):
 
     Params, State, Cache: the inner ones unchanged
     """
+
+    over_time = property(of_children)
 
     def apply(
         self, params: Params, state: State, x: Any, *, train: bool = False, key: jax.Array | None = None

@@ -42,6 +42,8 @@ class Dense(Layer, name="dense"):
     kernel_init: Initializer = LecunNormal()
     bias_init: Initializer = Zeros()
 
+    over_time = "each step"
+
     def __post_init__(self) -> None:
         positive("features", self.features)
 

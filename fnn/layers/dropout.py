@@ -37,6 +37,8 @@ class Dropout(Layer, name="dropout"):
 
     rate: float
 
+    over_time = "each step"
+
     def __post_init__(self) -> None:
         keep_in_range(self, rate=DROPPED)
 

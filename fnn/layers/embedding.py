@@ -44,6 +44,8 @@ class Embedding(Layer, name="embedding"):
     _: dataclasses.KW_ONLY
     embedding_init: Initializer = VarianceScaling(in_axis=-1, out_axis=-2)
 
+    over_time = "each step"
+
     def __post_init__(self) -> None:
         positive("vocabulary", self.vocabulary)
         positive("features", self.features)

@@ -19,6 +19,8 @@ class FixedMap(Layer):
     Cache:   ``shape`` Static, of x
     """
 
+    over_time = "mixed"
+
     def mapped(self, x: jax.Array) -> jax.Array:
         """A x."""
         raise NotImplementedError

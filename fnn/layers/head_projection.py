@@ -39,6 +39,8 @@ class Projection(Layer, name="projection"):
     kernel_init: Initializer = LecunNormal()
     bias_init: Initializer = Zeros()
 
+    over_time = "each step"
+
     def init(self, key: jax.Array, x: Any) -> tuple[Params, State]:
         inputs = array_or_shape(x).shape[-self.contracted :]
         flat = jax.ShapeDtypeStruct((*x.shape[: -self.contracted], math.prod(inputs)), x.dtype)

@@ -35,6 +35,8 @@ class GaussianNoise(Layer, name="gaussian_noise"):
 
     stddev: float
 
+    over_time = "each step"
+
     def __post_init__(self) -> None:
         keep_in_range(self, stddev=AT_LEAST_ZERO)
 

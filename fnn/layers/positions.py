@@ -39,6 +39,8 @@ class PositionalEmbedding(Layer, name="positional_embedding"):
     _: dataclasses.KW_ONLY
     embedding_init: Initializer = VarianceScaling(in_axis=-1, out_axis=-2)
 
+    over_time = "each step"
+
     def __post_init__(self) -> None:
         positive("length", self.length)
 
@@ -79,6 +81,8 @@ class SinusoidalEmbedding(Layer, name="sinusoidal_embedding"):
 
     Source: Vaswani et al. 2017, §3.5.
     """
+
+    over_time = "each step"
 
     def forward(
         self, params: Params, state: State, x: Any, *, train: bool = False, key: jax.Array | None = None

@@ -39,6 +39,8 @@ class RecurrentCell(Recurrent, name="recurrent_cell"):
     ``input_scale`` and ``recurrent_scale`` (``fnn/layers/projection.py``). In training with ``recurrent_dropout`` > 0,
     m is one mask (N, H) a call, its survivors 1/(1 − rate); else it is 1.
 
+    Errors: ``ValueError`` for ``layer_norm`` of a single feature (its variance is 0).
+
     Source: Ba, Kiros and Hinton 2016; Gal and Ghahramani 2016, eq. 7 (one mask for all steps).
     """
 
@@ -69,7 +71,7 @@ class RecurrentCell(Recurrent, name="recurrent_cell"):
         return dp
 
     def init(self, key: jax.Array, x: Any) -> tuple[Params, State]:
-        width, dtype = self.gates * self.features, float_dtype(check_sequence(arrays_or_shapes(x)))
+        width, dtype = self._width(), float_dtype(check_sequence(arrays_or_shapes(x)))
         keys = jax.random.split(named_key(key, "recurrent_kernel"), self.gates)
         blocks = [self.recurrent_init(each, (self.features, self.features), dtype) for each in keys]
         params = {
@@ -84,7 +86,7 @@ class RecurrentCell(Recurrent, name="recurrent_cell"):
         return params, {}
 
     def weights(self, params: Params, x: jax.Array, *, train: bool, key: jax.Array | None) -> Any:
-        width = (self.gates * self.features,)
+        width = (self._width(),)
 
         def read(names: Projection, size: int, bias: bool) -> Projection:
             return Projection(
@@ -100,6 +102,16 @@ class RecurrentCell(Recurrent, name="recurrent_cell"):
             dropout = Dropout(self.recurrent_dropout)
             weights["mask"] = dropout.apply({}, {}, units, train=True, key=required_key(self, key))[0]
         return weights
+
+    def _width(self) -> int:
+        """k H, or an error where those are to be standardised and are one alone."""
+        width = self.gates * self.features
+        if self.layer_norm and width == 1:
+            raise ValueError(
+                f"layer_norm needs at least two features to take a variance of, got one: {self!r};"
+                f" give it more features, or leave layer_norm out"
+            )
+        return width
 
     def project(self, weights: Any, x: jax.Array) -> jax.Array:
         return project(weights["input"], x)

@@ -39,6 +39,8 @@ class PRelu(Layer, name="p_relu"):
     _: dataclasses.KW_ONLY
     slope_init: Initializer = Constant(0.25)
 
+    over_time = "each step"
+
     def init(self, key: jax.Array, x: Any) -> tuple[Params, State]:
         return {"slope": self.slope_init(named_key(key, "slope"), _channels(array_or_shape(x)), float_dtype(x))}, {}
 
@@ -82,6 +84,8 @@ class TrainableSwish(Layer, name="trainable_swish"):
 
     _: dataclasses.KW_ONLY
     beta_init: Initializer = Ones()
+
+    over_time = "each step"
 
     def init(self, key: jax.Array, x: Any) -> tuple[Params, State]:
         return {"beta": self.beta_init(named_key(key, "beta"), _channels(array_or_shape(x)), float_dtype(x))}, {}

@@ -36,6 +36,8 @@ class LinearHead(Layer, name="linear_head"):
     _: dataclasses.KW_ONLY
     kernel_init: Initializer = LecunNormal()
 
+    over_time = "each step"
+
     def __post_init__(self) -> None:
         positive("vocabulary", self.vocabulary)
 

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from fnn.options import flag
+from fnn.rendering import printable, spelled
 from fnn.sweep.placement import Layout
 from fnn.sweep.table import At, SweepTable, finite_results
 from fnn.train.history import History
@@ -162,10 +163,10 @@ class SweepResult:
 
     def __rich_console__(self, console: Any, options: Any) -> Any:
         yield self.table()
-        yield f"{self.layout}."
+        yield from spelled(console, options, f"{self.layout}.")
 
     def __str__(self) -> str:
-        return f"{self.table()}\n{self.layout}."
+        return printable(f"{self.table()}\n{self.layout}.")
 
     def __repr__(self) -> str:
         return f"SweepResult(runs={len(self)}, hyperparams={list(self.hyperparams)}, seeds={len(set(self.seeds))})"

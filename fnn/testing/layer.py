@@ -53,12 +53,15 @@ def check_layer(
 
     ``per_example`` says whether the layer treats samples alone in inference, so that a batch equals its samples one by
     one; with ``None`` that is found out from the outputs and then asked of the gradients. ``finite=False`` stands
-    aside from differences: for straight-through rules and inputs on a kink (of parameters inside ``Frozen`` none are
-    taken). ``forward_mode=False`` stands aside from
-    ``jax.jvp``, for a layer whose ``apply`` has reverse mode only. ``dtypes`` are those that must be kept, beside
-    float64; in them the gradient in training may be ``precision`` times as far from that of float64 as ``jax.vjp`` is,
-    and two units in the last place further. On kinks ``apply`` is to be written so that ``jax.grad`` has the slope
-    that the hand rule has: ``where(x > 0, x, 0)``, since ``maximum(x, 0)`` has slope ½ at 0.
+    aside from differences: for inputs on a kink. None are taken of parameters inside ``Frozen``, and none where a layer
+    has a straight-through slope (an attribute ``straight_through`` that is true). ``forward_mode=False`` stands aside
+    from ``jax.jvp``, for a layer whose ``apply`` has reverse mode only. What comes back is NaN for an oracle that stood
+    aside, and for ``jax.vjp`` where the layer has no rule by hand, so that its backward is ``jax.vjp`` itself.
+
+    ``dtypes`` are those that must be kept, beside float64; in them the gradient in training may be ``precision`` times
+    as far from that of float64 as ``jax.vjp`` is, and two units in the last place further. On kinks ``apply`` is to be
+    written so that ``jax.grad`` has the slope that the hand rule has: ``where(x > 0, x, 0)``, since ``maximum(x, 0)``
+    has slope ½ at 0.
 
     >>> import fnn, jax.numpy as jnp
     >>> check_layer(fnn.Dense(2), jnp.ones((3, 4))).reverse < 1e-12
@@ -95,7 +98,7 @@ def check_layer(
                 values = Derivatives(check, tolerance, second_tolerance, forward_mode=forward_mode, dtypes=narrow)
                 if not values.compiled():
                     continue
-                agreement = agreement.worst(**values.gradients(seeds))
+                agreement = agreement.worst(**values.gradients(seeds)._asdict())
                 values.inside()
                 values.precision(precision)
                 alone = not check.train and per_example is not False

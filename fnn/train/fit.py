@@ -134,7 +134,7 @@ def fit(
     del begun, params, state  # steps overwrite what is learned: only who gave it still has it
     warn_of_moving_statistics(optimizer, learned.params, learned.state, objective.model)
     check_statistics(objective.model, learned.state, frozen_only=True)
-    source.check(objective, learned.params, learned.state)
+    source.check(objective, learned.params, learned.state, training.measured)
     judge = None
     if validation is not None:
         judged = source_of(validation, batch_size, name="validation data", epochs=epochs)

@@ -149,7 +149,7 @@ def make_train(
         scoring, data = training.scoring, arrays(data)
         learned = training.start(key, data[0])
         warn_of_moving_statistics(training.optimizer, learned.params, learned.state, training.objective.model)
-        check_data(training.objective, learned.params, learned.state, data)
+        check_data(training.objective, learned.params, learned.state, data, metrics=training.measured)
         train_plan = plan(samples(data), batch_size)
         run_length = length(train_plan, epochs, steps)
         first = jax.tree.map(lambda leaf: leaf[: train_plan.size], data)
@@ -157,7 +157,9 @@ def make_train(
         judged = None
         if validation is not None:
             validation = arrays(validation, name="validation data")
-            check_data(training.objective, learned.params, learned.state, validation, "validation data")
+            check_data(
+                training.objective, learned.params, learned.state, validation, "validation data", scoring.metrics
+            )
             judged = stretches(validation, plan(samples(validation), batch_size))
         higher = better_higher(scoring.metrics)
         names = tuple(scoring.names(validation=judged is not None))

@@ -20,7 +20,7 @@ from fnn.optim.transform import apply_updates, expect_optimizer, update
 from fnn.options import flag
 from fnn.paths import map_named
 from fnn.train.data import Batches
-from fnn.train.scoring import Scoring, Totals, add
+from fnn.train.scoring import Scoring, Totals
 from fnn.values import Value
 
 Augment = Callable[[jax.Array, Any], Any]
@@ -60,6 +60,11 @@ class Training(Value):
         """What is reported of its batches."""
         return Scoring(self.objective, self.metrics)
 
+    @property
+    def measured(self) -> Sequence[Metric]:
+        """The metrics that see targets of training as they were given; of none that are mixed first."""
+        return () if mixes(self.augment) else self.metrics
+
     def init(self, key: jax.Array, inputs: Any) -> tuple[Params, State]:
         """Initial parameters and state."""
         return self.objective.init(named_key(key, "init"), inputs)
@@ -92,7 +97,8 @@ class Training(Value):
         weight = self.objective.loss.weight(aux.outputs, targets, weights)
         extra = {"value": value, "grad": grads, "weight": weight, "value_fn": value_fn}
         if mixes(self.augment):
-            check_mixed_targets(self.metrics, self.objective.loss.predictions(aux.outputs), targets)
+            outputs, _, _ = self.objective.loss.over_steps(aux.outputs, targets, weights)
+            check_mixed_targets(self.metrics, self.objective.loss.predictions(outputs), targets)
         found = update(self.optimizer, grads, learned.opt_state, learned.params, **extra)
         updates, opt_state = returned(self.optimizer, "update", "(updates, opt_state)", found)
         if frozen := frozen_layers(self.objective.model):  # whatever decay and penalties say
@@ -108,9 +114,9 @@ class Training(Value):
     def numbered(
         self, learned: Learned, totals: Totals, batches: Batches, key: jax.Array, step: Any
     ) -> tuple[Learned, Totals]:
-        """The step of that number in an epoch, whose key this is; its totals are added."""
+        """The step of that number in an epoch, whose key this is; its totals are put to those before."""
         learned, more = self.step(learned, batches.of(step), jax.random.fold_in(key, step))
-        return learned, add(totals, more)
+        return learned, self.scoring.merged(totals, more)
 
     def steps(
         self, learned: Learned, totals: Totals, batches: Batches, key: jax.Array, start: Any, stop: Any
