@@ -10,11 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from fnn.foreign import foreign
+from fnn.foreign import foreign, leaves
 from fnn.paths import join
 
 MEMBERS = 16
-"""So many members of a tuple or a list are described one by one."""
+"""So many members of a list of numbers are described one by one."""
 
 
 def describe(x: Any) -> str:
@@ -22,8 +22,9 @@ def describe(x: Any) -> str:
     if x is None:
         return "None"
     if isinstance(x, tuple | list):
-        more = f", … {len(x)} in all" if len(x) > MEMBERS else ""
-        return f"({', '.join(describe(each) for each in x[:MEMBERS])}{more})"
+        if len(x) > MEMBERS and not any(hasattr(leaf, "shape") for leaf in leaves(x)):
+            return f"({', '.join(describe(each) for each in x[:MEMBERS])}, … {len(x)} in all)"
+        return f"({', '.join(describe(each) for each in x)})"
     if isinstance(x, dict):
         return f"{{{', '.join(f'{name}: {describe(each)}' for name, each in x.items())}}}"
     shape, dtype = getattr(x, "shape", None), getattr(x, "dtype", None)
@@ -101,8 +102,8 @@ def not_one_array(x: Any) -> str:
     """What is said of several members, or of a list of numbers, in the place of one array."""
     if x is None:
         return "expected one array, got None"
-    leaves = jax.tree.leaves(x)
-    if leaves and not any(hasattr(leaf, "shape") for leaf in leaves):
+    found = leaves(x)
+    if found and not any(hasattr(leaf, "shape") for leaf in found):
         return f"expected one array, got a {type(x).__name__}; write numpy.asarray(x)"
     return f"expected one array, got {describe(x)}; First(layer) applies a layer to the first of them"
 
@@ -157,7 +158,8 @@ def whose(kind: str, names: Any) -> str:
 def part(params: Any, name: str) -> Any:
     """Returns ``params[name]``, a parameter or a dict of them, or raises."""
     if not isinstance(params, dict) or name not in params:
-        found = sorted(params) if isinstance(params, dict) else describe(params)
+        other = describe(params) if isinstance(params, jax.Array) else type(params).__name__  # a tracer's means nothing
+        found = sorted(params) if isinstance(params, dict) else other
         raise ValueError(f"expected a parameter {name!r}, found {found}; {whose('params', found)}")
     return params[name]
 

@@ -7,6 +7,7 @@ something else, or fail far from where they came in. They are told by what they 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
 
@@ -46,6 +47,11 @@ def foreign(x: Any, name: str = "x") -> Foreign | None:
             f"the mask would be lost: write {name}.filled(0), and weights that are 0 there",
         )
     return _of_dtype(x, name)
+
+
+def leaves(tree: Any) -> list[Any]:
+    """The leaves of a pytree, things of other libraries among them as they are: JAX would warn of generators."""
+    return jax.tree.leaves(tree, is_leaf=lambda each: foreign(each) is not None)
 
 
 def _of_tensor(x: Any, kind: str, name: str) -> Foreign | None:

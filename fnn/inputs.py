@@ -2,16 +2,14 @@
 
 from typing import Any
 
-import jax
-
 from fnn.errors import not_one_array
-from fnn.foreign import foreign
+from fnn.foreign import foreign, leaves
 
 
 def arrays_or_shapes(x: Any) -> Any:
     """Returns the x that a layer is initialised with, arrays or ``jax.ShapeDtypeStruct``s in any pytree, or raises."""
     refuse_shapes(x)
-    for leaf in jax.tree.leaves(x, is_leaf=lambda each: foreign(each) is not None):
+    for leaf in leaves(x):
         if (other := foreign(leaf)) is not None:
             raise other.refusal("expected arrays or their shapes")
         if not hasattr(leaf, "shape") or not hasattr(leaf, "dtype"):
@@ -29,8 +27,8 @@ def array_or_shape(x: Any) -> Any:
 
 def refuse_shapes(x: Any) -> None:
     """Raises for the numbers of a shape in the place of an array: to JAX ``(1, 5)`` is two arrays of integers."""
-    leaves = jax.tree.leaves(x)
-    if leaves and isinstance(x, tuple | list) and all(type(leaf) is int for leaf in leaves):
+    found = leaves(x) if isinstance(x, tuple | list) else []
+    if found and all(type(leaf) is int for leaf in found):
         shape = x if all(type(size) in (int, type(None)) for size in x) else x[0]
         known = tuple(size if type(size) is int else 1 for size in shape) if isinstance(shape, tuple | list) else (1, 5)
         raise TypeError(

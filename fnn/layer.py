@@ -68,6 +68,8 @@ class Layer:
     ...         return {}, 2 * dy
     >>> Double().apply({}, {}, jnp.ones(2))
     (Array([2., 2.], dtype=float32), {})
+
+    A method that nobody calls, and that is named nearly as one of these, is a ``TypeError`` where its class is defined.
     """
 
     snake_name: ClassVar[str] = "layer"

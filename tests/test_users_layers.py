@@ -156,7 +156,7 @@ def test_losses_and_penalties_and_optimizers_are_named_too():
         def forward(self, params):
             return self(params)
 
-    objective = fnn.Objective(fnn.Dense(3), fnn.MeanSquaredError(), [OnlyValue(0.1)])
+    objective = fnn.Objective(fnn.Dense(3), fnn.MeanSquaredError(), (OnlyValue(0.1),))
     params, state = objective.init(KEY, X)
     with pytest.raises(TypeError, match=r"OnlyValue\.forward returns \(value, cache\), got float64\[\]"):
         objective.value_and_grad(params, state, (X, X))

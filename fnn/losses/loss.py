@@ -99,6 +99,7 @@ class Loss:
         if weights is not None:
             check_weights(weights)
             prediction = self.select(jnp.asarray(weights).astype(bool), prediction)
+        terms: jax.Array
         terms, cache = returned(self, "terms", "(terms, cache)", self.terms(prediction, target))
         share = self._share(terms, target, weights)
         counted: Any = jnp.where(share == 0, 0, terms * share)

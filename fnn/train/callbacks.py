@@ -166,6 +166,11 @@ class Callback:
     interrupt from the keyboard ends the run after they were called; ``KeyboardInterrupt`` that one raises ends it when
     the others have been told. What a callback reads of a run stays as it is: a step that follows works on a copy.
 
+    Errors: ``TypeError``, where the class is defined, for a method that would never be called though its name is that
+    of a moment (``on_epoch_end``, ``after_epoch``), and for a hook that takes other arguments than the run;
+    ``AttributeError`` for setting what nobody reads of a run (``run.stop_training``), ``ValueError`` for parts of other
+    shapes.
+
     >>> class HalveTheRate(Callback):
     ...     def on_epoch(self, run):
     ...         rate = fnn.optim.hyperparams(run.opt_state)["learning_rate"]

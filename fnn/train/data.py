@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fnn.errors import describe, exact_array, positive
-from fnn.foreign import foreign
+from fnn.foreign import foreign, leaves
 from fnn.objective import unpacked
 
 
@@ -138,7 +138,7 @@ def of_data(name: str, misfit: str = "") -> Iterator[None]:
 
 def _check_leaves(name: str, part: Any) -> None:
     """Raises ``TypeError`` for what holds anything else than arrays of numbers."""
-    for leaf in jax.tree.leaves(part, is_leaf=lambda each: foreign(each) is not None):
+    for leaf in leaves(part):
         if (other := foreign(leaf, name)) is not None:
             raise other.refusal(f"{name} are numbers")
         if not hasattr(leaf, "shape"):

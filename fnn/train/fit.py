@@ -93,7 +93,8 @@ def fit(
     same. Options that are not explained here are those of ``make_train``.
 
     Errors: ``ValueError`` for data of different lengths, labels out of range or values that are not finite, before
-    their first step; an error from inside the model names the layer's path.
+    their first step; ``TypeError`` for what is no array of numbers (a table, a sparse matrix, text: the error says what
+    to write) and for options of another type; an error from inside the model names the layer's path.
 
     >>> import fnn, jax.numpy as jnp
     >>> x = jnp.linspace(-1, 1, 20)[:, None]

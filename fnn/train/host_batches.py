@@ -9,6 +9,7 @@ import numpy as np
 
 from fnn.canonical.digest import array_text, sha256
 from fnn.errors import exact_numpy, positive
+from fnn.foreign import leaves
 from fnn.signatures import check_takes
 from fnn.train.data import arrays, is_arrays, plan, samples
 from fnn.train.fingerprint import Data, data_digest
@@ -177,7 +178,7 @@ class HostBatches:
 
 def is_mapped(data: Any) -> bool:
     """Whether some of the arrays are memory-mapped files, which stay on the host."""
-    return any(isinstance(leaf, np.memmap) for leaf in jax.tree.leaves(data))
+    return any(isinstance(leaf, np.memmap) for leaf in leaves(data))
 
 
 def _positional(leaf: Any) -> Any:

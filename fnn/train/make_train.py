@@ -19,7 +19,7 @@ from fnn.train.data import Stretch, arrays, length, plan, samples, stretches
 from fnn.train.early_stopping import EarlyStopping, check_early_stopping
 from fnn.train.given import made
 from fnn.train.history import History, better_higher
-from fnn.train.record import Ending, Record, missing, with_validation
+from fnn.train.record import Ending, Record, missing, where, with_validation
 from fnn.train.scoring import Totals
 from fnn.train.step import Augment, Learned, Training, check_settings
 from fnn.train.usable import BATCHES, Usable
@@ -243,10 +243,3 @@ def steps_of(
     if stop is not None:
         end = max(start, min(stop, end)) if isinstance(stop, int) else jnp.clip(stop, start, end)
     return training.steps(*carry, batches, key, start, end)
-
-
-def where(condition: Any, yes: Callable[..., Any], no: Callable[..., Any], *operands: Any) -> Any:
-    """``lax.cond``, but for conditions that are known while a program is traced."""
-    if isinstance(condition, bool):
-        return yes(*operands) if condition else no(*operands)
-    return jax.lax.cond(condition, yes, no, *operands)

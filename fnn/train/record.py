@@ -1,6 +1,7 @@
 """The record of a run, and what the end of an epoch does to it: one pure function for ``make_train`` and ``fit``."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -91,3 +92,10 @@ def missing(shape: tuple[int, ...], dtype: Any) -> jax.Array:
 def with_validation(values: dict[str, Any], validation: dict[str, Any]) -> dict[str, Any]:
     """One entry of the history from the values of training and of validation."""
     return values | {f"validation_{name}": value for name, value in validation.items()}
+
+
+def where(condition: Any, yes: Callable[..., Any], no: Callable[..., Any], *operands: Any) -> Any:
+    """``lax.cond``, but for conditions that are known while a program is traced."""
+    if isinstance(condition, bool):
+        return yes(*operands) if condition else no(*operands)
+    return jax.lax.cond(condition, yes, no, *operands)

@@ -153,6 +153,13 @@ TABLE = (
     Bad("a residual that changes the shape", applied(fnn.Residual(fnn.Dense(3))), (zeros(2, 4),), "they differ"),
     Bad("a repeated layer that changes the shape", applied(fnn.Repeat(fnn.Dense(3), 2)), (zeros(2, 4),), "keeps the shape"),
     Bad("sizes that do not reshape", applied(fnn.Reshape((5,))), (zeros(2, 4),), "does not fit the shape"),
+    # Things that are no arrays.
+    Bad("a shape for an input", lambda: DENSE.init(KEY, (1, 5)), (), "a shape is given as jax.ShapeDtypeStruct((1, 5), 'float32')", jit=False),
+    Bad("text for an input", applied(DENSE, like=zeros(1, 2)), ("text",), "got text; encode it as integers first", jit=False),
+    Bad("objects for an input", applied(DENSE, like=zeros(1, 2)), (zeros(4, 2).astype(object),), "write x.astype('float32')", jit=False),
+    Bad("masked entries", applied(DENSE, like=zeros(1, 2)), (np.ma.masked_equal(ones(4, 2), 1),), "the mask would be lost", jit=False),
+    Bad("two targets for one", CLASSES, (LOGITS, (LABELS, LABELS)), "expected one array"),
+    Bad("labels of classes for squares", fnn.MeanSquaredError(), (LOGITS, LABELS), "labels of classes go with CrossEntropy()"),
     # Dtypes.
     Bad("an input of another dtype", applied(DENSE, like=zeros(1, 2)), (zeros(4, 2, dtype=np.float16),), "cast one of them"),
     Bad("an integer input", applied(DENSE, like=zeros(1, 2)), (zeros(4, 2, dtype=np.int32),), "floating dtype"),
@@ -187,6 +194,10 @@ TABLE = (
     Bad("fit: inputs and targets of other lengths", fitted(DENSE, CLASSES), (zeros(5, 2), LABELS), "have one length", jit=False),
     Bad("fit: no data", fitted(DENSE, CLASSES), (zeros(0, 2), LABELS[:0]), "", jit=False),
     Bad("fit: names for labels", fitted(DENSE, CLASSES), (zeros(2, 2), np.array(["a", "b"])), "encode them as integers", jit=False),
+    Bad("fit: words for labels", fitted(DENSE, CLASSES), (zeros(2, 2), ["a", "b"]), "got text; encode it as integers", jit=False),
+    Bad("fit: True for early stopping", fitted(DENSE, CLASSES, early_stopping=True), (zeros(4, 2), LABELS), "write early_stopping=EarlyStopping(patience=5)", jit=False),
+    Bad("fit: a word for a flag", fitted(DENSE, CLASSES, shuffle="no"), (zeros(4, 2), LABELS), "shuffle is True or False", jit=False),
+    Bad("fit: a number for a key", fitted(DENSE, CLASSES, key=0), (zeros(4, 2), LABELS), "write jax.random.key(0)", jit=False),
     Bad("fit: params of another dtype", fitted(DENSE, CLASSES, params={"dense_0": {"kernel": zeros(2, 3, dtype=np.float16), "bias": zeros(3, dtype=np.float16)}}, state={}), (zeros(4, 2, dtype=np.float64), LABELS), "cast one of them", jit=False),
     # Files.
     Bad("a checkpoint of another shape", loaded, ({"kernel": ones(2, 2)}, {"kernel": ones(2, 3)}), "shape", jit=False),
