@@ -198,3 +198,39 @@ def test_a_constant_target_is_constant_over_batches(value: float):
     y, w = np.full(320, value, np.float32), np.linspace(0, 2, 320, dtype=np.float32)
     assert R2_IN_BATCHES(y, y, w) == 1
     assert R2_IN_BATCHES(y + np.float32(1e-20 + value / 2), y, w) == 0
+
+
+# ---- in a run
+
+
+X = np.linspace(-1, 1, 40, dtype=np.float32)[:, None]
+DATA = (X, (np.sin(9 * X) > 0.2).astype(np.float32))
+METRICS = (fnn.Accuracy(), fnn.F1(), fnn.AUC(9), fnn.R2())
+OBJECTIVE = fnn.Objective(fnn.Dense(1), fnn.BinaryCrossEntropy())
+
+
+def history(rate: Any, metrics: Any = METRICS) -> dict[str, jax.Array]:
+    options: dict[str, Any] = {"steps": 12, "batch_size": 8, "checkpoint_steps": 3}
+    train = fnn.make_train(OBJECTIVE, fnn.optim.sgd, metrics=metrics, **options)
+    return train(jax.random.key(0), DATA, rate, validation=DATA).history
+
+
+@pytest.mark.full
+def test_a_run_with_metrics_has_a_gradient():
+    def last(rate: Any, name: str, metrics: Any = METRICS) -> jax.Array:
+        return history(rate, metrics)[name][-1]
+
+    slope = jax.jit(jax.grad(last), static_argnums=(1, 2))
+    np.testing.assert_allclose(slope(0.5, "loss", METRICS), slope(0.5, "loss", ()), rtol=1e-6)
+    of_r2 = jax.jit(last, static_argnums=1)
+    finite = (of_r2(0.51, "validation_r2") - of_r2(0.49, "validation_r2")) / 0.02
+    np.testing.assert_allclose(slope(0.5, "validation_r2", METRICS), finite, rtol=1e-2)
+
+
+@pytest.mark.full
+def test_runs_of_a_sweep_have_the_metrics_of_the_same_runs_alone():
+    rates = jnp.array([0.1, 1.0])
+    swept = jax.jit(jax.vmap(history))(rates)
+    alone = jax.jit(history)
+    for place, rate in enumerate(rates):
+        close({name: values[place] for name, values in swept.items()}, dict(alone(rate)), rtol=1e-5, atol=1e-6)
