@@ -13,12 +13,14 @@ from experiments.digits import Digits
 from experiments.experiment import Experiment
 from experiments.gradients import Gradients
 from experiments.sweep import Sweep
+from fnn.rendering import spell_on
 
 EXPERIMENTS: dict[str, type[Experiment]] = {each.name: each for each in (Digits, Gradients, Bench, Sweep, Augmentation)}
 
 
 def main(arguments: Sequence[str]) -> int:
     """Runs the command and returns its exit code: 0, 1 if what an experiment checks did not hold, 2 for misuse."""
+    spell_on(sys.stdout)
     if not arguments or arguments[0] in ("-h", "--help"):
         Console().print(listing())
         return 0

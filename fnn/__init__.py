@@ -138,6 +138,7 @@ from fnn.objective import Objective as Objective
 from fnn.penalties import L1 as L1
 from fnn.penalties import L2 as L2
 from fnn.penalties import ElasticNet as ElasticNet
+from fnn.stacked import Stacked as Stacked
 from fnn.summary import summary as summary
 from fnn.sweep.result import SweepResult as SweepResult
 from fnn.sweep.sweep import sweep as sweep

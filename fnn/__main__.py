@@ -1,13 +1,16 @@
 """The command line: ``python -m fnn doctor`` says whether this machine computes correctly."""
 
 import argparse
+import sys
 from collections.abc import Sequence
 
 from fnn.doctor import doctor
+from fnn.rendering import spell_on
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command and returns its exit code; without a command, prints the help."""
+    spell_on(sys.stdout)
     parser = argparse.ArgumentParser(prog="python -m fnn", description="Neural networks for JAX")
     commands = parser.add_subparsers(dest="command", metavar="command")
     help_ = "report versions, devices and flags, and check results against NumPy; exits with 1 if a check fails"

@@ -16,6 +16,7 @@ from fnn.losses import Loss
 from fnn.objective import Objective
 from fnn.paths import join
 from fnn.penalties import Penalty
+from fnn.rendering import printable
 
 
 class Derivation(str):
@@ -23,8 +24,11 @@ class Derivation(str):
 
     __slots__ = ()
 
+    def __str__(self) -> str:
+        return printable(super().__str__())  # print asks for it; a file is written with the string itself
+
     def _repr_markdown_(self) -> str:
-        return str(self)
+        return super().__str__()
 
 
 class Equations(NamedTuple):

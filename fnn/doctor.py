@@ -20,7 +20,7 @@ import numpy as np
 
 from fnn import xla
 from fnn.probes import PROBES, Case
-from fnn.rendering import as_text
+from fnn.rendering import as_text, spelled
 
 REPETITIONS = 20
 
@@ -58,7 +58,10 @@ class Report:
     def __str__(self) -> str:
         return as_text(self, width=110)
 
-    def __rich__(self) -> Any:
+    def __rich_console__(self, console: Any, options: Any) -> Any:
+        yield from spelled(console, options, self._page())
+
+    def _page(self) -> Any:
         # Rich is imported where it is used: importing fnn does not pay for it.
         from rich.console import Group
         from rich.table import Table

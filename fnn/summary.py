@@ -1,37 +1,47 @@
 """What a model is made of and what it costs, from shapes alone."""
 
 import dataclasses
+import functools
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 
 from fnn.backprop import Combinator
+from fnn.calls import forward_of, init_of
+from fnn.combinators.remat import Remat
 from fnn.combinators.repeat import Repeat
 from fnn.errors import describe, is_floating
 from fnn.flops import flops
-from fnn.layer import Cache, Layer, Params, State
+from fnn.inputs import arrays_or_shapes
+from fnn.layer import Cache, Layer, OverTime, Params, State
+from fnn.layers import AvgPool, DepthwiseConv, MaxPool
+from fnn.layers.conv import Convolution
 from fnn.paths import join
-from fnn.rendering import as_text
+from fnn.rendering import as_text, spelled
 
 
 @dataclasses.dataclass(frozen=True)
 class Row:
     """One layer that is not a combinator. ``times`` is how often ``Repeat`` runs it; the figures are for all of them.
 
-    FLOPs are those of ``fnn.flops``; ``cache_bytes`` is what the layer keeps for its backward pass, where
-    an array that two layers keep is counted for both.
+    FLOPs are those of ``fnn/flops.py``, NaN where they cannot be counted; inside ``Remat`` the backward pass has those
+    of the forward pass run again. ``cache_bytes`` is what the layer keeps for its backward pass, where an array that
+    two layers keep is counted for both. What combinators do themselves (a sum, a product, a norm of weights) is in no
+    row.
     """
 
     path: str
     layer: Layer
     output: str
     parameters: int
-    forward_flops: int
-    backward_flops: int
+    forward_flops: float
+    backward_flops: float
     cache_bytes: int
     rule: str
     times: int
+    seen: str = ""
+    """Of a convolution or a pool whose window is one integer, how many axes and channels it saw."""
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -44,13 +54,13 @@ class Summary:
     (``Tied``, ``WeightNorm``), the row counts what the layer sees, and this sum alone what there is."""
 
     @property
-    def forward_flops(self) -> int:
-        """Floating-point operations of one forward pass in training."""
+    def forward_flops(self) -> float:
+        """Floating-point operations of the layers in one forward pass in training."""
         return sum(row.forward_flops for row in self.rows)
 
     @property
-    def backward_flops(self) -> int:
-        """Floating-point operations of one backward pass."""
+    def backward_flops(self) -> float:
+        """Floating-point operations of the layers in one backward pass."""
         return sum(row.backward_flops for row in self.rows)
 
     @property
@@ -59,9 +69,12 @@ class Summary:
         return sum(row.cache_bytes for row in self.rows)
 
     def __repr__(self) -> str:
-        return as_text(self.__rich__())
+        return as_text(self._table())
 
-    def __rich__(self) -> Any:
+    def __rich_console__(self, console: Any, options: Any) -> Any:
+        yield from spelled(console, options, self._table())
+
+    def _table(self) -> Any:
         from rich import box
         from rich.table import Table
 
@@ -76,7 +89,12 @@ class Summary:
         for row in self.rows:
             times = f" ×{row.times}" if row.times > 1 else ""
             table.add_row(
-                *(row.path + times, repr(row.layer), row.output, f"{row.parameters:,}" if row.parameters else ""),
+                *(
+                    row.path + times,
+                    repr(row.layer) + (row.seen and f"\n{row.seen}"),
+                    row.output,
+                    f"{row.parameters:,}" if row.parameters else "",
+                ),
                 *(short(row.forward_flops), short(row.backward_flops), short(row.cache_bytes), row.rule),
             )
         return table
@@ -91,11 +109,20 @@ def summary(model: Layer, x: Any) -> Summary:
     (40, ['dense_0', 'relu_0'])
     """
     key = jax.random.key(0)
-    params, state = jax.eval_shape(model.init, key, x)
+    params, state = jax.eval_shape(lambda key, x: init_of(model, key, x), key, arrays_or_shapes(x))
     rows: list[Row] = []
-    recorder = _recording(model, "", 1, rows)
-    jax.eval_shape(lambda *given: recorder.forward(*given[:3], train=True, key=given[3]), params, state, x, key)
+    recorder = _recording(model, _Place("", 1, 0), rows)
+    run = functools.partial(forward_of, recorder, train=True)
+    jax.eval_shape(lambda *given: run(*given[:3], key=given[3]), params, state, x, key)
     return Summary(tuple(rows), sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params)))
+
+
+class _Place(NamedTuple):
+    """Where a layer stands: its path, how often ``Repeat`` runs it, and how many ``Remat`` run it forward again."""
+
+    path: str
+    times: int
+    again: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,9 +130,15 @@ class _Recorder(Layer):
     """Stands in the place of a layer and writes down what passes."""
 
     inner: Layer
-    path: str
-    times: int
+    place: _Place
     rows: list[Row] = dataclasses.field(compare=False, repr=False)
+
+    @property
+    def over_time(self) -> OverTime | None:  # type: ignore[override]
+        return self.inner.over_time
+
+    def lengths_after(self, lengths: Any, steps: int) -> Any:
+        return self.inner.lengths_after(lengths, steps)
 
     def __repr__(self) -> str:
         return repr(self.inner)  # errors name the layer that the reader wrote
@@ -118,28 +151,40 @@ class _Recorder(Layer):
         forward = flops(lambda *given: self.inner.apply(*given[:3], train=train, key=given[3])[0], *given)
         dy = jax.tree.map(lambda leaf: _shape(leaf) if is_floating(leaf) else None, y)
         backward = flops(self.inner.backward, jax.tree.map(_shape, cache), dy)
+        path, times, again = self.place
         self.rows.append(
             Row(
-                self.path,
+                path,
                 self.inner,
                 describe(y),
-                self.times * sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params)),
-                self.times * forward,
-                self.times * backward,
-                self.times * sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(cache)),
+                times * sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params)),
+                times * forward,
+                times * (backward + (again * forward if again else 0)),
+                times * sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(cache)),
                 self.inner.rule,
-                self.times,
+                times,
+                _seen(self.inner, x),
             )
         )
         return y, new_state, cache
 
 
-def _recording(layer: Layer, path: str, times: int, rows: list[Row]) -> Layer:
+def _recording(layer: Layer, place: _Place, rows: list[Row]) -> Layer:
     if not isinstance(layer, Combinator):
-        return _Recorder(layer, path, times, rows)
-    times = times * layer.n if isinstance(layer, Repeat) else times
+        return _Recorder(layer, place, rows)
+    path, times, again = place
+    times, again = times * (layer.n if isinstance(layer, Repeat) else 1), again + isinstance(layer, Remat)
     children = layer.children().items()
-    return layer.with_children({name: _recording(child, join(path, name), times, rows) for name, child in children})
+    places = {name: _Place(join(path, name), times, again) for name, _ in children}
+    return layer.with_children({name: _recording(child, places[name], rows) for name, child in children})
+
+
+def _seen(layer: Layer, x: Any) -> str:
+    window = getattr(layer, "kernel_size", getattr(layer, "window", None))
+    if not isinstance(layer, Convolution | DepthwiseConv | MaxPool | AvgPool) or not isinstance(window, int):
+        return ""
+    channels = f"{x.shape[-1]} channel{'s' * (x.shape[-1] != 1)}"
+    return f"{x.ndim - 2}-D over {'×'.join(map(str, x.shape[1:-1]))}, {channels}"
 
 
 def _shape(leaf: Any) -> jax.ShapeDtypeStruct:
@@ -147,11 +192,13 @@ def _shape(leaf: Any) -> jax.ShapeDtypeStruct:
 
 
 def short(number: float) -> str:
-    """A count in three digits with the prefix of its size; nothing for 0.
+    """A count in three digits with the prefix of its size; nothing for 0, and a question mark for what is not known.
 
-    >>> short(0), short(999), short(1_500_000)
-    ('', '999', '1.5 M')
+    >>> short(0), short(999), short(1_500_000), short(float("nan"))
+    ('', '999', '1.5 M', '?')
     """
+    if math.isnan(number):
+        return "?"
     for prefix in ("", " k", " M", " G", " T", " P"):
         if abs(number) < 999.5:
             return f"{number:.3g}{prefix}" if number else ""

@@ -58,3 +58,55 @@ def test_state_and_remat_are_no_obstacle():
     model = fnn.Remat(fnn.Serial(fnn.Dense(4), fnn.BatchNorm(), fnn.Dropout(0.5)))
     rows = fnn.summary(model, np.zeros((3, 2), np.float32)).rows
     assert [row.path for row in rows] == ["dense_0", "batch_norm_0", "dropout_0"]
+
+
+def test_a_convolution_with_one_integer_says_over_how_many_axes_it_ran():
+    """Images without channels are sequences to it, and nothing once said so."""
+    model = fnn.Serial(fnn.Conv(4, 3), fnn.MaxPool(2), fnn.Conv(3, (3,)), fnn.Relu())
+    result = fnn.summary(model, jax.ShapeDtypeStruct((2, 8, 6), "float32"))
+    assert [row.seen for row in result.rows] == ["1-D over 8, 6 channels", "1-D over 8, 4 channels", "", ""]
+    assert "1-D over 8, 6 channels" in str(result)
+    image = fnn.summary(fnn.DepthwiseConv(3), jax.ShapeDtypeStruct((2, 9, 8, 1), "float32"))
+    assert image.rows[0].seen == "2-D over 9×8, 1 channel"
+
+
+def test_a_separable_convolution_counts_the_products_of_both_parts():
+    # Depthwise: 4 × 4 outputs of 2 channels with 9 products and 8 sums, then 1×1: 2 · 16 · 2 · 3 products.
+    layer = fnn.SeparableConv(3, 3, strides=2, use_bias=False)
+    rows = fnn.summary(layer, jax.ShapeDtypeStruct((1, 8, 8, 2), "float32")).rows
+    assert [row.forward_flops for row in rows] == [4 * 4 * 2 * (9 + 8), 2 * 16 * 2 * 3]
+    # dkernel 2 · 16 · 2 · 9; dx of 16 positions each: 4 products and 3 sums, 2 and 1 twice, 1; then both products.
+    assert [row.backward_flops for row in rows] == [
+        2 * 16 * 2 * 9 + 16 * 2 * (4 + 3 + 2 * (2 + 1) + 1),
+        2 * (2 * 16 * 2 * 3),
+    ]
+
+
+def test_inside_remat_the_backward_pass_has_the_forward_pass_again():
+    def rows(model):
+        row = fnn.summary(model, jax.ShapeDtypeStruct((3, 4), "float32")).rows[0]
+        return row.forward_flops, row.backward_flops
+
+    forward, backward = rows(fnn.Dense(4))
+    assert rows(fnn.Remat(fnn.Dense(4))) == (forward, backward + forward)
+    assert rows(fnn.Remat(fnn.Repeat(fnn.Remat(fnn.Dense(4)), 3))) == (3 * forward, 3 * (backward + 2 * forward))
+
+
+def test_what_cannot_be_counted_is_shown_as_a_question():
+    import dataclasses
+
+    @dataclasses.dataclass(frozen=True)
+    class Doubled(fnn.Layer):
+        def apply(self, params, state, x, *, train=False, key=None):
+            return jax.lax.while_loop(lambda x: x.sum() < 9, lambda x: 2 * x, x), state
+
+        def backward(self, cache, dy):
+            return {}, dy
+
+    result = fnn.summary(fnn.Serial(fnn.Dense(4), Doubled()), jax.ShapeDtypeStruct((3, 4), "float32"))
+    assert np.isnan(result.forward_flops)
+    assert result.backward_flops == result.rows[0].backward_flops
+    assert [line.split().count("?") for line in str(result).splitlines() if "oubled" in line or "total" in line] == [
+        1,
+        1,
+    ]

@@ -1,6 +1,7 @@
 """The checker of layers, tested by planting wrong gradients: each must be caught, every time, and named."""
 
 import dataclasses
+import re
 from typing import Any
 
 import jax
@@ -38,6 +39,7 @@ def test_one_percent_on_one_leaf(leaf: str, seed: int, random: Any):
     )
     assert "jax.jvp" in message
     assert "dx" not in message
+    assert re.search(r"worst at .* got \S+: it is 1.01 × the reference", message)
 
 
 def test_one_percent_is_seen_by_differences_alone():
@@ -192,3 +194,37 @@ def test_the_worst_errors_are_returned():
     agreement = check_layer(fnn.Serial(fnn.Dense(3), fnn.Tanh(), fnn.Dense(2)), ROWS)
     assert agreement.reverse < 1e-13
     assert 0 < agreement.finite < 1e-9
+
+
+# ---- what was not judged is no number
+
+
+@dataclasses.dataclass(frozen=True)
+class Rowwise(fnn.Layer):
+    """A layer without a rule by hand."""
+
+    def apply(self, params: Any, state: Any, x: Any, *, train: bool = False, key: Any = None) -> Any:
+        return x**3, state
+
+
+OPTIONS: dict[str, Any] = {"dtypes": (), "train": False, "seeds": 1}
+
+
+def test_a_rule_that_is_jax_vjp_is_not_judged_by_it():
+    agreement = check_layer(Rowwise(), ROWS, **OPTIONS)
+    assert np.isnan([agreement.reverse, agreement.second]).all()
+    assert agreement.forward < 1e-12
+    assert 0 < agreement.finite < 1e-8
+
+
+def test_differences_stand_aside_from_a_straight_through_slope():
+    agreement = check_layer(fnn.Serial(fnn.Dense(2), fnn.Step(straight_through=True)), ROWS, **OPTIONS)
+    assert agreement.reverse < 1e-12
+    assert np.isnan(agreement.finite)
+
+
+def test_an_oracle_that_was_not_asked_gives_no_number():
+    aside = check_layer(fnn.Tanh(), ROWS, **OPTIONS, finite=False, forward_mode=False)
+    assert aside.reverse < 1e-12
+    assert np.isnan(aside[1:]).all()
+    assert np.isnan(check_layer(fnn.Lambda(lambda x: x > 0), ROWS, **OPTIONS)).all()

@@ -3,10 +3,17 @@
 import dataclasses
 from typing import Any, Self
 
+import jax
+import jax.numpy as jnp
+
 from fnn.backprop import Call, Combinator, Visit
+from fnn.combinators.first import first_member
 from fnn.combinators.named import check_layer_type, check_same_names
 from fnn.combinators.parallel import Merge, Parallel
-from fnn.layer import Cache, Layer
+from fnn.errors import describe
+from fnn.layer import Cache, Layer, Static
+
+NAMES = ("forward", "backward")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -14,18 +21,23 @@ class Bidirectional(Combinator, name="bidirectional"):
     """Runs a recurrent layer and one in the other direction on its input and merges what they say of each step.
 
     Forward:   y = merge(f(x), g(x)),  g the layer f with ``reverse`` flipped and parameters of its own
-    Backward:  dx = J_fᵀ dy_f + J_gᵀ dy_g,  dy split as ``Parallel`` with this ``merge`` does
+    Backward:  dx = J_fᵀ dy_f + J_gᵀ dy_g,  dy split as ``Parallel`` with this ``merge`` does;  with carries f is given
+               (dy_f, dcarry_f) and gives the gradient of its own carry, and g likewise
 
     Params, State: those of f under ``forward``, of g under ``backward``
-    Cache:     that of ``Parallel``
+    Cache:     that of ``Parallel``; ``carried`` Static, whether carries came in, if the layers return theirs
     Shapes:    those of ``inner``, the last axis twice as long if merged by ``"concatenate"``; both directions get all
                members of a tuple, (x, lengths) say
 
     ``opposite`` gives another layer as g. With ``return_sequences=False`` the merged states are each direction's last:
     f's at the end, g's at the beginning.
 
-    Errors: ``TypeError`` for a layer without a field ``reverse``, if no ``opposite`` is given; ``ValueError`` for an
-    unknown merge and for outputs that are not arrays (``return_carry=True``).
+    With ``return_carry=True`` in both layers the output is (y, (carry of f, carry of g)), y merged as above, and the
+    third member of an input (x, lengths, carries) is such a pair too; ``start`` makes one of zeros. Either carry may be
+    None, and so may the pair. Of layers without it a third member goes to both.
+
+    Errors: ``TypeError`` for a layer without a field ``reverse``, if no ``opposite`` is given, and for carries that are
+    no pair; ``ValueError`` for an unknown merge and if one direction returns its carry and the other does not.
 
     >>> import jax
     >>> from fnn.layers import GRU
@@ -42,6 +54,11 @@ class Bidirectional(Combinator, name="bidirectional"):
     _: dataclasses.KW_ONLY
     opposite: Layer | None = None
 
+    over_time = "lengths"
+
+    def lengths_after(self, lengths: Any, steps: int) -> Any:
+        return self.inner.lengths_after(lengths, steps)
+
     def __post_init__(self) -> None:
         check_layer_type(self, self.inner)
         if self.opposite is None and _flipped(self.inner) is None:
@@ -50,6 +67,12 @@ class Bidirectional(Combinator, name="bidirectional"):
                 f" wrap the Bidirectional instead, or give the layer of the other direction as opposite=…"
             )
         self._parallel  # noqa: B018 - checks the merge and the other layer
+        returned = {name: _returns_carry(child) for name, child in self.children().items()}
+        if len(set(returned.values())) > 1:
+            one = next(name for name, returns in returned.items() if returns)
+            raise ValueError(
+                f"return_carry=True is asked of both directions or of neither, got it {one} alone in {self!r}"
+            )
 
     @property
     def _parallel(self) -> Parallel:
@@ -57,18 +80,62 @@ class Bidirectional(Combinator, name="bidirectional"):
 
     def children(self) -> dict[str, Layer]:
         opposite = _flipped(self.inner) if self.opposite is None else self.opposite
-        return {"forward": self.inner, "backward": opposite}  # type: ignore[dict-item]
+        return dict(zip(NAMES, (self.inner, opposite), strict=True))  # type: ignore[arg-type]
 
     def with_children(self, children: dict[str, Layer]) -> Self:
         check_same_names(self, children)
         inner, opposite = children["forward"], children["backward"]
         return dataclasses.replace(self, inner=inner, opposite=None if opposite == _flipped(inner) else opposite)
 
+    def start(self, batch_size: int, dtype: Any = jnp.float32) -> Any:
+        """The carries of zeros with which sequences start: a pair if both layers return theirs, else one for both."""
+        starts = tuple(child.start(batch_size, dtype) for child in self.children().values())  # type: ignore
+        return starts if _returns_carry(self.inner) else starts[0]
+
     def connect(self, x: Any, call: Call) -> tuple[Any, Cache]:
-        return self._parallel.connect(x, call)
+        if not _returns_carry(self.inner):
+            y, cache = self._parallel.connect(x, call)
+            return first_member(y), cache
+        x = jax.tree.map(jnp.asarray, x)
+        shared, given = (x[:2], x[2]) if isinstance(x, tuple) and len(x) == 3 else (x, None)
+        if given is not None and not (isinstance(given, tuple) and len(given) == 2):
+            raise TypeError(
+                f"expected a carry for each direction (forward, backward), got {describe(given)}; the start(batch_size,"
+                " dtype) of the Bidirectional makes a pair of zeros"
+            )
+        carries = dict(zip(NAMES, given or (None, None), strict=True))
+        members = len(x) if isinstance(x, tuple) else 0
+
+        def directed(name: str, child: Layer, _: Any) -> tuple[Any, Cache]:
+            input_ = (*shared, carries[name]) if members == 3 else shared
+            (y, carries[name]), cache = call(name, child, input_)
+            return y, cache
+
+        y, cache = self._parallel.connect(shared, directed)
+        return (y, tuple(carries[name] for name in NAMES)), cache | {"carried": Static(given is not None)}
 
     def fold(self, cache: Cache, dy: Any, visit: Visit) -> tuple[Any, Any]:
-        return self._parallel.fold(cache, dy, visit)
+        if not _returns_carry(self.inner):
+            return self._parallel.fold(cache, dy, visit)
+        dy, given = dy
+        dcarries = dict(zip(NAMES, given, strict=True))
+
+        def directed(name: str, child: Layer, cache: Cache, dy: Any) -> tuple[Any, Any]:
+            report, dinput = visit(name, child, cache, (dy, dcarries[name]))
+            if isinstance(dinput, tuple) and len(dinput) == 3:
+                dcarries[name] = dinput[2]
+                dinput = (*dinput[:2], None)  # the carries are no common input: there is nothing to add
+            return report, dinput
+
+        reports, dx = self._parallel.fold(cache, dy, directed)
+        if isinstance(dx, tuple) and len(dx) == 3 and cache["carried"].value:
+            dx = (*dx[:2], tuple(dcarries[name] for name in NAMES))
+        return reports, dx
+
+
+def _returns_carry(layer: Any) -> bool:
+    """Whether a layer, or the one that it wraps, gives the pair (y, carry)."""
+    return bool(getattr(layer, "return_carry", False)) or ("inner" in vars(layer) and _returns_carry(layer.inner))
 
 
 def _flipped(layer: Layer) -> Layer | None:

@@ -13,10 +13,12 @@ from fnn.gradients.cost import measure
 from fnn.gradients.deltas import placed_layers
 from fnn.gradients.directions import Directions
 from fnn.gradients.kinks import find_kinks
+from fnn.gradients.makers import delta_rules
 from fnn.gradients.point import Key, Point
 from fnn.gradients.problem import Operands, Problem, cast
 from fnn.gradients.report import GradientReport
-from fnn.gradients.rows import Kind, Measured, Row, Rule, Scale, judge, norm_of
+from fnn.gradients.rows import Kind, Measured, Row, Rule, Scale, judge, norm_of, same_computation
+from fnn.gradients.surrogates import held, is_straight_through, surrogates
 from fnn.gradients.suspect import suspect
 from fnn.layer import Params, State
 from fnn.objective import Objective, unpacked
@@ -58,8 +60,15 @@ def compare_gradients(
     The reference r is ``"reverse"`` if it is among the methods, else ``"forward"``, else ``"finite"``. A gradient g
     passes if ‖g − r‖ ≤ tolerance · ‖r‖ on the leaf, or if the difference is below eps times the norm of the whole
     gradient. A leaf with ‖r‖ ≤ 100 · eps · (the norm of the whole) is called zero, and g must be below that too.
-    Differences are allowed the rounding error of the value as well, which is measured; where the value has a kink
-    within the smallest step, and of parameters inside ``Frozen``, they are not judged, and the report says so.
+    Differences are allowed the rounding error of the value as well, which is measured. They are not judged, and the
+    report says so, where the value has a kink within the smallest step, of parameters inside ``Frozen``, and where the
+    gradient goes through a straight-through slope, which is no derivative (that of a layer with an attribute
+    ``straight_through`` that is true). Where the rule that makes a gradient is ``auto`` (for a parameter that of its
+    layer, for a delta that of the layer behind it), manual and reverse are the same computation, ``jax.vjp``: there
+    only forward mode and differences confirm anything.
+
+    ``report.ok`` says that the value is finite, that no method fails on any row and that some method was judged on
+    every row. A report without rows is not ok: nothing was compared.
 
     Everything is computed in float64, whatever the caller's setting; random masks stay those of float32. With
     ``dtype="float32"`` manual, reverse and forward run in float32 and are compared with the float64 reverse at the same
@@ -90,7 +99,7 @@ def compare_gradients(
         raise ValueError(f"entrywise is a number of entries of at least 0, got {entrywise}")
     allowed = {method: FINITE_TOLERANCE if method == "finite" else TOLERANCES[dtype] for method in methods}
     allowed |= _checked_tolerances(tolerances or {}, methods)
-    exact = dataclasses.replace(objective, model=uncast(objective.model))
+    exact = objective.with_model(uncast(objective.model))
     problem, operands = Problem(exact, train), Operands(params, state, tuple(batch), key)
 
     def probes(key: Key) -> Directions:
@@ -113,6 +122,13 @@ def compare_gradients(
         found["forward"] = narrow.forward(probes)
     if "finite" in methods:
         found["finite"] = wide.finite(probes, records, tolerance=allowed["finite"])
+        if is_straight_through(exact.model):
+            blind = Point(
+                Problem(dataclasses.replace(exact, model=held(exact.model)), train), operands_there, "float64"
+            )
+            seen = (wide.reverse()[0], blind.reverse()[0])
+            for each in surrogates(exact.model, *seen, allowed["finite"]):
+                found["finite"][each] = found["finite"][each]._replace(aside="surrogate")
 
     reference = next(method for method in REFERENCES if method in found)
     eps = float(np.finfo(dtype).eps)
@@ -148,7 +164,7 @@ def _rows(
 ) -> tuple[Row, ...]:
     """The rows, parameters first, each kind in the order of the model."""
     layers: list[tuple[str, Rule]] = [(path, layer.rule) for path, layer, _ in placed_layers(problem.objective.model)]
-    rows = []
+    made, rows = dict(delta_rules(problem.objective.model)), []
     for kind in KINDS:
         keys = sorted((key for key in point.variables if key[0] == kind), key=lambda key: _place(key[1], layers))
         norms = {key: norm_of(found[reference][key], probes(key)) for key in keys}
@@ -156,14 +172,16 @@ def _rows(
         for key in keys:
             place = _place(key[1], layers)[0]
             r, directions = found[reference][key], probes(key)
-            comparisons = tuple(
-                judge(method, each[key], r, directions, scale=scale, tolerance=allowed[method])
-                for method, each in found.items()
-                if method != reference
-            )
             zero = norms[key] <= scale.zero + r.noise
             rule: Rule = layers[place][1] if place < len(layers) else "hand"  # a combinator's own parameters
-            rows.append(Row(kind, key[1], point.variables[key].shape, rule, norms[key], zero, comparisons))
+            maker = rule if kind == "parameter" or place == len(layers) else made[layers[place][0]]
+            comparisons = []
+            for method, each in found.items():
+                if method != reference:
+                    one = judge(method, each[key], r, directions, scale=scale, tolerance=allowed[method])
+                    alike = maker == "auto" and method == "manual" and reference in ("reverse", WIDE_REVERSE)
+                    comparisons.append(same_computation(one) if alike else one)
+            rows.append(Row(kind, key[1], point.variables[key].shape, rule, norms[key], zero, tuple(comparisons)))
     return tuple(rows)
 
 

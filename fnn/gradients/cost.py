@@ -1,6 +1,7 @@
 """What each way to a gradient costs, compiled: time, floating-point operations, bytes of temporary memory."""
 
 import dataclasses
+import math
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -10,6 +11,7 @@ import jax
 import numpy as np
 
 from fnn.errors import is_floating
+from fnn.flops import flops
 from fnn.gradients.problem import Operands, Problem
 
 EVALUATIONS_PER_ENTRY = {"forward": 1, "finite": 4}
@@ -22,8 +24,7 @@ class Cost:
 
     Manual and reverse are one program; forward mode and differences are ``evaluations`` runs of one, of which ``time``,
     ``flops`` are the total, worked out and not run. ``temporary`` is the memory of one program beside its operands and
-    results, in bytes. XLA counts the FLOPs of a loop's body once, so inside ``Repeat`` they are too few. ``None``: the
-    backend does not say.
+    results, in bytes. FLOPs are those of ``fnn/flops.py``. ``None``: they cannot be counted, the backend does not say.
     """
 
     method: str
@@ -51,14 +52,14 @@ def measure(problem: Problem, operands: Operands, methods: Sequence[str], *, rou
             jax.block_until_ready(compiled(*arguments))
             times[method].append(time.perf_counter() - start)
     costs = []
-    for method, (compiled, _) in programs.items():
-        evaluations = EVALUATIONS_PER_ENTRY.get(method, 0) * entries or 1
-        flops = _flops(compiled)
+    for method, (compiled, arguments) in programs.items():
+        evaluations = EVALUATIONS_PER_ENTRY[method] * entries if method in EVALUATIONS_PER_ENTRY else 1
+        counted = flops(_function(problem, method), *arguments)
         costs.append(
             Cost(
                 method,
                 statistics.median(times[method][1:]) * evaluations,
-                None if flops is None else flops * evaluations,
+                None if math.isnan(counted) else counted * evaluations,
                 _temporary(compiled),
                 evaluations,
             )
@@ -67,6 +68,13 @@ def measure(problem: Problem, operands: Operands, methods: Sequence[str], *, rou
 
 
 def _program(problem: Problem, method: str, operands: Operands) -> tuple[Any, tuple]:
+    arguments = (operands, operands.params) if method == "forward" else (operands,)
+    return jax.jit(_function(problem, method)).lower(*arguments).compile(), arguments
+
+
+def _function(problem: Problem, method: str) -> Callable:
+    """What is evaluated for a method."""
+
     def value(params: Any, operands: Operands) -> jax.Array:
         return problem.plain(params, *operands[1:3], train=problem.train, key=operands.key)[0]
 
@@ -80,15 +88,7 @@ def _program(problem: Problem, method: str, operands: Operands) -> tuple[Any, tu
     def once(operands: Operands) -> jax.Array:
         return value(operands.params, operands)
 
-    program: Callable = {"forward": directional, "finite": once}.get(method, gradient)
-    arguments = (operands, operands.params) if method == "forward" else (operands,)
-    return jax.jit(program).lower(*arguments).compile(), arguments
-
-
-def _flops(compiled: Any) -> float | None:
-    analysis = compiled.cost_analysis()
-    flops = analysis.get("flops") if isinstance(analysis, dict) else None
-    return None if flops is None or flops < 0 else float(flops)
+    return {"forward": directional, "finite": once}.get(method, gradient)
 
 
 def _temporary(compiled: Any) -> int | None:

@@ -1,6 +1,6 @@
 """What a gradient report says in words and single numbers."""
 
-from fnn.gradients.findings import Findings
+from fnn.gradients.findings import Findings, listed
 from fnn.gradients.rows import Comparison
 
 TIMES = ((1e-6, "µs"), (1e-3, "ms"), (1.0, "s"))
@@ -30,9 +30,19 @@ def notes_of(report: Findings) -> list[str]:
         notes.append("~: no further off than rounding of the value, or of the whole gradient, makes it.")
     aside = [row.name for row in report.rows if any(each.skipped for each in row.comparisons)]
     if aside:
-        notes.append(f"kink: every difference crosses a kink and is not judged; *: some do: {_listed(aside)}.")
+        notes.append(f"kink: every difference crosses a kink and is not judged; *: some do: {listed(aside)}.")
     if any(each.status == "frozen" for each in comparisons):
         notes.append("frozen: differences would move what is a constant to derivatives, and are not judged.")
+    if any(each.status == "surrogate" for each in comparisons):
+        notes.append(
+            "surrogate: the gradient goes through a straight-through slope, which is no derivative: differences do not"
+            " see it and are not judged."
+        )
+    if any(each.status == "auto" for each in comparisons):
+        notes.append(
+            "auto: made by a rule that is jax.vjp itself (a delta by that of the layer behind it), as reverse is; that"
+            " both agree confirms nothing, and is not judged."
+        )
     if report.uncast:
         notes.append("Cast: compared without its rounding; the cost is with it.")
     notes += [f"At a kink or tie: {kink}." for kink in report.kinks]
@@ -43,13 +53,9 @@ def _failure(each: Comparison) -> str:
     if each.absolute is None:
         return f"{each.method}: {each.note}"
     at = "" if each.worst is None else f" at {index_of(each.worst)}"
-    size = "should be zero and is not" if each.relative is None else f"is off by {number(each.relative)}"
+    size = "should be zero and is not" if each.relative is None else f"has the relative error {number(each.relative)}"
     numbers = f"{at}: {number(each.value)} against {number(each.expected)}"
     return f"{each.method} {size}, most{numbers}" + (f" — {each.note}" if each.note else "")
-
-
-def _listed(names: list[str], limit: int = 4) -> str:
-    return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")
 
 
 def number(value: float | None) -> str:

@@ -29,7 +29,8 @@ def save_plot(report: Findings, path: str | os.PathLike) -> None:
         _draw_costs([figure.add_subplot(grid[i, 1]) for i in range(3)], report)
     else:
         _draw_errors(figure.add_subplot(), report)
-    title = ("All gradients agree" if report.ok else "Gradients disagree") + f" ({report.dtype})"
+    title = "All gradients agree" if report.ok else "Gradients disagree" if report.failures else "Not confirmed"
+    title += f" ({report.dtype})"
     figure.suptitle(title, fontsize=13, fontweight="bold", color="black" if report.ok else FAILED)
     figure.savefig(path, dpi=150)
 
@@ -40,14 +41,18 @@ def _draw_errors(axes: Any, report: Findings) -> None:
     for i, method in enumerate(report.compared):
         offset = 0.13 * (i - (len(report.compared) - 1) / 2)
         points = [(row[method], height - offset) for row, height in zip(rows, heights, strict=True)]
-        _draw_points(axes, method, [(each.relative, y) for each, y in points if each.ok and each.relative is not None])
+        _draw_points(
+            axes,
+            method,
+            [(each.relative, y) for each, y in points if each.judged and each.ok and each.relative is not None],
+        )
         # A failure without a number (a wrong shape, a gradient that should be zero) stands at 100 %.
         _draw_failures(axes, [(1.0 if e.relative is None else e.relative, y) for e, y in points if not e.ok])
     _draw_tolerances(axes, report)
     axes.set_xscale("log")
     low, high = axes.get_xlim()
     axes.set_xlim(min(low, FLOOR), max(high, 1e-6))
-    axes.set_ylim(heights[-1] - 0.8, 1.3)
+    axes.set_ylim(min(heights, default=0) - 0.8, 1.3)
     axes.set_yticks(heights, [_label(row) for row in rows], fontsize=8)
     for label, row in zip(axes.get_yticklabels(), rows, strict=True):
         label.set_color("black" if row.ok else FAILED)
@@ -106,7 +111,7 @@ def _draw_tolerances(axes: Any, report: Findings) -> None:
 
 def _label(row: Row) -> str:
     """The path, and in brackets why methods have no point here."""
-    aside = {each.status for each in row.comparisons if each.ok and each.relative is None}
+    aside = {each.status for each in row.comparisons if each.ok and (each.relative is None or not each.judged)}
     return row.name + (f"  ({', '.join(sorted(aside))})" if aside and row.ok else "")
 
 

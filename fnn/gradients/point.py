@@ -86,7 +86,7 @@ class Point:
             noise = self._noise(scales, base)
             for key in self.variables:
                 if key[0] == "parameter" and lies_in(key[1], frozen):
-                    found[key] = Measured(np.zeros(self.variables[key].shape), frozen=True)
+                    found[key] = Measured(np.zeros(self.variables[key].shape), aside="frozen")
                     continue
                 probes = directions(key)
                 # A unit vector moves each of the n entries by 1/√n: so many times further for the same scale.

@@ -8,6 +8,7 @@ from typing import Any
 
 from fnn.gradients.findings import Findings
 from fnn.gradients.tables import markdown, renderables, text
+from fnn.rendering import spelled
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -18,7 +19,7 @@ class GradientReport(Findings):
         """Everything as plain numbers, strings, lists and dicts; a number that is not finite is ``None``."""
         fields = dataclasses.asdict(self)
         for row, own in zip(fields["rows"], self.rows, strict=True):
-            row["ok"] = own.ok
+            row |= {"ok": own.ok, "confirmed": own.confirmed}
         return _plain(
             {"ok": self.ok, "max_error": self.max_error, "verdict": self.verdict, **fields},
         )
@@ -44,13 +45,14 @@ class GradientReport(Findings):
         return self.to_markdown()
 
     def __rich_console__(self, console: Any, options: Any) -> Any:
-        yield from renderables(self)
+        yield from spelled(console, options, *renderables(self))
 
     def __str__(self) -> str:
         return text(self)
 
     def __repr__(self) -> str:
         failing = f", failing={[row.name for row in self.failures]}" if self.failures else ""
+        failing += f", unconfirmed={[row.name for row in self.unconfirmed]}" if self.unconfirmed else ""
         return f"GradientReport(ok={self.ok}, leaves={len(self.rows)}, max_error={self.max_error:.1e}{failing})"
 
 

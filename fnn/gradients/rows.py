@@ -9,7 +9,7 @@ import numpy as np
 from fnn.gradients.diagnosis import diagnose
 from fnn.gradients.directions import Directions
 
-Status = Literal["ok", "zero", "kink", "frozen", "FAIL"]
+Status = Literal["ok", "zero", "empty", "auto", "kink", "frozen", "surrogate", "FAIL"]
 Kind = Literal["parameter", "delta"]
 Rule = Literal["hand", "auto"]
 
@@ -17,6 +17,11 @@ Rule = Literal["hand", "auto"]
 @dataclasses.dataclass(frozen=True)
 class Comparison:
     """One method against the reference on one leaf.
+
+    ``status`` is ``ok`` or ``zero`` (in both) where it passes and ``FAIL`` where it does not. Else nothing was judged:
+    ``empty``, a leaf without entries; ``auto``, where manual and reverse are the same computation, since no rule was
+    written by hand; and for differences ``kink``, ``frozen``, and ``surrogate``, a gradient that goes through a
+    straight-through slope, which is no derivative.
 
     ``absolute`` is max |gᵢ − rᵢ|, at ``worst``; ``relative`` is ‖g − r‖ / ‖r‖, ``None`` where r is zero; ``cosine``
     is ⟨g, r⟩ / ‖g‖‖r‖, ``None`` where either is zero. Along random directions (``probes`` of them, see
@@ -44,8 +49,13 @@ class Comparison:
 
     @property
     def ok(self) -> bool:
-        """Whether this is no failure: equal, both zero, or not to be judged because of a kink or a ``Frozen``."""
+        """Whether this is no failure: it passes, or is not judged."""
         return self.status != "FAIL"
+
+    @property
+    def judged(self) -> bool:
+        """Whether this says anything: it passes or fails."""
+        return self.status in ("ok", "zero", "FAIL")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,8 +72,13 @@ class Row:
 
     @property
     def ok(self) -> bool:
-        """Whether every method passes."""
+        """Whether no method fails."""
         return all(comparison.ok for comparison in self.comparisons)
+
+    @property
+    def confirmed(self) -> bool:
+        """Whether no method fails and one was judged; a leaf without entries has nothing to confirm."""
+        return self.ok and (0 in self.shape or any(comparison.judged for comparison in self.comparisons))
 
     @property
     def name(self) -> str:
@@ -79,14 +94,15 @@ class Row:
 
 class Measured(NamedTuple):
     """What a method says about one leaf: all ``values``, or derivatives ``along`` its directions; ``noise`` is the
-    length of the rounding error in it that is the method's own. ``frozen``: it cannot say, the leaf is no variable."""
+    length of the rounding error in it that is the method's own. ``aside``: why it cannot say, the leaf being no
+    variable (``frozen``) or the slope no derivative (``surrogate``)."""
 
     values: np.ndarray | None = None
     along: np.ndarray | None = None
     smooth: np.ndarray | None = None
     noise: float = 0.0
     missing: str = ""
-    frozen: bool = False
+    aside: Literal["", "frozen", "surrogate"] = ""
 
 
 class Scale(NamedTuple):
@@ -106,6 +122,14 @@ class Scale(NamedTuple):
         return self.eps * self.whole
 
 
+ASIDE = {
+    "frozen": "differences would move what is a constant to derivatives",
+    "surrogate": "differences do not see a straight-through slope",
+    "empty": "there are no entries",
+    "auto": "manual and reverse are the same computation here",
+}
+
+
 def judge(
     method: str, found: Measured, reference: Measured, directions: Directions, *, scale: Scale, tolerance: float
 ) -> Comparison:
@@ -116,8 +140,9 @@ def judge(
     """
     if found.missing or reference.missing:
         return Comparison(method, "FAIL", note=found.missing or f"the reference: {reference.missing}")
-    if found.frozen or reference.frozen:
-        return Comparison(method, "frozen", note="differences would move what is a constant to derivatives")
+    aside = "empty" if 0 in directions.shape else found.aside or reference.aside
+    if aside:
+        return Comparison(method, aside, note=ASIDE[aside])
     # All entries are compared if both methods have them, else what both say along the directions.
     whole = found.values is not None and reference.values is not None
     sampled = not (whole or directions.every_entry)
@@ -159,6 +184,11 @@ def judge(
         sampled,
         note,
     )
+
+
+def same_computation(comparison: Comparison) -> Comparison:
+    """The comparison of manual and reverse where no rule was written by hand: it can fail but not confirm."""
+    return dataclasses.replace(comparison, status="auto", note=ASIDE["auto"]) if comparison.ok else comparison
 
 
 def norm_of(measured: Measured, directions: Directions) -> float:

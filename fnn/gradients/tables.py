@@ -33,7 +33,7 @@ def renderables(report: Findings) -> Iterator[Any]:
         for heading, right in _headings(report):
             table.add_column(heading, justify="right" if right else "left", no_wrap=heading != "path", overflow="fold")
         for row in rows:
-            style = "" if row.ok else "bold red"
+            style = "" if row.confirmed else "bold red"
             table.add_row(*(Text(cell) for cell in _cells(report, row)), style=style)
         yield table
     if report.cost:
@@ -71,8 +71,8 @@ def markdown(report: Findings) -> str:
 
 
 def _sorted(report: Findings, kind: Kind) -> list[Row]:
-    """The rows of a kind, failing ones first."""
-    return sorted((row for row in report.rows if row.kind == kind), key=lambda row: row.ok)
+    """The rows of a kind, failing ones first, then those that nothing confirms."""
+    return sorted((row for row in report.rows if row.kind == kind), key=lambda row: (row.ok, row.confirmed))
 
 
 def _subject(report: Findings) -> str:
@@ -93,7 +93,13 @@ def _headings(report: Findings) -> list[tuple[str, bool]]:
 def _cells(report: Findings, row: Row) -> list[str]:
     main = row[_main(report)]
     worst = next((each for each in row.comparisons if not each.ok), main)
-    cells = ["ok" if row.ok else "FAIL", row.name, _shape(row.shape), row.rule, number(row.norm)]
+    cells = [
+        "FAIL" if not row.ok else "ok" if row.confirmed else "?",
+        row.name,
+        _shape(row.shape),
+        row.rule,
+        number(row.norm),
+    ]
     cells += [_error(row[method]) for method in report.compared]
     return [*cells, number(worst.absolute), _cosine(worst), index_of(worst.worst)]
 
@@ -101,7 +107,7 @@ def _cells(report: Findings, row: Row) -> list[str]:
 def _error(comparison: Comparison) -> str:
     if not comparison.ok:
         return f"{'' if comparison.relative is None else number(comparison.relative) + ' '}✗"
-    if comparison.status in ("zero", "kink", "frozen"):
+    if comparison.status != "ok":
         return comparison.status
     return number(comparison.relative) + "~" * comparison.within_rounding + "*" * bool(comparison.skipped)
 
@@ -112,7 +118,7 @@ def _shape(shape: tuple[int, ...]) -> str:
 
 def _cosine(comparison: Comparison) -> str:
     # Between two gradients that are nothing but rounding it says nothing.
-    if comparison.cosine is None or comparison.status == "zero":
+    if comparison.cosine is None or comparison.status in ("zero", "auto"):
         return "–"
     return "1" if abs(comparison.cosine - 1) < 1e-9 else f"{comparison.cosine:.5f}"
 

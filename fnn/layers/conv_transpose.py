@@ -9,7 +9,7 @@ from fnn.errors import output_gradient
 from fnn.layer import Cache, Params, State
 from fnn.layers.conv import Convolution
 from fnn.layers.convolution import exchange, gather, kernel_gradient, scatter
-from fnn.layers.windows import Windows, adjoint_windows
+from fnn.layers.windows import Windows, adjoint_windows, sizes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,22 +36,40 @@ class ConvTranspose(Convolution, name="conv_transpose"):
     Cache:   ``x`` (N, *spatial, C), ``kernel``
     Shapes:  (N, *spatial, C) → (N, *spatial', F), any floating dtype, kept
 
-    The sizes' are the smallest of an image of which the ``Conv`` makes one of the input's sizes:
-    (size − 1)·s + (k − 1)·d + 1 − the padding in front and behind; for "SAME", whose padding depends on the sizes,
-    size·s. The adjoint of a "CAUSAL" convolution looks ahead: y[n, i] depends on x[n, o] with o·s ≥ i.
+    With strides several sizes are reduced to one: of 7 as of 8 a ``Conv`` with strides of 2 makes 4. ``output_size``,
+    an integer for every axis or one each, says which of them the output has, so that the image comes back that the
+    ``Conv`` was given. Without it that is the smallest, (size − 1)·s + (k − 1)·d + 1 − the padding in front and behind;
+    for "SAME", whose padding depends on the sizes, the largest, size·s.
 
-    Errors: ``ValueError`` for padding that leaves nothing of the output, and as ``Conv``.
+    The adjoint of a "CAUSAL" convolution looks ahead: y[n, i] depends on x[n, o] with o·s ≥ i.
+
+    Errors: ``ValueError`` for padding that leaves nothing of the output, for an ``output_size`` of which the ``Conv``
+    makes another size than the input's, and as ``Conv``.
 
     >>> layer = ConvTranspose(8, (3, 3), strides=2)
     >>> params, state = layer.init(jax.random.key(0), jax.ShapeDtypeStruct((1, 5, 5, 2), "float32"))
     >>> layer.apply(params, state, jax.numpy.ones((4, 5, 5, 2)))[0].shape
     (4, 10, 10, 8)
+    >>> dataclasses.replace(layer, output_size=9).apply(params, state, jax.numpy.ones((4, 5, 5, 2)))[0].shape
+    (4, 9, 9, 8)
 
     Source: Zeiler et al. 2010; Dumoulin and Visin 2016, §4.
     """
 
+    _: dataclasses.KW_ONLY
+    output_size: int | tuple[int, ...] | None = None
+
+    over_time = "mixed"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.output_size is not None:
+            object.__setattr__(self, "output_size", sizes("output_size", self.output_size))
+
     def windows(self, spatial: tuple[int, ...]) -> Windows:
-        return adjoint_windows(spatial, self.kernel_size, self.strides, self.dilation, self.padding)
+        return adjoint_windows(
+            spatial, self.kernel_size, self.strides, self.dilation, self.padding, sizes=self.output_size
+        )
 
     def forward(
         self, params: Params, state: State, x: Any, *, train: bool = False, key: jax.Array | None = None

@@ -12,8 +12,9 @@ inputs only.
 """
 
 import functools
+import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import jax
 import jax.numpy as jnp
@@ -40,12 +41,9 @@ def gather(x: jax.Array, kernel: jax.Array, w: Windows, groups: int) -> jax.Arra
 
 def scatter(x: jax.Array, kernel: jax.Array, w: Windows, groups: int) -> jax.Array:
     """From the windows to the image: x, spread out by the strides, with the kernel reversed."""
-    kernel, ones = lax.rev(kernel, tuple(range(kernel.ndim - 2))), (1,) * len(w.window)
     if _is_depthwise(kernel, groups):
-        between = [(0, 0, 0), *((0, 0, stride - 1) for stride in w.strides), (0, 0, 0)]
-        spread = lax.pad(x, jnp.zeros((), x.dtype), between)
-        adjoint = Windows(spread.shape[1:-1], w.window, ones, w.dilation, w.adjoint_pads)
-        return _by_place(spread, kernel, adjoint, groups)
+        return _by_remainder(x, kernel, w, groups)
+    kernel, ones = lax.rev(kernel, tuple(range(kernel.ndim - 2))), (1,) * len(w.window)
     return lax.conv_general_dilated(
         x,
         kernel,
@@ -76,15 +74,70 @@ def _by_place(x: jax.Array, kernel: jax.Array, w: Windows, groups: int) -> jax.A
 
     XLA makes one loop of it; its grouped convolution is twenty times slower and more on CPU.
     """
+    x, weights = _channel_by_channel(x, kernel, groups)
+    return _over_inputs(_weighted(views(x, w, 0), weights), kernel, groups)
+
+
+def _by_remainder(x: jax.Array, kernel: jax.Array, w: Windows, groups: int) -> jax.Array:
+    """``scatter`` in the same way, for the positions i with one remainder r of i by s after the other.
+
+    Those are i = m·s + r, and of the kernel they meet the places k with k·d − p = r + q·s alone, at o = m − q: no
+    product is with one of the zeros that would spread x out.
+    """
+    x, weights = _channel_by_channel(x, kernel, groups)
+    counts = tuple(-(-size // stride) for size, stride in zip(w.sizes, w.strides, strict=True))
+    parts = []
+    for remainder in itertools.product(*map(range, w.strides)):
+        chosen, shifts = [], []
+        for place, weight in zip(itertools.product(*map(range, w.window)), weights, strict=True):
+            off = [
+                r + low - k * dilation
+                for r, (low, _), k, dilation in zip(remainder, w.pads, place, w.dilation, strict=True)
+            ]
+            if not any(each % stride for each, stride in zip(off, w.strides, strict=True)):
+                chosen.append(weight)
+                shifts.append([each // stride for each, stride in zip(off, w.strides, strict=True)])
+        shape = (len(x), *counts, x.shape[-1])
+        moved = (_shifted(x, shift, counts) for shift in shifts)
+        parts.append(_weighted(moved, chosen) if chosen else jnp.zeros(shape, x.dtype))
+    y = _over_inputs(parts[0] if len(parts) == 1 else _interleaved(parts, w.strides), kernel, groups)
+    return y[(slice(None), *map(slice, w.sizes))]
+
+
+def _shifted(x: jax.Array, shift: list[int], counts: tuple[int, ...]) -> jax.Array:
+    """x at m + shift for m below the counts, and 0 outside."""
+    pads = [(-low, low + count - size, 0) for low, count, size in zip(shift, counts, x.shape[1:-1], strict=True)]
+    return lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), *pads, (0, 0, 0)])
+
+
+def _interleaved(parts: list[jax.Array], strides: tuple[int, ...]) -> jax.Array:
+    """The array that has the parts at the remainders of its positions by the strides, in row order."""
+    samples, *counts, channels = parts[0].shape
+    rank = len(counts)
+    blocks = jnp.stack(parts).reshape(*strides, *parts[0].shape)
+    order = (each for axis in range(rank) for each in (rank + 1 + axis, axis))
+    blocks = blocks.transpose(rank, *order, 2 * rank + 1)
+    return blocks.reshape(samples, *(m * s for m, s in zip(counts, strides, strict=True)), channels)
+
+
+def _channel_by_channel(x: jax.Array, kernel: jax.Array, groups: int) -> tuple[jax.Array, jax.Array]:
+    """x and, place by place, one weight for every pair of an input and an output of a group, group by group."""
     inputs, outputs = kernel.shape[-2], kernel.shape[-1] // groups
-    # One weight for every pair of an input and an output of a group, group by group.
     weights = (kernel if inputs == 1 else exchange(kernel, groups)).reshape(-1, groups * inputs * outputs)
     dtype = wide_dtype(x.dtype)
-    x, weights = jnp.repeat(x, outputs, -1).astype(dtype), weights.astype(dtype)
-    row = (1,) * (x.ndim - 1)
-    products = (view * weight.reshape(*row, -1) for view, weight in zip(views(x, w, 0), weights, strict=True))
-    y = functools.reduce(jnp.add, products)
-    return y.reshape(*y.shape[:-1], groups * outputs, inputs).sum(-1).astype(kernel.dtype)
+    return jnp.repeat(x, outputs, -1).astype(dtype), weights.astype(dtype)
+
+
+def _weighted(views: Iterable[jax.Array], weights: Iterable[jax.Array]) -> jax.Array:
+    products = (view * weight.reshape(*(1,) * (view.ndim - 1), -1) for view, weight in zip(views, weights, strict=True))
+    return functools.reduce(jnp.add, products)
+
+
+def _over_inputs(y: jax.Array, kernel: jax.Array, groups: int) -> jax.Array:
+    """Summed over the inputs of a group, of which there are several if it has one output."""
+    inputs, outputs = kernel.shape[-2], kernel.shape[-1] // groups
+    y = y if inputs == 1 else y.reshape(*y.shape[:-1], groups * outputs, inputs).sum(-1)
+    return y.astype(kernel.dtype)
 
 
 # Compiled on its own, so that running eagerly does not compile the choice anew at each call.

@@ -4,6 +4,7 @@ Along one axis, output o reads the padded input at o·stride + k·dilation for k
 """
 
 import itertools
+import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -11,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from fnn.errors import positive
+from fnn.errors import describe, positive
 
 Padding = Literal["SAME", "VALID", "CAUSAL"] | int | tuple[int | tuple[int, int], ...]
 
@@ -54,6 +55,26 @@ class Windows(NamedTuple):
         )
 
 
+def is_aligned(padding: Padding, strides: int | tuple[int, ...] | None) -> bool:
+    """Whether the windows over a sequence are those over the sequence with more steps behind it.
+
+    Those of "SAME" with strides are not: how far in front they begin depends on the number of steps.
+    """
+    return padding != "SAME" or all(each == 1 for each in (strides if isinstance(strides, tuple) else (strides,)))
+
+
+def windows_within(lengths: jax.Array, w: Windows) -> jax.Array:
+    """How many windows there would be over sequences of these lengths alone, along the one spatial axis.
+
+    A length outside [0, T] stays one.
+    """
+    (low, high), (window,), (stride,), (dilation,) = w.pads[0], w.window, w.strides, w.dilation
+    wide = lengths.astype(jnp.int32)
+    count = (wide + low + high - (window - 1) * dilation - 1) // stride + 1
+    count = jnp.where(wide > w.sizes[0], w.out[0] + 1, jnp.where(wide > 0, jnp.maximum(count, 0), wide))
+    return count.astype(lengths.dtype)
+
+
 def sizes(name: str, value: Any) -> int | tuple[int, ...]:
     """A size for every axis, or a tuple with one for each, checked; hashable, as a field of a layer is."""
     if isinstance(value, int):
@@ -72,6 +93,21 @@ def per_axis(name: str, value: int | Sequence[int], rank: int) -> tuple[int, ...
     for each in values:
         positive(name, each)
     return values
+
+
+def warn_of_images(layer: Any, name: str, x: Any) -> None:
+    """Warns where an integer ``name`` makes windows along one axis of what looks like images without channels.
+
+    Those are inputs (N, H, H) with H of at least 8; padding is not "CAUSAL", which is asked of sequences alone.
+    """
+    size, square = getattr(layer, name), x.ndim == 3 and x.shape[1] == x.shape[2] >= 8
+    if square and isinstance(size, int) and size > 1 and layer.padding != "CAUSAL":
+        warnings.warn(
+            f"{layer!r} takes {describe(x)} for sequences and slides along one axis of {x.shape[1]} places with"
+            f" {x.shape[2]} channels; give images their channels by x[..., None]; or write {name}=({size},) if they are"
+            " sequences",
+            stacklevel=1,  # one place for all, so that a layer that is traced and made warns once
+        )
 
 
 def check_padding(padding: Padding) -> None:
@@ -129,15 +165,19 @@ def adjoint_windows(
     strides: int | Sequence[int],
     dilation: int | Sequence[int],
     padding: Padding,
+    sizes: int | Sequence[int] | None = None,
 ) -> Windows:
-    """The windows whose outputs have the sizes ``out``, over an image of the smallest sizes of which that is true.
+    """The windows whose outputs have the sizes ``out``, over an image of these ``sizes``.
 
-    Those are (out − 1)·stride + extent − Σ pads; for ``"SAME"``, whose pads depend on the sizes, out·stride.
+    There are ``stride`` sizes of which that is true, up to out·stride for ``"SAME"``, whose pads depend on the sizes,
+    and from (out − 1)·stride + extent − Σ pads for the others. Without ``sizes`` they are those two.
     """
     rank = len(out)
     window = per_axis("the window", window, rank)
     strides = per_axis("strides", strides, rank)
     dilation = per_axis("dilation", dilation, rank)
+    if sizes is not None:
+        return _over(out, windows(per_axis("output_size", sizes, rank), window, strides, dilation, padding), padding)
     if padding == "SAME":
         sizes = tuple(size * stride for size, stride in zip(out, strides, strict=True))
     else:
@@ -152,6 +192,21 @@ def adjoint_windows(
             f" would give {'×'.join(map(str, sizes))}"
         )
     return windows(sizes, window, strides, dilation, padding)
+
+
+def _over(out: Sequence[int], result: Windows, padding: Padding) -> Windows:
+    """These windows, or ``ValueError`` if their outputs do not have the sizes ``out``."""
+    if result.out != tuple(out):
+        smallest = adjoint_windows(out, *result[1:4], padding).sizes
+        ranges = [
+            range(size - stride + 1, size + 1) if padding == "SAME" else range(size, size + stride)
+            for size, stride in zip(smallest, result.strides, strict=True)
+        ]
+        raise ValueError(
+            f"output_size {result.sizes} is reduced to {result.out} and not to the input's {tuple(out)}; expected"
+            f" {' × '.join(f'{each[0]} to {each[-1]}' if len(each) > 1 else str(each[0]) for each in ranges)}"
+        )
+    return result
 
 
 def _extents(window: tuple[int, ...], dilation: tuple[int, ...]) -> tuple[int, ...]:

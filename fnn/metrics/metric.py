@@ -7,6 +7,11 @@ import jax
 import jax.numpy as jnp
 
 from fnn.metrics.sums import added
+from fnn.signatures import check_methods
+from fnn.spelling import check_spelling, closest
+
+BETTER = "higher_is_better"
+"""The class attribute that says which way a metric improves."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,6 +28,16 @@ class Metric:
 
     name: ClassVar[str] = "metric"
     higher_is_better: ClassVar[bool] = True
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        check_spelling(cls, "a metric")
+        check_methods(cls, update=("outputs", "targets", "weights"), value=("sums",))
+        for name in vars(cls):
+            if name != BETTER and closest(name, [BETTER], similar=0.7):
+                raise TypeError(
+                    f"{cls.__name__}.{name} is read by nobody: a metric says by {BETTER} which way it improves"
+                )
 
     def update(self, outputs: Any, targets: Any, weights: Any = None) -> Any:
         """The sums of one batch: a pytree of arrays, which ``merge`` puts together with those of the other batches."""

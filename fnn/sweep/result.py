@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from fnn.options import flag
+from fnn.rendering import printable, spelled
 from fnn.sweep.placement import Layout
 from fnn.sweep.table import At, SweepTable, finite_results
 from fnn.train.history import History
@@ -76,6 +78,8 @@ class SweepResult:
             raise ValueError(f"the score {score!r} is {kind}; a score is one of {', '.join(numbers)}")
         if at not in ("final", "best"):
             raise ValueError(f"at is 'final' or 'best', got {at!r}")
+        if higher_is_better is not None:
+            flag("higher_is_better", higher_is_better)
         epochs_run = np.asarray(self.results.epochs_run)
         if higher_is_better is None:
             higher_is_better = self._direction(score)
@@ -159,10 +163,10 @@ class SweepResult:
 
     def __rich_console__(self, console: Any, options: Any) -> Any:
         yield self.table()
-        yield f"{self.layout}."
+        yield from spelled(console, options, f"{self.layout}.")
 
     def __str__(self) -> str:
-        return f"{self.table()}\n{self.layout}."
+        return printable(f"{self.table()}\n{self.layout}.")
 
     def __repr__(self) -> str:
         return f"SweepResult(runs={len(self)}, hyperparams={list(self.hyperparams)}, seeds={len(set(self.seeds))})"

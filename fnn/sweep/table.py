@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fnn.errors import is_floating
-from fnn.rendering import as_text
+from fnn.rendering import as_text, spelled
 from fnn.sweep.grid import number
 
 At = Literal["final", "best"]
@@ -195,7 +195,7 @@ class SweepTable:
             table.add_column(heading, justify="left" if heading == "reason" else "right", overflow="fold")
         for each, cells in zip(self.combinations, self._cells(), strict=True):
             table.add_row(*cells, style="red" if each.without else "")
-        yield table
+        yield from spelled(console, options, table)
 
     def __str__(self) -> str:
         return as_text(self).strip("\n")

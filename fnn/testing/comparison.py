@@ -1,5 +1,6 @@
 """What "equal" means: relative errors by leaf norm, and the same structure, shapes and dtypes."""
 
+import math
 from typing import Any, NamedTuple
 
 import jax
@@ -7,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fnn.errors import describe, is_floating
+from fnn.gradients.diagnosis import diagnose
 from fnn.paths import named_leaves
 from fnn.testing.violations import Violations
 
@@ -18,16 +20,20 @@ ZERO = 100 * float(np.finfo(np.float64).eps)
 
 
 class Agreement(NamedTuple):
-    """The largest relative errors that a check found, by oracle."""
+    """The largest relative errors that a check found, by oracle; NaN for one that was not asked or cannot judge.
 
-    reverse: float = 0.0
-    forward: float = 0.0
-    finite: float = 0.0
-    second: float = 0.0
+    ``jax.vjp`` (``reverse``) does not judge a rule that is ``jax.vjp`` itself, and differences (``finite``) not a slope
+    that is no derivative.
+    """
+
+    reverse: float = math.nan
+    forward: float = math.nan
+    finite: float = math.nan
+    second: float = math.nan
 
     def worst(self, **errors: float) -> "Agreement":
-        """The larger of each."""
-        return self._replace(**{name: max(getattr(self, name), error) for name, error in errors.items()})
+        """The larger of each, a number where one of the two is NaN."""
+        return self._replace(**{name: float(np.fmax(getattr(self, name), error)) for name, error in errors.items()})
 
 
 def array(leaf: Any) -> np.ndarray:
@@ -71,7 +77,7 @@ def agree(
     *,
     floor: float = 0.0,
 ) -> float:
-    """Adds a line for every leaf that differs; returns the largest relative error.
+    """Adds a line for every leaf that differs, with the reading of it; returns the largest relative error.
 
     The error of a leaf is ‖got − expected‖ / ‖expected‖. A leaf whose expected norm is below 100·eps of the norm of
     the whole counts as zero, and the one got must be below that too. ``floor`` is the part of the whole to which an
@@ -96,10 +102,12 @@ def agree(
         error = off / max(size, floor * whole)
         largest = max(largest, float(np.nan_to_num(error, nan=np.inf)))
         if not error <= tolerance:
+            reading = diagnose("it", got[path], reference)
             index = np.unravel_index(np.argmax(np.nan_to_num(abs(got[path] - reference), nan=np.inf)), reference.shape)
             found.add(
                 f"{what}, {path}: relative error {error:.1e}, allowed {tolerance:.0e}; worst at"
                 f" {tuple(map(int, index))}: expected {reference[index]:.6g}, got {got[path][index]:.6g}"
+                + (f": {reading}" if reading else "")
             )
     return largest
 

@@ -5,11 +5,13 @@ from typing import Any
 import jax
 import numpy as np
 
+from fnn.backprop import Combinator
 from fnn.combinators.frozen import frozen_layers, lies_in
+from fnn.gradients.surrogates import is_straight_through
 from fnn.layer import floating_leaves
 from fnn.paths import join
 from fnn.testing import oracles
-from fnn.testing.comparison import agree, agree_narrow, alike, arrays, finite_numbers, identical
+from fnn.testing.comparison import Agreement, agree, agree_narrow, alike, arrays, finite_numbers, identical
 from fnn.testing.mode import SEED, Mode
 from fnn.testing.program import Program
 from fnn.testing.violations import Violations
@@ -57,9 +59,11 @@ class Derivatives:
         if identical(self.found, "a round trip a second time", again, mode.eager):
             agree(self.found, "jit against eager", arrays(got), arrays(mode.eager), self.tolerance)
 
-    def gradients(self, seeds: int) -> dict[str, float]:
+    def gradients(self, seeds: int) -> Agreement:
         """The hand rule against reverse and forward mode, its linearity, and its own derivative."""
-        found, mode, errors = self.found, self.mode, {"reverse": 0.0, "forward": 0.0, "second": 0.0}
+        found, mode, errors = self.found, self.mode, Agreement()
+        # A rule that is jax.vjp itself is not judged by it.
+        by_hand = mode.layer.rule == "hand" or isinstance(mode.layer, Combinator)
         gradients, cotangents, before = [], [], len(found.lines)
         for seed in range(seeds if self.program.differentiable else 0):
             if len(found.lines) > before:
@@ -73,15 +77,16 @@ class Derivatives:
                 cotangents.append(dy)
                 what = "backward against jax.vjp"
                 error = agree(found, what, gradient, mode.named(results["automatic"]), self.tolerance)
-                errors["reverse"] = max(errors["reverse"], error)
+                errors = errors.worst(reverse=error) if by_hand else errors
                 if "along" in results:
                     what, ours = "backward against jax.jvp", list(gradient.values())
                     sides = (ours, tangents, jax.tree.leaves(dy), results["along"])
                     error = oracles.agree_along(found, what, *sides, self.tolerance)
-                    errors["forward"] = max(errors["forward"], error)
+                    errors = errors.worst(forward=error)
                     ours, theirs = map(mode.named, results["second"])
                     what = "the derivative of backward against that of jax.vjp"
-                    errors["second"] = max(errors["second"], agree(found, what, ours, theirs, self.second_tolerance))
+                    error = agree(found, what, ours, theirs, self.second_tolerance)
+                    errors = errors.worst(second=error) if by_hand else errors
         if len(gradients) > 1:
             with found.step("linearity"):
                 a, b = 0.7, -1.9
@@ -168,10 +173,11 @@ class Derivatives:
         return not trial.lines
 
     def differences(self, tolerance: float) -> float:
-        """The hand rule against five-point differences; not for parameters inside ``Frozen``, which are constants."""
+        """The hand rule against five-point differences; not for parameters inside ``Frozen``, which are constants, nor
+        where a slope is no derivative: NaN, if nothing is compared."""
         mode, frozen = self.mode, frozen_layers(self.mode.layer)
-        if not self.program.differentiable:
-            return 0.0
+        if not self.program.differentiable or is_straight_through(mode.layer):
+            return np.nan
         moving = [name for name in mode.names if not lies_in(name, [join("dparams", layer) for layer in frozen])]
 
         def outputs(leaves: list, params: Any, state: Any, x: Any, key: Any) -> list:

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from fnn.calls import apply_of, init_of
 from fnn.errors import is_floating
 from fnn.layer import Layer
 from fnn.paths import SEPARATOR, named_leaves
@@ -52,12 +53,15 @@ def check_layer(
 
     ``per_example`` says whether the layer treats samples alone in inference, so that a batch equals its samples one by
     one; with ``None`` that is found out from the outputs and then asked of the gradients. ``finite=False`` stands
-    aside from differences: for straight-through rules and inputs on a kink (of parameters inside ``Frozen`` none are
-    taken). ``forward_mode=False`` stands aside from
-    ``jax.jvp``, for a layer whose ``apply`` has reverse mode only. ``dtypes`` are those that must be kept, beside
-    float64; in them the gradient in training may be ``precision`` times as far from that of float64 as ``jax.vjp`` is,
-    and two units in the last place further. On kinks ``apply`` is to be written so that ``jax.grad`` has the slope
-    that the hand rule has: ``where(x > 0, x, 0)``, since ``maximum(x, 0)`` has slope ½ at 0.
+    aside from differences: for inputs on a kink. None are taken of parameters inside ``Frozen``, and none where a layer
+    has a straight-through slope (an attribute ``straight_through`` that is true). ``forward_mode=False`` stands aside
+    from ``jax.jvp``, for a layer whose ``apply`` has reverse mode only. What comes back is NaN for an oracle that stood
+    aside, and for ``jax.vjp`` where the layer has no rule by hand, so that its backward is ``jax.vjp`` itself.
+
+    ``dtypes`` are those that must be kept, beside float64; in them the gradient in training may be ``precision`` times
+    as far from that of float64 as ``jax.vjp`` is, and two units in the last place further. On kinks ``apply`` is to be
+    written so that ``jax.grad`` has the slope that the hand rule has: ``where(x > 0, x, 0)``, since ``maximum(x, 0)``
+    has slope ½ at 0.
 
     >>> import fnn, jax.numpy as jnp
     >>> check_layer(fnn.Dense(2), jnp.ones((3, 4))).reverse < 1e-12
@@ -94,7 +98,7 @@ def check_layer(
                 values = Derivatives(check, tolerance, second_tolerance, forward_mode=forward_mode, dtypes=narrow)
                 if not values.compiled():
                     continue
-                agreement = agreement.worst(**values.gradients(seeds))
+                agreement = agreement.worst(**values.gradients(seeds)._asdict())
                 values.inside()
                 values.precision(precision)
                 alone = not check.train and per_example is not False
@@ -121,7 +125,7 @@ def _check_configuration(found: Violations, layer: Layer) -> None:
 
 def _check_init(found: Violations, layer: Layer, key: jax.Array, x: Any) -> tuple[Any, Any] | None:
     with found.step("init"):
-        made = layer.init(key, x)
+        made = init_of(layer, key, x)
         params, state = made
         good = [_check_nested(found, kind, tree) for kind, tree in (("params", params), ("state", state))]
         for path, leaf in named_leaves(params).items() if all(good) else ():
@@ -157,7 +161,7 @@ def _trained(found: Violations, layer: Layer, params: Any, state: Any, x: Any, k
     start = state
     for step in range(STEPS):
         inputs = _moved(x, 0.3, 10 + step)
-        _, state = layer.apply(params, state, inputs, train=True, key=jax.random.fold_in(key, step))
+        _, state = apply_of(layer, params, state, inputs, train=True, key=jax.random.fold_in(key, step))
         if not alike(found, "state after a step", state, start):
             return start
     return state

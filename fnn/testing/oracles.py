@@ -133,7 +133,7 @@ def agree_finite(
     Small leaves are compared entry by entry, large ones, and the whole, along random lines.
     """
     if not leaves:
-        return 0.0
+        return np.nan
     values = list(leaves.values())
     lines = [_lines(values, place) for place in range(len(values))]
     lines.append([[np.random.default_rng(99).standard_normal(leaf.shape) for leaf in values]])

@@ -8,12 +8,13 @@ from typing import Any
 import jax
 import numpy as np
 
+from fnn.backprop import check_children
 from fnn.layer import Params, State
 from fnn.metrics import Metric
 from fnn.objective import Objective
 from fnn.train.checks import check_statistics
 from fnn.train.compiled import compiled_scoring
-from fnn.train.data import is_arrays
+from fnn.train.data import arrays, is_arrays, samples
 from fnn.train.pace import Pace, wait
 from fnn.train.scoring import Scoring, loss_of, zeros
 from fnn.train.source import Source, source_of
@@ -40,7 +41,8 @@ def evaluate(
     """
     scoring = Scoring(objective, metrics)
     if batch_size is None and is_arrays(data):
-        batch_size = len(jax.tree.leaves(data)[0])
+        batch_size = samples(arrays(data, lambda leaf: leaf))
+    check_children("params", params, [""])
     check_statistics(objective.model, state)
     judge = Judge(scoring, source_of(data, batch_size), params, state)
     values = jax.device_get(judge(params, state))

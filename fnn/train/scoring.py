@@ -48,6 +48,7 @@ class Scoring(Value):
         # A batch of weight 0 counts nothing, whatever its value.
         totals: Totals = {"loss": running({"sum": jnp.where(weight == 0, 0, value * weight), "weight": weight})}
         if self.metrics:
+            outputs, weights, _ = self.objective.loss.over_steps(outputs, targets, weights)
             outputs = self.objective.loss.predictions(outputs)
         for metric in self.metrics:
             sums = metric.update(outputs, targets, weights)

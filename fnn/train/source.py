@@ -77,7 +77,7 @@ def source_of(
         if batch_size is None:
             raise ValueError("arrays are cut into batches: give batch_size")
         if not is_mapped(data) and steps_per_epoch is None:
-            return InMemory(arrays(data), batch_size, order, name)
+            return InMemory(arrays(data, name=name), batch_size, order, name)
     host_order = order or (lambda key, count: np.arange(count))
     return Streamed(HostBatches(data, batch_size, host_order, steps_per_epoch, epochs, name), name)
 
@@ -143,10 +143,11 @@ class Streamed:
         def check(batch: tuple) -> None:
             described = str(shapes(batch))
             if described not in outputs:
-                outputs[described] = check_shapes(objective, like[0], like[1], batch)
+                outputs[described] = check_shapes(objective, like[0], like[1], batch, self._name)
             check_batch(objective, outputs[described], batch, self._name, metrics)
 
         self._check = check
+        check(self.first)  # before anything is compiled for it
 
     def epoch(self, number: int, key: jax.Array | None = None, done: int = 0) -> Generator[Stretch | None]:
         begun, batches = done, self.host.epoch(number, key, 0 if self.remembers else done)

@@ -54,6 +54,17 @@ LAYERS = (
         IMAGE,
     ),
     LayerCase("conv transpose 2-D, a group a channel", fnn.ConvTranspose(8, (3, 2), groups=4, strides=2), IMAGE),
+    LayerCase("conv transpose 1-D, an odd size", fnn.ConvTranspose(3, 3, strides=2, output_size=13), SERIES),
+    LayerCase(
+        "conv transpose 2-D, a size an axis, valid, dilation 2",
+        fnn.ConvTranspose(3, 2, strides=(3, 2), dilation=(1, 2), padding="VALID", output_size=(15, 14)),
+        IMAGE,
+    ),
+    LayerCase(
+        "conv transpose 2-D, a group a channel, an odd size",
+        fnn.ConvTranspose(8, 3, groups=4, strides=2, output_size=(9, 11), use_bias=False),
+        IMAGE,
+    ),
     LayerCase("conv transpose 3-D", fnn.ConvTranspose(2, 2, strides=(1, 2, 1)), normal(2, 3, 2, 2, 2)),
     # A kernel a channel.
     LayerCase("depthwise conv", fnn.DepthwiseConv((3, 2)), IMAGE),

@@ -3,13 +3,9 @@
 import numpy as np
 
 import fnn
-from tests.cases.draws import Draw, boolean, both, normal
+from tests.cases.draws import boolean, both, lengths, normal
 from tests.cases.rows import LayerCase
 from tests.cases.users import Scaled
-
-
-def lengths(*values: int) -> Draw:
-    return lambda draw: np.array(values, np.int32)
 
 
 def nothing(draw: np.random.Generator) -> None:
@@ -21,6 +17,7 @@ PAIR = both(STATE, STATE)
 RAGGED = both(SERIES, lengths(4, 0, 2))
 CARRIED = both(SERIES, lengths(2, 4, 0), STATE)
 PAIR_CARRIED = both(SERIES, lengths(2, 4, 0), PAIR)
+TWO_CARRIED = both(SERIES, lengths(2, 4, 0), PAIR)
 FED_BACK = both(SERIES, lengths(2, 4, 0), both(STATE, normal(3, 2)))
 
 LAYERS = (
@@ -74,6 +71,24 @@ LAYERS = (
         "bidirectional, summed, another layer",
         fnn.Bidirectional(fnn.SimpleRNN(3), merge="sum", opposite=fnn.GRU(3, reverse=True)),
         SERIES,
+    ),
+    LayerCase("bidirectional, carries", fnn.Bidirectional(fnn.GRU(3, return_carry=True)), TWO_CARRIED),
+    LayerCase(
+        "bidirectional, carries of two members, last, multiplied",
+        fnn.Bidirectional(fnn.LSTM(3, return_carry=True, return_sequences=False), merge="multiply"),
+        both(SERIES, lengths(2, 4, 0), both(PAIR, PAIR)),
+    ),
+    LayerCase(
+        "bidirectional, carries, no lengths, one of them given",
+        fnn.Bidirectional(
+            fnn.SimpleRNN(3, return_carry=True), merge="sum", opposite=fnn.GRU(3, reverse=True, return_carry=True)
+        ),
+        both(SERIES, nothing, both(nothing, STATE)),
+    ),
+    LayerCase(
+        "bidirectional with carries in a model",
+        fnn.Serial(fnn.Bidirectional(fnn.SimpleRNN(2, return_carry=True)), fnn.First(fnn.Dense(2))),
+        RAGGED,
     ),
     LayerCase("time distributed", fnn.TimeDistributed(fnn.Serial(fnn.Dense(3), fnn.Tanh())), SERIES),
     LayerCase(

@@ -87,9 +87,65 @@ def test_bidirectional_refuses_what_has_no_direction():
         fnn.Bidirectional(fnn.GRU(2), "mean")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="with_children replaces layers, not names"):
         fnn.Bidirectional(fnn.GRU(2)).with_children({"forward": fnn.GRU(2)})
+    with pytest.raises(ValueError, match="is asked of both directions or of neither, got it backward alone"):
+        fnn.Bidirectional(fnn.GRU(2), opposite=fnn.LSTM(2, reverse=True, return_carry=True))
     layer = fnn.Bidirectional(fnn.GRU(2, return_carry=True))
-    with pytest.raises(ValueError, match="the outputs of the branches do not fit together to concatenate"):
-        layer.init(KEY, X)
+    with pytest.raises(TypeError, match=r"a carry for each direction \(forward, backward\), got float64\[3,2\]"):
+        layer.init(KEY, (X, LENGTHS, np.zeros((3, 2))))
+    with pytest.raises(ValueError, match=r"expected a carry float64\[3,2\], got float64\[3,5\]"):
+        layer.init(KEY, (X, LENGTHS, (np.zeros((3, 2)), np.zeros((3, 5)))))
+
+
+def test_bidirectional_hands_on_the_carry_of_each_direction(random: Any):
+    """A forward and a backward pass, against the two layers alone."""
+    layer = fnn.Bidirectional(fnn.GRU(2, return_carry=True), "sum")
+    forward, backward = layer.children().values()
+    params = compiled.drawn_params(random, layer, X)
+    start = random(3, 2), random(3, 2)
+    (y, carries), _, cache = compiled.forward(layer, params, {}, (X, LENGTHS, start))
+    dy, dcarries = random(3, 4, 2), (random(3, 2), random(3, 2))
+    dparams, (dx, dlengths, dstart) = compiled.backward(layer, cache, (dy, dcarries))
+    assert dlengths is None
+    outputs, dxs = [], []
+    for place, (name, child) in enumerate((("forward", forward), ("backward", backward))):
+        (out, carry), _, cache = compiled.forward(child, params[name], {}, (X, LENGTHS, start[place]))
+        same(carries[place], carry)
+        own, (dinput, _, dcarry) = compiled.backward(child, cache, (dy, dcarries[place]))
+        same(dparams[name], own)
+        same(dstart[place], dcarry)
+        outputs.append(out)
+        dxs.append(dinput)
+    close(y, np.add(*outputs))
+    close(dx, np.add(*dxs))
+    # Without carries in, they start at zero, and have no gradient.
+    zeros = layer.start(3, X.dtype)
+    same(compiled.apply(layer, params, {}, (X, LENGTHS, zeros))[0], compiled.apply(layer, params, {}, (X, LENGTHS))[0])
+    _, _, cache = compiled.forward(layer, params, {}, (X, LENGTHS, None))
+    assert compiled.backward(layer, cache, (dy, dcarries))[1][2] is None
+
+
+def test_bidirectional_starts_from_a_carry_for_both_or_one_each():
+    pair = fnn.Bidirectional(fnn.LSTM(2, return_carry=True)).start(3, "float64")
+    assert jax.tree.map(jnp.shape, pair) == (((3, 2), (3, 2)), ((3, 2), (3, 2)))
+    assert fnn.Bidirectional(fnn.GRU(2)).start(3).shape == (3, 2)
+
+
+@pytest.mark.full
+def test_reports_and_summaries_see_through_to_the_carries():
+    model = fnn.Serial(fnn.Bidirectional(fnn.GRU(2, return_carry=True)), fnn.First(fnn.Dense(2)), fnn.Lambda(first))
+    assert [row.path for row in fnn.summary(model, X).rows][:2] == [
+        "bidirectional_0/forward",
+        "bidirectional_0/backward",
+    ]
+    objective = fnn.Objective(model, fnn.MeanSquaredError())
+    params, state = objective.init(KEY, X)
+    report = fnn.compare_gradients(objective, params, state, (X, np.ones((3, 4, 2))), key=KEY, cost=False)
+    assert report.ok, report
+    assert "bidirectional_0/forward/1" in {row.path for row in report.rows}
+
+
+def first(x: Any) -> Any:
+    return x[0]
 
 
 def test_an_error_names_the_direction(random: Any):

@@ -10,6 +10,7 @@ import pytest
 
 import fnn
 from fnn.gradients.compare import METHODS, compare_gradients
+from fnn.gradients.makers import delta_rules
 from tests.gradients.reports import good, labels, normal, report_of
 
 TWO = ("manual", "reverse")
@@ -125,16 +126,49 @@ def test_inference_differs_from_training():
     assert training["dense_0/kernel"].norm != inference["dense_0/kernel"].norm
 
 
-def test_a_layer_without_a_hand_rule_is_called_auto():
-    @dataclasses.dataclass(frozen=True)
-    class Cube(fnn.Layer):
-        def apply(self, params, state, x, *, train=False, key=None):
-            return x**3, state
+@dataclasses.dataclass(frozen=True)
+class Cube(fnn.Layer):
+    def apply(self, params, state, x, *, train=False, key=None):
+        return x**3, state
 
-    report = report_of(fnn.Serial(fnn.Dense(3), Cube()), normal(3, 4), labels(3, 3), methods=TWO)
-    assert report.ok
+
+def test_a_layer_without_a_hand_rule_is_called_auto_and_confirmed_by_other_methods_alone():
+    """Manual is jax.vjp there, as reverse is: that they agree was once taken for a confirmation."""
+    model, batch = fnn.Serial(fnn.Dense(3), Cube()), (normal(3, 4), labels(3, 3))
+    report = report_of(model, *batch, methods=TWO)
     assert {row.path: row.rule for row in report.rows}["cube_0"] == "auto"
     assert report["dense_0/kernel"].rule == "hand"
+    # The delta behind the cube is made by the loss; that in front of it by jax.vjp of the cube.
+    assert [row.name for row in report.unconfirmed] == ["dense_0"]
+    assert report["dense_0"]["manual"].status == "auto"
+    assert report["cube_0"]["manual"].status == "ok"
+    assert not report.ok
+    assert not report.failures
+    assert "not confirmed, since nothing was judged there: dense_0; compare 'forward' or 'finite' too" in report.verdict
+    assert "(1 automatic, not judged)" in report.verdict
+    assert "auto: made by a rule that is jax.vjp itself" in str(report)
+    assert repr(report).endswith("unconfirmed=['dense_0'])")
+    assert json.loads(report.to_json())["rows"][2]["confirmed"] is False
+    assert report_of(model, *batch, methods=(*TWO, "forward")).ok
+
+
+RULES = {
+    "serial": (fnn.Serial(fnn.Dense(3), fnn.Serial(), Cube(), fnn.Dense(3)), ["dense_0"]),
+    "the last": (fnn.Serial(fnn.Serial(fnn.Dense(3), fnn.Tanh()), fnn.Serial(Cube())), ["serial_0/tanh_0"]),
+    "a branch may be behind its neighbour": (fnn.Serial(fnn.Parallel(fnn.Tanh(), Cube())), ["parallel_0/tanh_0"]),
+    "behind branches": (
+        fnn.Serial(fnn.Parallel(fnn.Tanh(), fnn.Relu()), Cube()),
+        ["parallel_0/tanh_0", "parallel_0/relu_0"],
+    ),
+    "a round behind a round": (fnn.Repeat(fnn.Serial(Cube(), fnn.Tanh()), 2), ["tanh_0"]),
+    "past a shortcut": (fnn.Serial(fnn.Tanh(), fnn.Residual(fnn.Relu()), Cube()), ["tanh_0", "residual_0"]),
+}
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_the_rule_that_makes_a_delta_is_that_of_what_runs_next(name: str):
+    model, automatic = RULES[name]
+    assert [path for path, rule in delta_rules(model) if rule == "auto"] == automatic
 
 
 @by_two_and_by_all
@@ -150,8 +184,96 @@ def test_layers_that_give_a_tuple_have_a_delta_for_every_floating_member(methods
             return x[0] * x[2] + x[1][:, :2], state
 
     report = report_of(fnn.Serial(fnn.Dense(4), Split(), Join()), normal(3, 4), labels(3, 2), methods=methods)
-    assert report.ok
     assert [row.path for row in report.rows if row.kind == "delta"] == ["dense_0", "split_0/0", "split_0/2", "join_0"]
+    assert [row.path for row in report.unconfirmed] == ([] if report.ok else ["dense_0", "split_0/0", "split_0/2"])
+    assert report.ok == (methods == METHODS)
+
+
+def straight_through(*after):
+    return fnn.Serial(fnn.Dense(3), fnn.Step(straight_through=True), *after, fnn.Dense(2))
+
+
+@by_two_and_by_all
+def test_differences_do_not_judge_what_goes_through_a_straight_through_slope(methods):
+    """They see a step, whose derivative is 0, and were once reported as failing."""
+    report = report_of(straight_through(), normal(3, 4), labels(3, 2), methods=(*methods, "finite"))
+    assert report.ok, str(report)
+    status = {row.path: row["finite"].status for row in report.rows}
+    through = ["dense_0/bias", "dense_0/kernel", "dense_0"]
+    assert [path for path in status if status[path] == "surrogate"] == through
+    assert {status[path] for path in status if path not in through} == {"ok"}
+    assert report["dense_0/kernel"]["manual"].status == "ok"
+    assert "(3 through a straight-through slope, not judged)" in report.verdict
+    assert "surrogate: the gradient goes through a straight-through slope" in str(report)
+
+
+@pytest.mark.full
+def test_without_another_method_a_straight_through_slope_is_not_confirmed():
+    report = report_of(straight_through(), normal(3, 4), labels(3, 2), methods=("manual", "finite"))
+    assert [row.name for row in report.unconfirmed] == ["dense_0/bias", "dense_0/kernel", "dense_0"]
+    assert not report.failures
+    assert not report.ok
+
+
+@pytest.mark.full
+def test_a_straight_through_activation_inside_a_recurrent_layer_is_found():
+    layer = fnn.FeedbackRNN(3, 2, return_sequences=False, activation=fnn.Step(straight_through=True))
+    report = report_of(fnn.Serial(fnn.Dense(3), layer), normal(3, 2, 4), labels(3, 2))
+    assert report.ok, str(report)
+    assert report["dense_0/kernel"]["finite"].status == "surrogate"
+    assert report["feedback_rnn_0/recurrent_kernel"]["finite"].status == "surrogate"
+    assert report["feedback_rnn_0"]["finite"].status == "ok"
+
+
+@pytest.mark.full
+def test_a_fault_behind_a_straight_through_slope_is_still_caught():
+    @dataclasses.dataclass(frozen=True)
+    class Doubled(fnn.Tanh, name="tanh"):
+        def backward(self, cache, dy):
+            return {}, 2 * super().backward(cache, dy)[1]
+
+    report = report_of(straight_through(fnn.Dense(3), Doubled()), normal(3, 4), labels(3, 2))
+    assert "dense_1" in [row.path for row in report.failures]
+    assert report["dense_1"]["manual"].note == "manual is 2 × the reference"
+
+
+def test_a_model_without_anything_to_compare_is_not_ok():
+    @dataclasses.dataclass(frozen=True)
+    class Rounded(fnn.Layer):
+        def apply(self, params, state, x, *, train=False, key=None):
+            return x.astype(int), state
+
+    @dataclasses.dataclass(frozen=True)
+    class Constant(fnn.MeanSquaredError):
+        def forward(self, prediction, target, weights=None):
+            return jnp.zeros(()), {}
+
+    report = report_of(Rounded(), normal(3, 4), normal(3, 4), loss=Constant(), methods=("reverse", "forward"))
+    assert (report.rows, report.ok) == ((), False)
+    assert np.isnan(report.max_error)
+    assert report.verdict.startswith("nothing was compared")
+    assert json.loads(report.to_json())["max_error"] is None
+    assert "nothing was compared" in str(report)
+    assert "nothing was compared" in report.to_markdown()
+
+
+@by_two_and_by_all
+def test_a_leaf_without_entries_is_said_to_be_empty(methods):
+    @dataclasses.dataclass(frozen=True)
+    class Rows(fnn.Layer):
+        def init(self, key, x):
+            return {"rows": jnp.zeros((0, x.shape[-1]), x.dtype)}, {}
+
+        def forward(self, params, state, x, *, train=False, key=None):
+            return x + params["rows"].sum(0), state, {"rows": params["rows"]}
+
+        def backward(self, cache, dy):
+            return {"rows": jnp.zeros_like(cache["rows"])}, dy
+
+    report = report_of(Rows(), normal(3, 4), np.zeros((3, 4)), loss=fnn.MeanSquaredError(), methods=methods)
+    assert report.ok, str(report)
+    assert {each.status for each in report["rows"].comparisons} == {"empty"}
+    assert "(1 without entries" in report.verdict
 
 
 @pytest.mark.full

@@ -9,6 +9,7 @@ import pytest
 
 import fnn
 from fnn.gradients.compare import compare_gradients
+from fnn.gradients.diagnosis import diagnose
 from tests.drawing import generator
 
 
@@ -112,6 +113,35 @@ class KinkedRelu(fnn.Relu, name="relu"):
 
 
 SEEDS = range(5)
+
+SYMMETRIC = np.array([[1.0, 2.0], [2.0, 3.0]])
+GRADIENT = np.arange(1.0, 13.0).reshape(3, 4) ** 2
+
+# A gradient, the reference, and the reading of the two.
+READINGS = {
+    "twice": (2 * GRADIENT, GRADIENT, "it is 2 × the reference"),
+    "a number": (np.array(3.0), np.array(-1.5), "it is -2 × the reference"),
+    "a little too large": ((1 + 3e-9) * GRADIENT, GRADIENT, "it is (1 + 3.0e-09) × the reference"),
+    "zero": (0 * GRADIENT, GRADIENT, "it is zero everywhere"),
+    "not zero": (GRADIENT, 0 * GRADIENT, "it is not zero, the reference is"),
+    "one column": (GRADIENT + np.array([0, 0, 5, 0]), GRADIENT, "only 3 of 12 entries differ, all at 2 of axis 1"),
+    "one column, a little": (
+        GRADIENT + np.array([0, 0, 5e-9, 0]),
+        GRADIENT,
+        "only 3 of 12 entries differ, all at 2 of axis 1",
+    ),
+    # Small and without a pattern: once read as 1 ×, as a transpose, as a mean.
+    "noise": (GRADIENT + 1e-9 * np.random.default_rng(0).normal(size=(3, 4)), GRADIENT, ""),
+    "noise on a symmetric one": (SYMMETRIC + 1e-9 * np.array([[1, -3], [2, 1]]), SYMMETRIC, ""),
+    "nothing to read": (np.zeros((0, 2)), np.zeros((0, 2)), ""),
+    "not a number": (GRADIENT * np.nan, GRADIENT, ""),
+}
+
+
+@pytest.mark.parametrize("name", READINGS)
+def test_a_reading_accounts_for_the_difference_or_is_not_given(name):
+    found, expected, reading = READINGS[name]
+    assert diagnose("it", found, expected) == reading
 
 
 def mlp(faulty, *, square=True):

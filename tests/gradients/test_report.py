@@ -70,6 +70,28 @@ def test_the_costs_are_those_of_the_whole_gradient(mlp):
     assert mlp.cost_dtype == "float32"
 
 
+def test_a_loop_costs_the_operations_of_every_round():
+    """XLA counts its body once."""
+
+    def flops(rounds: int) -> float:
+        report = report_of(
+            fnn.Repeat(fnn.Dense(4), rounds), normal(2, 4), normal(2, 4), loss=fnn.MeanSquaredError(), cost=True,
+            methods=("manual", "reverse"),
+        )  # fmt: skip
+        return report.cost[0].flops
+
+    row = fnn.summary(fnn.Dense(4), normal(2, 4)).rows[0]
+    assert flops(5) - flops(2) == 3 * (row.forward_flops + row.backward_flops)
+
+
+@pytest.mark.full
+def test_a_model_without_parameters_costs_no_evaluation_entry_by_entry():
+    report = report_of(fnn.Tanh(), normal(2, 4), normal(2, 4), loss=fnn.MeanSquaredError(), cost=True)
+    assert [each.evaluations for each in report.cost] == [1, 1, 0, 0]
+    assert [each.flops for each in report.cost][2:] == [0, 0]
+    assert report.ok
+
+
 def test_the_report_prints_within_120_columns_and_ends_with_the_verdict(cnn):
     text = str(cnn)
     assert max(map(len, text.splitlines())) <= 120
