@@ -104,7 +104,9 @@ def test_logits_of_20_and_25_are_told_apart():
 
 
 def test_keys_are_in_the_order_of_the_numbers():
-    numbers = np.float32([-np.inf, -1e30, -1, -1e-30, 0, 1e-30, 1, np.nextafter(np.float32(1), 2), 3, 1e38, np.inf])
+    numbers = np.array(
+        [-np.inf, -1e30, -1, -1e-30, 0, 1e-30, 1, np.nextafter(np.float32(1), 2), 3, 1e38, np.inf], np.float32
+    )
     keys = np.asarray(key_of(jnp.asarray(numbers))).astype(np.int64)
     assert (np.diff(keys) > 0).all()
     same(key_of(jnp.float32([-0.0])), key_of(jnp.float32([0.0])))

@@ -23,7 +23,7 @@ def float32():
 def check(program: Any, data: tuple, expected: tuple, name: str) -> None:
     arrays = [np.asarray(leaf, np.int32 if np.asarray(leaf).dtype.kind == "i" else np.float32) for leaf in data]
     for which, (got, wanted) in enumerate(zip(program(*arrays), expected, strict=True)):
-        np.testing.assert_allclose(got, np.float32(wanted), rtol=1e-6, err_msg=f"{name}, {which}")
+        np.testing.assert_allclose(got, np.asarray(wanted, np.float32), rtol=1e-6, err_msg=f"{name}, {which}")
 
 
 # ---- yes-or-no answers: accuracy, precision, recall, F1, the confusion matrix, the area
@@ -100,7 +100,7 @@ def test_classes():
             *(np.asarray(leaf, kind) for leaf, kind in zip(data, (np.float32, np.int32, np.float32), strict=True))
         )
         for which, (value, wanted) in enumerate(zip(got, expected, strict=False)):
-            np.testing.assert_allclose(value, np.float32(wanted), rtol=1e-6, err_msg=f"{name}, {which}")
+            np.testing.assert_allclose(value, np.asarray(wanted, np.float32), rtol=1e-6, err_msg=f"{name}, {which}")
         if len(expected) < 6 and name != "one that is infinite":
             np.testing.assert_allclose(got[5], perplexity(*data), rtol=1e-6, err_msg=name)
         # Of the last outputs of all there is nothing to be sure of: infinitely unlikely, or not a number.

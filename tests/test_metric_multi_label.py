@@ -25,7 +25,7 @@ def of_predictions(function: Callable[..., Any], **options: Any) -> Callable[...
     return lambda weights: function(TARGETS, (LOGITS > 0).astype(int), sample_weight=weights, **options)
 
 
-def of_logits(average: str | None) -> Callable[..., Any]:
+def of_logits(average: Any) -> Callable[..., Any]:
     return lambda weights: sklearn.metrics.roc_auc_score(TARGETS, LOGITS, average=average, sample_weight=weights)
 
 

@@ -65,8 +65,8 @@ def test_nothing_changes_a_sum_and_gradients_go_through_it():
 def test_sums_of_one_batch_keep_their_digits():
     terms = jnp.tile(jnp.array([0.1, 0.7]), (100_007, 1))
     close(whole(summed(terms)), np.asarray(terms, float).sum(0).astype(np.float32), rtol=1e-6)
-    a, b = (np.float32(np.random.default_rng(seed).uniform(0, 1, (2500, 3))) for seed in (0, 1))
-    close(whole(summed_products(a, b)), (a.astype(float).T @ b).astype(np.float32), rtol=1e-6)
+    a, b = (np.random.default_rng(seed).uniform(0, 1, (2500, 3)).astype(np.float32) for seed in (0, 1))
+    close(whole(summed_products(jnp.asarray(a), jnp.asarray(b))), (a.astype(float).T @ b).astype(np.float32), rtol=1e-6)
     assert jax.eval_shape(running, {"count": jnp.int32(3), "x": 1.0})["count"].dtype == jnp.int32
 
 
@@ -76,7 +76,7 @@ def test_a_batch_of_more_than_2_to_the_24_is_counted():
     ones = jnp.ones(count, jnp.int32)
     assert int(whole(summed(jnp.ones(count))) - 2**24) == 2**20  # the nearest float32
     matrix = jax.jit(fnn.ConfusionMatrix(2))(jnp.ones(count), ones)
-    np.testing.assert_array_equal(matrix, np.float32([[0, 0], [0, count]]))
+    np.testing.assert_array_equal(matrix, np.array([[0, 0], [0, count]], np.float32))
 
 
 # ---- many batches
@@ -137,6 +137,28 @@ def test_a_cell_at_2_to_the_24_goes_on_counting():
     np.testing.assert_array_equal(values["confusion_matrix"], [[FEWER / 4, 3 * FEWER / 4], [0, 0]])
 
 
+@dataclasses.dataclass(frozen=True)
+class Largest(fnn.Metric):
+    """A metric whose sums are not added."""
+
+    name = "largest"
+
+    def update(self, outputs: Any, targets: Any, weights: Any = None) -> Any:
+        return outputs.max()
+
+    def merge(self, one: Any, other: Any) -> Any:
+        return jnp.maximum(one, other)
+
+    def value(self, sums: Any) -> jax.Array:
+        return sums
+
+
+def test_a_metric_of_a_users_own_says_how_its_sums_are_put_together():
+    x = jnp.array([0.5, 3.0, 2.0, 1.0])[:, None]
+    values = fnn.evaluate(IDENTITY, {}, {}, (x, x), batch_size=2, metrics=[Largest(), Mean()])
+    assert (values["largest"], values["mean"]) == (3.0, 1.625)
+
+
 def test_totals_of_nothing_are_neutral():
     totals, values = many(FEWER)
     for merged in (SCORING.merged(totals, zeros(totals)), SCORING.merged(zeros(totals), totals)):
@@ -150,7 +172,9 @@ def test_runs_of_a_sweep_keep_their_digits_each():
         body = lambda _, sums: Mean().merge(sums, {"sum": Sum.of(term)})  # noqa: E731
         return whole(jax.lax.fori_loop(0, MILLION, body, {"sum": Sum.of(jnp.zeros(()))})["sum"])
 
-    np.testing.assert_allclose(jax.jit(jax.vmap(total))(terms), MILLION * np.float64(np.float32([0.1, 0.7])), rtol=1e-7)
+    np.testing.assert_allclose(
+        jax.jit(jax.vmap(total))(terms), MILLION * np.array([0.1, 0.7], np.float32).astype(float), rtol=1e-7
+    )
 
 
 # ---- R²
@@ -198,3 +222,39 @@ def test_a_constant_target_is_constant_over_batches(value: float):
     y, w = np.full(320, value, np.float32), np.linspace(0, 2, 320, dtype=np.float32)
     assert R2_IN_BATCHES(y, y, w) == 1
     assert R2_IN_BATCHES(y + np.float32(1e-20 + value / 2), y, w) == 0
+
+
+# ---- in a run
+
+
+X = np.linspace(-1, 1, 40, dtype=np.float32)[:, None]
+DATA = (X, (np.sin(9 * X) > 0.2).astype(np.float32))
+METRICS = (fnn.Accuracy(), fnn.F1(), fnn.AUC(9), fnn.R2())
+OBJECTIVE = fnn.Objective(fnn.Dense(1), fnn.BinaryCrossEntropy())
+
+
+def history(rate: Any, metrics: Any = METRICS) -> dict[str, jax.Array]:
+    options: dict[str, Any] = {"steps": 12, "batch_size": 8, "checkpoint_steps": 3}
+    train = fnn.make_train(OBJECTIVE, fnn.optim.sgd, metrics=metrics, **options)
+    return train(jax.random.key(0), DATA, rate, validation=DATA).history
+
+
+@pytest.mark.full
+def test_a_run_with_metrics_has_a_gradient():
+    def last(rate: Any, name: str, metrics: Any = METRICS) -> jax.Array:
+        return history(rate, metrics)[name][-1]
+
+    slope = jax.jit(jax.grad(last), static_argnums=(1, 2))
+    np.testing.assert_allclose(slope(0.5, "loss", METRICS), slope(0.5, "loss", ()), rtol=1e-6)
+    of_r2 = jax.jit(last, static_argnums=1)
+    finite = (of_r2(0.51, "validation_r2") - of_r2(0.49, "validation_r2")) / 0.02
+    np.testing.assert_allclose(slope(0.5, "validation_r2", METRICS), finite, rtol=1e-2)
+
+
+@pytest.mark.full
+def test_runs_of_a_sweep_have_the_metrics_of_the_same_runs_alone():
+    rates = jnp.array([0.1, 1.0])
+    swept = jax.jit(jax.vmap(history))(rates)
+    alone = jax.jit(history)
+    for place, rate in enumerate(rates):
+        close({name: values[place] for name, values in swept.items()}, dict(alone(rate)), rtol=1e-5, atol=1e-6)

@@ -116,5 +116,6 @@ class AUC(Metric):
 def _weights(cells: Cells) -> tuple[jax.Array, jax.Array, jax.Array]:
     """The shares of both labels in every cell, and the share of their pairs: 1, or 0 where there are none."""
     negative, positive = whole((cells.negative, cells.positive))
-    shares = [each / jnp.where(each.sum(-1) == 0, 1, each.sum(-1))[..., None] for each in (negative, positive)]
-    return shares[0], shares[1], (negative.sum(-1) * positive.sum(-1) != 0).astype(negative.dtype)
+    totals = [each.sum(-1, keepdims=True) for each in (negative, positive)]
+    shares = [each / jnp.where(total == 0, 1, total) for each, total in zip((negative, positive), totals, strict=True)]
+    return shares[0], shares[1], ((totals[0] != 0) & (totals[1] != 0))[..., 0].astype(negative.dtype)

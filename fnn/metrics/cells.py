@@ -48,8 +48,8 @@ def key_of(numbers: jax.Array) -> jax.Array:
 def cells_of(numbers: jax.Array, positive: jax.Array, weights: jax.Array, capacity: int) -> Cells:
     """Those of numbers (N,), of which some are ``positive``; numbers that weigh nothing may be anything."""
     key = jnp.where(weights == 0, jnp.zeros((), _unsigned(numbers.dtype)), key_of(numbers))
-    negative, positive = (Sum.of(jnp.where(which, weights, 0)) for which in (~positive, positive))
-    return _compressed(Cells(key, key, negative, positive), capacity)
+    of_each = [Sum.of(jnp.where(which, weights, 0)) for which in (~positive, positive)]
+    return _compressed(Cells(key, key, *of_each), capacity)
 
 
 def joined(one: Cells, other: Cells) -> Cells:

@@ -58,18 +58,18 @@ class R2(Metric):
         if weights is not None:
             check_weights(weights)
             each = expanded(jnp.asarray(weights), targets.shape).astype(dtype)
-        counted = each != 0
+        counted, zero = each != 0, jnp.zeros_like(targets)
         # Selections: what weighs nothing may be NaN.
-        residual = jnp.where(counted, targets - outputs, 0)
-        y = jnp.where(counted, targets, 0)
+        residual = jax.lax.select(counted, targets - outputs, zero)
+        y = jax.lax.select(counted, targets, zero)
         weight = summed(each)
         # A number near the mean, from which the distances are exact but for their own last digit; that of equal
         # targets is their value, so that their squares are 0.
         near = jnp.clip(_mean(each * y, weight), _least(y, counted, jnp.inf), -_least(-y, counted, jnp.inf))
         near = jax.lax.stop_gradient(jnp.where(weight.high == 0, 0, near))
-        distance = jnp.where(counted, y - near[None], 0)
+        distance = jax.lax.select(counted, y - near[None], zero)
         beyond = _mean(each * distance, weight)
-        about = jnp.where(counted, distance - beyond[None], 0)
+        about = jax.lax.select(counted, distance - beyond[None], zero)
         return {
             "weight": weight,
             "mean": Sum(*two_sum(near, beyond)),
@@ -107,7 +107,7 @@ class R2(Metric):
         known = sums["several"] & ~lost & jnp.isfinite(squares) & jnp.isfinite(residual)
         explained = 1 - residual / jnp.where(squares == 0, 1, squares)
         scores = jnp.where(sums["varies"], explained, (~sums["missed"]).astype(squares.dtype))
-        return jnp.where(known, scores, jnp.nan).mean()
+        return jax.lax.select(known, scores, jnp.full_like(squares, jnp.nan)).mean()
 
 
 def _mean(terms: jax.Array, weight: Sum) -> jax.Array:

@@ -188,6 +188,21 @@ def test_force_goes_on_with_another_run_and_says_so(tmp_path):
     assert np.isfinite(result.history["loss"]).all()
 
 
+def test_force_takes_other_metrics_and_says_so(tmp_path):
+    fit(tmp_path, StopAt(4))  # in the second epoch
+    with pytest.warns(UserWarning, match=r"of another run: metrics: .*; not taken over: .*totals/r2/mean/high"):
+        result = fit(tmp_path, resume="force", metrics=[fnn.R2()])
+    assert np.isnan(result.history["r2"]).tolist() == [True, False, False]
+
+
+@pytest.mark.full
+def test_the_sums_of_metrics_go_on_where_they_were(tmp_path):
+    metrics = [fnn.R2(), fnn.AUC(5)]
+    data = (X, (Y > 0).astype(np.float32))
+    fit(tmp_path, StopAt(5), data=data, metrics=metrics)
+    same(fit(tmp_path, resume=True, data=data, metrics=metrics), fit(data=data, metrics=metrics))
+
+
 def test_force_does_not_take_another_model(tmp_path):
     fit(tmp_path, StopAt(4))
     with pytest.raises(ValueError, match=r"does not hold what this run learns: opt_state/"):
