@@ -12,7 +12,7 @@ from fnn.combinators.parallel import Merge, Parallel
 from fnn.errors import describe
 from fnn.layer import Cache, Layer, Static
 
-NAMES = ("forward", "backward")
+NAMES: tuple[str, ...] = ("forward", "backward")
 
 
 @dataclasses.dataclass(frozen=True)
