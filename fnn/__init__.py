@@ -129,6 +129,7 @@ from fnn.metrics import R2 as R2
 from fnn.metrics import Accuracy as Accuracy
 from fnn.metrics import ConfusionMatrix as ConfusionMatrix
 from fnn.metrics import Metric as Metric
+from fnn.metrics import MultiLabelAccuracy as MultiLabelAccuracy
 from fnn.metrics import Perplexity as Perplexity
 from fnn.metrics import Precision as Precision
 from fnn.metrics import Recall as Recall
@@ -137,6 +138,7 @@ from fnn.objective import Objective as Objective
 from fnn.penalties import L1 as L1
 from fnn.penalties import L2 as L2
 from fnn.penalties import ElasticNet as ElasticNet
+from fnn.stacked import Stacked as Stacked
 from fnn.summary import summary as summary
 from fnn.sweep.result import SweepResult as SweepResult
 from fnn.sweep.sweep import sweep as sweep

@@ -14,8 +14,11 @@ from typing import Any
 
 import jax
 
-from fnn.errors import describe, located
+from fnn.calls import apply_of, backward_of, forward_of, init_of
+from fnn.errors import describe, located, whose
+from fnn.inputs import arrays_or_shapes
 from fnn.layer import Cache, Layer, Params, State, float_dtype, named_key
+from fnn.over_time import backward_over_time, passed_lengths, way_through
 from fnn.paths import join
 
 Call = Callable[[str, Layer, Any], tuple[Any, Cache]]
@@ -44,7 +47,7 @@ class Combinator(Layer, name="combinator"):
 
     def init(self, key: jax.Array, x: Any) -> tuple[Params, State]:
         inputs: dict[str, Any] = {}
-        jax.tree.map(float_dtype, x)  # a dtype that is not available is no other in silence
+        jax.tree.map(float_dtype, arrays_or_shapes(x))  # a dtype that is not available is no other in silence
 
         def trace(name: str, child: Layer, x: Any) -> tuple[Any, Cache]:
             inputs[name] = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), x)
@@ -55,7 +58,7 @@ class Combinator(Layer, name="combinator"):
         params, state = {}, {}
         for name, child in self.children().items():
             with located(name, child, inputs[name]):
-                params[name], state[name] = child.init(named_key(key, name), inputs[name])
+                params[name], state[name] = init_of(child, named_key(key, name), inputs[name])
         return nest(params), nest(state)
 
     def forward(
@@ -67,8 +70,8 @@ class Combinator(Layer, name="combinator"):
 
         def call(name: str, child: Layer, x: Any) -> tuple[Any, Cache]:
             with located(name, child, x):
-                y, new_state[name], cache = child.forward(
-                    entry(params, name), entry(state, name), x, train=train, key=named_key(key, name)
+                y, new_state[name], cache = forward_of(
+                    child, entry(params, name), entry(state, name), x, train=train, key=named_key(key, name)
                 )
             return y, cache
 
@@ -85,8 +88,8 @@ class Combinator(Layer, name="combinator"):
 
         def call(name: str, child: Layer, x: Any) -> tuple[Any, Cache]:
             with located(name, child, x):
-                y, new_state[name] = child.apply(
-                    entry(params, name), entry(state, name), x, train=train, key=named_key(key, name)
+                y, new_state[name] = apply_of(
+                    child, entry(params, name), entry(state, name), x, train=train, key=named_key(key, name)
                 )
             return y, {}
 
@@ -115,9 +118,14 @@ def backprop(layer: Layer, cache: Cache, dy: Any, rule: Rule | None = None) -> t
     """
     rule = rule or own_backward
 
-    def descend(path: str, layer: Layer, cache: Cache, dy: Any) -> tuple[Any, Any]:
+    def descend(path: str, layer: Layer, cache: Any, dy: Any) -> tuple[Any, Any]:
+        if passed_lengths(cache):
+            return backward_over_time(cache, dy, lambda cache, dy: descend(path, layer, cache, dy))
         if not isinstance(layer, Combinator):
-            return rule(path, layer, cache, dy)
+            found = rule(path, layer, cache, dy)
+            if not isinstance(found, tuple) or len(found) != 2:
+                raise TypeError(f"a rule returns (report, dx), got {describe(found)}")
+            return found
 
         def visit(name: str, child: Layer, cache: Cache, dy: Any) -> tuple[Any, Any]:
             with located(name, child, dy, "given the output gradient"):
@@ -130,7 +138,7 @@ def backprop(layer: Layer, cache: Cache, dy: Any, rule: Rule | None = None) -> t
 
 def own_backward(path: str, layer: Layer, cache: Cache, dy: Any) -> tuple[Params, Any]:
     """The default rule: the layer's own backward."""
-    return layer.backward(cache, dy)
+    return backward_of(layer, cache, dy)
 
 
 def entry(tree: dict[str, Any], name: str) -> Any:
@@ -160,9 +168,7 @@ def check_children(kind: str, tree: Any, names: list[str]) -> None:
         raise TypeError(f"{kind} is a nested dict as init returns it, got {describe(tree)}")
     unknown = [] if "" in names else [name for name in tree if name not in names]
     if unknown:
-        raise ValueError(
-            f"{kind} hold {unknown}, but the layers here are {names}; were these {kind} made by this model's init?"
-        )
+        raise ValueError(f"{kind} hold {unknown}, but the layers here are {names}; {whose(kind, unknown)}")
 
 
 def _traced_output(layer: Layer, key: jax.Array, x: Any) -> Any:
@@ -173,9 +179,10 @@ def _traced_output(layer: Layer, key: jax.Array, x: Any) -> Any:
             with located(name, child, x):
                 return _traced_output(child, named_key(key, name), x), {}
 
-        return layer.connect(x, trace)[0]
-    params, state = layer.init(key, x)
-    return layer.apply(params, state, x)[0]
+        way = way_through(layer, x)
+        return way.output(layer.connect(way.x, trace)[0])
+    params, state = init_of(layer, key, x)
+    return apply_of(layer, params, state, x)[0]
 
 
 def _is_empty(part: Any) -> bool:

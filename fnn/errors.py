@@ -1,7 +1,7 @@
 """Errors that teach: what every layer checks, and the one note that says where in the model it happened."""
 
 import numbers
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,7 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
+from fnn.foreign import foreign
 from fnn.paths import join
+
+MEMBERS = 16
+"""So many members of a tuple or a list are described one by one."""
 
 
 def describe(x: Any) -> str:
@@ -18,7 +22,8 @@ def describe(x: Any) -> str:
     if x is None:
         return "None"
     if isinstance(x, tuple | list):
-        return f"({', '.join(describe(each) for each in x)})"
+        more = f", … {len(x)} in all" if len(x) > MEMBERS else ""
+        return f"({', '.join(describe(each) for each in x[:MEMBERS])}{more})"
     if isinstance(x, dict):
         return f"{{{', '.join(f'{name}: {describe(each)}' for name, each in x.items())}}}"
     shape, dtype = getattr(x, "shape", None), getattr(x, "dtype", None)
@@ -69,11 +74,20 @@ def is_concrete(x: Any) -> bool:
     return not isinstance(x, Tracer)
 
 
+def one_array(x: Any) -> jax.Array:
+    """Returns x as an array, or raises: a tuple of arrays would be stacked to one."""
+    if isinstance(x, tuple | dict | None) or (isinstance(x, list) and any(hasattr(each, "shape") for each in x)):
+        raise TypeError(not_one_array(x))
+    if (other := foreign(x)) is not None:
+        raise other.refusal("expected an array")
+    return jnp.asarray(x)
+
+
 def floating_array(x: Any) -> jax.Array:
     """Returns x as an array of floating dtype that is not empty, or raises."""
-    if isinstance(x, tuple | list | dict):
-        raise TypeError(f"expected one array, got {describe(x)}")
-    x = jnp.asarray(x)
+    if isinstance(x, list):
+        raise TypeError(not_one_array(x))
+    x = one_array(x)
     if not is_floating(x):
         raise TypeError(
             f"expected an array of floating dtype, got {describe(x)}; convert it with x.astype(jnp.float32)"
@@ -83,6 +97,16 @@ def floating_array(x: Any) -> jax.Array:
     return x
 
 
+def not_one_array(x: Any) -> str:
+    """What is said of several members, or of a list of numbers, in the place of one array."""
+    if x is None:
+        return "expected one array, got None"
+    leaves = jax.tree.leaves(x)
+    if leaves and not any(hasattr(leaf, "shape") for leaf in leaves):
+        return f"expected one array, got a {type(x).__name__}; write numpy.asarray(x)"
+    return f"expected one array, got {describe(x)}; First(layer) applies a layer to the first of them"
+
+
 def exact_array(x: Any) -> jax.Array:
     """Returns x as an array or raises: JAX would wrap NumPy's 64-bit integers round to 32 bits without a word."""
     return jnp.asarray(x if isinstance(x, jax.Array) else exact_numpy(x))
@@ -90,7 +114,17 @@ def exact_array(x: Any) -> jax.Array:
 
 def exact_numpy(x: Any) -> np.ndarray:
     """Returns x as an array on the host, of the dtype that JAX would give it, or raises where that cannot hold it."""
-    x = np.asarray(x)
+    nested = isinstance(x, tuple | list) and any(getattr(each, "ndim", 0) for each in x)
+    if nested or isinstance(x, dict | None):
+        raise TypeError(f"expected one array, got {describe(x)}")
+    if (other := foreign(x)) is not None:
+        raise other.refusal("expected an array of numbers")
+    try:
+        x = np.asarray(x)
+    except ValueError:
+        raise ValueError(f"expected one array, got rows of different lengths, {describe(x)}; pad them to one") from None
+    if (other := foreign(x)) is not None:
+        raise other.refusal("expected an array of numbers")
     kept = jax.dtypes.canonicalize_dtype(x.dtype)
     if x.dtype.kind in "iu" and x.size:
         low, high = int(x.min()), int(x.max())
@@ -110,11 +144,21 @@ def integer_array(x: Any, what: str = "indices") -> jax.Array:
     return x.astype(jnp.int32) if x.dtype.itemsize < 4 else x
 
 
+def whose(kind: str, names: Any) -> str:
+    """What to say of params or state that hold these names and are another model's."""
+    if "loss" in names:
+        return (
+            f"{kind} with 'loss' are those of objective.model, which ends with the head of its loss: apply"
+            f" objective.model, not the model that it was made of"
+        )
+    return f"were these {kind} made by this model's init?"
+
+
 def part(params: Any, name: str) -> Any:
     """Returns ``params[name]``, a parameter or a dict of them, or raises."""
     if not isinstance(params, dict) or name not in params:
-        found = sorted(params) if isinstance(params, dict) else type(params).__name__
-        raise ValueError(f"expected a parameter {name!r}, found {found}; were these params made by this model's init?")
+        found = sorted(params) if isinstance(params, dict) else describe(params)
+        raise ValueError(f"expected a parameter {name!r}, found {found}; {whose('params', found)}")
     return params[name]
 
 
@@ -124,7 +168,7 @@ def parameter(params: Any, name: str, shape: tuple[int, ...], dtype: Any) -> jax
     if jnp.shape(value) != shape:
         raise ValueError(
             f"parameter {name!r} has shape {jnp.shape(value)} where this input needs {shape};"
-            f" initialise the model with an input of this shape"
+            f" give the model inputs like those it was initialised with, or initialise it with one of this shape"
         )
     return same_dtype(name, value, dtype)
 
@@ -155,6 +199,10 @@ def tuple_of(kind: type, name: str, things: Any) -> tuple:
     """The things as a tuple, all of one class, or ``TypeError``."""
     if isinstance(things, kind):
         raise TypeError(f"{name} is a list, got one {type(things).__name__}; write {name}=[{things!r}]")
+    if isinstance(things, type) and issubclass(things, kind):
+        raise TypeError(f"{name} is a list, got {things!r}; write {name}=[{things.__name__}(…)]")
+    if isinstance(things, str | bytes | dict) or not isinstance(things, Iterable):
+        raise TypeError(f"{name} is a list of objects of {kind.__name__}, got {things!r}")
     things = tuple(things)
     for each in things:
         if not isinstance(each, kind):
@@ -164,7 +212,19 @@ def tuple_of(kind: type, name: str, things: Any) -> tuple:
 
 def positive(name: str, value: Any) -> None:
     """Raises unless value is an integer (one of NumPy's, too) of at least 1."""
+    if isinstance(value, Tracer):
+        raise TypeError(
+            f"{name} is an integer, got the traced {describe(value)}: a size is known before a program is compiled, so"
+            f" it cannot be swept in one; loop over it in Python, a program each"
+        )
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         raise TypeError(f"{name} is an integer, got {value!r}")
     if value < 1:
         raise ValueError(f"{name} is at least 1, got {value}")
+
+
+def returned(owner: Any, method: str, names: str, value: Any) -> Any:
+    """Returns what a method of the owner returned, a tuple of so many as the names, ``(y, state)``, or raises."""
+    if not isinstance(value, tuple) or len(value) != names.count(",") + 1:
+        raise TypeError(f"{type(owner).__name__}.{method} returns {names}, got {describe(value)}")
+    return value

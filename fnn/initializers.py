@@ -52,7 +52,7 @@ class Normal:
     stddev: float = 0.01
 
     def __call__(self, key: jax.Array, shape: tuple[int, ...], dtype: Any) -> jax.Array:
-        return jax_initializers.normal(self.stddev)(key, shape, dtype)
+        return jax_initializers.normal(self.stddev)(required(key), shape, dtype)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,7 +62,7 @@ class TruncatedNormal:
     stddev: float = 0.01
 
     def __call__(self, key: jax.Array, shape: tuple[int, ...], dtype: Any) -> jax.Array:
-        return jax_initializers.truncated_normal(self.stddev)(key, shape, dtype)
+        return jax_initializers.truncated_normal(self.stddev)(required(key), shape, dtype)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Uniform:
     scale: float = 0.01
 
     def __call__(self, key: jax.Array, shape: tuple[int, ...], dtype: Any) -> jax.Array:
-        return jax.random.uniform(key, shape, dtype, -self.scale, self.scale)
+        return jax.random.uniform(required(key), shape, dtype, -self.scale, self.scale)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,7 +89,7 @@ class VarianceScaling:
         make = jax_initializers.variance_scaling(
             self.scale, self.mode, self.distribution, in_axis=self.in_axis, out_axis=self.out_axis
         )
-        return make(key, shape, dtype)
+        return make(required(key), shape, dtype)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -146,7 +146,7 @@ class Orthogonal:
 
     def __call__(self, key: jax.Array, shape: tuple[int, ...], dtype: Any) -> jax.Array:
         # The QR decomposition exists in float32 and float64 only.
-        return jax_initializers.orthogonal(self.scale)(key, shape, wide_dtype(dtype)).astype(dtype)
+        return jax_initializers.orthogonal(self.scale)(required(key), shape, wide_dtype(dtype)).astype(dtype)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -159,3 +159,10 @@ class Identity:
         if len(shape) < 2:
             raise ValueError(f"an identity needs at least two axes, got the shape {shape}")
         return jnp.broadcast_to(self.scale * jnp.eye(*shape[-2:], dtype=dtype), shape)
+
+
+def required(key: Any) -> jax.Array:
+    """Returns the key, or raises where there is none."""
+    if key is None:
+        raise TypeError("initial weights are random, so init takes a key, got None; write jax.random.key(0)")
+    return key

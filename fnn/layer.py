@@ -18,6 +18,9 @@ fact (train or not, a shape) rides as ``Static(value)``. What the configuration 
 ``jax.grad`` through ``apply`` is the *automatic* gradient and never goes through a hand rule: the two check each other.
 A layer whose author writes only ``apply`` works everywhere: its backward is then ``jax.vjp`` of ``apply``.
 
+Given sequences with their lengths, ``(x, lengths)``, a model leads the lengths past its layers (fnn/over_time.py): a
+layer says by ``over_time`` what it does with the steps.
+
 Axes:  N batch   T time   H W height, width   C channels   D features in   F features out   V vocabulary
 """
 
@@ -29,13 +32,17 @@ from typing import Any, ClassVar, Literal, Self, overload
 
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 
-from fnn.errors import describe, is_floating
+from fnn.errors import describe, is_floating, returned
+from fnn.inputs import refuse_shapes
+from fnn.spelling import check_spelling
 from fnn.values import called
 
 Params = dict[str, Any]
 State = dict[str, Any]
 Cache = dict[str, Any]
+OverTime = Literal["each step", "zeros", "lengths", "mixed"]
 
 
 @jax.tree_util.register_static
@@ -66,8 +73,12 @@ class Layer:
     snake_name: ClassVar[str] = "layer"
     """The class's name in parameter paths, which checkpoints depend on: ``class Dense(Layer, name="dense")``."""
 
+    over_time: ClassVar[OverTime | None] = None
+    """What the layer does with the steps of ``(x, lengths)``: see fnn/over_time.py."""
+
     def __init_subclass__(cls, *, name: str | None = None, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        check_spelling(cls, "a layer")
         if name is None and "snake_name" in vars(cls):
             return  # made again by a decorator (slots=True), or declared in the class
         cls.snake_name = name or re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", cls.__name__).lower()
@@ -90,6 +101,7 @@ class Layer:
 
     def init(self, key: jax.Array, x: Any) -> tuple[Params, State]:
         """Parameters and state for inputs like ``x`` (arrays or shapes); by default there are none."""
+        refuse_shapes(x)
         return {}, {}
 
     def forward(
@@ -98,10 +110,7 @@ class Layer:
         """The output, the new state and the cache for ``backward``."""
         if type(self).apply is Layer.apply:
             raise NotImplementedError(f"{type(self).__name__} defines neither forward nor apply")
-        applied = self.apply(params, state, x, train=train, key=key)
-        if not isinstance(applied, tuple) or len(applied) != 2:
-            raise TypeError(f"{type(self).__name__}.apply returns (y, state), got {describe(applied)}")
-        y, new_state = applied
+        y, new_state = returned(self, "apply", "(y, state)", self.apply(params, state, x, train=train, key=key))
         return y, new_state, {"params": params, "state": state, "x": x, "key": key, "train": Static(train)}
 
     def backward(self, cache: Cache, dy: Any) -> tuple[Params, Any]:
@@ -128,6 +137,10 @@ class Layer:
         """The output and the new state."""
         y, new_state, _ = self.forward(params, state, x, train=train, key=key)
         return y, new_state
+
+    def lengths_after(self, lengths: Any, steps: int) -> Any:
+        """The lengths of the output's sequences, of those of an input of so many steps; ``None`` if it has no steps."""
+        return lengths
 
     def children(self) -> dict[str, "Layer"]:
         """The layers inside, by name: the segment each adds to a path, ``""`` for one that adds none."""
@@ -173,11 +186,6 @@ def named_key(key: jax.Array | None, name: str) -> jax.Array | None:
     return jax.random.fold_in(key, zlib.crc32(name.encode()))
 
 
-def output_shape(layer: Layer, params: Params, state: State, x: Any) -> Any:
-    """The shapes and dtypes of a layer's output, without computing it."""
-    return jax.eval_shape(lambda params, state, x: layer.apply(params, state, x)[0], params, state, x)
-
-
 def float_dtype(x: Any) -> Any:
     """The dtype of parameters for an input: its own if floating, else JAX's default (for indices, say).
 
@@ -189,6 +197,18 @@ def float_dtype(x: Any) -> Any:
     if available != x.dtype and isinstance(x, jax.ShapeDtypeStruct):
         raise ValueError(f"{x.dtype} is not available; switch it on with jax.config.update('jax_enable_x64', True)")
     return available
+
+
+def is_training(train: Any) -> bool:
+    """Returns whether a layer is to train, or raises: what it computes is decided while a program is traced."""
+    if isinstance(train, Tracer):
+        raise TypeError(
+            "train is a Python bool, by which a layer chooses what it computes, got a traced one; make it static:"
+            " jax.jit(model.apply, static_argnames='train')"
+        )
+    if isinstance(train, str):
+        raise TypeError(f"train is True or False, got {train!r}")
+    return bool(train)
 
 
 def required_key(layer: Layer, key: jax.Array | None) -> jax.Array:

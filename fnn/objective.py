@@ -1,16 +1,19 @@
 """What is minimised: a model, a loss and penalties, with the gradient by hand or by ``jax.grad``."""
 
+import copy
 import dataclasses
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Self
 
 import jax
 
 from fnn.backprop import add_gradients
+from fnn.calls import apply_of, backward_of, forward_of, init_of
 from fnn.combinators.serial import Serial
-from fnn.errors import describe, instance_hint, located, tuple_of
+from fnn.errors import describe, instance_hint, located, returned, tuple_of
 from fnn.layer import Layer, Params, State
 from fnn.losses.loss import Loss
 from fnn.penalties import Penalty
+from fnn.takes_logits import warn_of_probabilities
 
 Method = Literal["manual", "auto"]
 
@@ -36,6 +39,8 @@ class Objective:
     layer, named as in ``Serial(model)``. A model that has a layer ``loss`` already keeps it, so a model may come with
     the head in it (to be tied to an embedding, say), and an objective made from the fields of another is equal to it.
 
+    A model that ends in a sigmoid or softmax, in front of a loss that applies one itself, is warned of when it is made.
+
     >>> import jax.numpy as jnp, fnn
     >>> objective = Objective(fnn.Dense(2), fnn.CrossEntropy(), (fnn.L2(1e-4),))
     >>> batch = (jnp.ones((4, 3)), jnp.array([0, 1, 0, 1]))
@@ -58,11 +63,18 @@ class Objective:
             )
         object.__setattr__(self, "penalties", tuple_of(Penalty, "penalties", self.penalties))
         object.__setattr__(self, "model", _with_head(self.model, self.loss.head))
+        warn_of_probabilities(self.model, self.loss, stacklevel=3)
+
+    def with_model(self, model: Layer) -> Self:
+        """The same objective of another model, one made from this one's: what was warned of is not said again."""
+        other = copy.copy(self)
+        object.__setattr__(other, "model", _with_head(model, self.loss.head))
+        return other
 
     def init(self, key: jax.Array, inputs: Any) -> tuple[Params, State]:
         """Parameters and state for inputs like these (arrays or shapes)."""
         with located("", self.model, inputs):
-            return self.model.init(key, inputs)
+            return init_of(self.model, key, inputs)
 
     def __call__(
         self, params: Params, state: State, batch: tuple, *, train: bool = False, key: jax.Array | None = None
@@ -70,7 +82,7 @@ class Objective:
         """``(value, aux)``; ``jax.grad`` through it is the automatic gradient."""
         inputs, targets, weights = unpacked(batch)
         with located("", self.model, inputs):
-            outputs, new_state = self.model.apply(params, state, inputs, train=train, key=key)
+            outputs, new_state = apply_of(self.model, params, state, inputs, train=train, key=key)
         with located("loss", self.loss, (outputs, targets)):
             value = self.loss(outputs, targets, weights)
         for penalty in self.penalties:
@@ -88,22 +100,29 @@ class Objective:
         method: Method = "manual",
     ) -> tuple[tuple[jax.Array, Aux], Params]:
         """``((value, aux), grads)``, by the hand rules (``"manual"``) or by ``jax.grad`` (``"auto"``)."""
+        check_method(method)
         if method == "auto":
             return jax.value_and_grad(self, has_aux=True)(params, state, batch, train=train, key=key)
-        if method != "manual":
-            raise ValueError(f"method is 'manual' or 'auto', got {method!r}")
         inputs, targets, weights = unpacked(batch)
         with located("", self.model, inputs):
-            outputs, new_state, cache = self.model.forward(params, state, inputs, train=train, key=key)
+            outputs, new_state, cache = forward_of(self.model, params, state, inputs, train=train, key=key)
         with located("loss", self.loss, (outputs, targets)):
-            value, loss_cache = self.loss.forward(outputs, targets, weights)
+            value, loss_cache = returned(
+                self.loss, "forward", "(value, cache)", self.loss.forward(outputs, targets, weights)
+            )
             doutputs = self.loss.backward(loss_cache)
         with located("", self.model, doutputs, "given the output gradient"):
-            grads, _ = self.model.backward(cache, doutputs)
+            grads, _ = backward_of(self.model, cache, doutputs)
         for penalty in self.penalties:
-            cost, penalty_cache = penalty.forward(params)
+            cost, penalty_cache = returned(penalty, "forward", "(value, cache)", penalty.forward(params))
             value, grads = value + cost, add_gradients(grads, penalty.backward(penalty_cache))
         return (value, Aux(new_state, outputs)), grads
+
+
+def check_method(method: Any) -> None:
+    """Raises for another way to the gradient than those two."""
+    if not isinstance(method, str) or method not in ("manual", "auto"):
+        raise ValueError(f"method is 'manual' or 'auto', got {method!r}")
 
 
 def _with_head(model: Layer, head: Layer | None) -> Layer:

@@ -11,6 +11,8 @@ from fnn.layer import Cache, Params, wide_dtype
 from fnn.losses.regression import magnitude
 from fnn.paths import map_named, named_leaves, select
 from fnn.ranges import AT_LEAST_ZERO, keep_in_range
+from fnn.signatures import check_methods
+from fnn.spelling import check_spelling
 
 
 class Penalty:
@@ -25,13 +27,18 @@ class Penalty:
     paths: str | tuple[str, ...]
     """The globs of the parameters that are penalised: a field, after those of the strength."""
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        check_spelling(cls, "a penalty")
+        check_methods(cls, value=("w",), slope=("w",), forward=("params",), backward=("cache", "dvalue"))
+
     def value(self, w: jax.Array) -> jax.Array:
         """The penalty of one array."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not define value")
 
     def slope(self, w: jax.Array) -> jax.Array:
         """Its gradient."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not define slope")
 
     def __call__(self, params: Params) -> jax.Array:
         leaves = {path: jnp.asarray(leaf) for path, leaf in named_leaves(params).items()}

@@ -1,17 +1,20 @@
 """What a model is made of and what it costs, from shapes alone."""
 
 import dataclasses
+import functools
 import math
 from typing import Any, NamedTuple
 
 import jax
 
 from fnn.backprop import Combinator
+from fnn.calls import forward_of, init_of
 from fnn.combinators.remat import Remat
 from fnn.combinators.repeat import Repeat
 from fnn.errors import describe, is_floating
 from fnn.flops import flops
-from fnn.layer import Cache, Layer, Params, State
+from fnn.inputs import arrays_or_shapes
+from fnn.layer import Cache, Layer, OverTime, Params, State
 from fnn.layers import AvgPool, DepthwiseConv, MaxPool
 from fnn.layers.conv import Convolution
 from fnn.paths import join
@@ -106,10 +109,11 @@ def summary(model: Layer, x: Any) -> Summary:
     (40, ['dense_0', 'relu_0'])
     """
     key = jax.random.key(0)
-    params, state = jax.eval_shape(model.init, key, x)
+    params, state = jax.eval_shape(lambda key, x: init_of(model, key, x), key, arrays_or_shapes(x))
     rows: list[Row] = []
     recorder = _recording(model, _Place("", 1, 0), rows)
-    jax.eval_shape(lambda *given: recorder.forward(*given[:3], train=True, key=given[3]), params, state, x, key)
+    run = functools.partial(forward_of, recorder, train=True)
+    jax.eval_shape(lambda *given: run(*given[:3], key=given[3]), params, state, x, key)
     return Summary(tuple(rows), sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params)))
 
 
@@ -128,6 +132,13 @@ class _Recorder(Layer):
     inner: Layer
     place: _Place
     rows: list[Row] = dataclasses.field(compare=False, repr=False)
+
+    @property
+    def over_time(self) -> OverTime | None:  # type: ignore[override]
+        return self.inner.over_time
+
+    def lengths_after(self, lengths: Any, steps: int) -> Any:
+        return self.inner.lengths_after(lengths, steps)
 
     def __repr__(self) -> str:
         return repr(self.inner)  # errors name the layer that the reader wrote

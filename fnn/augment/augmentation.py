@@ -23,6 +23,8 @@ import jax.numpy as jnp
 
 from fnn.errors import describe, floating_array
 from fnn.layer import named_key
+from fnn.signatures import check_methods
+from fnn.spelling import check_spelling
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +41,11 @@ class Augmentation:
 
     mixes: ClassVar[bool] = False
     """Whether it takes and gives a batch, ``(inputs, targets)`` or ``(inputs, targets, weights)``."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        check_spelling(cls, "an augmentation")
+        check_methods(cls, one=("key", "image"), __call__=("key", "images"))
 
     def one(self, key: jax.Array, image: jax.Array) -> jax.Array:
         """One image (H, W, C), changed as its own key says."""

@@ -15,6 +15,7 @@ from fnn.augment.strength import SHARE, is_known, keep_strengths
 from fnn.errors import describe, instance_hint
 from fnn.layer import named_key
 from fnn.ranges import nan_where_any
+from fnn.signatures import check_takes
 
 
 @dataclasses.dataclass(frozen=True, init=False, repr=False)
@@ -109,3 +110,4 @@ def check_augmentation(augmentation: Any) -> None:
             f"expected an augmentation or a function (key, images) -> images, got {augmentation!r}"
             f"{instance_hint(augmentation)}"
         )
+    check_takes("an augmentation", augmentation, "key", "images")

@@ -15,14 +15,16 @@ def check_mixed_targets(metrics: Sequence[Metric], outputs: Any, targets: Any) -
     A metric of training is computed against the targets that the loss sees: ``Accuracy`` takes the class with the
     largest share for the label, ``Perplexity`` and ``R2`` have no need of labels. One that refuses what is between 0
     and 1 could not say so inside a compiled step, where values cannot be looked at: it would be NaN. So each is asked
-    here, once while the step is traced, about two samples whose targets are halfway between all classes.
+    here, once while the step is traced, about two samples whose targets are halfway between two classes.
     """
 
-    def constant(leaf: Any, value: float) -> np.ndarray:
-        return np.full((2, *leaf.shape[1:]), value, leaf.dtype)
+    def halfway_between(leaf: Any) -> np.ndarray:
+        target = np.full((2, *leaf.shape[1:]), 0.5, leaf.dtype)
+        target[..., 2:] = 0  # a distribution sums to 1
+        return target
 
-    two = jax.tree.map(lambda leaf: constant(leaf, 0), outputs)
-    halfway = jax.tree.map(lambda leaf: constant(leaf, 0.5), targets)
+    two = jax.tree.map(lambda leaf: np.zeros((2, *leaf.shape[1:]), leaf.dtype), outputs)
+    halfway = jax.tree.map(halfway_between, targets)
     for metric in metrics:
         try:
             with jax.ensure_compile_time_eval():

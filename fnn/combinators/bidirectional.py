@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from fnn.backprop import Call, Combinator, Visit
+from fnn.combinators.first import first_member
 from fnn.combinators.named import check_layer_type, check_same_names
 from fnn.combinators.parallel import Merge, Parallel
 from fnn.errors import describe
@@ -53,6 +54,11 @@ class Bidirectional(Combinator, name="bidirectional"):
     _: dataclasses.KW_ONLY
     opposite: Layer | None = None
 
+    over_time = "lengths"
+
+    def lengths_after(self, lengths: Any, steps: int) -> Any:
+        return self.inner.lengths_after(lengths, steps)
+
     def __post_init__(self) -> None:
         check_layer_type(self, self.inner)
         if self.opposite is None and _flipped(self.inner) is None:
@@ -88,7 +94,8 @@ class Bidirectional(Combinator, name="bidirectional"):
 
     def connect(self, x: Any, call: Call) -> tuple[Any, Cache]:
         if not _returns_carry(self.inner):
-            return self._parallel.connect(x, call)
+            y, cache = self._parallel.connect(x, call)
+            return first_member(y), cache
         x = jax.tree.map(jnp.asarray, x)
         shared, given = (x[:2], x[2]) if isinstance(x, tuple) and len(x) == 3 else (x, None)
         if given is not None and not (isinstance(given, tuple) and len(given) == 2):

@@ -7,6 +7,7 @@ from fnn.backprop import Call, Combinator, Visit
 from fnn.combinators.named import check_same_names
 from fnn.combinators.serial import Serial
 from fnn.layer import Cache, Layer
+from fnn.over_time import of_children
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,6 +17,8 @@ class Composed(Combinator, name="composed"):
     Forward, Backward, Params, State, Cache: those of the composition. With other layers inside it is no longer what
     its options say, so ``with_children`` then returns a ``Serial``.
     """
+
+    over_time = property(of_children)
 
     @property
     def composition(self) -> Serial:

@@ -6,7 +6,7 @@ import jax
 
 from fnn.combinators.kernels import kernels_of, with_leaves
 from fnn.combinators.reparameterized import Reparameterized
-from fnn.layer import Cache, Params, State, named_key, required_key
+from fnn.layer import Cache, Params, State, is_training, named_key, required_key
 from fnn.layers.dropout import Dropout, drops
 
 
@@ -54,7 +54,7 @@ class DropConnect(Reparameterized, name="drop_connect"):
     def reparameterize(
         self, params: Params, state: State, *, train: bool, key: jax.Array | None
     ) -> tuple[Params, State, Cache]:
-        if not train or not drops(self.rate):
+        if not drops(self.rate) or not is_training(train):
             return params, {}, {}
         key, masked, cache = required_key(self, key), {}, {}
         for path, kernel in kernels_of(self, params).items():

@@ -68,6 +68,8 @@ class WithWidth(Layer, name="with_width"):
     Shapes:  (…, D) → ((…, D), Static)
     """
 
+    over_time = "each step"
+
     def forward(
         self, params: Params, state: State, x: Any, *, train: bool = False, key: jax.Array | None = None
     ) -> tuple[tuple[jax.Array, Static], State, Cache]:
@@ -94,6 +96,8 @@ class DenseTo(Layer, name="dense_to"):
     use_bias: bool = True
     kernel_init: Initializer = LecunNormal()
     bias_init: Initializer = Zeros()
+
+    over_time = "each step"
 
     def init(self, key: jax.Array, x: Any) -> tuple[Params, State]:
         x, features = _with_features(x)

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from fnn.backprop import Call, Visit, add_gradients
 from fnn.combinators.wrapper import Wrapper
 from fnn.layer import Cache
+from fnn.over_time import is_declared, lengths_of, of_children, passed_lengths
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,6 +20,9 @@ class First(Wrapper, name="first"):
     Backward:  (dy₀, dy₁, …) ↦ (J₀ᵀ dy₀, dy₁, …),  with ``whole`` (J₀ᵀ dy₀, dy₁ + J₁ᵀ dy₀, …); None for a mask
 
     Params, State, Cache: the inner ones unchanged; the layer adds no segment to a path
+
+    Lengths that stand beside sequences are no such other member: ``(x, lengths)`` is given to a layer that says what it
+    does over time as ``Serial`` would give it, so that no padding gets into a mean or a statistic.
 
     So layers of one array go into a model whose data are ``(x, mask)``, and with ``whole`` layers that read the mask
     without handing it on.
@@ -31,12 +35,18 @@ class First(Wrapper, name="first"):
     _: dataclasses.KW_ONLY
     whole: bool = False
 
+    over_time = property(of_children)
+
     def connect(self, x: Any, call: Call) -> tuple[Any, Cache]:
         x = jax.tree.map(jnp.asarray, x)
+        if lengths_of(x) is not None and is_declared(self.inner):
+            return call("", self.inner, x)
         y, cache = call("", self.inner, x if self.whole else first_member(x))
         return with_first_member(x, y), cache
 
     def fold(self, cache: Cache, dy: Any, visit: Visit) -> tuple[Any, Any]:
+        if passed_lengths(cache):
+            return visit("", self.inner, cache, dy)
         report, dx = visit("", self.inner, cache, first_member(dy))
         if self.whole and isinstance(dy, tuple):
             return report, add_gradients(dx, with_first_member(dy, None))

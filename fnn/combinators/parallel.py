@@ -11,9 +11,11 @@ import jax.numpy as jnp
 from jax import lax
 
 from fnn.backprop import Call, Visit, add_gradients, nest
+from fnn.combinators.first import first_member
 from fnn.combinators.named import NamedChildren
 from fnn.errors import describe, output_gradient
 from fnn.layer import Cache, Layer, Static
+from fnn.over_time import lengths_of, of_children
 
 Merge = Literal["sum", "concatenate", "multiply"]
 
@@ -29,7 +31,8 @@ class Parallel(NamedChildren, name="parallel"):
     Params, State: those of each branch under its name
     Cache:     those of each branch under its name in ``branches``; ``shapes`` Static, of the outputs, to concatenate;
                ``outputs``, to multiply
-    Shapes:    the branches' outputs are arrays of one shape, the last axis aside to concatenate
+    Shapes:    the branches' outputs are arrays of one shape, the last axis aside to concatenate. Lengths beside x
+               come out beside y if they come out of the branches: the shortest of each sequence
 
     Errors: ``ValueError`` for outputs that do not fit together, an unknown merge, no branches.
 
@@ -40,6 +43,8 @@ class Parallel(NamedChildren, name="parallel"):
     """
 
     merge: Merge
+
+    over_time = property(of_children)
 
     def __init__(self, /, *branches: Layer, merge: Merge = "sum", **named: Layer) -> None:
         super().__init__(*branches, **named)
@@ -58,20 +63,26 @@ class Parallel(NamedChildren, name="parallel"):
         for name, child in self.children().items():
             y, caches[name] = call(name, child, x)
             outputs.append(y)
+        if lengths_of(x) is not None and all(isinstance(y, tuple) for y in outputs):
+            y, cache = self._merged([first_member(y) for y in outputs])
+            return (y, reduce(jnp.minimum, [y[1] for y in outputs])), {"branches": caches, **cache}
+        y, cache = self._merged(outputs)
+        return y, {"branches": caches, **cache}
+
+    def _merged(self, outputs: list[Any]) -> tuple[Any, Cache]:
         self._check(outputs)
-        cache: Cache = {"branches": caches}
         if self.merge == "concatenate":
-            cache["shapes"] = Static(tuple(y.shape for y in outputs))
-            return lax.concatenate(outputs, outputs[0].ndim - 1), cache
+            shapes = Static(tuple(y.shape for y in outputs))
+            return lax.concatenate(outputs, outputs[0].ndim - 1), {"shapes": shapes}
         if self.merge == "multiply":
-            cache["outputs"] = dict(zip(self.names, outputs, strict=True))
-            return reduce(jnp.multiply, outputs), cache
-        return reduce(jnp.add, outputs), cache
+            return reduce(jnp.multiply, outputs), {"outputs": dict(zip(self.names, outputs, strict=True))}
+        return reduce(jnp.add, outputs), {}
 
     def fold(self, cache: Cache, dy: Any, visit: Visit) -> tuple[Any, Any]:
         reports, dx = {}, None
-        for (name, child), dbranch in zip(self.children().items(), self._split(cache, dy), strict=True):
-            reports[name], dinput = visit(name, child, cache["branches"][name], dbranch)
+        for (name, child), dbranch in zip(self.children().items(), self._split(cache, first_member(dy)), strict=True):
+            given = (dbranch, None) if isinstance(dy, tuple) else dbranch
+            reports[name], dinput = visit(name, child, cache["branches"][name], given)
             dx = add_gradients(dx, dinput)
         return nest(reports), dx
 

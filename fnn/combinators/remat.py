@@ -7,9 +7,11 @@ import jax
 from jax import lax
 
 from fnn.backprop import Visit
+from fnn.calls import apply_of, forward_of
 from fnn.combinators.wrapper import Wrapper
 from fnn.errors import located
 from fnn.layer import Cache, Params, State, Static
+from fnn.over_time import of_children
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,18 +35,20 @@ class Remat(Wrapper, name="remat"):
     Source: Griewank and Walther 2000; Chen et al. 2016.
     """
 
+    over_time = property(of_children)
+
     def forward(
         self, params: Params, state: State, x: Any, *, train: bool = False, key: jax.Array | None = None
     ) -> tuple[Any, State, Cache]:
         with located("", self.inner, x):
-            y, new_state, _ = self.inner.forward(params, state, x, train=train, key=key)
+            y, new_state, _ = forward_of(self.inner, params, state, x, train=train, key=key)
         return y, new_state, {"params": params, "state": state, "x": x, "key": key, "train": Static(train)}
 
     def apply(
         self, params: Params, state: State, x: Any, *, train: bool = False, key: jax.Array | None = None
     ) -> tuple[Any, State]:
         def run(params: Params, state: State, x: Any, key: jax.Array | None) -> tuple[Any, State]:
-            return self.inner.apply(params, state, x, train=train, key=key)
+            return apply_of(self.inner, params, state, x, train=train, key=key)
 
         with located("", self.inner, x):
             return jax.checkpoint(run)(params, state, x, key)
@@ -54,5 +58,5 @@ class Remat(Wrapper, name="remat"):
         # inside it, the second run cannot start before the gradient has arrived.
         inputs = (cache["params"], cache["state"], cache["x"], cache["key"])
         (params, state, x, key), dy = lax.optimization_barrier((inputs, dy))
-        _, _, inner_cache = self.inner.forward(params, state, x, train=cache["train"].value, key=key)
+        _, _, inner_cache = forward_of(self.inner, params, state, x, train=cache["train"].value, key=key)
         return visit("", self.inner, inner_cache, dy)

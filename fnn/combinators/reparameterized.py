@@ -6,9 +6,11 @@ from typing import Any
 import jax
 
 from fnn.backprop import Visit, check_children, entry, nest
+from fnn.calls import apply_of, forward_of, init_of
 from fnn.combinators.wrapper import Wrapper
 from fnn.errors import located
 from fnn.layer import Cache, Params, State, Static, named_key
+from fnn.over_time import of_children
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,6 +25,8 @@ class Reparameterized(Wrapper, name="reparameterized"):
     A report of a rule of ``backprop`` that is not shaped like θ' is passed on as it is. A subclass with state of
     its own gives its child a ``segment``, so that what stands beside that name is its own.
     """
+
+    over_time = property(of_children)
 
     def own(self, params: Params) -> Params:
         """θ, from the parameters θ' that the inner init drew."""
@@ -48,7 +52,7 @@ class Reparameterized(Wrapper, name="reparameterized"):
 
     def init(self, key: jax.Array, x: Any) -> tuple[Params, State]:
         with located(self.segment, self.inner, x):
-            params, state = self.inner.init(named_key(key, self.segment), x)
+            params, state = init_of(self.inner, named_key(key, self.segment), x)
         own = self.own_state(key, params)
         return nest({self.segment: self.own(params)}), {**own, **nest({self.segment: state})}
 
@@ -57,8 +61,8 @@ class Reparameterized(Wrapper, name="reparameterized"):
     ) -> tuple[Any, State, Cache]:
         inner_params, own, cache = self._transformed(params, state, train, key)
         with located(self.segment, self.inner, x):
-            y, inner_state, inner_cache = self.inner.forward(
-                inner_params, entry(state, self.segment), x, train=train, key=self.inner_key(key)
+            y, inner_state, inner_cache = forward_of(
+                self.inner, inner_params, entry(state, self.segment), x, train=train, key=self.inner_key(key)
             )
         kept = {"inner": inner_cache, "transform": cache, "params": Static(_structure(inner_params))}
         return y, {**own, **nest({self.segment: inner_state})}, kept
@@ -68,8 +72,8 @@ class Reparameterized(Wrapper, name="reparameterized"):
     ) -> tuple[Any, State]:
         inner_params, own, _ = self._transformed(params, state, train, key)
         with located(self.segment, self.inner, x):
-            y, inner_state = self.inner.apply(
-                inner_params, entry(state, self.segment), x, train=train, key=self.inner_key(key)
+            y, inner_state = apply_of(
+                self.inner, inner_params, entry(state, self.segment), x, train=train, key=self.inner_key(key)
             )
         return y, {**own, **nest({self.segment: inner_state})}
 

@@ -8,9 +8,12 @@ import jax.numpy as jnp
 from jax import lax
 
 from fnn.backprop import Visit
+from fnn.calls import apply_of, forward_of, init_of
 from fnn.combinators.wrapper import Wrapper
 from fnn.errors import describe, located, positive
-from fnn.layer import Cache, Params, State
+from fnn.layer import Cache, Params, State, Static
+from fnn.over_time import of_children
+from fnn.stacked import Stacked, stack, unstack
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,8 +24,13 @@ class Repeat(Wrapper, name="repeat"):
     Backward:  dxᵢ, dθᵢ = the inner backward at dxᵢ₊₁, last to first: the scan reversed
 
     Params, State: the inner ones, stacked on a leading axis of length n
-    Cache:     ``inner``: the inner caches, stacked likewise
+    Cache:     ``inner``: the inner caches, stacked likewise; ``params`` Static: the structure of the inner ones, in a
+               tuple that is empty unless they are ``Stacked``
     Shapes:    the inner layer keeps the shape and dtype of its input, which may be a tuple
+
+    ``init`` returns its parameters as ``fnn.Stacked``, a dict that knows n: optimisers update every layer in it as they
+    would alone. A plain dict of the same arrays runs the same; to an optimiser its leaves are those of one layer. A
+    report of a rule of ``backprop`` that has the structure of the parameters is ``Stacked`` where they are.
 
     Errors: ``ValueError`` if the inner layer changes the shape, or the parameters are not n.
 
@@ -35,13 +43,16 @@ class Repeat(Wrapper, name="repeat"):
 
     n: int
 
+    over_time = property(of_children)
+
     def __post_init__(self) -> None:
         super().__post_init__()
         positive("n", self.n)
 
     def init(self, key: jax.Array, x: Any) -> tuple[Params, State]:
         with located("", self.inner, x):
-            return jax.vmap(lambda key: self.inner.init(key, x))(self._keys(key))
+            params, state = jax.vmap(lambda key: init_of(self.inner, key, x))(self._keys(key))
+        return stack(params, self.n), state
 
     def forward(
         self, params: Params, state: State, x: Any, *, train: bool = False, key: jax.Array | None = None
@@ -49,11 +60,12 @@ class Repeat(Wrapper, name="repeat"):
         def step(x: Any, each: tuple) -> tuple[Any, tuple[State, Cache]]:
             params, state, key = each
             with located("", self.inner, x):
-                y, state, cache = self.inner.forward(params, state, x, train=train, key=key)
+                y, state, cache = forward_of(self.inner, params, state, x, train=train, key=key)
             return self._same(x, y), (state, cache)
 
         y, (state, cache) = lax.scan(step, _arrays(x), self._stacked(params, state, key), length=self.n)
-        return y, state, {"inner": cache}
+        structures = (jax.tree.structure(unstack(params)),) if isinstance(params, Stacked) else ()
+        return y, state, {"inner": cache, "params": Static(structures)}
 
     def apply(
         self, params: Params, state: State, x: Any, *, train: bool = False, key: jax.Array | None = None
@@ -61,7 +73,7 @@ class Repeat(Wrapper, name="repeat"):
         def step(x: Any, each: tuple) -> tuple[Any, State]:
             params, state, key = each
             with located("", self.inner, x):
-                y, state = self.inner.apply(params, state, x, train=train, key=key)
+                y, state = apply_of(self.inner, params, state, x, train=train, key=key)
             return self._same(x, y), state
 
         return lax.scan(step, _arrays(x), self._stacked(params, state, key), length=self.n)
@@ -72,7 +84,8 @@ class Repeat(Wrapper, name="repeat"):
             return dx, report
 
         dx, reports = lax.scan(step, dy, cache["inner"], length=self.n, reverse=True)
-        return reports, dx
+        like_params = jax.tree.structure(reports) in cache["params"].value
+        return stack(reports, self.n) if like_params else reports, dx
 
     def _keys(self, key: jax.Array | None) -> jax.Array | None:
         return None if key is None else jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.arange(self.n))
@@ -81,7 +94,7 @@ class Repeat(Wrapper, name="repeat"):
         for kind, tree in (("params", params), ("state", state)):
             if any(jnp.shape(leaf)[:1] != (self.n,) for leaf in jax.tree.leaves(tree)):
                 raise ValueError(f"{kind} are stacked on a leading axis of length n={self.n}, got {describe(tree)}")
-        return params, state, self._keys(key)
+        return unstack(params), state, self._keys(key)
 
     def _same(self, x: Any, y: Any) -> Any:
         if describe(x) != describe(y):

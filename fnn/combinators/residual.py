@@ -11,6 +11,7 @@ from fnn.combinators.first import first_member, with_first_member
 from fnn.combinators.named import check_layer_type, check_same_names
 from fnn.errors import describe
 from fnn.layer import Cache, Layer
+from fnn.over_time import is_declared, lengths_of, of_children, passed_lengths
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,7 +24,8 @@ class Residual(Combinator, name="residual"):
     Params, State: those of ``inner`` unchanged; with a shortcut those of each under ``inner`` and ``shortcut``
     Cache:     ``inner`` and, if there is one, ``shortcut``: theirs
     Shapes:    s(x) and f(x) have one shape. Of a tuple (x, …) the first member is carried round, and f sees it all;
-               if f returns a tuple, its first member is the one added to.
+               if f returns a tuple, its first member is the one added to. Of ``(x, lengths)`` the shortcut sees the
+             lengths too.
 
     Errors: ``ValueError`` if the shapes to be added differ.
 
@@ -37,6 +39,8 @@ class Residual(Combinator, name="residual"):
 
     inner: Layer
     shortcut: Layer | None = None
+
+    over_time = property(of_children)
 
     def __post_init__(self) -> None:
         for child in self.children().values():
@@ -54,7 +58,9 @@ class Residual(Combinator, name="residual"):
         cache, carried = {}, first_member(x)
         y, cache["inner"] = call("" if self.shortcut is None else "inner", self.inner, x)
         if self.shortcut is not None:
-            carried, cache["shortcut"] = call("shortcut", self.shortcut, carried)
+            lengths_too = lengths_of(x) is not None and is_declared(self.shortcut)
+            carried, cache["shortcut"] = call("shortcut", self.shortcut, x if lengths_too else carried)
+            carried = first_member(carried)
         if describe(carried) != describe(first_member(y)):
             raise ValueError(
                 f"a residual adds the inner output {describe(first_member(y))} to {describe(carried)}: they differ;"
@@ -65,7 +71,9 @@ class Residual(Combinator, name="residual"):
     def fold(self, cache: Cache, dy: Any, visit: Visit) -> tuple[Any, Any]:
         reports, dcarried = {}, first_member(dy)
         if self.shortcut is not None:
-            reports["shortcut"], dcarried = visit("shortcut", self.shortcut, cache["shortcut"], dcarried)
+            given = dy if passed_lengths(cache["shortcut"]) else dcarried
+            reports["shortcut"], dcarried = visit("shortcut", self.shortcut, cache["shortcut"], given)
+            dcarried = first_member(dcarried)
         name = "" if self.shortcut is None else "inner"
         reports[name], dx = visit(name, self.inner, cache["inner"], dy)
         return nest(reports), with_first_member(dx, add_gradients(first_member(dx), dcarried))

@@ -10,6 +10,7 @@ from fnn.layer import Cache, Layer
 from fnn.layers.conv import Conv
 from fnn.layers.depthwise_conv import DepthwiseConv
 from fnn.layers.windows import Padding
+from fnn.over_time import of_children
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,6 +55,8 @@ class SeparableConv(Combinator, name="separable_conv"):
     bias_init: Initializer = Zeros()
     depthwise: Layer | None = None
     pointwise: Layer | None = None
+
+    over_time = property(of_children)
 
     def __post_init__(self) -> None:
         made = self._made()  # which checks the options

@@ -6,6 +6,7 @@ from typing import Any
 from fnn.backprop import Call, Visit, nest
 from fnn.combinators.named import NamedChildren
 from fnn.layer import Cache
+from fnn.over_time import of_children
 
 
 @dataclasses.dataclass(frozen=True, init=False, repr=False)
@@ -17,10 +18,15 @@ class Serial(NamedChildren, name="serial"):
 
     Params, State, Cache: those of each child under its name. With no layers it is the identity.
 
+    Lengths beside x, ``(x, lengths)``, go from layer to layer until one reduces the steps, and come out beside y if
+    none does; a layer that would mix the padding in is an error (fnn/over_time.py).
+
     >>> from fnn.layers import Dense, Relu
     >>> Serial(Dense(8), Relu(), head=Dense(3))
     Serial(Dense(features=8), Relu(), head=Dense(features=3))
     """
+
+    over_time = property(of_children)
 
     def connect(self, x: Any, call: Call) -> tuple[Any, Cache]:
         cache = {}

@@ -11,9 +11,10 @@ from jax import lax
 from fnn.combinators.kernels import kernels_of, nested, with_leaves
 from fnn.combinators.reparameterized import Reparameterized
 from fnn.errors import positive
-from fnn.layer import Cache, Params, State, named_key, state_entry, wide_dtype
+from fnn.layer import Cache, Params, State, is_training, named_key, state_entry, wide_dtype
 from fnn.paths import named_leaves
 from fnn.ranges import AT_LEAST_ZERO, keep_in_range, nan_where_any
+from fnn.squares import length
 
 FIRST_ITERATIONS = 15
 """Of a random vector, in init, so that a model that has not been trained is normalised too."""
@@ -35,8 +36,10 @@ class SpectralNorm(Reparameterized, name="spectral_norm"):
 
     Conventions: a kernel is a parameter named ``kernel`` or ``*_kernel``. u is a constant for the gradient, so in
     training a difference quotient, which moves u, agrees only once the iteration has converged. A kernel with
-    ‖W u‖ ≤ ``epsilon`` is left as it is (σ = 1), and u stays where an iteration meets a norm that is not above it. A
-    kernel that ``Repeat`` stacks counts as one matrix: put the spectral norm inside the repeat.
+    ‖W u‖ ≤ ``epsilon`` is left as it is (σ = 1), and u stays where an iteration meets a norm that is not above it.
+    Where the estimate is lost, for a u of zeros or a W u that overflows, W' is NaN; from a u that W maps to 0, or that
+    is no direction, an iteration starts again at Wᵀ(1, …, 1). A kernel that ``Repeat`` stacks counts as one matrix: put
+    the spectral norm inside the repeat.
 
     Errors: ``ValueError`` for fewer than one iteration, an epsilon below 0, an inner layer without kernels and a
     missing state; ``TypeError`` for iterations that are no integer.
@@ -72,7 +75,7 @@ class SpectralNorm(Reparameterized, name="spectral_norm"):
     def reparameterize(
         self, params: Params, state: State, *, train: bool, key: jax.Array | None
     ) -> tuple[Params, State, Cache]:
-        old = named_leaves(state.get("u", {}))
+        old, train = named_leaves(state.get("u", {})), is_training(train)
         vectors, normalized, cache = {}, {}, {}
         for path, kernel in kernels_of(self, params).items():
             matrix = _matrix(kernel)
@@ -80,9 +83,11 @@ class SpectralNorm(Reparameterized, name="spectral_norm"):
             if train:
                 u = self._iterated(lax.stop_gradient(matrix), u, self.iterations)
             product = matrix @ u
-            length = _length(product)
-            sigma = nan_where_any([self.epsilon], jnp.where(length > self.epsilon, length, 1))
-            v = jnp.where(length > self.epsilon, product, 0) / sigma
+            size = _length(product)
+            lost = jnp.isinf(size) | ~u.any()
+            sigma = jnp.where(lost, jnp.nan, jnp.where(size <= self.epsilon, 1, size))
+            sigma = nan_where_any([self.epsilon], sigma)
+            v = jnp.where(size <= self.epsilon, 0, product) / sigma
             normalized[path] = (matrix / sigma).reshape(kernel.shape).astype(kernel.dtype)
             cache[path] = {"kernel": normalized[path], "u": u, "v": v, "sigma": sigma}
             vectors[path] = u
@@ -99,15 +104,17 @@ class SpectralNorm(Reparameterized, name="spectral_norm"):
 
     def _iterated(self, matrix: jax.Array, u: jax.Array, times: int) -> jax.Array:
         def step(_: Any, u: jax.Array) -> jax.Array:
-            return self._unit(matrix.T @ self._unit(matrix @ u, jnp.zeros_like(matrix[:, 0])), u)
+            return self._unit(matrix.T @ self._unit(matrix @ u, otherwise), u)
 
+        # Of a direction that W maps to 0, or that is not a number, no power of W makes another.
+        otherwise = jnp.full_like(matrix[:, 0], len(matrix) ** -0.5)
         return lax.fori_loop(0, times, step, u)
 
     def _unit(self, x: jax.Array, otherwise: jax.Array) -> jax.Array:
         # One kernel of zeros, or one that is not finite, must not leave a vector behind that no iteration turns again.
-        length = _length(x)
-        good = (length > self.epsilon) & jnp.isfinite(length)
-        return jnp.where(good, x / jnp.where(good, length, 1), otherwise)
+        size = _length(x)
+        good = (size > self.epsilon) & jnp.isfinite(size)
+        return jnp.where(good, x / jnp.where(good, size, 1), otherwise)
 
 
 def _matrix(kernel: jax.Array) -> jax.Array:
@@ -117,5 +124,4 @@ def _matrix(kernel: jax.Array) -> jax.Array:
 
 def _length(x: jax.Array) -> jax.Array:
     """‖x‖; 0 has slope 0."""
-    squared = jnp.vdot(x, x)
-    return jnp.where(squared > 0, lax.sqrt(jnp.where(squared > 0, squared, 1)), 0)
+    return length(x, None).reshape(())

@@ -136,12 +136,16 @@ def at(params: Params, path: str) -> Any:
 def put(params: Params, path: str, part: Any) -> Params:
     """The parameters with that part at the path."""
     name, _, rest = path.partition(SEPARATOR)
-    return {**params, name: put(params.get(name, {}), rest, part) if rest else part}
+    made = params.copy()
+    made[name] = put(params.get(name, {}), rest, part) if rest else part
+    return made
 
 
 def without(params: Params, path: str) -> Params:
     """The parameters without the part at a path, and without the dicts that are empty then."""
     name, _, rest = path.partition(SEPARATOR)
-    others = {other: part for other, part in params.items() if other != name}
-    left = without(params[name], rest) if rest else {}
-    return {**others, name: left} if left else others
+    left = params.copy()
+    below = left.pop(name)
+    if rest and (kept := without(below, rest)):
+        left[name] = kept
+    return left

@@ -7,9 +7,12 @@ import jax
 import jax.numpy as jnp
 
 from fnn.backprop import Call, Visit
+from fnn.combinators.first import first_member
 from fnn.combinators.wrapper import Wrapper
 from fnn.errors import describe
-from fnn.layer import Cache, Static
+from fnn.layer import Cache, Layer, Static
+from fnn.layers.batch_norm import BatchNorm
+from fnn.over_time import is_lengths
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,13 +23,14 @@ class TimeDistributed(Wrapper, name="time_distributed"):
     Backward:  the inner backward at dy with its first two axes joined; those of dx are parted again
 
     Params, State: the inner ones unchanged; the layer adds no segment to a path
-    Cache:     ``inner``: the inner one; ``steps`` Static: (N, T)
-    Shapes:    every leaf of the input is (N, T, …), every leaf of the output likewise
+    Cache:     ``inner``: the inner one; ``steps`` Static: (N, T); ``beside`` Static: whether lengths passed by
+    Shapes:    every leaf of the input is (N, T, …), every leaf of the output likewise; of ``(x, lengths)`` each step of
+               x is taken alone, and the lengths pass by
 
     The steps share all that samples share: batch norm sees N · T samples, dropout draws a mask for each step.
 
     Errors: ``ValueError`` for a leaf without the two axes or with others than the rest, and for an inner output that
-    does not keep the N · T samples.
+    does not keep the N · T samples; for lengths over a batch norm inside, which would take padding for samples.
 
     >>> from fnn.layers import Conv
     >>> layer = TimeDistributed(Conv(4, 3))
@@ -37,6 +41,10 @@ class TimeDistributed(Wrapper, name="time_distributed"):
 
     def connect(self, x: Any, call: Call) -> tuple[Any, Cache]:
         x = jax.tree.map(jnp.asarray, x)
+        lengths = x[1] if type(x) is tuple and len(x) == 2 and is_lengths(x[1]) else None
+        if lengths is not None:
+            self._check_alone(self.inner)
+            x = x[0]
         axes = {leaf.shape[:2] for leaf in jax.tree.leaves(x)}
         if len(axes) != 1 or len(steps := axes.pop()) != 2:
             raise ValueError(f"expected every array of the input (N, T, …), with one N and one T, got {describe(x)}")
@@ -44,11 +52,28 @@ class TimeDistributed(Wrapper, name="time_distributed"):
         samples = steps[0] * steps[1]
         if any(leaf.shape[:1] != (samples,) for leaf in jax.tree.leaves(y)):
             raise ValueError(f"expected {samples} samples, one a step, from the inner layer, got {describe(y)}")
-        return _parted(y, steps), {"inner": cache, "steps": Static(steps)}
+        y = _parted(y, steps)
+        return y if lengths is None else (y, lengths), {
+            "inner": cache,
+            "steps": Static(steps),
+            "beside": Static(lengths is not None),
+        }
 
     def fold(self, cache: Cache, dy: Any, visit: Visit) -> tuple[Any, Any]:
+        beside = cache["beside"].value
+        dy = first_member(dy) if beside else dy
         report, dx = visit("", self.inner, cache["inner"], jax.tree.map(_joined, dy))
-        return report, _parted(dx, cache["steps"].value)
+        dx = _parted(dx, cache["steps"].value)
+        return report, (dx, None) if beside else dx
+
+    def _check_alone(self, layer: Layer) -> None:
+        if isinstance(layer, BatchNorm):
+            raise ValueError(
+                f"{layer!r} would take its statistics over padding here; outside of TimeDistributed it knows the"
+                f" lengths, and takes them over all steps as well"
+            )
+        for child in layer.children().values():
+            self._check_alone(child)
 
 
 def _joined(leaf: jax.Array) -> jax.Array:

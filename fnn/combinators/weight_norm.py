@@ -1,17 +1,18 @@
 """Weight normalisation."""
 
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 
-from fnn.combinators.kernels import kernels_of, nested
+from fnn.combinators.kernels import kernels_of, nested, with_leaves
 from fnn.combinators.reparameterized import Reparameterized
 from fnn.errors import parameter
-from fnn.layer import Cache, Params, State, wide_dtype
+from fnn.layer import Cache, Params, State, named_key, wide_dtype
 from fnn.layers.scaled import row
 from fnn.paths import named_leaves
+from fnn.squares import length
 
 SUFFIX = "_scale"
 
@@ -25,13 +26,15 @@ class WeightNorm(Reparameterized, name="weight_norm"):
                the sums over all axes but the last
 
     Params:  the inner ones with v (…, F) in the place of each kernel, and g (F,) beside it under the kernel's name and
-             ``_scale``: ``kernel``, ``kernel_scale``. In the beginning v is the inner kernel and g = ‖v‖, so W = v
+             ``_scale``: ``kernel``, ``kernel_scale``. In the beginning v is the inner kernel and g = ‖v‖, so W = v. A
+             column of zeros has no direction and is given one at random, with g = 0: W is 0 there too, and g learns
     State:   the inner one unchanged
     Cache:   ``inner``: the inner cache; ``transform``: of each kernel, by path, ``v``, ``scale`` g and ``inverse``
              1/‖v‖ (1, …, 1, F)
 
-    Conventions: a kernel is a parameter named ``kernel`` or ``*_kernel``. Where v is 0, v̂ is taken as 0: W is 0, and so
-    are dg and dv. A kernel that ``Repeat`` stacks shares one g: put the weight norm inside the repeat.
+    Conventions: a kernel is a parameter named ``kernel`` or ``*_kernel``. W depends on no length but g: v may be of any
+    size, but where it is 0, or its length overflows, its direction is lost and W is NaN. A kernel that ``Repeat``
+    stacks shares one g: put the weight norm inside the repeat.
 
     Errors: ``ValueError`` for an inner layer without kernels, or with a parameter named like one of the g.
 
@@ -44,10 +47,16 @@ class WeightNorm(Reparameterized, name="weight_norm"):
     Source: Salimans and Kingma 2016, eq. 2 and 3.
     """
 
+    def init(self, key: jax.Array, x: Any) -> tuple[Params, State]:
+        params, state = super().init(key, x)
+        kernels = kernels_of(self, params).items()
+        directed = {path: _directed(v, named_key(key, f"direction/{path}")) for path, v in kernels}
+        return with_leaves(params, directed), state
+
     def own(self, params: Params) -> Params:
         named = named_leaves(params)
         scales = {
-            path + SUFFIX: _length(kernel).reshape(kernel.shape[-1:]).astype(kernel.dtype)
+            path + SUFFIX: _wide_length(kernel).reshape(kernel.shape[-1:]).astype(kernel.dtype)
             for path, kernel in kernels_of(self, params).items()
         }
         if taken := sorted(named.keys() & scales.keys()):
@@ -60,8 +69,9 @@ class WeightNorm(Reparameterized, name="weight_norm"):
         named, cache = named_leaves(params), {}
         for path, v in kernels_of(self, params).items():
             scale = parameter(named, path + SUFFIX, v.shape[-1:], v.dtype)
-            length = _length(v)
-            inverse = jnp.where(length > 0, 1 / jnp.where(length > 0, length, 1), 0)
+            size = _wide_length(v)
+            known = (size > 0) & (size < jnp.inf)
+            inverse = jnp.where(known, 1 / jnp.where(known, size, 1), jnp.nan)
             cache[path] = {"v": v, "scale": scale, "inverse": inverse}
             named[path] = (v.astype(inverse.dtype) * (row(scale, inverse) * inverse)).astype(v.dtype)
             del named[path + SUFFIX]
@@ -82,7 +92,12 @@ def _rest(kernel: jax.Array) -> tuple[int, ...]:
     return tuple(range(kernel.ndim - 1))
 
 
-def _length(kernel: jax.Array) -> jax.Array:
-    """‖v‖ over all axes but the last, kept with size 1; 0 has slope 0."""
-    squared = jnp.square(kernel.astype(wide_dtype(kernel.dtype))).sum(_rest(kernel), keepdims=True)
-    return jnp.where(squared > 0, lax.sqrt(jnp.where(squared > 0, squared, 1)), 0)
+def _wide_length(kernel: jax.Array) -> jax.Array:
+    """‖v‖ over all axes but the last, kept with size 1, in at least float32."""
+    return length(kernel.astype(wide_dtype(kernel.dtype)), _rest(kernel))
+
+
+def _directed(v: jax.Array, key: jax.Array) -> jax.Array:
+    """v, with a random direction of length 1 in the place of each column of zeros."""
+    drawn = jax.random.normal(key, v.shape, jnp.float32).astype(v.dtype)
+    return jnp.where(_wide_length(v) == 0, drawn / _wide_length(drawn).astype(v.dtype), v)

@@ -99,7 +99,7 @@ def compare_gradients(
         raise ValueError(f"entrywise is a number of entries of at least 0, got {entrywise}")
     allowed = {method: FINITE_TOLERANCE if method == "finite" else TOLERANCES[dtype] for method in methods}
     allowed |= _checked_tolerances(tolerances or {}, methods)
-    exact = dataclasses.replace(objective, model=uncast(objective.model))
+    exact = objective.with_model(uncast(objective.model))
     problem, operands = Problem(exact, train), Operands(params, state, tuple(batch), key)
 
     def probes(key: Key) -> Directions:

@@ -22,7 +22,7 @@ from fnn.backprop import Combinator, entry, nest
 from fnn.combinators.repeat import Repeat
 from fnn.errors import is_floating
 from fnn.gradients.manual_vjp import ManualVjp
-from fnn.layer import Cache, Layer, Params, State
+from fnn.layer import Cache, Layer, OverTime, Params, State
 from fnn.paths import join
 
 
@@ -35,6 +35,13 @@ class Probed(Layer, name="probed"):
     """
 
     inner: Layer
+
+    @property
+    def over_time(self) -> OverTime | None:  # type: ignore[override]
+        return self.inner.over_time
+
+    def lengths_after(self, lengths: Any, steps: int) -> Any:
+        return self.inner.lengths_after(lengths, steps)
 
     def __repr__(self) -> str:
         return repr(self.inner)  # errors name the layer that the reader wrote

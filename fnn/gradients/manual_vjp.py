@@ -5,8 +5,10 @@ from typing import Any
 
 import jax
 
+from fnn.calls import apply_of, backward_of, forward_of
 from fnn.combinators.wrapper import Wrapper
 from fnn.layer import Cache, Layer, Params, State
+from fnn.over_time import of_children
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,21 +21,23 @@ class ManualVjp(Wrapper, name="manual_vjp"):
     Params, State, Cache: the inner ones unchanged
     """
 
+    over_time = property(of_children)
+
     def apply(
         self, params: Params, state: State, x: Any, *, train: bool = False, key: jax.Array | None = None
     ) -> tuple[Any, State]:
         @jax.custom_vjp
         def run(params: Params, state: State, x: Any, key: jax.Array | None) -> tuple[Any, State]:
-            return self.inner.apply(params, state, x, train=train, key=key)
+            return apply_of(self.inner, params, state, x, train=train, key=key)
 
         def forward(params: Params, state: State, x: Any, key: jax.Array | None) -> tuple[Any, Cache]:
-            y, new_state, cache = self.inner.forward(params, state, x, train=train, key=key)
+            y, new_state, cache = forward_of(self.inner, params, state, x, train=train, key=key)
             return (y, new_state), cache
 
         def backward(cache: Cache, gradients: tuple[Any, State]) -> tuple[Params, None, Any, None]:
             # JAX hands float0 for outputs that are not floating, where the contract says None; and None back is zero.
             dy = jax.tree.map(lambda leaf: None if leaf.dtype == jax.dtypes.float0 else leaf, gradients[0])
-            dparams, dx = self.inner.backward(cache, dy)
+            dparams, dx = backward_of(self.inner, cache, dy)
             return dparams, None, dx, None
 
         run.defvjp(forward, backward)

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fnn.backprop import backprop
+from fnn.calls import forward_of
 from fnn.gradients.deltas import Tapped, automatic, by_path, instrumented, instrumented_state, tap, zero_deltas
 from fnn.objective import Objective, unpacked
 from fnn.paths import map_named, named_leaves
@@ -47,12 +48,12 @@ class Problem:
 
     @cached_property
     def _instrumented(self) -> Objective:
-        return dataclasses.replace(self.objective, model=instrumented(self.objective.model))
+        return self.objective.with_model(instrumented(self.objective.model))
 
     @cached_property
     def plain(self) -> Objective:
         """The objective with no hand rule in the ``apply`` of its model."""
-        return dataclasses.replace(self.objective, model=automatic(self.objective.model))
+        return self.objective.with_model(automatic(self.objective.model))
 
     def value(self, variables: Leaves, operands: Operands) -> tuple[jax.Array, Records]:
         """The value, with no hand rule anywhere in it, and what the layers saw."""
@@ -101,7 +102,7 @@ class Problem:
         """The hand rules: the gradient that training uses, and the deltas on the way to it."""
         objective, (inputs, targets, weights) = self.objective, unpacked(operands.batch)
         _, grads = objective.value_and_grad(*operands[:3], key=operands.key, train=self.train, method="manual")
-        outputs, _, cache = objective.model.forward(*operands[:2], inputs, train=self.train, key=operands.key)
+        outputs, _, cache = forward_of(objective.model, *operands[:2], inputs, train=self.train, key=operands.key)
         _, loss_cache = objective.loss.forward(outputs, targets, weights)
         _, taps = self._tapped(cache, objective.loss.backward(loss_cache))
         return {("parameter", path): leaf for path, leaf in named_leaves(grads).items()} | {

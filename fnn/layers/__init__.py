@@ -43,6 +43,8 @@ from fnn.layers.gated import GEGLU as GEGLU
 from fnn.layers.gated import GLU as GLU
 from fnn.layers.gated import ReGLU as ReGLU
 from fnn.layers.gated import SwiGLU as SwiGLU
+from fnn.layers.global_pool import GlobalAvgPool as GlobalAvgPool
+from fnn.layers.global_pool import GlobalMaxPool as GlobalMaxPool
 from fnn.layers.group_norm import GroupNorm as GroupNorm
 from fnn.layers.gru import GRU as GRU
 from fnn.layers.instance_norm import InstanceNorm as InstanceNorm
@@ -52,8 +54,6 @@ from fnn.layers.maxout import Maxout as Maxout
 from fnn.layers.noise import GaussianNoise as GaussianNoise
 from fnn.layers.pad import Pad as Pad
 from fnn.layers.pool import AvgPool as AvgPool
-from fnn.layers.pool import GlobalAvgPool as GlobalAvgPool
-from fnn.layers.pool import GlobalMaxPool as GlobalMaxPool
 from fnn.layers.pool import MaxPool as MaxPool
 from fnn.layers.positions import PositionalEmbedding as PositionalEmbedding
 from fnn.layers.positions import SinusoidalEmbedding as SinusoidalEmbedding

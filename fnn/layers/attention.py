@@ -9,12 +9,15 @@ from jax import lax
 
 from fnn.errors import describe, floating_array, is_concrete, output_gradient, positive
 from fnn.initializers import Initializer, LecunNormal, Zeros
-from fnn.layer import Cache, Layer, Params, State, named_key, required_key
+from fnn.inputs import arrays_or_shapes
+from fnn.layer import Cache, Layer, Params, State, is_training, named_key, required_key
 from fnn.layers.attention_input import attention_members
 from fnn.layers.blockwise_attention import BlockwiseAttention
 from fnn.layers.dropout import Dropout, drops
 from fnn.layers.head_projection import Projection
 from fnn.layers.rotary import check_even, rotated
+from fnn.lengths import apart, valid_steps, without_padding
+from fnn.over_time import lengths_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,12 +32,14 @@ class MultiHeadAttention(Layer, name="multi_head_attention"):
 
     Input:   ``x`` (N, T, D), ``(x, mask)``, ``(x, memory)`` or ``(x, memory, mask)``: a floating second member is a
              memory (N, S, E) to attend to in the place of x, a boolean one is a mask, True = may attend, of shape
-             (N, S), (N, T, S) or (N, heads, T, S), where axes of 1 stand for all heads or all queries
+             (N, S), (N, T, S) or (N, heads, T, S), where axes of 1 stand for all heads or all queries. Of
+             ``(x, lengths)``, lengths integer (N,), nothing is attended to past a length, and x is taken for 0 there
     Params:  ``query``, ``key``, ``value``: {``kernel`` (D, heads, d), ``bias`` (heads, d)}, with ``kv_heads`` in the
              place of heads and E in that of D for the latter two;  ``out``: {``kernel`` (heads, d, D), ``bias`` (D,)}
     State:   none
     Cache:   ``x``, ``memory`` and ``mask`` as far as given; ``kernels`` by name; ``query``, ``key``, ``value`` and
-             ``output`` o by head, ``log_sum_exp`` (…, T, 1); in training ``dropout_key``. Nothing is of size T × S
+             ``output`` o by head, ``log_sum_exp`` (…, T, 1); in training ``dropout_key``; ``lengths`` if they came.
+             Nothing is of size T × S
     Shapes:  (N, T, D) → (N, T, D), any floating dtype, kept; scores and sums in at least float32
 
     ``head_features`` d is D / num_heads by default. With ``kv_heads``, a key head serves num_heads / kv_heads
@@ -69,6 +74,8 @@ class MultiHeadAttention(Layer, name="multi_head_attention"):
     bias_init: Initializer = Zeros()
     block: int = 128
 
+    over_time = "lengths"
+
     def __post_init__(self) -> None:
         positive("num_heads", self.num_heads)
         positive("block", self.block)
@@ -83,7 +90,8 @@ class MultiHeadAttention(Layer, name="multi_head_attention"):
                 check_even(self.head_features)
 
     def init(self, key: jax.Array, x: Any) -> tuple[Params, State]:
-        x, memory, _ = self._members(x)
+        given = arrays_or_shapes(x)
+        x, memory, _ = self._members(given if lengths_of(given) is None else given[0])
         source = x if memory is None else memory
         projections = self._projections(x.shape[-1])
         features = projections["query"].features
@@ -94,14 +102,18 @@ class MultiHeadAttention(Layer, name="multi_head_attention"):
     def forward(
         self, params: Params, state: State, x: Any, *, train: bool = False, key: jax.Array | None = None
     ) -> tuple[jax.Array, State, Cache]:
+        lengths = lengths_of(x)
+        if lengths is not None:
+            x, lengths = apart(x)
+            x = (x, valid_steps(lengths, x.shape[1]))
         x, memory, mask = self._members(x)
         x = floating_array(x)
-        cache: Cache = {"x": x, "kernels": {}}
+        cache: Cache = {"x": x, "kernels": {}} if lengths is None else {"x": x, "kernels": {}, "lengths": lengths}
         if memory is not None:
             cache["memory"] = memory = floating_array(memory)
         if mask is not None:
             cache["mask"] = mask = jnp.asarray(mask)
-        if train and drops(self.dropout):
+        if drops(self.dropout) and is_training(train):
             cache["dropout_key"] = required_key(self, key)
         q, k, v = self._heads(params, x, x if memory is None else memory, jnp.arange(x.shape[1]), cache)
         q, k, v = self._grouped(q), _swapped(k), _swapped(v)
@@ -131,6 +143,8 @@ class MultiHeadAttention(Layer, name="multi_head_attention"):
         own = (dx, dsource) if "memory" in cache else dx + dsource
         if mask is None:
             return dparams, own
+        if "lengths" in cache:
+            own = without_padding(own, cache["lengths"])
         return dparams, (*own, None) if "memory" in cache else (own, None)
 
     def start(self, batch_size: int, length: int, features: int, dtype: Any = None) -> dict[str, jax.Array]:

@@ -7,10 +7,13 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from fnn.errors import floating_array, is_concrete
-from fnn.layer import Cache, Layer, Params, State, Static, float_dtype, state_entry, wide_dtype
+from fnn.errors import is_concrete
+from fnn.inputs import array_or_shape
+from fnn.layer import Cache, Layer, Params, State, Static, float_dtype, is_training, state_entry, wide_dtype
 from fnn.layers.scaled import init_scaled, scaled, scaled_backward
-from fnn.layers.standardize import moments, normalized, standardize_backward
+from fnn.layers.standardize import inverse_root, moments, normalized, standardize_backward
+from fnn.lengths import apart, valid_steps, without_padding
+from fnn.over_time import lengths_of
 from fnn.ranges import AT_LEAST_ZERO, SHARE, Range, keep_in_range
 
 DECAY = Range("in [0, 1]", SHARE.holds, verb="lies")
@@ -31,15 +34,18 @@ class BatchNorm(Layer, name="batch_norm"):
     State:   ``mean``, ``var`` (C,) in at least float32, and ``count``, the updates so far
     Cache:   ``x`` (…, C), ``mean``, ``inverse`` r (1, …, 1, C), ``scale`` (C,) if any, ``train`` Static; x̂ is
              computed again
-    Shapes:  (…, C) → (…, C), any floating dtype, kept
+    Shapes:  (…, C) → (…, C), any floating dtype, kept; of ``(x, lengths)``, x (N, T, C), only the steps within the
+             lengths count for μ and σ² and the sums, and y is 0 past them; the cache has ``lengths`` then
 
     Conventions: ``decay`` is the weight of the old statistic; both variances are biased (1/n; PyTorch's running
     variance is not, so convert on import). ``axis_name`` takes the statistics over a mapped axis of devices as well.
     A bias right before a batch norm has a gradient of exactly zero in training.
+    A channel whose σ² overflows has r = NaN, and y with it, not the 0 that 1/∞ would be.
     A batch in which μ or σ² of any channel is not finite leaves the state as it is, bit for bit, on all devices: one
     NaN does not poison the statistics for ever, and a ``count`` that did not move is the flag.
 
-    Errors: ``ValueError`` for training on one value a channel (its variance is 0), for missing state, and, outside jit,
+    Errors: ``ValueError`` for training on one value a channel (its variance is 0; inside jit, where lengths cannot be
+    looked at, NaN), for missing state, and, outside jit,
     for inference before the first update.
 
     >>> layer = BatchNorm()
@@ -61,7 +67,10 @@ class BatchNorm(Layer, name="batch_norm"):
     def __post_init__(self) -> None:
         keep_in_range(self, decay=DECAY, epsilon=AT_LEAST_ZERO)
 
+    over_time = "lengths"
+
     def init(self, key: jax.Array, x: Any) -> tuple[Params, State]:
+        x = array_or_shape(x if lengths_of(x) is None else x[0])
         if x.ndim < 2:
             raise ValueError(f"expected an input (N, …, C), got the shape {tuple(x.shape)}")
         wide, shape = wide_dtype(float_dtype(x)), (x.shape[-1],)
@@ -71,14 +80,16 @@ class BatchNorm(Layer, name="batch_norm"):
     def forward(
         self, params: Params, state: State, x: Any, *, train: bool = False, key: jax.Array | None = None
     ) -> tuple[jax.Array, State, Cache]:
-        x = floating_array(x)
+        x, lengths = apart(x)
         if x.ndim < 2:
             raise ValueError(f"expected an input (N, …, C), got the shape {x.shape}")
+        counted = None if lengths is None else valid_steps(lengths, x.shape[1])[..., None]
         old = {name: state_entry(state, name, x.shape[-1:]) for name in ("mean", "var")}
         count = state_entry(state, "count", ())
-        if train:
-            self._check_batch(x)
-            mean, var = moments(x, _all_but_last(x), self.axis_name)
+        if is_training(train):
+            values = self._values(x, lengths)
+            mean, var = moments(x, _all_but_last(x), self.axis_name, counted)
+            var = var if counted is None else jnp.where(values < 2, jnp.nan, var)
             new_state = self._updated(old, count, {"mean": mean, "var": var})
         else:
             if is_concrete(count) and int(count) == 0:
@@ -88,24 +99,35 @@ class BatchNorm(Layer, name="batch_norm"):
             shape, wide = (1,) * (x.ndim - 1) + x.shape[-1:], wide_dtype(x.dtype)
             mean, var = (jnp.asarray(each, wide).reshape(shape) for each in old.values())
             new_state = state
-        inverse = lax.rsqrt(var + self.epsilon)
+        inverse = inverse_root(var, self.epsilon)
         y, kept = scaled(self, params, normalized(x, mean, inverse), x.dtype)
-        return y, new_state, {"x": x, "mean": mean, "inverse": inverse, "train": Static(train), **kept}
+        cache = {"x": x, "mean": mean, "inverse": inverse, "train": Static(train), **kept}
+        if lengths is None:
+            return y, new_state, cache
+        return without_padding(y, lengths), new_state, {**cache, "lengths": lengths}
 
     def backward(self, cache: Cache, dy: jax.Array) -> tuple[Params, jax.Array]:
-        x, inverse = cache["x"], cache["inverse"]
+        x, inverse, lengths, counted = cache["x"], cache["inverse"], cache.get("lengths"), None
         normal = normalized(x, cache["mean"], inverse)
+        if lengths is not None:
+            dy, counted = without_padding(dy, lengths), valid_steps(lengths, x.shape[1])[..., None]
         dparams, dnormal = scaled_backward(self, cache, dy, normal)
         if cache["train"].value:
-            dx = standardize_backward(dnormal, normal, inverse, _all_but_last(x), self.axis_name)
+            dx = standardize_backward(dnormal, normal, inverse, _all_but_last(x), self.axis_name, counted)
         else:
             dx = inverse * dnormal
-        return dparams, dx.astype(dy.dtype)
+        dx = dx.astype(dy.dtype)
+        return dparams, dx if lengths is None else (without_padding(dx, lengths), None)
 
-    def _check_batch(self, x: jax.Array) -> None:
-        copies = 1 if self.axis_name is None else lax.axis_size(self.axis_name)
-        if x.size // x.shape[-1] * copies < 2:
-            raise ValueError("training needs at least two values a channel to take a variance of, got one")
+    def _values(self, x: jax.Array, lengths: jax.Array | None) -> Any:
+        """The number of values a channel, over all devices; raises for less than two."""
+        values: Any = x.size // x.shape[-1] if lengths is None else lengths.sum()
+        if self.axis_name is not None:
+            values = values * lax.axis_size(self.axis_name) if lengths is None else lax.psum(values, self.axis_name)
+        if is_concrete(values) and values < 2:
+            found = "one" if values else "none"
+            raise ValueError(f"training needs at least two values a channel to take a variance of, got {found}")
+        return values
 
     def _updated(self, old: State, count: jax.Array, new: State) -> State:
         # Statistics are not differentiated, and no gradient may leak through a state that is returned.

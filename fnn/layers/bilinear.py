@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from fnn.errors import describe, floating_array, output_gradient, parameter, positive
 from fnn.initializers import Initializer, LecunNormal, Zeros
+from fnn.inputs import arrays_or_shapes
 from fnn.layer import Cache, Layer, Params, State, float_dtype
 from fnn.layers.affine import add_bias, affine_gradients, init_affine
 
@@ -46,7 +47,7 @@ class Bilinear(Layer, name="bilinear"):
         positive("features", self.features)
 
     def init(self, key: jax.Array, x: Any) -> tuple[Params, State]:
-        first, second = _checked(x)
+        first, second = _checked(arrays_or_shapes(x))
         return init_affine(self, key, (first.shape[-1], second.shape[-1], self.features), float_dtype(first)), {}
 
     def forward(

@@ -13,7 +13,8 @@ from which backward makes the probabilities of a block again, p = e^(s − l), a
 δ = Σⱼ pⱼ dpⱼ is the sum in the derivative of softmax; since dpⱼ = dy·vⱼ, it is dy·Σⱼ pⱼ vⱼ = dy·y, which needs no
 probabilities. With dropout, y = (m ⊙ p / (1 − rate)) v and dp = m ⊙ dy vᵀ / (1 − rate): the same sum is dy·y again.
 
-A query that may attend to nothing has y = 0, and no gradient goes through it.
+A query that may attend to nothing has y = 0, and no gradient goes through it. One whose every score lies below all
+numbers, or one of whose scores lies above, has y = NaN: between overflows nobody can choose.
 
 Axes:  N batch   K key heads   G query heads a key head   T queries   S keys   d features of a head
 
@@ -56,6 +57,8 @@ class BlockwiseAttention:
             s = self._scores(rows["q"], k, rows.get("mask", mask), offset + first)
             # The shift changes nothing, so its own gradient is left out of the automatic one.
             top = lax.stop_gradient(s.max(-1, keepdims=True))
+            if self.causal or mask is not None:
+                top = jnp.where(top == _least(s.dtype), jnp.nan, top)
             e = jnp.exp(s - top)
             total = e.sum(-1, keepdims=True)
             y, lse = _dot("nkgts,nksd->nkgtd", self._dropped(e, key, index)[0], v) / total, top + jnp.log(total)
@@ -98,7 +101,8 @@ class BlockwiseAttention:
             rows = lax.broadcasted_iota(jnp.int32, (1, 1, 1, *s.shape[-2:]), 3) + first
             seen = lax.broadcasted_iota(jnp.int32, rows.shape, 4) <= rows
             mask = seen if mask is None else mask & seen
-        return s if mask is None else jnp.where(mask, s, _fill(s.dtype))
+        # A score of −∞, a product that overflowed, would lie below the fill, and the query attend where it may not.
+        return s if mask is None else jnp.where(mask, jnp.maximum(s, _least(s.dtype)), _fill(s.dtype))
 
     def _dropped(self, p: jax.Array, key: Any, index: Any) -> tuple[jax.Array, Any]:
         if key is None:
@@ -135,6 +139,11 @@ def _dot(equation: str, one: jax.Array, other: jax.Array) -> jax.Array:
     """The contraction with the operands in the narrower of their dtypes, added up in at least float32."""
     dtype = min(one.dtype, other.dtype, key=lambda dtype: dtype.itemsize)
     return jnp.einsum(equation, one.astype(dtype), other.astype(dtype), preferred_element_type=wide_dtype(dtype))
+
+
+def _least(dtype: Any) -> float:
+    """The lowest of the real scores beside masked ones."""
+    return 0.99 * _fill(dtype)
 
 
 def _fill(dtype: Any) -> float:

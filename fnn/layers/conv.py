@@ -7,10 +7,20 @@ import jax
 
 from fnn.errors import floating_array, output_gradient, parameter, positive
 from fnn.initializers import Initializer, LecunNormal, Zeros
-from fnn.layer import Cache, Layer, Params, State, float_dtype
+from fnn.inputs import array_or_shape
+from fnn.layer import Cache, Layer, OverTime, Params, State, float_dtype
 from fnn.layers.affine import add_bias, affine_gradients, init_affine
 from fnn.layers.convolution import exchange, gather, kernel_gradient, scatter
-from fnn.layers.windows import Padding, Windows, check_padding, sizes, warn_of_images, windows
+from fnn.layers.windows import (
+    Padding,
+    Windows,
+    check_padding,
+    is_aligned,
+    sizes,
+    warn_of_images,
+    windows,
+    windows_within,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,8 +52,8 @@ class Convolution(Layer):
         raise NotImplementedError
 
     def init(self, key: jax.Array, x: Any) -> tuple[Params, State]:
+        shape = (*self._windows(array_or_shape(x)).window, x.shape[-1] // self.groups, self.features)
         warn_of_images(self, "kernel_size", x)
-        shape = (*self._windows(x).window, x.shape[-1] // self.groups, self.features)
         return init_affine(self, key, shape, float_dtype(x)), {}
 
     def _windows(self, x: Any) -> Windows:
@@ -100,7 +110,8 @@ class Conv(Convolution, name="conv"):
     An integer ``kernel_size``, ``strides`` or ``dilation`` holds for every axis, of which the input has as many as it
     has: images (N, H, W) without channels are sequences to ``kernel_size=3``, and a ``UserWarning`` says so where
     H = W ≥ 8; ``kernel_size=(3,)`` means sequences and ``(3, 3)`` images. ``padding`` is "SAME" (the odd element
-    at the end), "VALID", "CAUSAL" (in front only) or a pair (before, after) an axis.
+    at the end), "VALID", "CAUSAL" (in front only) or a pair (before, after) an axis. In a model given ``(x, lengths)``
+    padding counts as zeros, and each sequence has the outputs it has alone; "SAME" with strides is refused there.
 
     Errors: ``ValueError`` for a kernel larger than the padded image, an unknown padding, channels or features that
     ``groups`` does not divide, a wrong number of axes; ``TypeError`` for a dtype that is not the parameters'.
@@ -112,6 +123,13 @@ class Conv(Convolution, name="conv"):
 
     Source: LeCun et al. 1989; the two adjoints follow from the index equation o·s + k·d − p = i.
     """
+
+    @property
+    def over_time(self) -> OverTime:  # type: ignore[override]
+        return "zeros" if is_aligned(self.padding, self.strides) else "mixed"
+
+    def lengths_after(self, lengths: Any, steps: int) -> Any:
+        return windows_within(lengths, self.windows((steps,)))
 
     def windows(self, spatial: tuple[int, ...]) -> Windows:
         return windows(spatial, self.kernel_size, self.strides, self.dilation, self.padding)

@@ -59,6 +59,8 @@ class ConvTranspose(Convolution, name="conv_transpose"):
     _: dataclasses.KW_ONLY
     output_size: int | tuple[int, ...] | None = None
 
+    over_time = "mixed"
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.output_size is not None:

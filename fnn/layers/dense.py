@@ -8,6 +8,7 @@ from jax import lax
 
 from fnn.errors import floating_array, output_gradient, parameter, positive
 from fnn.initializers import Initializer, LecunNormal, Zeros
+from fnn.inputs import array_or_shape
 from fnn.layer import Cache, Layer, Params, State, float_dtype
 from fnn.layers.affine import add_bias, affine_gradients, init_affine
 
@@ -41,11 +42,13 @@ class Dense(Layer, name="dense"):
     kernel_init: Initializer = LecunNormal()
     bias_init: Initializer = Zeros()
 
+    over_time = "each step"
+
     def __post_init__(self) -> None:
         positive("features", self.features)
 
     def init(self, key: jax.Array, x: Any) -> tuple[Params, State]:
-        if x.ndim < 1:
+        if array_or_shape(x).ndim < 1:
             raise ValueError("expected an input (…, D), got a scalar")
         return init_affine(self, key, (x.shape[-1], self.features), float_dtype(x)), {}
 
@@ -53,6 +56,8 @@ class Dense(Layer, name="dense"):
         self, params: Params, state: State, x: Any, *, train: bool = False, key: jax.Array | None = None
     ) -> tuple[jax.Array, State, Cache]:
         x = floating_array(x)
+        if x.ndim < 1:
+            raise ValueError("expected an input (…, D), got a scalar")
         kernel = parameter(params, "kernel", (x.shape[-1], self.features), x.dtype)
         return add_bias(self, params, x @ kernel), state, {"x": x, "kernel": kernel}
 

@@ -7,7 +7,8 @@ import jax
 
 from fnn.errors import floating_array, positive
 from fnn.initializers import Initializer, LecunNormal, Zeros
-from fnn.layer import Cache, Layer, Params, State
+from fnn.inputs import array_or_shape
+from fnn.layer import Cache, Layer, OverTime, Params, State
 from fnn.layers.conv import Conv, check_image
 from fnn.layers.windows import Padding, per_axis, warn_of_images
 
@@ -57,6 +58,13 @@ class DepthwiseConv(Layer, name="depthwise_conv"):
         for name in ("kernel_size", "strides", "dilation"):
             object.__setattr__(self, name, getattr(one, name))
 
+    @property
+    def over_time(self) -> OverTime:  # type: ignore[override]
+        return self._of_channels(1).over_time
+
+    def lengths_after(self, lengths: Any, steps: int) -> Any:
+        return self._of_channels(1).lengths_after(lengths, steps)
+
     def _of_channels(self, channels: int) -> Conv:
         return Conv(
             channels * self.multiplier,
@@ -71,7 +79,7 @@ class DepthwiseConv(Layer, name="depthwise_conv"):
         )
 
     def init(self, key: jax.Array, x: Any) -> tuple[Params, State]:
-        check_image(x, self.kernel_size)
+        check_image(array_or_shape(x), self.kernel_size)
         warn_of_images(self, "kernel_size", x)
         one = self._of_channels(x.shape[-1])
         window = per_axis("kernel_size", self.kernel_size, x.ndim - 2)  # of which nothing is left to warn

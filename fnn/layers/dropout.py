@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fnn.errors import floating_array, output_gradient
-from fnn.layer import Cache, Layer, Params, State, required_key
+from fnn.layer import Cache, Layer, Params, State, is_training, required_key
 from fnn.ranges import FRACTION, Range, is_number, keep_in_range
 
 DROPPED = Range("the fraction dropped and lies in [0, 1)", FRACTION.holds)
@@ -37,6 +37,8 @@ class Dropout(Layer, name="dropout"):
 
     rate: float
 
+    over_time = "each step"
+
     def __post_init__(self) -> None:
         keep_in_range(self, rate=DROPPED)
 
@@ -44,7 +46,7 @@ class Dropout(Layer, name="dropout"):
         self, params: Params, state: State, x: Any, *, train: bool = False, key: jax.Array | None = None
     ) -> tuple[jax.Array, State, Cache]:
         x = floating_array(x)
-        if not train or not drops(self.rate):
+        if not drops(self.rate) or not is_training(train):
             return x, state, {}
         keep = 1 - self.rate
         mask = jax.random.bernoulli(required_key(self, key), jnp.asarray(keep, np.float32), x.shape)

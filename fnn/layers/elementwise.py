@@ -25,6 +25,8 @@ class Elementwise(Layer, name="elementwise"):
 
     cached: ClassVar[Literal["x", "y"]] = "x"
 
+    over_time = "each step"
+
     def f(self, x: jax.Array) -> jax.Array:
         """The function, written so that ``jax.grad`` gives the documented slope on kinks."""
         raise NotImplementedError

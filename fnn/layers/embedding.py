@@ -8,7 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from fnn.errors import describe, floating_array, is_concrete, output_gradient, parameter, positive
+from fnn.foreign import foreign
 from fnn.initializers import Initializer, VarianceScaling
+from fnn.inputs import refuse_shapes
 from fnn.layer import Cache, Layer, Params, State, wide_dtype
 
 
@@ -42,11 +44,14 @@ class Embedding(Layer, name="embedding"):
     _: dataclasses.KW_ONLY
     embedding_init: Initializer = VarianceScaling(in_axis=-1, out_axis=-2)
 
+    over_time = "each step"
+
     def __post_init__(self) -> None:
         positive("vocabulary", self.vocabulary)
         positive("features", self.features)
 
     def init(self, key: jax.Array, x: Any) -> tuple[Params, State]:
+        refuse_shapes(x)
         dtype = jnp.zeros(()).dtype
         return {"embedding": self.embedding_init(key, (self.vocabulary, self.features), dtype)}, {}
 
@@ -81,8 +86,10 @@ class Embedding(Layer, name="embedding"):
         return x @ table.T
 
     def _indices(self, given: Any) -> jax.Array:
-        if isinstance(given, tuple | list | dict):
+        if isinstance(given, tuple | list | dict | None):
             raise TypeError(f"expected one array of indices, got {describe(given)}")
+        if (other := foreign(given)) is not None:
+            raise other.refusal("expected one array of indices")
         x = jnp.asarray(given)
         if not jnp.issubdtype(x.dtype, jnp.integer):
             raise TypeError(f"expected integer indices, got {describe(x)}")

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from fnn.errors import instance_hint, parameter, positive
+from fnn.inputs import arrays_or_shapes
 from fnn.layer import Params, State, float_dtype, named_key
 from fnn.layers.elementwise import Elementwise
 from fnn.layers.projection import (
@@ -81,7 +82,7 @@ class FeedbackRNN(Recurrent, name="feedback_rnn"):
         return (self.features, self.outputs)
 
     def init(self, key: jax.Array, x: Any) -> tuple[Params, State]:
-        dtype = float_dtype(check_sequence(x))
+        dtype = float_dtype(check_sequence(arrays_or_shapes(x)))
         kernels = {"kernel": (input_features(x), self.features), "output_kernel": (self.features, self.outputs)}
         if self.output_feedback:
             kernels["feedback_kernel"] = (self.outputs, self.features)

@@ -4,9 +4,8 @@ import dataclasses
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 
-from fnn.errors import output_gradient
+from fnn.errors import one_array, output_gradient
 from fnn.layer import Cache, Layer, Params, State, Static
 
 
@@ -20,6 +19,8 @@ class FixedMap(Layer):
     Cache:   ``shape`` Static, of x
     """
 
+    over_time = "mixed"
+
     def mapped(self, x: jax.Array) -> jax.Array:
         """A x."""
         raise NotImplementedError
@@ -31,7 +32,7 @@ class FixedMap(Layer):
     def forward(
         self, params: Params, state: State, x: Any, *, train: bool = False, key: jax.Array | None = None
     ) -> tuple[jax.Array, State, Cache]:
-        x = jnp.asarray(x)
+        x = one_array(x)
         if x.ndim < 1:
             raise ValueError("expected an input (N, …), got a scalar")
         return self.mapped(x), state, {"shape": Static(x.shape)}

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 
 from fnn.errors import instance_hint
-from fnn.layer import Layer, Params, State
+from fnn.layer import Layer, OverTime, Params, State
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,6 +21,9 @@ class Lambda(Layer, name="lambda"):
     Cache:   ``x``, and what the base class keeps beside it
     Shapes:  any array or pytree of arrays → what fn makes of it, batch first
 
+    In a model given ``(x, lengths)``, fn gets the pair, unless ``over_time`` says what it does with the steps: with
+    "each step" it gets x alone, and the lengths pass by.
+
     ``fn`` is pure and takes x alone. Write it at the top of a module: layers are compared by their functions, and one
     made anew (a ``lambda`` inside a function) is another function, for which everything compiles again.
 
@@ -31,6 +34,8 @@ class Lambda(Layer, name="lambda"):
     """
 
     fn: Callable[[Any], Any]
+    _: dataclasses.KW_ONLY
+    over_time: OverTime | None = None  # type: ignore[misc]
 
     def __post_init__(self) -> None:
         if not callable(self.fn) or isinstance(self.fn, type | Layer):
@@ -46,7 +51,8 @@ class Lambda(Layer, name="lambda"):
 
     def __repr__(self) -> str:
         # By name: the address in a function's own repr is another in every run.
-        return f"Lambda(fn={getattr(self.fn, '__qualname__', None) or repr(self.fn)})"
+        name = getattr(self.fn, "__qualname__", None) or repr(self.fn)
+        return f"Lambda(fn={name})" if self.over_time is None else f"Lambda(fn={name}, over_time={self.over_time!r})"
 
     def apply(
         self, params: Params, state: State, x: Any, *, train: bool = False, key: jax.Array | None = None

@@ -25,6 +25,8 @@ class _Gated(Layer):
 
     activation: ClassVar[Elementwise]
 
+    over_time = "each step"
+
     def __post_init__(self) -> None:
         positive("features", self.features)
 

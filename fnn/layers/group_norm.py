@@ -38,6 +38,8 @@ class GroupNorm(SampleNorm, name="group_norm"):
 
     groups: int
 
+    over_time = "mixed"
+
     def __post_init__(self) -> None:
         super().__post_init__()
         positive("groups", self.groups)

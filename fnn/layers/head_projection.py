@@ -8,6 +8,7 @@ import jax
 
 from fnn.errors import floating_array, parameter
 from fnn.initializers import Initializer, LecunNormal, Zeros
+from fnn.inputs import array_or_shape
 from fnn.layer import Cache, Layer, Params, State
 from fnn.layers.dense import Dense
 
@@ -38,8 +39,10 @@ class Projection(Layer, name="projection"):
     kernel_init: Initializer = LecunNormal()
     bias_init: Initializer = Zeros()
 
+    over_time = "each step"
+
     def init(self, key: jax.Array, x: Any) -> tuple[Params, State]:
-        inputs = x.shape[-self.contracted :]
+        inputs = array_or_shape(x).shape[-self.contracted :]
         flat = jax.ShapeDtypeStruct((*x.shape[: -self.contracted], math.prod(inputs)), x.dtype)
         return self._folded(self._dense.init(key, flat)[0], inputs), {}
 

@@ -32,6 +32,8 @@ class InstanceNorm(SampleNorm, name="instance_norm"):
     Source: Ulyanov, Vedaldi and Lempitsky 2016, eq. 3.
     """
 
+    over_time = "mixed"
+
     def sets(self, shape: tuple[int, ...]) -> tuple[tuple[int, ...], Axes]:
         if len(shape) < 3:
             raise ValueError(f"expected an input (N, spatial, …, C), got the shape {shape}")

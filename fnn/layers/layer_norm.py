@@ -19,7 +19,7 @@ class LayerNorm(SampleNorm, name="layer_norm"):
     Cache:   ``x`` (…, C), ``mean``, ``inverse`` r (…, 1), ``scale`` (C,) if any; x̂ is computed again
     Shapes:  (…, C) → (…, C), any floating dtype, kept; computed in at least float32
 
-    Errors: ``ValueError`` for a scalar and for an epsilon below 0.
+    Errors: ``ValueError`` for a scalar, for a single channel (its variance is 0) and for an epsilon below 0.
 
     >>> import jax, jax.numpy as jnp
     >>> layer = LayerNorm()
@@ -30,7 +30,11 @@ class LayerNorm(SampleNorm, name="layer_norm"):
     Source: Ba, Kiros and Hinton 2016, eq. 3 and 4.
     """
 
+    over_time = "each step"
+
     def sets(self, shape: tuple[int, ...]) -> tuple[tuple[int, ...], Axes]:
         if len(shape) < 1:
             raise ValueError("expected an input (…, C), got a scalar")
+        if shape[-1] == 1:
+            raise ValueError(f"a position needs at least two channels to take a variance of, got one: {shape}")
         return shape, (-1,)

@@ -32,6 +32,8 @@ class Maxout(Layer, name="maxout"):
 
     pieces: int
 
+    over_time = "each step"
+
     def __post_init__(self) -> None:
         positive("pieces", self.pieces)
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fnn.errors import floating_array
-from fnn.layer import Cache, Layer, Params, State, required_key
+from fnn.layer import Cache, Layer, Params, State, is_training, required_key
 from fnn.ranges import AT_LEAST_ZERO, keep_in_range
 
 
@@ -35,6 +35,8 @@ class GaussianNoise(Layer, name="gaussian_noise"):
 
     stddev: float
 
+    over_time = "each step"
+
     def __post_init__(self) -> None:
         keep_in_range(self, stddev=AT_LEAST_ZERO)
 
@@ -42,7 +44,7 @@ class GaussianNoise(Layer, name="gaussian_noise"):
         self, params: Params, state: State, x: Any, *, train: bool = False, key: jax.Array | None = None
     ) -> tuple[jax.Array, State, Cache]:
         x = floating_array(x)
-        if not train:
+        if not is_training(train):
             return x, state, {}
         noise = jax.random.normal(required_key(self, key), x.shape, np.float32).astype(x.dtype)
         return x + jnp.asarray(self.stddev, x.dtype) * noise, state, {}

@@ -1,4 +1,4 @@
-"""Pooling: the maximum or the mean of every window, or of the whole image."""
+"""Pooling: the maximum or the mean of every window."""
 
 import dataclasses
 import itertools
@@ -10,9 +10,22 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from fnn.errors import floating_array, output_gradient
-from fnn.layer import Cache, Layer, Params, State, Static, wide_dtype
-from fnn.layers.windows import Padding, Windows, check_padding, sizes, views, warn_of_images, windows
+from fnn.errors import output_gradient
+from fnn.inputs import array_or_shape
+from fnn.layer import Cache, Layer, OverTime, Params, State, Static, wide_dtype
+from fnn.layers.windows import (
+    Padding,
+    Windows,
+    check_padding,
+    is_aligned,
+    sizes,
+    views,
+    warn_of_images,
+    windows,
+    windows_within,
+)
+from fnn.lengths import apart, valid_steps, without_padding
+from fnn.over_time import lengths_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,6 +35,13 @@ class _Pool(Layer):
     strides: int | tuple[int, ...] | None = None
     padding: Padding = "VALID"
 
+    @property
+    def over_time(self) -> OverTime:  # type: ignore[override]
+        return "lengths" if is_aligned(self.padding, self.window if self.strides is None else self.strides) else "mixed"
+
+    def lengths_after(self, lengths: Any, steps: int) -> Any:
+        return windows_within(lengths, self._windows((steps,)))
+
     def __post_init__(self) -> None:
         for name in ("window", "strides"):
             if getattr(self, name) is not None:
@@ -29,7 +49,7 @@ class _Pool(Layer):
         check_padding(self.padding)
 
     def init(self, key: jax.Array, x: Any) -> tuple[Params, State]:
-        warn_of_images(self, "window", x)
+        warn_of_images(self, "window", array_or_shape(x if lengths_of(x) is None else x[0]))
         return {}, {}
 
     def _windows(self, sizes: tuple[int, ...]) -> Windows:
@@ -38,12 +58,30 @@ class _Pool(Layer):
             raise ValueError(f"padding {self.padding!r} makes windows of {self.window} that hold padding alone")
         return w
 
+    def _given(self, x: Any) -> tuple[jax.Array, jax.Array | None]:
+        x, lengths = image_or_sequences(x)
+        if lengths is not None and self.over_time == "mixed":
+            raise ValueError(
+                "where the windows of 'SAME' with strides begin depends on the padding behind a sequence; use 'VALID'"
+            )
+        return x, lengths
 
-def _image(x: Any) -> jax.Array:
-    x = floating_array(x)
+    def _within(self, y: jax.Array, lengths: jax.Array | None, shape: tuple[int, ...]) -> tuple[jax.Array, Cache]:
+        """y with 0 behind the outputs of each sequence, and what to cache of an x of this shape."""
+        if lengths is None:
+            return y, {"shape": Static(shape)}
+        return without_padding(y, self.lengths_after(lengths, shape[1])), {"shape": Static(shape), "lengths": lengths}
+
+    def _returned(self, cache: Cache, dx: jax.Array) -> Any:
+        return (without_padding(dx, cache["lengths"]), None) if "lengths" in cache else dx
+
+
+def image_or_sequences(x: Any) -> tuple[jax.Array, jax.Array | None]:
+    """x (N, spatial, …, C) and no lengths, or sequences (N, T, C) with their padding at 0 and their lengths."""
+    x, lengths = apart(x)
     if x.ndim < 3:
         raise ValueError(f"expected an input (N, spatial, …, C), got the shape {x.shape}")
-    return x
+    return x, lengths
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,6 +92,8 @@ class MaxPool(_Pool, name="max_pool"):
     Backward:  dx[n, i, c] = Σ_(o: o·s + k* − p = i) dy[n, o, c]
 
     A tie sends its gradient to the first element (in row order); padding never wins over a number above −∞; a NaN wins.
+    Of ``(x, lengths)``, x (N, T, C), a window sees the steps within the length alone, and each sequence has the outputs
+    that it has alone, with 0 behind them; the cache has ``lengths`` then. "SAME" with strides is refused there.
 
     Cache:   ``winner`` k* (N, *spatial', C), one byte an output for windows of up to 256; ``shape`` Static, of x
     Shapes:  (N, *spatial, C) → (N, *spatial', C), any floating dtype, kept
@@ -67,7 +107,9 @@ class MaxPool(_Pool, name="max_pool"):
     def forward(
         self, params: Params, state: State, x: Any, *, train: bool = False, key: jax.Array | None = None
     ) -> tuple[jax.Array, State, Cache]:
-        x = _image(x)
+        x, lengths = self._given(x)
+        if lengths is not None:
+            x = without_padding(x, lengths, -math.inf)
         w = self._windows(x.shape[1:-1])
         candidates = views(x, w, -math.inf)
         y = next(candidates)
@@ -76,11 +118,12 @@ class MaxPool(_Pool, name="max_pool"):
             # Strictly greater, so that the first of equals stays; a NaN compares as nothing and must win by name.
             better = (candidate > y) | (jnp.isnan(candidate) & ~jnp.isnan(y))
             y, winner = jnp.where(better, candidate, y), jnp.where(better, jnp.array(k, winner.dtype), winner)
-        return y, state, {"winner": winner, "shape": Static(x.shape)}
+        y, kept = self._within(y, lengths, x.shape)
+        return y, state, {"winner": winner, **kept}
 
-    def backward(self, cache: Cache, dy: jax.Array) -> tuple[Params, jax.Array]:
+    def backward(self, cache: Cache, dy: jax.Array) -> tuple[Params, Any]:
         shape, winner = cache["shape"].value, cache["winner"]
-        dy = output_gradient(dy, winner.shape)
+        dy = self._within(output_gradient(dy, winner.shape), cache.get("lengths"), shape)[0]
         w = self._windows(shape[1:-1])
         dx = jnp.zeros(shape, dy.dtype)
         for k, place in enumerate(itertools.product(*map(range, w.window))):
@@ -90,7 +133,7 @@ class MaxPool(_Pool, name="max_pool"):
                 for each, size, stride, (low, _), out in zip(place, w.sizes, w.strides, w.pads, w.out, strict=True)
             ]
             dx = dx + lax.pad(jnp.where(winner == k, dy, 0), jnp.zeros((), dy.dtype), [(0, 0, 0), *pads, (0, 0, 0)])
-        return {}, dx
+        return {}, self._returned(cache, dx)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,6 +142,9 @@ class AvgPool(_Pool, name="avg_pool"):
 
     Forward:   y[n, o, c] = (1 / m[o]) Σ_k x[n, o·s + k − p, c],  m[o] = the elements of window o inside the image
     Backward:  dx[n, i, c] = Σ_(o, k: o·s + k − p = i) dy[n, o, c] / m[o]
+
+    Of ``(x, lengths)``, x (N, T, C), m counts the steps within the length alone, and each sequence has the outputs
+    that it has alone, with 0 behind them; the cache has ``lengths`` then. "SAME" with strides is refused there.
 
     Cache:   ``shape`` Static, of x
     Shapes:  (N, *spatial, C) → (N, *spatial', C), any floating dtype, kept
@@ -112,20 +158,20 @@ class AvgPool(_Pool, name="avg_pool"):
     def forward(
         self, params: Params, state: State, x: Any, *, train: bool = False, key: jax.Array | None = None
     ) -> tuple[jax.Array, State, Cache]:
-        x = _image(x)
+        x, lengths = self._given(x)
         w = self._windows(x.shape[1:-1])
         total = _sum_windows(x.astype(wide_dtype(x.dtype)), w.window, w.strides, w.pads)
-        return (total / _counts(w, total.dtype)).astype(x.dtype), state, {"shape": Static(x.shape)}
+        y, cache = self._within((total / _counts(w, total.dtype, lengths)).astype(x.dtype), lengths, x.shape)
+        return y, state, cache
 
-    def backward(self, cache: Cache, dy: jax.Array) -> tuple[Params, jax.Array]:
-        samples, *sizes, channels = cache["shape"].value
-        w = self._windows(tuple(sizes))
-        dy = output_gradient(dy, (samples, *w.out, channels))
+    def backward(self, cache: Cache, dy: jax.Array) -> tuple[Params, Any]:
+        shape, lengths = cache["shape"].value, cache.get("lengths")
+        w = self._windows(shape[1:-1])
+        dy = self._within(output_gradient(dy, (shape[0], *w.out, shape[-1])), lengths, shape)[0]
         share = dy.astype(wide_dtype(dy.dtype))
-        share = share / _counts(w, share.dtype)
-        return {}, _sum_windows(share, w.window, (1,) * len(w.window), w.adjoint_pads, spread=w.strides).astype(
-            dy.dtype
-        )
+        share = share / _counts(w, share.dtype, lengths)
+        dx = _sum_windows(share, w.window, (1,) * len(w.window), w.adjoint_pads, spread=w.strides).astype(dy.dtype)
+        return {}, self._returned(cache, dx)
 
 
 def _sum_windows(x: jax.Array, window: Any, strides: Any, pads: Any, *, spread: Any = None) -> jax.Array:
@@ -136,8 +182,14 @@ def _sum_windows(x: jax.Array, window: Any, strides: Any, pads: Any, *, spread: 
     return lax.reduce_window(x, zero, lax.add, (1, *window, 1), (1, *strides, 1), ((0, 0), *pads, (0, 0)))
 
 
-def _counts(w: Windows, dtype: Any) -> jax.Array:
-    """How many elements of each window lie inside the image, (1, *spatial', 1)."""
+def _counts(w: Windows, dtype: Any, lengths: jax.Array | None = None) -> jax.Array:
+    """How many elements of each window lie inside the image, (1, *spatial', 1), or within the lengths, (N, T', 1).
+
+    A window past the end of its sequence counts 1: its mean is taken for nothing.
+    """
+    if lengths is not None:
+        within = valid_steps(lengths, w.sizes[0])[..., None].astype(dtype)
+        return jnp.maximum(_sum_windows(within, w.window, w.strides, w.pads), 1)
     counts = jnp.ones((1, *(1 for _ in w.out), 1), dtype)
     for axis, (size, window, stride, _, (low, _), out) in enumerate(zip(*w, w.out, strict=True), start=1):
         start = jnp.arange(out) * stride - low
@@ -146,62 +198,3 @@ def _counts(w: Windows, dtype: Any) -> jax.Array:
         shape[axis] = out
         counts = counts * inside.astype(dtype).reshape(shape)
     return counts
-
-
-@dataclasses.dataclass(frozen=True)
-class GlobalAvgPool(Layer, name="global_avg_pool"):
-    """The mean over all spatial axes.
-
-    Forward:   y[n, c] = (1/m) Σ_i x[n, i, c],  m = the number of places
-    Backward:  dx[n, i, c] = dy[n, c] / m
-
-    Cache:   ``shape`` Static, of x
-    Shapes:  (N, *spatial, C) → (N, C), any floating dtype, kept
-
-    >>> GlobalAvgPool().apply({}, {}, jnp.arange(4.0).reshape(1, 2, 2, 1))[0]
-    Array([[1.5]], dtype=float32)
-    """
-
-    def forward(
-        self, params: Params, state: State, x: Any, *, train: bool = False, key: jax.Array | None = None
-    ) -> tuple[jax.Array, State, Cache]:
-        x = _image(x)
-        return x.mean(tuple(range(1, x.ndim - 1))), state, {"shape": Static(x.shape)}
-
-    def backward(self, cache: Cache, dy: jax.Array) -> tuple[Params, jax.Array]:
-        shape = cache["shape"].value
-        samples, channels = output_gradient(dy, (shape[0], shape[-1])).shape
-        share = dy / math.prod(shape[1:-1])
-        return {}, jnp.broadcast_to(share.reshape(samples, *(1 for _ in shape[1:-1]), channels), shape)
-
-
-@dataclasses.dataclass(frozen=True)
-class GlobalMaxPool(Layer, name="global_max_pool"):
-    """The maximum over all spatial axes.
-
-    Forward:   y[n, c] = max_i x[n, i, c],  i*[n, c] = the first i that attains it
-    Backward:  dx[n, i, c] = dy[n, c] where i = i*[n, c], else 0
-
-    A tie sends its gradient to the first element (in row order); a NaN wins, the first of several.
-
-    Cache:   ``winner`` i* (N, C), counted in row order; ``shape`` Static, of x
-    Shapes:  (N, *spatial, C) → (N, C), any floating dtype, kept
-
-    >>> GlobalMaxPool().apply({}, {}, jnp.arange(4.0).reshape(1, 2, 2, 1))[0]
-    Array([[3.]], dtype=float32)
-    """
-
-    def forward(
-        self, params: Params, state: State, x: Any, *, train: bool = False, key: jax.Array | None = None
-    ) -> tuple[jax.Array, State, Cache]:
-        x = _image(x)
-        places = x.reshape(x.shape[0], -1, x.shape[-1])
-        winner = lax.argmax(places, 1, jnp.int32)
-        y = jnp.take_along_axis(places, winner[:, None], axis=1, mode="promise_in_bounds")[:, 0]
-        return y, state, {"winner": winner, "shape": Static(x.shape)}
-
-    def backward(self, cache: Cache, dy: jax.Array) -> tuple[Params, jax.Array]:
-        winner, shape = cache["winner"], cache["shape"].value
-        dy = output_gradient(dy, winner.shape)
-        place = lax.broadcasted_iota(winner.dtype, (1, math.prod(shape[1:-1]), 1), 1)
-        return {}, jnp.where(place == winner[:, None], dy[:, None], 0).reshape(shape)

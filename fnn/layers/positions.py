@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from fnn.errors import floating_array, output_gradient, parameter, positive
 from fnn.initializers import Initializer, VarianceScaling
+from fnn.inputs import array_or_shape
 from fnn.layer import Cache, Layer, Params, State, Static, float_dtype
 from fnn.layers.rotary import angles
 
@@ -38,11 +39,13 @@ class PositionalEmbedding(Layer, name="positional_embedding"):
     _: dataclasses.KW_ONLY
     embedding_init: Initializer = VarianceScaling(in_axis=-1, out_axis=-2)
 
+    over_time = "each step"
+
     def __post_init__(self) -> None:
         positive("length", self.length)
 
     def init(self, key: jax.Array, x: Any) -> tuple[Params, State]:
-        _check_sequence(x)
+        _check_sequence(array_or_shape(x))
         return {"embedding": self.embedding_init(key, (self.length, x.shape[-1]), float_dtype(x))}, {}
 
     def forward(
@@ -78,6 +81,8 @@ class SinusoidalEmbedding(Layer, name="sinusoidal_embedding"):
 
     Source: Vaswani et al. 2017, §3.5.
     """
+
+    over_time = "each step"
 
     def forward(
         self, params: Params, state: State, x: Any, *, train: bool = False, key: jax.Array | None = None

@@ -16,7 +16,7 @@ import jax
 from jax import lax
 
 from fnn.layer import wide_dtype
-from fnn.layers.standardize import moments, normalized, standardize_backward
+from fnn.layers.standardize import inverse_root, moments, normalized, standardize_backward
 
 EPSILON = 1e-5
 
@@ -58,7 +58,7 @@ def standardized(projection: Projection, v: jax.Array) -> Standardized | None:
         return None
     a = product(v, projection.kernel)
     mean, var = moments(a, (-1,))
-    inverse = lax.rsqrt(var + EPSILON)
+    inverse = inverse_root(var, EPSILON)
     return Standardized(normalized(a, mean, inverse), inverse)
 
 

@@ -22,9 +22,9 @@ from fnn.layers.sequence import (
     check_sequence,
     keep_where,
     unpack_sequences,
-    valid_steps,
     zero_carry,
 )
+from fnn.lengths import valid_steps
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,8 +41,8 @@ class Recurrent(Layer, name="recurrent"):
              steps (T, N, ·), member by member; ``kept`` (T, N, ·), what else the steps need; ``weights``;
              ``form`` Static, of the input
     Shapes:  x (N, T, D), ``(x, lengths)`` or ``(x, lengths, carry)`` → y (N, T, F), or with ``return_sequences=False``
-             the last y (N, F); with ``return_carry=True`` the pair (y, carry), the carry after the last step. The
-             lengths do not come out: below another recurrent layer write ``First(LSTM(16), whole=True)``, (y, lengths)
+             the last y (N, F); with ``return_carry=True`` the pair (y, carry), the carry after the last step. In a
+             model the lengths go on beside a y of all steps
 
     A carry of one member is that array, else the tuple. What is carried and every sum is at least float32; what is
     kept of all steps has the dtype of x.
@@ -57,11 +57,15 @@ class Recurrent(Layer, name="recurrent"):
     recurrent_init: Initializer = Orthogonal()
     bias_init: Initializer = Zeros()
 
+    over_time = "lengths"
     visible: ClassVar[int] = 0
     """Which member of the carry is the output."""
 
     def __post_init__(self) -> None:
         positive("features", self.features)
+
+    def lengths_after(self, lengths: Any, steps: int) -> Any:
+        return lengths if self.return_sequences and not self.return_carry else None
 
     def carry_sizes(self) -> tuple[int, ...]:
         """The size of every member of the carry."""
@@ -100,7 +104,7 @@ class Recurrent(Layer, name="recurrent"):
     ) -> tuple[Any, State, Cache]:
         given = unpack_sequences(x, self.carry_sizes())
         dtype, wide, steps = given.x.dtype, wide_dtype(given.x.dtype), jnp.swapaxes(given.x, 0, 1)
-        valid = None if given.lengths is None else valid_steps(given.lengths, len(steps))
+        valid = None if given.lengths is None else valid_steps(given.lengths, len(steps)).T
         weights = self.weights(params, steps, train=train, key=key)
 
         def step(carry: Carry, each: tuple) -> tuple[Carry, tuple]:
@@ -124,7 +128,7 @@ class Recurrent(Layer, name="recurrent"):
         weights, kept, carries = cache["weights"], cache["kept"], cache["carries"]
         x = jnp.swapaxes(cache["x"], 0, 1)
         dtype, wide, batch_size, lengths = x.dtype, wide_dtype(x.dtype), x.shape[1], cache["lengths"]
-        valid = None if lengths is None else valid_steps(lengths, len(x))
+        valid = None if lengths is None else valid_steps(lengths, len(x)).T
         previous = tuple(map(self._shifted, carries, cache["carry"]))
         prepared = self.prepare(weights, previous)
 

@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 
 from fnn.errors import parameter
-from fnn.layer import Params, State, float_dtype, named_key, required_key
+from fnn.inputs import arrays_or_shapes
+from fnn.layer import Params, State, float_dtype, is_training, named_key, required_key
 from fnn.layers.dropout import Dropout, drops
 from fnn.layers.projection import (
     Projection,
@@ -37,6 +38,8 @@ class RecurrentCell(Recurrent, name="recurrent_cell"):
     With ``layer_norm`` the products x W and h U are each standardised over their k H features and scaled, by
     ``input_scale`` and ``recurrent_scale`` (``fnn/layers/projection.py``). In training with ``recurrent_dropout`` > 0,
     m is one mask (N, H) a call, its survivors 1/(1 − rate); else it is 1.
+
+    Errors: ``ValueError`` for ``layer_norm`` of a single feature (its variance is 0).
 
     Source: Ba, Kiros and Hinton 2016; Gal and Ghahramani 2016, eq. 7 (one mask for all steps).
     """
@@ -68,7 +71,7 @@ class RecurrentCell(Recurrent, name="recurrent_cell"):
         return dp
 
     def init(self, key: jax.Array, x: Any) -> tuple[Params, State]:
-        width, dtype = self.gates * self.features, float_dtype(check_sequence(x))
+        width, dtype = self._width(), float_dtype(check_sequence(arrays_or_shapes(x)))
         keys = jax.random.split(named_key(key, "recurrent_kernel"), self.gates)
         blocks = [self.recurrent_init(each, (self.features, self.features), dtype) for each in keys]
         params = {
@@ -83,7 +86,7 @@ class RecurrentCell(Recurrent, name="recurrent_cell"):
         return params, {}
 
     def weights(self, params: Params, x: jax.Array, *, train: bool, key: jax.Array | None) -> Any:
-        width = (self.gates * self.features,)
+        width = (self._width(),)
 
         def read(names: Projection, size: int, bias: bool) -> Projection:
             return Projection(
@@ -94,11 +97,21 @@ class RecurrentCell(Recurrent, name="recurrent_cell"):
 
         recurrent = read(RECURRENT, self.features, self.recurrent_bias)
         weights: dict[str, Any] = {"input": read(INPUT, x.shape[-1], True), "recurrent": recurrent}
-        if train and drops(self.recurrent_dropout):
+        if drops(self.recurrent_dropout) and is_training(train):
             units = jnp.ones((x.shape[-2], self.features), x.dtype)
             dropout = Dropout(self.recurrent_dropout)
             weights["mask"] = dropout.apply({}, {}, units, train=True, key=required_key(self, key))[0]
         return weights
+
+    def _width(self) -> int:
+        """k H, or an error where those are to be standardised and are one alone."""
+        width = self.gates * self.features
+        if self.layer_norm and width == 1:
+            raise ValueError(
+                f"layer_norm needs at least two features to take a variance of, got one: {self!r};"
+                f" give it more features, or leave layer_norm out"
+            )
+        return width
 
     def project(self, weights: Any, x: jax.Array) -> jax.Array:
         return project(weights["input"], x)

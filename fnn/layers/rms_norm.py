@@ -5,12 +5,12 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 
 from fnn.errors import floating_array
+from fnn.inputs import array_or_shape
 from fnn.layer import Cache, Layer, Params, State, wide_dtype
 from fnn.layers.scaled import init_scaled, scaled, scaled_backward
-from fnn.layers.standardize import rescale_backward
+from fnn.layers.standardize import inverse_root, rescale_backward
 from fnn.ranges import AT_LEAST_ZERO, keep_in_range
 
 
@@ -26,6 +26,9 @@ class RMSNorm(Layer, name="rms_norm"):
     Cache:   ``x`` (…, C), ``inverse`` r (…, 1), ``scale`` (C,) if any; x̂ is computed again
     Shapes:  (…, C) → (…, C), any floating dtype, kept; computed in at least float32
 
+    A single channel keeps its sign alone, x̂ = sign(x) where x² ≫ ε: that is its definition, so it is not refused, as
+    it is by ``LayerNorm``, where nothing would be left.
+
     Errors: ``ValueError`` for a scalar and for an epsilon below 0.
 
     >>> layer = RMSNorm()
@@ -40,6 +43,8 @@ class RMSNorm(Layer, name="rms_norm"):
     epsilon: float = 1e-6
     use_scale: bool = True
 
+    over_time = "each step"
+
     def __post_init__(self) -> None:
         keep_in_range(self, epsilon=AT_LEAST_ZERO)
 
@@ -48,7 +53,7 @@ class RMSNorm(Layer, name="rms_norm"):
         return False
 
     def init(self, key: jax.Array, x: Any) -> tuple[Params, State]:
-        _check_axes(x)
+        _check_axes(array_or_shape(x))
         return init_scaled(self, x), {}
 
     def forward(
@@ -57,7 +62,7 @@ class RMSNorm(Layer, name="rms_norm"):
         x = floating_array(x)
         _check_axes(x)
         wide = x.astype(wide_dtype(x.dtype))
-        inverse = lax.rsqrt(jnp.square(wide).mean(-1, keepdims=True) + self.epsilon)
+        inverse = inverse_root(jnp.square(wide).mean(-1, keepdims=True), self.epsilon)
         y, kept = scaled(self, params, wide * inverse, x.dtype)
         return y, state, {"x": x, "inverse": inverse, **kept}
 

@@ -69,6 +69,8 @@ class RotaryEmbedding(Layer, name="rotary_embedding"):
     Source: Su et al. 2021, eq. 34, with halves in the place of neighbours.
     """
 
+    over_time = "each step"
+
     def forward(
         self, params: Params, state: State, x: Any, *, train: bool = False, key: jax.Array | None = None
     ) -> tuple[jax.Array, State, Cache]:

@@ -4,12 +4,12 @@ import dataclasses
 from typing import Any
 
 import jax
-from jax import lax
 
 from fnn.errors import floating_array
+from fnn.inputs import array_or_shape
 from fnn.layer import Cache, Layer, Params, State
 from fnn.layers.scaled import init_scaled, scaled, scaled_backward
-from fnn.layers.standardize import Axes, moments, normalized, standardize_backward
+from fnn.layers.standardize import Axes, inverse_root, moments, normalized, standardize_backward
 from fnn.ranges import AT_LEAST_ZERO, keep_in_range
 
 
@@ -22,6 +22,8 @@ class SampleNorm(Layer, name="sample_norm"):
                dx = r (dx̂ − mean(dx̂) − x̂ · mean(dx̂ ⊙ x̂)),  the means over each set
 
     Cache:   ``x``, ``mean``, ``inverse`` r, one a set, and ``scale`` if there is one; x̂ is computed again
+
+    A set whose σ² overflows has r = NaN, and y with it, not the 0 that 1/∞ would be.
     """
 
     _: dataclasses.KW_ONLY
@@ -37,7 +39,7 @@ class SampleNorm(Layer, name="sample_norm"):
         raise NotImplementedError(f"{type(self).__name__} does not define sets")
 
     def init(self, key: jax.Array, x: Any) -> tuple[Params, State]:
-        self.sets(tuple(x.shape))
+        self.sets(tuple(array_or_shape(x).shape))
         return init_scaled(self, x), {}
 
     def forward(
@@ -46,7 +48,7 @@ class SampleNorm(Layer, name="sample_norm"):
         x = floating_array(x)
         view, axes = self.sets(x.shape)
         mean, var = moments(x.reshape(view), axes)
-        inverse = lax.rsqrt(var + self.epsilon)
+        inverse = inverse_root(var, self.epsilon)
         normal = normalized(x.reshape(view), mean, inverse).reshape(x.shape)
         y, kept = scaled(self, params, normal, x.dtype)
         return y, state, {"x": x, "mean": mean, "inverse": inverse, **kept}

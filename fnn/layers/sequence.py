@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from fnn.errors import describe, floating_array, is_concrete
+from fnn.lengths import checked_lengths, impossible, valid_steps
 
 Carry = tuple[jax.Array, ...]
 """The members of what is carried from step to step; outside the layer one member stands alone."""
@@ -45,20 +45,15 @@ def unpack_sequences(x: Any, sizes: tuple[int, ...]) -> Sequences:
     lengths, carry = [*members[1:], None, None][:2]
     start, wrong = zero_carry(sizes, len(values), values.dtype), jnp.zeros(())
     if lengths is not None:
-        lengths = _checked_lengths(lengths, values)
-        wrong = (lengths < 0) | (lengths > values.shape[1])
+        lengths = checked_lengths(lengths, *values.shape[:2])
+        wrong = impossible(lengths, values.shape[1])
         lengths = jnp.where(wrong, values.shape[1], lengths)
-        values = jnp.where(_column(valid_steps(lengths, values.shape[1]).T), values, 0)
+        values = jnp.where(_column(valid_steps(lengths, values.shape[1])), values, 0)
     if carry is not None:
         start = carry_members(carry, sizes, len(values), values.dtype)
     if lengths is not None and not is_concrete(lengths):  # under jit nothing can be raised: such a sequence is all NaN
         start = tuple(jnp.where(_column(wrong), jnp.nan, member) for member in start)
     return Sequences(values, lengths, start, len(members) if isinstance(x, tuple) else 0, carry is not None)
-
-
-def valid_steps(lengths: jax.Array, steps: int) -> jax.Array:
-    """Which steps are none of padding, (T, N)."""
-    return jnp.arange(steps, dtype=lengths.dtype).reshape(-1, 1) < lengths.reshape(1, -1)
 
 
 def keep_where(valid: jax.Array | None, new: Any, otherwise: Any = 0) -> Any:
@@ -93,21 +88,6 @@ def carry_members(carry: Any, sizes: tuple[int, ...], batch_size: int, dtype: An
 def carry_outside(members: tuple) -> Any:
     """A carry as it stands outside the layer: one member stands alone."""
     return members[0] if len(members) == 1 else members
-
-
-def _checked_lengths(lengths: Any, x: jax.Array) -> jax.Array:
-    if _is_nested(lengths):
-        raise TypeError(f"expected integer lengths ({len(x)},), got {describe(lengths)}")
-    lengths = jnp.asarray(lengths)
-    if not jnp.issubdtype(lengths.dtype, jnp.integer):
-        raise TypeError(f"expected integer lengths, got {describe(lengths)}; a mask is not a length: write mask.sum(1)")
-    if lengths.shape != x.shape[:1]:
-        raise ValueError(f"expected one length a sequence, ({len(x)},), got {describe(lengths)}")
-    if is_concrete(lengths):
-        low, high = int(np.asarray(lengths).min()), int(np.asarray(lengths).max())
-        if low < 0 or high > x.shape[1]:
-            raise ValueError(f"lengths lie in [0, {x.shape[1]}], got values from {low} to {high}")
-    return lengths.astype(jnp.int32) if lengths.dtype.itemsize < 4 else lengths  # 8 bits cannot count up to T
 
 
 def _column(valid: jax.Array) -> jax.Array:

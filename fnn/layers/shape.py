@@ -126,6 +126,8 @@ class Identity(Layer, name="identity"):
     Array([0, 1, 2], dtype=int32)
     """
 
+    over_time = "each step"
+
     def forward(
         self, params: Params, state: State, x: Any, *, train: bool = False, key: jax.Array | None = None
     ) -> tuple[Any, State, Cache]:

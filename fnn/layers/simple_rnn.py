@@ -32,8 +32,8 @@ class SimpleRNN(RecurrentCell, name="simple_rnn"):
     Options: ``layer_norm``, ``recurrent_dropout`` (``fnn/layers/recurrent_cell.py``). ``step`` is the one-step form.
 
     Errors: ``ValueError`` for an x that is not (N, T, D), lengths that are not (N,) or, outside jit, not in [0, T]
-    (inside, such a sequence gives NaN), a carry of another shape, training with ``recurrent_dropout``
-    without a key; ``TypeError`` for lengths that are not integers, for another structure or dtype.
+    (inside, such a sequence gives NaN), a carry of another shape, ``layer_norm`` of one feature, training with
+    ``recurrent_dropout`` without a key; ``TypeError`` for lengths that are not integers, another structure or dtype.
 
     >>> layer = SimpleRNN(3, return_sequences=False)
     >>> params, state = layer.init(jax.random.key(0), jax.ShapeDtypeStruct((1, 4, 2), "float32"))

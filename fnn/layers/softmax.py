@@ -7,12 +7,16 @@ import jax
 import jax.numpy as jnp
 
 from fnn.errors import floating_array, output_gradient
-from fnn.layer import Cache, Layer, Params, State, wide_dtype
+from fnn.layer import Cache, Layer, OverTime, Params, State, wide_dtype
 
 
 @dataclasses.dataclass(frozen=True)
 class _AlongAxis(Layer):
     axis: int = -1
+
+    @property
+    def over_time(self) -> OverTime:  # type: ignore[override]
+        return "each step" if self.axis in (-1, 2) else "mixed"
 
     def __call__(self, x: Any) -> jax.Array:
         return self.forward({}, {}, x)[0]

@@ -12,7 +12,11 @@ which says: take from dx̂ its components along 1 and along x̂, the directions 
 mean, x̂ = x r with r = 1/√(mean(x²) + ε), the direction 1 is free: dx = r (dx̂ − x̂ · mean(dx̂ ⊙ x̂)).
 
 The variance is computed in two passes; E[x²] − E[x]² loses everything when the mean is large. ``axis_name`` extends the
-set over the devices of a mapped axis: every mean becomes a mean of means of equal sizes.
+set over the devices of a mapped axis: every mean becomes a mean of means of equal sizes. With ``counted`` (broadcast
+against x) the set is made of the entries that count, and a mean is their sum over their number.
+
+Where squares overflow, σ² = ∞ and r would be 0: every input would come out as the bias, with a gradient of 0. There r,
+and with it the whole set, is NaN. Inputs are not scaled for this: it would take one more pass over all of them.
 """
 
 from typing import Any
@@ -26,16 +30,39 @@ from fnn.layer import wide_dtype
 Axes = tuple[int, ...]
 
 
-def _mean(x: jax.Array, axes: Axes, axis_name: Any) -> jax.Array:
+def _mean(x: jax.Array, axes: Axes, axis_name: Any, counted: jax.Array | None = None) -> jax.Array:
+    if counted is not None:
+        parts = (jnp.where(counted, x, 0).sum(axes, keepdims=True), counted.sum(axes, keepdims=True).astype(x.dtype))
+        total, count = parts if axis_name is None else lax.psum(parts, axis_name)
+        return total / count
     mean = x.mean(axes, keepdims=True)
     return mean if axis_name is None else lax.pmean(mean, axis_name)
 
 
-def moments(x: jax.Array, axes: Axes, axis_name: Any = None) -> tuple[jax.Array, jax.Array]:
+def moments(
+    x: jax.Array, axes: Axes, axis_name: Any = None, counted: jax.Array | None = None
+) -> tuple[jax.Array, jax.Array]:
     """Mean and biased variance over the axes, kept with size 1, in at least float32."""
     wide = x.astype(wide_dtype(x.dtype))
-    mean = _mean(wide, axes, axis_name)
-    return mean, _mean(jnp.square(wide - mean), axes, axis_name)
+    if counted is not None and axis_name is not None:
+        mean = _mean(wide, axes, axis_name, counted)
+    else:
+        # From the first entry on: a sum of equal numbers is rounded, and a set without spread would get one from that.
+        first = lax.stop_gradient(lax.slice(wide, (0,) * wide.ndim, _with_one(wide.shape, axes)))
+        mean = _mean(wide - first, axes, None, counted) + first
+        mean = mean if axis_name is None else lax.pmean(mean, axis_name)
+    return mean, _mean(jnp.square(wide - mean), axes, axis_name, counted)
+
+
+def _with_one(shape: tuple[int, ...], axes: Axes) -> tuple[int, ...]:
+    """The shape with size 1 along the axes."""
+    along = {axis % len(shape) for axis in axes}
+    return tuple(1 if axis in along else size for axis, size in enumerate(shape))
+
+
+def inverse_root(square: jax.Array, epsilon: Any) -> jax.Array:
+    """r = 1/√(σ² + ε), or NaN for a mean of squares that has overflowed."""
+    return jnp.where(jnp.isinf(square), jnp.nan, lax.rsqrt(square + epsilon))
 
 
 def normalized(x: jax.Array, mean: jax.Array, inverse: jax.Array) -> jax.Array:
@@ -44,15 +71,25 @@ def normalized(x: jax.Array, mean: jax.Array, inverse: jax.Array) -> jax.Array:
 
 
 def standardize_backward(
-    dnormalized: jax.Array, normal: jax.Array, inverse: jax.Array, axes: Axes, axis_name: Any = None
+    dnormalized: jax.Array,
+    normal: jax.Array,
+    inverse: jax.Array,
+    axes: Axes,
+    axis_name: Any = None,
+    counted: jax.Array | None = None,
 ) -> jax.Array:
     """dx from dx̂, x̂ and r, where μ and σ² are those of x itself."""
-    along_one = _mean(dnormalized, axes, axis_name)
-    return rescale_backward(dnormalized, normal, inverse, axes, axis_name) - inverse * along_one
+    along_one = _mean(dnormalized, axes, axis_name, counted)
+    return rescale_backward(dnormalized, normal, inverse, axes, axis_name, counted) - inverse * along_one
 
 
 def rescale_backward(
-    dnormalized: jax.Array, normal: jax.Array, inverse: jax.Array, axes: Axes, axis_name: Any = None
+    dnormalized: jax.Array,
+    normal: jax.Array,
+    inverse: jax.Array,
+    axes: Axes,
+    axis_name: Any = None,
+    counted: jax.Array | None = None,
 ) -> jax.Array:
     """dx from dx̂, x̂ and r, where x̂ = x r and mean(x²) is that of x itself."""
-    return inverse * (dnormalized - normal * _mean(dnormalized * normal, axes, axis_name))
+    return inverse * (dnormalized - normal * _mean(dnormalized * normal, axes, axis_name, counted))

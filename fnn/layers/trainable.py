@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from fnn.errors import floating_array, output_gradient, parameter
 from fnn.initializers import Constant, Initializer, Ones
+from fnn.inputs import array_or_shape
 from fnn.layer import Cache, Layer, Params, State, float_dtype, named_key, wide_dtype
 from fnn.layers.rectifiers import nonpositive
 from fnn.layers.swish import swish, swish_slopes
@@ -38,8 +39,10 @@ class PRelu(Layer, name="p_relu"):
     _: dataclasses.KW_ONLY
     slope_init: Initializer = Constant(0.25)
 
+    over_time = "each step"
+
     def init(self, key: jax.Array, x: Any) -> tuple[Params, State]:
-        return {"slope": self.slope_init(named_key(key, "slope"), _channels(x), float_dtype(x))}, {}
+        return {"slope": self.slope_init(named_key(key, "slope"), _channels(array_or_shape(x)), float_dtype(x))}, {}
 
     def forward(
         self, params: Params, state: State, x: Any, *, train: bool = False, key: jax.Array | None = None
@@ -82,8 +85,10 @@ class TrainableSwish(Layer, name="trainable_swish"):
     _: dataclasses.KW_ONLY
     beta_init: Initializer = Ones()
 
+    over_time = "each step"
+
     def init(self, key: jax.Array, x: Any) -> tuple[Params, State]:
-        return {"beta": self.beta_init(named_key(key, "beta"), _channels(x), float_dtype(x))}, {}
+        return {"beta": self.beta_init(named_key(key, "beta"), _channels(array_or_shape(x)), float_dtype(x))}, {}
 
     def forward(
         self, params: Params, state: State, x: Any, *, train: bool = False, key: jax.Array | None = None

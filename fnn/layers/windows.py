@@ -55,6 +55,26 @@ class Windows(NamedTuple):
         )
 
 
+def is_aligned(padding: Padding, strides: int | tuple[int, ...] | None) -> bool:
+    """Whether the windows over a sequence are those over the sequence with more steps behind it.
+
+    Those of "SAME" with strides are not: how far in front they begin depends on the number of steps.
+    """
+    return padding != "SAME" or all(each == 1 for each in (strides if isinstance(strides, tuple) else (strides,)))
+
+
+def windows_within(lengths: jax.Array, w: Windows) -> jax.Array:
+    """How many windows there would be over sequences of these lengths alone, along the one spatial axis.
+
+    A length outside [0, T] stays one.
+    """
+    (low, high), (window,), (stride,), (dilation,) = w.pads[0], w.window, w.strides, w.dilation
+    wide = lengths.astype(jnp.int32)
+    count = (wide + low + high - (window - 1) * dilation - 1) // stride + 1
+    count = jnp.where(wide > w.sizes[0], w.out[0] + 1, jnp.where(wide > 0, jnp.maximum(count, 0), wide))
+    return count.astype(lengths.dtype)
+
+
 def sizes(name: str, value: Any) -> int | tuple[int, ...]:
     """A size for every axis, or a tuple with one for each, checked; hashable, as a field of a layer is."""
     if isinstance(value, int):

@@ -6,11 +6,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.special import logsumexp
 
 from fnn.errors import describe, exact_array, floating_array, is_concrete
 from fnn.layer import Cache, Static, wide_dtype
 from fnn.losses.labels import at_class, class_labels, is_class
+from fnn.losses.logits import log_sum_of, shares, shifted
 from fnn.losses.loss import Loss, same_shape
 from fnn.ranges import FRACTION, NOT_NEGATIVE, Range, is_number, keep_in_range
 
@@ -31,6 +31,8 @@ class CrossEntropy(Loss):
     Shapes:  logits (…, V); target integer (…), or one-hot or soft (…, V); weights of the leading axes → scalar
 
     Labels equal to ``ignore_index`` do not count, nor do they in Σ w.
+    A class of logit −∞ cannot be: it costs nothing and has gradient 0, unless the target gives it a share (smoothing
+    does); then the value is ∞. One of +∞ is certain: a term of 0 for its label, ∞ for another; of two the value is NaN.
 
     Errors: ``ValueError`` for a target of another shape, for options out of their range and, outside jit, for a label
     outside [0, V); ``TypeError`` for a target of shape (…) that is not integer. Inside jit, where values cannot be
@@ -41,6 +43,8 @@ class CrossEntropy(Loss):
 
     Source: Bridle 1990; label smoothing: Szegedy et al. 2016, §7; z-loss: Chowdhery et al. 2022, §5.
     """
+
+    applies = "softmax"
 
     _: dataclasses.KW_ONLY
     label_smoothing: float = 0.0
@@ -54,10 +58,9 @@ class CrossEntropy(Loss):
         logits = floating_array(prediction)
         target = self._target(logits, target)
         z, largest = self._shifted(logits, target)
-        log_sum = logsumexp(z, -1, keepdims=True)
+        log_sum = log_sum_of(z, largest)
         q = self._distribution(target, z)
-        # A class that cannot be (logit −∞) and has no share of the target costs nothing: 0 · ∞ is to be 0.
-        terms = q.sum(-1) * log_sum[..., 0] - (q * jnp.where(q == 0, 0, z)).sum(-1)
+        terms = q.sum(-1) * log_sum[..., 0] - shares(q, z).sum(-1)
         if self._has_z_loss:
             terms = terms + jnp.asarray(self.z_loss, z.dtype) * jnp.square(log_sum + largest)[..., 0]
         if target.ndim < logits.ndim:
@@ -99,13 +102,11 @@ class CrossEntropy(Loss):
         return target if target.ndim == logits.ndim else class_labels(target, logits, self.ignore_index)
 
     def _shifted(self, logits: jax.Array, target: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """The logits less the largest, which changes nothing but the digits that are left of large ones, and it."""
+        """The logits less the largest, and it."""
         z = logits.astype(wide_dtype(logits.dtype))
         if self.ignore_index is not None and target.ndim < z.ndim:
             z = jnp.where((target == self.ignore_index)[..., None], 0, z)  # whatever stands there
-        largest = jax.lax.stop_gradient(z.max(-1, keepdims=True))
-        largest = jnp.where(jnp.isfinite(largest), largest, 0)
-        return z - largest, largest
+        return shifted(z)
 
     def _distribution(self, target: jax.Array, z: jax.Array) -> jax.Array:
         q = (target if target.ndim == z.ndim else at_class(target, z.shape)).astype(z.dtype)
@@ -124,12 +125,17 @@ class BinaryCrossEntropy(Loss):
     Cache:   ``logits`` z and ``target`` y, as given; ``dtype`` Static, to compute in
     Shapes:  logits and target of one shape; the target boolean, integer or floating, in [0, 1] → scalar
 
+    A logit of ±∞ is an answer without doubt: where it is right, y = [z > 0], value and gradient are 0; where it is
+    wrong the value is ∞ and the gradient the limit, ±w / Σ w.
+
     Errors: ``ValueError`` for shapes that differ ((N, 1) against (N,) included) and, outside jit, for a target outside
     [0, 1]; inside jit such a target makes the value NaN.
 
     >>> BinaryCrossEntropy()(jnp.zeros(2), jnp.array([0, 1]))
     Array(0.6931472, dtype=float32)
     """
+
+    applies = "sigmoid"
 
     def terms(self, prediction: Any, target: Any) -> tuple[jax.Array, Cache]:
         logits, target = same_shape(prediction, target)
@@ -138,7 +144,7 @@ class BinaryCrossEntropy(Loss):
         z = logits.astype(wide)
         y = target.astype(wide)
         # Both answers by a softplus of their own: log(1 + e^z) − yz cancels to 0 for a sure and right answer.
-        terms = y * jax.nn.softplus(-z) + (1 - y) * jax.nn.softplus(z)
+        terms = shares(y, jax.nn.softplus(-z)) + shares(1 - y, jax.nn.softplus(z))
         terms = terms + jnp.where((y >= 0) & (y <= 1), 0, jnp.nan).astype(wide)
         return terms, {"logits": logits, "target": target, "dtype": Static(wide)}
 

@@ -11,6 +11,7 @@ from jax.scipy.special import logsumexp
 
 from fnn.errors import describe, floating_array, is_concrete
 from fnn.layer import Cache, wide_dtype
+from fnn.losses.logits import log_softmax
 from fnn.losses.loss import Loss
 
 NEVER = -1e30
@@ -39,7 +40,8 @@ class CTC(Loss):
 
     Frames from a sequence's length on do not count and have gradient 0. A term is the cost of a whole sequence, not
     divided by its length. Labels that no path spells, for want of frames or because a logit is −∞, cost ∞ and have
-    gradient 0. No labels at all are spelled by blanks alone.
+    gradient 0; so do those of which every path has a log-probability below −5e29. No labels at all are spelled by
+    blanks alone.
 
     Errors: ``ValueError`` for other shapes and, outside jit, for labels outside [0, V) or equal to the blank, for −1
     before a label, for lengths outside [0, T] and for more labels than the frames can spell; ``TypeError`` for labels
@@ -52,8 +54,12 @@ class CTC(Loss):
     Source: Graves et al. 2006, §4, with a β that leaves out the emission of its own frame.
     """
 
+    applies = "softmax"
+
     _: dataclasses.KW_ONLY
     blank: int = 0
+
+    takes_lengths = True
 
     def __post_init__(self) -> None:
         if isinstance(self.blank, bool) or not isinstance(self.blank, int):
@@ -80,7 +86,8 @@ class CTC(Loss):
         start = (_log_of(first, emissions.dtype), jnp.zeros(labels.shape[0], emissions.dtype))
         (last, log_p), alpha = lax.scan(step, start, (emissions, running))
         log_p = log_p + logsumexp(jnp.where(end, last, NEVER), -1)
-        possible, valid = log_p > NEVER / 2, self._valid(labels, logits) & _valid_lengths(lengths, frames)
+        possible = ~(log_p <= NEVER / 2)  # of logits that are NaN nobody knows, and the term is NaN
+        valid = self._valid(labels, logits) & _valid_lengths(lengths, frames)
         terms = jnp.where(valid, jnp.where(possible, -log_p, jnp.inf), jnp.nan)
         cache = {"logits": logits, "lengths": lengths, "labels": labels, "alpha": alpha, "possible": possible & valid}
         return terms, cache
@@ -97,7 +104,7 @@ class CTC(Loss):
 
         last = _log_of(end, emissions.dtype)
         _, occupied = lax.scan(step, last, (emissions, running, cache["alpha"]), reverse=True)
-        dlogits = jax.nn.softmax(logits.astype(emissions.dtype), -1)
+        dlogits = jnp.exp(log_softmax(logits.astype(emissions.dtype)))
         sequence = jnp.arange(logits.shape[0])[:, None, None]
         dlogits = dlogits.at[sequence, frames[None, :, None], places[:, None, :]].add(-occupied.swapaxes(0, 1))
         # A selection, not a product: the logits of a sequence that cannot be may hold anything.
@@ -185,7 +192,7 @@ def _valid_lengths(lengths: Any, frames: jax.Array) -> Any:
 
 def _frames(logits: jax.Array, lengths: Any, places: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
     """log y at every place (T, N, S), the numbers of the frames (T,), and which belong to a sequence (T, N)."""
-    log_y = jax.nn.log_softmax(logits.astype(wide_dtype(logits.dtype)), -1)
+    log_y = log_softmax(logits.astype(wide_dtype(logits.dtype)))
     emissions = jnp.take_along_axis(jnp.maximum(log_y, NEVER), places[:, None, :], -1).swapaxes(0, 1)
     frames = jnp.arange(logits.shape[1], dtype=jnp.int32)
     ends = jnp.full(logits.shape[0], logits.shape[1], jnp.int32) if lengths is None else lengths.astype(jnp.int32)

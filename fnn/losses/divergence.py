@@ -36,6 +36,8 @@ class KLDivergence(Loss):
     Source: Kullback and Leibler 1951.
     """
 
+    applies = "softmax"
+
     def terms(self, prediction: Any, target: Any) -> tuple[jax.Array, Cache]:
         logits, target = same_shape(prediction, target)
         if not is_floating(target):

@@ -25,7 +25,8 @@ class Focal(Loss):
     Shapes:  logits z (…, V), integer labels (…), weights of the leading axes → scalar
 
     For yes-or-no answers take two logits, (z, 0). The paper's α, a weight a class, goes into ``weights``:
-    ``alpha[labels]``, over whose sum the mean is then taken. Labels equal to ``ignore_index`` do not count.
+    ``alpha[labels]``, over whose sum the mean is then taken. Labels equal to ``ignore_index`` do not count. Where the
+    label cannot be, c = ∞, the value is ∞ and dc = dvalue · w / Σ w, as for any γ far out.
 
     Errors: ``ValueError`` for a gamma below 0 and labels of another shape; else as of ``CrossEntropy``.
 
@@ -34,6 +35,8 @@ class Focal(Loss):
 
     Source: Lin et al. 2017, eq. 4.
     """
+
+    applies = "softmax"
 
     gamma: float = 2.0
     _: dataclasses.KW_ONLY
@@ -51,19 +54,20 @@ class Focal(Loss):
         labels = class_labels(target, logits, self.ignore_index)
         cost, cache = self._cross_entropy.terms(logits, labels)
         sure, c, u, gamma = self._parts(cost)
-        terms = jnp.where(sure, jnp.where(gamma == 0, cost, 0), u**gamma * c)
+        terms = jnp.where(sure, jnp.where(gamma == 0, cost, 0), jnp.where(cost == jnp.inf, cost, u**gamma * c))
         return nan_where_any([self.gamma], terms), {"cross_entropy": cache, "cost": cost}
 
     def terms_backward(self, cache: Cache, dterms: jax.Array) -> jax.Array:
         sure, c, u, gamma = self._parts(cache["cost"])
         slope = u**gamma * (1 + gamma * jnp.exp(-c) * c / u)
-        slope = jnp.where(sure, jnp.where(gamma == 0, 1, 0), slope)
+        slope = jnp.where(sure, jnp.where(gamma == 0, 1, 0), jnp.where(cache["cost"] == jnp.inf, 1, slope))
         return self._cross_entropy.terms_backward(cache["cross_entropy"], slope * dterms)
 
     def _parts(self, cost: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
-        """Where the label is sure to the last digit; c and u (1 and its u there: u^γ may have no slope at 0); and γ."""
+        """Where the label is sure to the last digit; c and u (1 and its u there, where u^γ may have no slope, and where
+        c is ∞, of which u has none); and γ."""
         sure = cost == 0
-        c = jnp.where(sure, 1, cost)
+        c = jnp.where(sure | (cost == jnp.inf), 1, cost)
         return sure, c, -jnp.expm1(-c), jnp.asarray(self.gamma, cost.dtype)
 
     def counted(self, target: Any, shape: tuple[int, ...]) -> jax.Array | None:

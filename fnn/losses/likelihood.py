@@ -18,7 +18,8 @@ from fnn.losses.loss import Loss, real_target, same_shape
 class Poisson(Loss):
     """The negative log-likelihood of counts, from the logarithm of their rate.
 
-    Forward:   t = e^z − y z, and with ``full`` + log y!;  value = Σ w t / Σ w;  y z = 0 where y = 0
+    Forward:   t = e^z − y z, and with ``full`` + log y!;  value = Σ w t / Σ w;  y z = 0 where y = 0, and t = ∞ where
+               e^z is (a rate that overflows outgrows every y z)
     Backward:  dz = (e^z − y) · dvalue · w / Σ w
 
     Cache:   ``slope`` e^z − y, ``dtype`` Static
@@ -42,7 +43,8 @@ class Poisson(Loss):
         wide = wide_dtype(log_rate.dtype)
         z, y = log_rate.astype(wide), counts.astype(wide)
         rate, valid = jnp.exp(z), y >= 0
-        terms = jnp.where(y == 0, rate, rate - y * z)  # a rate of 0 (z = −∞) is right for a count of 0
+        # A rate of 0 (z = −∞) is right for a count of 0; and ∞ − ∞ is ∞ here.
+        terms = jnp.where((y == 0) | (rate == jnp.inf), rate, rate - y * z)
         if self.full:
             terms = terms + gammaln(y + 1)
         slope = jnp.where(valid, rate - y, 0)
@@ -60,15 +62,17 @@ class Poisson(Loss):
 class GaussianNLL(Loss):
     """The negative log-likelihood of a normal distribution whose mean and variance are both predicted.
 
-    Forward:   (μ, s) = the two halves of the last axis, s = log σ²;  t = ½ (s + (y − μ)² e⁻ˢ), and with ``full``
-               + ½ log 2π;  value = Σ w t / Σ w
-    Backward:  dμ = (μ − y) e⁻ˢ · dvalue · w / Σ w,  ds = ½ (1 − (y − μ)² e⁻ˢ) · dvalue · w / Σ w
+    Forward:   (μ, s) = the two halves of the last axis, s = log σ²;  u = (μ − y) e^(−s/2);  t = ½ (s + u²), and with
+               ``full`` + ½ log 2π;  value = Σ w t / Σ w
+    Backward:  dμ = u e^(−s/2) · dvalue · w / Σ w,  ds = ½ (1 − u²) · dvalue · w / Σ w
 
-    Cache:   ``difference`` μ − y and ``precision`` e⁻ˢ (…, F), ``dtype`` Static
+    Cache:   ``standard`` u and ``root``, e^(−s/4) (…, F), ``dtype`` Static
     Shapes:  prediction (…, 2F): F means, then the F logarithms of their variances; target (…, F) of its dtype; weights
              of the leading axes of the target → scalar
 
     ``Dense(2 * F)`` predicts both, as does ``Parallel(mean=…, log_variance=…, merge="concatenate")``.
+    u = 0 where μ = y, however small the variance: e^(−s/4), by which μ − y is multiplied twice, is at most the largest
+    number of its dtype, beyond which u² of any other difference is ∞.
 
     Errors: ``ValueError`` for a last axis that is not twice the target's or other axes that differ, ``TypeError`` for
     dtypes that differ.
@@ -91,17 +95,17 @@ class GaussianNLL(Loss):
             )
         mean, log_variance = jnp.split(prediction, 2, -1)
         mean, y = real_target(mean, target)
-        s, difference = log_variance.astype(mean.dtype), mean - y
-        precision = jnp.exp(-s)
-        terms = 0.5 * (s + difference * (difference * precision))
+        s = log_variance.astype(mean.dtype)
+        root = jnp.exp(-0.25 * jnp.maximum(s, -4 * math.floor(math.log(float(jnp.finfo(s.dtype).max)))))
+        standard = (mean - y) * root * root
+        terms = 0.5 * (s + jnp.square(standard))
         if self.full:
             terms = terms + 0.5 * math.log(2 * math.pi)
-        return terms, {"difference": difference, "precision": precision, "dtype": Static(prediction.dtype)}
+        return terms, {"standard": standard, "root": root, "dtype": Static(prediction.dtype)}
 
     def terms_backward(self, cache: Cache, dterms: jax.Array) -> jax.Array:
-        difference, precision = cache["difference"], cache["precision"]
-        dmean = difference * precision
-        slopes = (dmean, 0.5 * (1 - difference * dmean))
+        standard, root = cache["standard"], cache["root"]
+        slopes = (standard * root * root, 0.5 * (1 - jnp.square(standard)))
         return jnp.concatenate([slope * dterms for slope in slopes], -1).astype(cache["dtype"].value)
 
     def select(self, keep: jax.Array, prediction: Any) -> Any:

@@ -103,6 +103,7 @@ class LinearCrossEntropy(Loss):
 
     def forward(self, prediction: Any, target: Any, weights: Any = None) -> tuple[jax.Array, Cache]:
         """The value, and the gradient of hidden and kernel as the cache."""
+        prediction, weights, beside = self.over_steps(prediction, target, weights)
         hidden, kernel, labels = self._operands(prediction, target)
         share = self._share(jax.ShapeDtypeStruct(labels.shape, kernel.dtype), labels, weights)
         share = jnp.broadcast_to(share, labels.shape)
@@ -119,15 +120,16 @@ class LinearCrossEntropy(Loss):
         dkernel, (terms, dhidden) = in_chunks(step, jnp.zeros_like(kernel), rows, self.chunk)
         cache = {"dhidden": dhidden.reshape(hidden.shape), "dkernel": dkernel, "dtype": Static(hidden.dtype)}
         counted: Any = jnp.where(share == 0, 0, terms * share)
-        return counted.sum(), cache
+        return counted.sum(), {**cache, **beside}
 
-    def backward(self, cache: Cache, dvalue: Any = 1.0) -> tuple[jax.Array, jax.Array]:
+    def backward(self, cache: Cache, dvalue: Any = 1.0) -> Any:
         """The gradient of the pair (h, W)."""
 
         def scaled(gradient: jax.Array) -> jax.Array:
             return (jnp.asarray(dvalue, gradient.dtype) * gradient).astype(cache["dtype"].value)
 
-        return scaled(cache["dhidden"]), scaled(cache["dkernel"])
+        gradients = scaled(cache["dhidden"]), scaled(cache["dkernel"])
+        return (gradients, None) if "beside" in cache else gradients
 
     def check(self, prediction: Any, target: Any) -> None:
         hidden, kernel = _pair(prediction)

@@ -7,6 +7,7 @@ import jax
 
 from fnn.errors import floating_array, parameter, positive
 from fnn.initializers import Initializer, LecunNormal
+from fnn.inputs import array_or_shape
 from fnn.layer import Cache, Layer, Params, State, float_dtype, named_key
 
 
@@ -35,11 +36,13 @@ class LinearHead(Layer, name="linear_head"):
     _: dataclasses.KW_ONLY
     kernel_init: Initializer = LecunNormal()
 
+    over_time = "each step"
+
     def __post_init__(self) -> None:
         positive("vocabulary", self.vocabulary)
 
     def init(self, key: jax.Array, x: Any) -> tuple[Params, State]:
-        if x.ndim < 1:
+        if array_or_shape(x).ndim < 1:
             raise ValueError("expected an input (…, D), got a scalar")
         shape = (x.shape[-1], self.vocabulary)
         return {"kernel": self.kernel_init(named_key(key, "kernel"), shape, float_dtype(x))}, {}

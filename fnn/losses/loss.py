@@ -5,9 +5,12 @@ A loss turns a prediction and a target into terms (one an example, or one an ent
     value = Σ w t / Σ w        dt = dvalue · w / Σ w
 
 with ``weights`` w of the shape of the leading axes of the terms, repeated over the others; without them every term
-counts 1. A sum of weights of zero gives the value 0 and the gradient 0. So weights of 0 mask examples out, whatever
-stands there (a prediction or a target that is NaN leaves no trace), and micro-batches add up exactly: the whole is the
-mean of the parts weighted by ``loss.weight``.
+counts 1. A sum of weights of zero gives the value 0 and the gradient 0; one that overflows gives NaN. So weights of 0
+mask examples out, whatever stands there (a prediction or a target that is NaN leaves no trace), and micro-batches add
+up exactly: the whole is the mean of the parts weighted by ``loss.weight``.
+
+Of a prediction ``(p, lengths)`` of sequences the steps past a length do not count: w is 0 there, whatever the weights
+say. The gradient is then ``(dp, None)``.
 
 The masking is a selection on the way in (``select``: 0 in the place of a prediction that does not count) and another
 on the way out, since a product would leave 0 · NaN; backward is the transpose of both. What does not count is selected
@@ -15,14 +18,19 @@ away from ``jax.grad`` too, so the derivative by a *weight* is meant only where 
 """
 
 import dataclasses
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fnn.errors import describe, exact_array, floating_array, is_concrete, is_floating
-from fnn.layer import Cache, Layer, wide_dtype
+from fnn.errors import describe, exact_array, floating_array, is_concrete, is_floating, returned
+from fnn.foreign import foreign
+from fnn.layer import Cache, Layer, Static, wide_dtype
+from fnn.lengths import checked_lengths, without_padding
+from fnn.over_time import is_lengths
+from fnn.signatures import check_methods
+from fnn.spelling import check_spelling
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +39,19 @@ class Loss:
 
     One that forms its gradient on the way forward gives ``terms``, and ``__call__``, ``forward`` and ``backward``.
     """
+
+    applies: ClassVar[Literal["sigmoid", "softmax"] | None] = None
+    """What the loss applies to the prediction itself, so that it takes logits and not what this makes of them."""
+
+    takes_lengths: ClassVar[bool] = False
+    """Whether the loss is one of whole sequences, and reads their lengths itself."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        check_spelling(cls, "a loss")
+        pair = ("prediction", "target")
+        check_methods(cls, terms=pair, terms_backward=("cache", "dterms"), check=pair, counted=("target", "shape"))
+        check_methods(cls, forward=(*pair, "weights"), backward=("cache", "dvalue"), __call__=(*pair, "weights"))
 
     @property
     def head(self) -> Layer | None:
@@ -74,24 +95,49 @@ class Loss:
 
     def forward(self, prediction: Any, target: Any, weights: Any = None) -> tuple[jax.Array, Cache]:
         """The value, and the cache: ``terms``, that of the terms, and ``share``, w / Σ w."""
+        prediction, weights, beside = self.over_steps(prediction, target, weights)
         if weights is not None:
             check_weights(weights)
             prediction = self.select(jnp.asarray(weights).astype(bool), prediction)
-        terms, cache = self.terms(prediction, target)
+        terms, cache = returned(self, "terms", "(terms, cache)", self.terms(prediction, target))
         share = self._share(terms, target, weights)
         value = jnp.where(share == 0, 0, terms * share).sum() if share.ndim else terms.sum() * share
-        return value, {"terms": cache, "share": share}
+        return value, {"terms": cache, "share": share, **beside}
 
     def backward(self, cache: Cache, dvalue: Any = 1.0) -> Any:
         """The gradient of the prediction."""
         share = cache["share"]
         dprediction = self.terms_backward(cache["terms"], jnp.asarray(dvalue, share.dtype) * share)
-        return self.select(share != 0, dprediction)
+        dprediction = self.select(share != 0, dprediction)
+        return (dprediction, None) if "beside" in cache else dprediction
 
     def weight(self, prediction: Any, target: Any, weights: Any = None) -> jax.Array:
         """Σ w: what this batch counts beside others."""
+        prediction, weights, _ = self.over_steps(prediction, target, weights)
         terms = jax.eval_shape(lambda prediction, target: self.terms(prediction, target)[0], prediction, target)
         return self._weights(terms, target, weights)[1]
+
+    def without_lengths(self, prediction: Any) -> tuple[Any, Any]:
+        """The prediction (arrays or shapes), and the lengths beside it or None."""
+        beside = type(prediction) is tuple and len(prediction) == 2 and is_lengths(prediction[1])
+        return prediction if beside and not self.takes_lengths else (prediction, None)
+
+    def over_steps(self, prediction: Any, target: Any, weights: Any) -> tuple[Any, Any, Cache]:
+        """The prediction without its lengths, the weights of its steps, and what the cache tells ``backward`` of it."""
+        prediction, lengths = self.without_lengths(prediction)
+        if lengths is None:
+            return prediction, weights, {}
+        steps = jnp.shape(jax.tree.leaves(prediction)[0])[:2]
+        if jnp.shape(target)[:2] != steps or len(steps) < 2:
+            raise ValueError(
+                f"lengths stand beside the prediction, so every step has a target (N, T, …), got predictions"
+                f" {describe(prediction)} and targets {describe(target)}; reduce the steps before the loss"
+                f" (return_sequences=False, GlobalAvgPool)"
+            )
+        lengths = checked_lengths(lengths, *steps)
+        each = jnp.ones(steps[:1]) if weights is None else jnp.asarray(weights)
+        each = expanded(each, (*steps, *each.shape[2:]))
+        return prediction, without_padding(each, lengths), {"beside": Static(True)}
 
     def _weights(self, terms: Any, target: Any, weights: Any) -> tuple[jax.Array | None, jax.Array]:
         counted = self.counted(target, terms.shape)
@@ -108,11 +154,15 @@ class Loss:
         each, total = self._weights(terms, target, weights)
         if each is None:
             return 1 / total
+        # A sum of ∞ would make every share 0, and with them the value and the gradient.
+        total = jnp.where(jnp.isinf(total), jnp.nan, total)
         return jnp.where(total == 0, 0, each / jnp.where(total == 0, 1, total))
 
 
 def check_weights(weights: Any, what: str = "weights") -> None:
     """Raises for weights below 0, or NaN, where values can be looked at."""
+    if (other := foreign(weights, "weights")) is not None:
+        raise other.refusal(f"{what} are numbers")
     if is_concrete(weights):
         values = np.asarray(weights)
         wrong = values[~(values >= 0)]
@@ -133,6 +183,13 @@ def same_shape(prediction: Any, target: Any) -> tuple[jax.Array, jax.Array]:
     """Prediction and target of an elementwise loss, as arrays of one shape, or an error: nothing broadcasts."""
     prediction, target = floating_array(prediction), exact_array(target)
     if prediction.shape != target.shape:
+        of_classes = target.shape == prediction.shape[:-1] and prediction.shape[-1] > 1
+        if of_classes and jnp.issubdtype(target.dtype, jnp.integer):
+            raise ValueError(
+                f"prediction and target must have the same shape, got {describe(prediction)} and {describe(target)};"
+                f" labels of classes go with CrossEntropy(), or are made one-hot: jax.nn.one_hot(target,"
+                f" {prediction.shape[-1]})"
+            )
         raise ValueError(
             f"prediction and target must have the same shape, got {describe(prediction)} and {describe(target)};"
             f" nothing is broadcast, so reshape one of them"

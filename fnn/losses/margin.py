@@ -36,7 +36,8 @@ class SignedMargin(Loss):
         y = jnp.where(valid, labels.astype(wide), 0)
         short = jnp.where(valid, self.least - y * logits.astype(wide), jnp.nan)
         met = self.met(short)  # NaN is short of every margin
-        return jnp.where(met, 0, short), {"slope": jnp.where(met, 0, -y), "dtype": Static(logits.dtype)}
+        slope = jnp.where(met, 0, jnp.where(valid & jnp.isnan(short), jnp.nan, -y))
+        return jnp.where(met, 0, short), {"slope": slope, "dtype": Static(logits.dtype)}
 
     def terms_backward(self, cache: Cache, dterms: jax.Array) -> jax.Array:
         return (cache["slope"] * dterms).astype(cache["dtype"].value)
@@ -107,7 +108,7 @@ class MultiClassHinge(Loss):
                value = Σ w t / Σ w
     Backward:  dz_c = −g, dz_r = g, 0 elsewhere, g = dvalue · w / Σ w where t > 0, else 0
 
-    Cache:   ``labels`` c (…), ``rival`` r (…), ``active``, t > 0 (…); ``shape`` and ``dtype`` Static
+    Cache:   ``labels`` c (…), ``rival`` r (…), ``slope`` (…), 1 where t > 0, else 0; ``shape`` and ``dtype`` Static
     Shapes:  logits z (…, V), V ≥ 2; integer labels (…); weights of the leading axes → scalar
 
     Errors: ``ValueError`` for labels of another shape, for a single class and, outside jit, for a label outside [0, V);
@@ -127,17 +128,21 @@ class MultiClassHinge(Loss):
         z = logits.astype(wide_dtype(logits.dtype))
         own = at_class(labels, z.shape)
         # By its place, not by jnp.max, whose automatic gradient divides a tie.
-        rival = jnp.argmax(jnp.where(own, -jnp.inf, z), -1).astype(labels.dtype)
-        strongest = jnp.take_along_axis(z, rival[..., None], -1)[..., 0]
+        rivals = jnp.where(own, -jnp.inf, z)
+        rival = jnp.argmax(rivals, -1).astype(labels.dtype)
+        # Taken from the rivals: where none of them can be, the argmax may be the label. And 1 is added last, or a lead
+        # of 0 between large logits would cost nothing.
+        lead = jnp.take_along_axis(rivals, rival[..., None], -1)[..., 0] - jnp.where(own, z, 0).sum(-1)
         valid: jax.Array = is_class(labels, z.shape[-1])
-        short = jnp.where(valid, 1 + strongest - jnp.where(own, z, 0).sum(-1), jnp.nan)
+        short = jnp.where(valid, 1 + lead, jnp.nan)
         met = short <= 0
         facts = {"shape": Static(logits.shape), "dtype": Static(logits.dtype)}
-        return jnp.where(met, 0, short), {"labels": labels, "rival": rival, "active": valid & ~met, **facts}
+        slope = jnp.where(valid & ~met, jnp.where(jnp.isnan(short), jnp.nan, 1), 0).astype(z.dtype)
+        return jnp.where(met, 0, short), {"labels": labels, "rival": rival, "slope": slope, **facts}
 
     def terms_backward(self, cache: Cache, dterms: jax.Array) -> jax.Array:
         labels, rival, shape = cache["labels"], cache["rival"], cache["shape"].value
-        g = jnp.where(cache["active"], dterms, 0)[..., None]
+        g: jax.Array = (cache["slope"] * dterms)[..., None]
         dz = jnp.where(at_class(rival, shape), g, 0) - jnp.where(at_class(labels, shape), g, 0)
         return dz.astype(cache["dtype"].value)
 

@@ -6,10 +6,12 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 
 from fnn.layer import Cache, Static
 from fnn.losses.loss import Loss, real_target
 from fnn.ranges import ABOVE_ZERO, keep_in_range
+from fnn.squares import root, scale
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,10 +72,10 @@ class MeanSquaredError(DifferenceLoss):
 class RootMeanSquaredError(MeanSquaredError):
     """The root of the mean of squared differences.
 
-    Forward:   m = Σ w (p − y)² / Σ w,  value = √m
-    Backward:  dp = (p − y) / √m · dvalue · w / Σ w, and 0 where m = 0
+    Forward:   m = Σ w ((p − y)/s)² / Σ w,  value = s √m,  s a power of two that keeps the squares in range, mostly 1
+    Backward:  dp = (p − y) / (s √m) · dvalue · w / Σ w, and 0 where m = 0
 
-    Cache:   ``mean``, that of the mean of squares; ``value`` √m
+    Cache:   ``mean``, that of the mean of squares of (p − y)/s;  ``root`` √m;  ``dtype`` Static
     Shapes:  as of ``MeanSquaredError``
 
     A root of a mean does not add up over micro-batches; the loss that training reports for an epoch is the mean of the
@@ -86,14 +88,20 @@ class RootMeanSquaredError(MeanSquaredError):
     """
 
     def forward(self, prediction: Any, target: Any, weights: Any = None) -> tuple[jax.Array, Cache]:
-        mean, cache = super().forward(prediction, target, weights)
+        dtype = jnp.asarray(prediction).dtype
+        prediction, target = real_target(prediction, target)
+        difference = prediction - target
+        if weights is not None:
+            difference = self.select(jnp.asarray(weights).astype(bool), difference)
+        s = scale(difference)
+        mean, cache = super().forward(difference * (1 / s), jnp.zeros_like(difference), weights)
         value = root(mean)
-        return value, {"mean": cache, "value": value}
+        return s.reshape(()) * value, {"mean": cache, "root": value, "dtype": Static(dtype)}
 
     def backward(self, cache: Cache, dvalue: Any = 1.0) -> jax.Array:
-        value: jax.Array = cache["value"]
+        value: jax.Array = cache["root"]
         dmean = jnp.asarray(dvalue, value.dtype) / (2 * jnp.where(value == 0, 1, value))
-        return super().backward(cache["mean"], jnp.where(value == 0, 0, dmean))
+        return super().backward(cache["mean"], jnp.where(value == 0, 0, dmean)).astype(cache["dtype"].value)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,8 +131,8 @@ class MeanAbsoluteError(DifferenceLoss):
 class Huber(DifferenceLoss):
     """Squares up to ``delta`` δ, and straight on from there: an outlier pulls no harder than δ.
 
-    Forward:   c = clip(e, −δ, δ),  t = c (e − ½ c), of e = p − y;  that is ½ e² up to δ and δ (|e| − ½ δ) beyond
-    Backward:  dp = c · dvalue · w / Σ w
+    Forward:   t = ½ e² where |e| ≤ δ, δ (|e| − ½ δ) beyond, of e = p − y
+    Backward:  dp = clip(e, −δ, δ) · dvalue · w / Σ w
 
     Cache:   ``difference`` p − y, ``dtype`` Static
     Shapes:  as of ``MeanSquaredError``
@@ -143,8 +151,10 @@ class Huber(DifferenceLoss):
         keep_in_range(self, delta=ABOVE_ZERO)
 
     def cost(self, e: jax.Array) -> jax.Array:
-        c = self.slope(e)
-        return c * (e - 0.5 * c)
+        delta = jnp.asarray(self.delta, e.dtype)
+        near = jnp.abs(e) <= delta
+        square, beyond = jnp.square(jnp.where(near, e, 0)), magnitude(jnp.where(near, 0, e))
+        return jnp.where(near, 0.5 * square, delta * (beyond - 0.5 * delta))
 
     def slope(self, e: jax.Array) -> jax.Array:
         delta = jnp.asarray(self.delta, e.dtype)
@@ -180,10 +190,5 @@ class LogCosh(DifferenceLoss):
 
 
 def magnitude(x: jax.Array) -> jax.Array:
-    """|x|, with the slope 0 at 0 by ``jax.grad`` too, which takes 1 for that of ``jnp.abs``."""
-    return jnp.where(x == 0, 0, jnp.abs(x))
-
-
-def root(x: jax.Array) -> jax.Array:
-    """√x, with the slope 0 at 0 in place of infinity."""
-    return jnp.where(x == 0, 0, jnp.sqrt(jnp.where(x == 0, 1, x)))
+    """|x|, with the slope sign(x) by ``jax.grad`` too: 0 at 0, where that of ``jnp.abs`` is 1, and NaN for NaN."""
+    return x * lax.stop_gradient(jnp.sign(x))

@@ -5,13 +5,12 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 
 from fnn.errors import describe, floating_array
 from fnn.layer import Cache, Static, wide_dtype
 from fnn.losses.loss import Loss, real_target
-from fnn.losses.regression import root
 from fnn.ranges import ABOVE_ZERO, keep_in_range
+from fnn.squares import unit
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,8 +86,9 @@ class Triplet(Loss):
 
     def terms_backward(self, cache: Cache, dterms: jax.Array) -> jax.Array:
         prediction = cache["prediction"]
-        (u, _), (v, _) = self._directions(prediction)
-        g = jnp.where(cache["active"], dterms, 0)[..., None]
+        # Selected, not multiplied by 0: what is infinitely far away has no direction, and costs nothing.
+        u, v = (jnp.where(cache["active"][..., None], each, 0) for each, _ in self._directions(prediction))
+        g = dterms[..., None] if dterms.ndim else dterms
         return jnp.stack([(u - v) * g, -u * g, v * g], -2).astype(prediction.dtype)
 
     def check(self, prediction: Any, target: Any) -> None:
@@ -101,13 +101,3 @@ class Triplet(Loss):
         x = prediction.astype(wide_dtype(prediction.dtype))
         anchor, positive, negative = (x[..., place, :] for place in range(3))
         return unit(anchor - positive), unit(anchor - negative)
-
-
-def unit(x: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """x/|x| and |x| (…, 1) along the last axis; both 0, and so are their slopes, for the zero vector."""
-    # Scaled by the largest entry, so that no square leaves the range of float32; the scale itself has no derivative.
-    largest = lax.stop_gradient(jnp.abs(x).max(-1, keepdims=True))
-    scale = jnp.where((largest > 0) & jnp.isfinite(largest), largest, 1)
-    scaled = x / scale
-    norm = root(jnp.square(scaled).sum(-1, keepdims=True))
-    return jnp.where(norm == 0, 0, scaled / jnp.where(norm == 0, 1, norm)), norm * scale

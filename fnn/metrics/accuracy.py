@@ -1,23 +1,29 @@
-"""Accuracy: how often the best answer, or one of the k best, is the label."""
+"""Accuracy: how often the best answer, or one of the k best, is the label; of several labels a sample, how many are."""
 
 import dataclasses
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 
-from fnn.errors import positive
-from fnn.metrics.answers import of_classes, of_yes_or_no, yes_or_no
+from fnn.errors import describe, positive
+from fnn.losses.loss import expanded
+from fnn.metrics.answers import Answers, of_classes, of_labels, of_yes_or_no, yes_or_no
 from fnn.metrics.metric import Metric, ratio
+from fnn.metrics.sums import Sum, summed, whole
 
 
 @dataclasses.dataclass(frozen=True)
 class Accuracy(Metric):
     """The share of examples whose largest output is at the label: Σ w [argmax z = y] / Σ w.
 
-    Of equal outputs the first counts. Targets are labels (…) or distributions (…, V), whose largest entry is the label;
-    labels equal to ``ignore_index`` do not count. Of yes-or-no answers, logits (N,) or (N, 1) with labels 0 and 1 of
-    the same shape, the answer is 1 above 0.
+    Of equal outputs the first counts. Outputs with a NaN are no answer: they count, and are never right. Targets are
+    labels (…) or distributions (…, V), whose largest entry is the label; labels equal to ``ignore_index`` do not count.
+    Of yes-or-no answers, logits (N,) or (N, 1) with labels 0 and 1 of the same shape, the answer is 1 above 0.
+
+    Errors: ``ValueError`` for shapes that do not belong together and, outside jit, for labels that do not exist and for
+    targets (…, V) that are no distributions: several labels a sample are for ``MultiLabelAccuracy``. Inside jit these
+    make it NaN.
 
     >>> Accuracy()(jnp.array([[1.0, 2.0], [3.0, 0.0]]), jnp.array([1, 1]))
     Array(0.5, dtype=float32)
@@ -28,17 +34,20 @@ class Accuracy(Metric):
 
     name = "accuracy"
 
-    def update(self, outputs: Any, targets: Any, weights: Any = None) -> dict[str, jax.Array]:
-        if yes_or_no(outputs, targets):
-            outputs, labels, each, _ = of_yes_or_no(outputs, targets, weights, self.ignore_index)
-            correct = (outputs > 0) == (labels == 1)
-        else:
-            outputs, labels, each, _ = of_classes(outputs, targets, weights, self.ignore_index)
-            correct = outputs.argmax(-1).astype(labels.dtype) == labels
-        return {"correct": (each * correct.astype(each.dtype)).sum(), "weight": each.sum()}
+    def answers(self, outputs: Any, targets: Any, weights: Any = None) -> Answers:
+        """What is counted."""
+        read = of_yes_or_no if yes_or_no(outputs, targets) else of_classes
+        return read(outputs, targets, weights, self.ignore_index)
 
-    def value(self, sums: dict[str, jax.Array]) -> jax.Array:
-        return ratio(sums["correct"], sums["weight"])
+    def check(self, outputs: Any, targets: Any, weights: Any = None) -> None:
+        self.answers(outputs, targets, weights)
+
+    def update(self, outputs: Any, targets: Any, weights: Any = None) -> dict[str, Sum]:
+        answers = self.answers(outputs, targets, weights)
+        return _counted(answers.weights, answers.right)
+
+    def value(self, sums: dict[str, Any]) -> jax.Array:
+        return _share(sums)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +57,7 @@ class TopKAccuracy(Accuracy):
     Of equal outputs the first count, so that ``TopKAccuracy(1)`` is ``Accuracy()``; outputs with a NaN are no answer.
     Its name is ``top_5_accuracy`` for k = 5; targets and ``ignore_index`` are as of ``Accuracy``.
 
-    Errors: ``ValueError`` for a k below 1 or above the number of classes.
+    Errors: ``ValueError`` for a k below 1 or above the number of classes; and as of ``Accuracy``.
 
     >>> TopKAccuracy(2)(jnp.array([[1.0, 2.0, 3.0], [3.0, 0.0, 1.0]]), jnp.array([1, 1]))
     Array(0.5, dtype=float32)
@@ -63,8 +72,11 @@ class TopKAccuracy(Accuracy):
     def name(self) -> str:
         return f"top_{self.k}_accuracy"
 
-    def update(self, outputs: Any, targets: Any, weights: Any = None) -> dict[str, jax.Array]:
-        outputs, labels, each, classes = of_classes(outputs, targets, weights, self.ignore_index)
+    def answers(self, outputs: Any, targets: Any, weights: Any = None) -> Answers:
+        return of_classes(outputs, targets, weights, self.ignore_index)
+
+    def update(self, outputs: Any, targets: Any, weights: Any = None) -> dict[str, Sum]:
+        outputs, labels, each, classes = self.answers(outputs, targets, weights)
         if self.k > classes:
             raise ValueError(f"k is at most the number of classes, {classes}, got {self.k}")
         label = jnp.clip(labels, 0, classes - 1)[..., None]
@@ -72,4 +84,79 @@ class TopKAccuracy(Accuracy):
         before = jax.lax.broadcasted_iota(label.dtype, outputs.shape, outputs.ndim - 1) < label
         rank = ((outputs > own) | ((outputs == own) & before)).sum(-1)
         correct = (rank < self.k) & ~jnp.isnan(outputs).any(-1)
-        return {"correct": (each * correct.astype(each.dtype)).sum(), "weight": each.sum()}
+        return _counted(each, correct)
+
+
+@dataclasses.dataclass(frozen=True)
+class MultiLabelAccuracy(Metric):
+    """Of several labels a sample, the share that is answered right: Σ w [(z > 0) = y] / Σ w over samples and labels.
+
+    Outputs are logits (N, …, L) with labels 0 and 1 of the same shape; each of the L labels is a yes-or-no answer of
+    its own, 1 above 0, and a NaN is no answer, never right. ``average=None`` gives an array, the share of every label.
+    With ``subset=True`` a sample is right if all of its labels are, and the weights are one for each sample. Otherwise
+    weights are of the leading axes, (N,) or (N, …, L). Labels equal to ``ignore_index`` do not count.
+
+    Its name is ``multi_label_accuracy``, ``multi_label_accuracy_by_label`` or ``subset_accuracy``.
+
+    Errors: ``ValueError`` for outputs and targets of different shapes, for another ``average``, for one beside
+    ``subset``, for weights that differ between the labels of a subset and, outside jit, for labels other than 0 and 1;
+    inside jit these make it NaN.
+
+    >>> MultiLabelAccuracy()(jnp.array([[2.0, -1.0], [3.0, 4.0]]), jnp.array([[1, 0], [1, 0]]))
+    Array(0.75, dtype=float32)
+    >>> MultiLabelAccuracy(subset=True)(jnp.array([[2.0, -1.0], [3.0, 4.0]]), jnp.array([[1, 0], [1, 0]]))
+    Array(0.5, dtype=float32)
+    """
+
+    average: Literal["micro"] | None = "micro"
+    _: dataclasses.KW_ONLY
+    subset: bool = False
+    ignore_index: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.average not in ("micro", None):
+            raise ValueError(
+                f"average is 'micro', the share of all labels, or None, that of every label, got {self.average!r}"
+            )
+        if self.subset and self.average is None:
+            raise ValueError("a subset is of all labels of a sample: it has no share of every label; leave average out")
+
+    @property
+    def name(self) -> str:
+        if self.subset:
+            return "subset_accuracy"
+        return "multi_label_accuracy" if self.average else "multi_label_accuracy_by_label"
+
+    def check(self, outputs: Any, targets: Any, weights: Any = None) -> None:
+        of_labels(outputs, targets, weights, self.ignore_index)
+
+    def update(self, outputs: Any, targets: Any, weights: Any = None) -> dict[str, Sum]:
+        answers = of_labels(outputs, targets, weights, self.ignore_index)
+        each, right = answers.weights, answers.right
+        if not self.subset:
+            return _counted(each, right, labels=None if self.average else answers.classes)
+        rows = each.shape[:-1]
+        if weights is not None and jnp.ndim(weights) > len(rows):
+            raise ValueError(
+                f"the weights of a subset accuracy are one for each sample, {rows} or its leading axes, got"
+                f" {describe(weights)}; leave labels out by ignore_index"
+            )
+        # Labels that are left out have the weight 0, the others that of their sample; NaN marks what is no label.
+        row = each.max(-1) if weights is None else expanded(jnp.asarray(weights), rows).astype(each.dtype)
+        row = jnp.where(jnp.isnan(each).any(-1), jnp.nan, jnp.where((each == 0).all(-1), 0, row))
+        return _counted(row, ((right == 1) | (each == 0)).all(-1))
+
+    def value(self, sums: dict[str, Any]) -> jax.Array:
+        return _share(sums)
+
+
+def _counted(each: jax.Array, right: jax.Array, *, labels: int | None = None) -> dict[str, Sum]:
+    """The sums over all places, or of every one of so many labels."""
+    shape = (-1,) if labels is None else (-1, labels)
+    each, right = each.reshape(shape), right.reshape(shape)
+    return {"correct": summed(each * right.astype(each.dtype)), "weight": summed(each)}
+
+
+def _share(sums: dict[str, Any]) -> jax.Array:
+    correct, weight = whole((sums["correct"], sums["weight"]))
+    return ratio(correct, weight)

@@ -6,8 +6,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from fnn.errors import exact_array
 from fnn.losses.cross_entropy import CrossEntropy
+from fnn.losses.loss import expanded
+from fnn.metrics.answers import distributions
 from fnn.metrics.metric import Metric, ratio
+from fnn.metrics.sums import Sum, whole
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,6 +20,9 @@ class Perplexity(Metric):
 
     Over batches the cross-entropies are averaged before the exponential is taken. Targets are labels (…), of which
     those equal to ``ignore_index`` do not count, or distributions (…, V).
+
+    Errors: as of ``CrossEntropy``, and ``ValueError`` for targets (…, V) that are no distributions, several labels a
+    sample say; inside jit these make it NaN.
 
     >>> Perplexity()(jnp.zeros((3, 4)), jnp.array([0, 1, 3])).round(3)
     Array(4., dtype=float32)
@@ -27,10 +34,24 @@ class Perplexity(Metric):
     name = "perplexity"
     higher_is_better = False
 
-    def update(self, outputs: Any, targets: Any, weights: Any = None) -> dict[str, jax.Array]:
+    def check(self, outputs: Any, targets: Any, weights: Any = None) -> None:
+        CrossEntropy(ignore_index=self.ignore_index).check(outputs, targets)
+        _known(outputs, exact_array(targets), weights)
+
+    def update(self, outputs: Any, targets: Any, weights: Any = None) -> dict[str, Sum]:
         loss = CrossEntropy(ignore_index=self.ignore_index)
         value, weight = loss(outputs, targets, weights), loss.weight(outputs, targets, weights)
-        return {"sum": value * weight, "weight": weight}
+        total = jnp.where(_known(outputs, exact_array(targets), weights), value * weight, jnp.nan)
+        return {"sum": Sum.of(total), "weight": Sum.of(weight)}
 
-    def value(self, sums: dict[str, jax.Array]) -> jax.Array:
-        return jnp.exp(ratio(sums["sum"], sums["weight"]))
+    def value(self, sums: dict[str, Any]) -> jax.Array:
+        total, weight = whole((sums["sum"], sums["weight"]))
+        return jnp.exp(ratio(total, weight))
+
+
+def _known(outputs: Any, targets: jax.Array, weights: Any) -> Any:
+    """Whether all targets that count are labels or distributions."""
+    if jnp.ndim(targets) < jnp.ndim(outputs):
+        return True  # the loss says NaN of a label that does not exist
+    fit = distributions(targets, weights)
+    return (fit if weights is None else fit | (expanded(jnp.asarray(weights), fit.shape) == 0)).all()

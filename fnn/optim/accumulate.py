@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from fnn.errors import positive
+from fnn.optim.magnitudes import without_zero
 from fnn.optim.nonfinite import refuse_inner_skips
 from fnn.optim.transform import (
     Optimizer,
@@ -19,34 +20,52 @@ from fnn.optim.transform import (
     zero_count,
     zeros_like,
 )
+from fnn.optim.waiting import stepped
 
 
 class AccumulateState(NamedTuple):
-    """State of ``accumulate``: sums over the micro-batches since the last update, and the optimiser's own state."""
+    """State of ``accumulate``: means over the micro-batches since the last update, and the optimiser's own state.
+
+    ``weight`` is the sum of their weights; ``stepped``: whether the last call was an update.
+    """
 
     count: jax.Array
     hyperparams: dict[str, Any]
+    stepped: jax.Array
     weight: jax.Array
-    value: jax.Array
-    grads: Any
+    mean_value: jax.Array
+    mean: Any
     inner: Any
 
     ranges = MappingProxyType({})
+
+    def with_batch(self, grads: Any, extra: dict[str, Any]) -> tuple[jax.Array, dict[str, Any]]:
+        """The weight of all that waits and one more batch, and the extras of them as one batch."""
+        a = jnp.asarray(extra.get("weight", 1.0)).astype(self.weight.dtype)
+        weight = self.weight + a
+        mean = jax.tree.map(lambda m, g: _mean(m, self.weight, g.astype(m.dtype), a), self.mean, grads)
+        own = {"weight": weight, "grad": mean}
+        if "value" in extra:
+            value = jnp.asarray(extra["value"]).astype(self.mean_value.dtype)
+            own["value"] = _mean(self.mean_value, self.weight, value, a)
+        # value_fn is that of one batch: a line search that needs it says so.
+        return weight, {name: given for name, given in extra.items() if name != "value_fn"} | own
 
 
 @constructor
 def accumulate(optimizer: Any, steps: int) -> Optimizer:
     """One update of the optimiser for every ``steps`` batches, on their gradient as one batch.
 
-        G ← G + a g,  A ← A + a                   a: weight, the sum of the batch's weights, 1 if none is passed
-        every ``steps`` calls: the update for the gradient G / A, then G = A = 0; in between an update of 0
+        G ← (A G + a g) / (A + a),  A ← A + a     a: weight, the sum of the batch's weights, 1 if none is passed
+        every ``steps`` calls: the update for the gradient G, then G = A = 0; in between an update of 0
 
     By the weights it is exact for batches of different sizes and weights: a mean of means is not (of 1, 2 and 3 in
     batches of two and one it is 2.25, not 2). ``value`` reaches the optimiser as the same weighted mean. Training
     passes both; ``value_fn``, which is that of one batch, is kept back. Where all of A is 0 the gradient is 0. Models
     with batch statistics are the exception: theirs are those of the micro-batch. A call counts as a step for ``count``
-    here, but not for the optimiser and its schedules. With ``last=True``, as a run calls it at its end, what waits is
-    applied though it is less than ``steps`` batches, and the next batch begins anew.
+    here, but not for the optimiser and its schedules, nor for what stands behind in a ``chain``: that waits, and gets
+    the extras of the whole. With ``last=True``, as a run calls it at its end, what waits is applied though it is less
+    than ``steps`` batches, and the next batch begins anew.
 
     Raises ``ValueError`` for ``steps`` below 1 and for a ``skip_nonfinite`` inside, ``TypeError`` for what is no
     optimiser or no integer.
@@ -66,41 +85,41 @@ def accumulate(optimizer: Any, steps: int) -> Optimizer:
     def init(params: Any) -> AccumulateState:
         inner = optimizer.init(params)
         refuse_inner_skips(inner, "accumulate")
-        return AccumulateState(zero_count(), {}, jnp.zeros(()), jnp.zeros(()), zeros_like(params), inner)
+        start = jnp.zeros((), bool), jnp.zeros(()), jnp.zeros(()), zeros_like(params)
+        return AccumulateState(zero_count(), {}, *start, inner)
 
     def accumulate_update(grads: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, AccumulateState]:
-        grads, like = check_gradients(grads, params, state.grads)
-        a = jnp.asarray(extra.get("weight", 1.0)).astype(state.weight.dtype)
-        weight = state.weight + a
-        # A batch of weight 0 counts nothing, whatever its gradient.
-        summed = jax.tree.map(
-            lambda g, total: total + jnp.where(a == 0, 0, a.astype(total.dtype) * g.astype(total.dtype)),
-            grads,
-            state.grads,
-        )
-        value = state.value + jnp.where(a == 0, 0, a * jnp.asarray(extra.get("value", 0.0)).astype(a.dtype))
+        grads, like = check_gradients(grads, params, state.mean)
+        weight, whole = state.with_batch(grads, extra)
         last, count = bool(extra.get("last", False)), increment(state.count)
         full = (count % steps == 0) | last
         if last:
             count = count + (-count) % steps
-        divisor = weight + (weight == 0).astype(weight.dtype)
-        mean = jax.tree.map(lambda total, like: (total / divisor.astype(total.dtype)).astype(like.dtype), summed, like)
-        if "value" in extra:
-            extra = {**extra, "value": value / divisor}
-        # It is that of one batch: a line search that needs it says so.
-        extra = {name: given for name, given in extra.items() if name != "value_fn"}
+        mean = jax.tree.map(lambda mean, like: mean.astype(like.dtype), whole["grad"], like)
 
         def apply() -> tuple[Any, Any]:
-            return update(optimizer, mean, state.inner, params, **{**extra, "weight": weight, "grad": mean})
+            return update(optimizer, mean, state.inner, params, **{**whole, "grad": mean})
 
         def wait() -> tuple[Any, Any]:
             return jax.tree.map(jnp.zeros_like, like), state.inner
 
         updates, inner = jax.lax.cond(full, apply, wait)
-        weight, value, summed = jax.tree.map(lambda leaf: jnp.where(full, 0, leaf), (weight, value, summed))
-        return updates, AccumulateState(count, {}, weight, value, summed, inner)
+        waiting = weight, whole.get("value", state.mean_value), whole["grad"]
+        weight, value, mean = jax.tree.map(lambda leaf: jnp.where(full, 0, leaf), waiting)
+        inside = stepped(inner)
+        real = full if inside is None else full & inside
+        return updates, AccumulateState(count, {}, real, weight, value, mean, inner)
 
     return Optimizer(init, accumulate_update)
+
+
+def _mean(mean: jax.Array, weight: jax.Array, x: jax.Array, a: jax.Array) -> jax.Array:
+    """(weight · mean + a x) / (weight + a), whose terms do not overflow; 0 without any weight."""
+    total = weight + a
+    power = jnp.ldexp(jnp.ones((), total.dtype), jnp.frexp(total)[1])
+    weight, a, total = ((each / power).astype(mean.dtype) for each in (weight, a, total))
+    # A batch of weight 0 counts nothing, whatever its gradient.
+    return (weight * mean + jnp.where(a == 0, 0, a * x)) / without_zero(total)
 
 
 def with_remainder(optimizer: Any, opt_state: Any, params: Any, wanted: Any = True) -> tuple[Any, Any]:
@@ -112,11 +131,10 @@ def with_remainder(optimizer: Any, opt_state: Any, params: Any, wanted: Any = Tr
     if not waiting:
         return params, opt_state
     weight = jnp.stack([state.weight for state in waiting])
-    value = waiting[0].value / jnp.where(weight[0] > 0, weight[0], 1)
 
     def apply() -> tuple[Any, Any]:
         nothing = jax.tree.map(jnp.zeros_like, params)
-        extra = {"value": value, "grad": nothing, "weight": jnp.zeros(()), "last": True}
+        extra = {"value": waiting[0].mean_value, "grad": nothing, "weight": jnp.zeros(()), "last": True}
         updates, after = update(optimizer, nothing, opt_state, params, **extra)
         return apply_updates(params, updates), after
 

@@ -10,20 +10,26 @@ import jax.numpy as jnp
 from fnn.errors import positive
 from fnn.optim.hyperparameters import Hyperparameter, Hyperparameters
 from fnn.optim.leafwise import running_mean
+from fnn.optim.magnitudes import divisor, root_mean_square, shortened
 from fnn.optim.transform import (
     Optimizer,
     accumulator_dtype,
     check_gradients,
     constructor,
     increment,
+    refuse_unread,
     zero_count,
     zeros_like,
 )
-from fnn.paths import map_named, named_leaves, select
+from fnn.paths import named_leaves, select
 from fnn.ranges import FRACTION, NOT_NEGATIVE, POSITIVE
+from fnn.stacked import map_layers
 
 SMALLEST_SCALE = 1e-3
 """A leaf of parameters counts as if its root mean square were at least this: one that starts at zero still moves."""
+
+SMALLEST_FACTORED = 128
+"""The default of ``min_dim_size_to_factor``."""
 
 
 class AdafactorState(NamedTuple):
@@ -52,7 +58,7 @@ class AdafactorState(NamedTuple):
 @constructor
 def adafactor(
     learning_rate: Hyperparameter | None = None,
-    min_dim_size_to_factor: int = 128,
+    min_dim_size_to_factor: int = SMALLEST_FACTORED,
     decay_rate: Hyperparameter = 0.8,
     decay_offset: int = 0,
     multiply_by_parameter_scale: bool = True,
@@ -66,7 +72,7 @@ def adafactor(
 ) -> Optimizer:
     """Adafactor: scaling by the second moment in the memory of a row and a column, and steps relative to the weights.
 
-        t ← t + 1,  β = 1 − (t − decay_offset)^(−decay_rate)        0 at the first step: no bias to correct
+        t ← t + 1,  β = 1 − max(t − decay_offset, 1)^(−decay_rate)  0 at the first step: no bias to correct
         R ← β R + (1 − β) mean over columns of (g² + eps)           R, C from 0; a matrix
         C ← β C + (1 − β) mean over rows of (g² + eps)
         V = R Cᵀ / mean(R)                                          exact where g² has rank 1
@@ -79,16 +85,18 @@ def adafactor(
 
     A leaf is factored if ``factored`` and its two largest axes have at least ``min_dim_size_to_factor`` entries; the
     means are then over the larger and the smaller of these (of equal ones, the later counts as larger), and any other
-    axes are a batch of matrices. ``multiply_by_parameter_scale=False`` leaves out max(rms(w), 1e-3), so that η is an
-    absolute step. ``None`` leaves a part out: without a learning rate η is 1, a rate relative to the weights that only
-    a schedule makes sense of, like the paper's min(10⁻², 1/√t).
+    axes are a batch of matrices. Where ``Repeat`` stacks several layers, axes, sizes and rms are those of one.
+    ``multiply_by_parameter_scale=False`` leaves out max(rms(w), 1e-3), so that η is an absolute step. ``None`` leaves a
+    part out: without a learning rate η is 1, a rate relative to the weights that only a schedule makes sense of, like
+    the paper's min(10⁻², 1/√t).
 
     The names, defaults and order of the parts are optax's, which has no relative step either. The decay is *not*
     multiplied by η, as there; by default it excludes biases and the scales of norms (optax's is ``paths="*"``). The
     momentum is at least float32 (optax's ``dtype_momentum`` is not taken).
 
     Raises ``ValueError`` for a negative rate, a momentum outside [0, 1), a size below 1, an ``update`` without params,
-    a glob that matches no path where there is a decay; ``TypeError`` for what is no number, scalar array or schedule.
+    a glob that matches no path where there is a decay, ``paths`` without a decay, a size with ``factored=False``;
+    ``TypeError`` for what is no number, scalar array or schedule.
 
     Source: Shazeer and Stern, Adafactor: adaptive learning rates with sublinear memory cost, 2018, algorithms 4 and 5.
 
@@ -102,6 +110,11 @@ def adafactor(
     positive("min_dim_size_to_factor", min_dim_size_to_factor)
     if isinstance(decay_offset, bool) or not isinstance(decay_offset, int):
         raise TypeError(f"decay_offset is an integer, got {decay_offset!r}")
+    if weight_decay_rate is None:
+        refuse_unread("it chooses what decays, and there is no weight_decay_rate", paths=(paths, "*/kernel"))
+    if not factored:
+        size = min_dim_size_to_factor, SMALLEST_FACTORED
+        refuse_unread("nothing is factored with factored=False", min_dim_size_to_factor=size)
     optional = {
         "learning_rate": learning_rate,
         "clipping_threshold": clipping_threshold,
@@ -116,7 +129,7 @@ def adafactor(
     def init(params: Any) -> AdafactorState:
         if weight_decay_rate is not None:
             select(globs, named_leaves(params))  # a glob that matches nothing raises here, before any step
-        squares = jax.tree.map(lambda zero: _no_squares(zero, smallest), zeros_like(params))
+        squares = map_layers(lambda path, zero: _no_squares(zero, smallest), zeros_like(params))
         return AdafactorState(zero_count(), given.initial(), squares, None if momentum is None else zeros_like(params))
 
     def update(grads: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, AdafactorState]:
@@ -132,14 +145,14 @@ def adafactor(
             dtype = accumulator_dtype(w)
             value = {name: value.astype(dtype) for name, value in values.items()}
             g, wide = g.astype(dtype), w.astype(dtype)
-            time = (count - decay_offset).astype(dtype)
+            time = jnp.maximum(count - decay_offset, 1).astype(dtype)
             u, squares = _scaled(g, squares, 1 - time ** -value["decay_rate"], value["eps"], smallest)
             if "clipping_threshold" in value:
-                u = u / jnp.maximum(1, _rms(u) / value["clipping_threshold"])
+                u = u / jnp.maximum(1, root_mean_square(u) / value["clipping_threshold"])
             if "learning_rate" in value:
                 u = value["learning_rate"] * u
             if multiply_by_parameter_scale:
-                u = u * jnp.maximum(_rms(wide), SMALLEST_SCALE)
+                u = u * jnp.maximum(root_mean_square(wide), SMALLEST_SCALE)
             if "momentum" in value:
                 u = mean = running_mean(u, mean, value["momentum"])
             if path in decayed:
@@ -148,7 +161,7 @@ def adafactor(
 
         means = jax.tree.map(lambda g: None, grads) if state.mean is None else state.mean
         treedef = jax.tree.structure(grads)
-        rows = treedef.flatten_up_to(map_named(one, grads, params, state.squares, means))
+        rows = treedef.flatten_up_to(map_layers(one, grads, params, state.squares, means))
         updates, squares, mean = (treedef.unflatten([row[place] for row in rows]) for place in range(3))
         return updates, AdafactorState(count, hyperparams, squares, None if momentum is None else mean)
 
@@ -170,18 +183,16 @@ def _no_squares(zero: jax.Array, smallest: int | None) -> Any:
 
 def _scaled(g: jax.Array, squares: Any, decay: jax.Array, eps: jax.Array, smallest: int | None) -> tuple[Any, Any]:
     """g / √V and the next R and C, or V."""
+    g = shortened(g)
     axes, square = _matrix_axes(g.shape, smallest), g * g + eps
     if axes is None:
         squares = running_mean(square, squares, decay)
-        return g / jnp.sqrt(squares), squares
+        return g / divisor(jnp.sqrt(squares)), squares
     smaller, larger = axes
     rows = running_mean(square.mean(larger), squares["rows"], decay)
     columns = running_mean(square.mean(smaller), squares["columns"], decay)
-    # R over its mean first: the product R Cᵀ of squares underflows long before g does.
-    relative = rows / rows.mean(smaller - (smaller > larger), keepdims=True)
-    u = g / jnp.sqrt(jnp.expand_dims(relative, larger)) / jnp.sqrt(jnp.expand_dims(columns, smaller))
+    # Roots first: the product R Cᵀ of squares underflows long before g does, and so does a row of R over their mean.
+    mean = divisor(jnp.sqrt(rows.mean(smaller - (smaller > larger), keepdims=True)))
+    relative = divisor(jnp.sqrt(rows)) / mean
+    u = g / jnp.expand_dims(relative, larger) / jnp.expand_dims(divisor(jnp.sqrt(columns)), smaller)
     return u, {"rows": rows, "columns": columns}
-
-
-def _rms(x: jax.Array) -> jax.Array:
-    return jnp.sqrt(jnp.mean(x * x))

@@ -11,6 +11,7 @@ from fnn.optim.decay import decay_weights
 from fnn.optim.gradient_descent import scale_by_learning_rate
 from fnn.optim.hyperparameters import Hyperparameter, Hyperparameters
 from fnn.optim.leafwise import leafwise, running_mean, sum_of_weights
+from fnn.optim.magnitudes import divisor, squarable
 from fnn.optim.transform import Optimizer, chain, constructor
 from fnn.ranges import FRACTION, NOT_NEGATIVE
 
@@ -47,10 +48,11 @@ def scale_by_adam(
     given = Hyperparameters(ScaleByAdamState, b1=b1, b2=b2, eps=eps, eps_root=eps_root)
 
     def rule(values: dict, count: Any, g: Any, m: Any, v: Any) -> tuple[Any, ...]:
+        g = squarable(g)
         m, v = running_mean(g, m, values["b1"]), running_mean(g * g, v, values["b2"])
         corrected = v / sum_of_weights(values["b2"], count)
-        u = m / sum_of_weights(values["b1"], count) / (jnp.sqrt(corrected + values["eps_root"]) + values["eps"])
-        return u, m, v
+        root = jnp.sqrt(corrected + values["eps_root"]) + values["eps"]
+        return m / sum_of_weights(values["b1"], count) / divisor(root), m, v
 
     return leafwise(given, rule, mu=0, nu=0)
 
@@ -69,9 +71,10 @@ def adam(
         w ← w − η m̂ / (√(v̂ + eps_root) + eps)          m̂ = m / (1 − b1ᵗ),  v̂ = v / (1 − b2ᵗ),  η: learning_rate
 
     ``b1``, ``b2``: the decay of the running means of g and g². ``eps``, outside the root as in the paper, bounds the
-    step where gradients vanish (with 0, an entry that has only seen zeros is 0/0). ``eps_root``, inside, is for
-    differentiating through the update. In float32 a gradient beyond 1e19 has an infinite square: clip it first. A
-    schedule may drive b1 or b2; the bias correction then takes the value of the step.
+    step where gradients vanish (with 0 too, an entry that has only seen zeros stays). ``eps_root``, inside, is for
+    differentiating through the update. A schedule may drive b1 or b2; the bias correction then takes the value of the
+    step. Gradients of any finite size give the step of the equations but at the ends of the dtype: in float32 an entry
+    beyond 4.6e18 counts as that in m and v (fnn/optim/magnitudes.py), and the divisor is at least 1.1e-19.
 
     Raises ``ValueError`` for a negative rate, b1 or b2 outside [0, 1), a negative eps; ``TypeError`` for what is no
     number, scalar array or schedule, and for gradients of another structure than params.

@@ -10,8 +10,9 @@ from fnn.optim.adam import ScaleByAdamState
 from fnn.optim.gradient_descent import scale_by_learning_rate
 from fnn.optim.hyperparameters import Hyperparameter, Hyperparameters
 from fnn.optim.leafwise import leafwise, mean_one_step_ahead, running_mean, sum_of_weights
+from fnn.optim.magnitudes import divisor, squarable, without_zero
 from fnn.optim.transform import Optimizer, chain, constructor
-from fnn.ranges import FRACTION, NOT_NEGATIVE, nan_where_any
+from fnn.ranges import FRACTION, NOT_NEGATIVE, Range, in_range, is_number, nan_where_any
 
 
 class ScaleByAmsgradState(NamedTuple):
@@ -63,10 +64,11 @@ def amsgrad(
     given = Hyperparameters(ScaleByAmsgradState, b1=b1, b2=b2, eps=eps, eps_root=eps_root)
 
     def rule(values: dict, count: Any, g: Any, m: Any, v: Any, largest: Any) -> tuple[Any, ...]:
+        g = squarable(g)
         m, v = running_mean(g, m, values["b1"]), running_mean(g * g, v, values["b2"])
         largest = jnp.maximum(largest, v / sum_of_weights(values["b2"], count))
         mean = m / sum_of_weights(values["b1"], count)
-        return mean / (jnp.sqrt(largest + values["eps_root"]) + values["eps"]), m, v, largest
+        return mean / divisor(jnp.sqrt(largest + values["eps_root"]) + values["eps"]), m, v, largest
 
     return chain(leafwise(given, rule, mu=0, nu=0, nu_max=0), scale_by_learning_rate(learning_rate))
 
@@ -102,10 +104,11 @@ def scale_by_nadam(b1: Hyperparameter, b2: Hyperparameter, eps: Hyperparameter, 
     given = Hyperparameters(ScaleByAdamState, b1=b1, b2=b2, eps=eps, eps_root=eps_root)
 
     def rule(values: dict, count: Any, g: Any, m: Any, v: Any) -> tuple[Any, ...]:
+        g = squarable(g)
         m, v = running_mean(g, m, values["b1"]), running_mean(g * g, v, values["b2"])
         ahead = mean_one_step_ahead(values["b1"], count, g, m)
         squares = v / sum_of_weights(values["b2"], count)
-        return ahead / (jnp.sqrt(squares + values["eps_root"]) + values["eps"]), m, v
+        return ahead / divisor(jnp.sqrt(squares + values["eps_root"]) + values["eps"]), m, v
 
     return leafwise(given, rule, mu=0, nu=0)
 
@@ -133,7 +136,7 @@ def adamax(
     def rule(values: dict, count: Any, g: Any, m: Any, s: Any) -> tuple[Any, ...]:
         m = running_mean(g, m, values["b1"])
         s = jnp.maximum(values["b2"] * s, jnp.abs(g) + values["eps"])
-        return m / sum_of_weights(values["b1"], count) / s, m, s
+        return m / sum_of_weights(values["b1"], count) / without_zero(s), m, s
 
     return chain(leafwise(given, rule, mu=0, largest=0), scale_by_learning_rate(learning_rate))
 
@@ -156,7 +159,8 @@ def radam(
         w ← w − η r m̂ / (√(v̂ + eps_root) + eps)   ρ ≥ threshold
         w ← w − η m̂                               ρ < threshold
 
-    ``nesterov`` takes m̂ as ``nadam`` does. Errors as ``adam``.
+    ``nesterov`` takes m̂ as ``nadam`` does. Errors as ``adam``, and for a ``threshold`` below 4. ρ is computed without
+    the difference of two numbers near ρ∞, which in float32 costs optax 1 % of the first rectified steps.
 
     Source: Liu et al., On the variance of the adaptive learning rate and beyond, 2020, algorithm 2 (threshold 4).
 
@@ -164,19 +168,52 @@ def radam(
     >>> optimizer.update(jnp.array(8.0), optimizer.init(jnp.zeros(())))[0].round(5)
     Array(-4., dtype=float32)
     """
+    if not is_number(threshold):
+        raise TypeError(f"threshold is a number, got {threshold!r}; it is part of the program")
+    in_range("threshold", threshold, Range("at least 4, or r is the root of a negative number", lambda each: each >= 4))
     given = Hyperparameters(ScaleByAdamState, b1=b1, b2=b2, eps=eps, eps_root=eps_root)
 
     def rule(values: dict, count: Any, g: Any, m: Any, v: Any) -> tuple[Any, ...]:
         b1, b2 = values["b1"], values["b2"]
-        m, v = running_mean(g, m, b1), running_mean(g * g, v, b2)
+
+        def mean_of(g: jax.Array, m: jax.Array) -> tuple[jax.Array, jax.Array]:
+            m = running_mean(g, m, b1)
+            return mean_one_step_ahead(b1, count, g, m) if nesterov else m / sum_of_weights(b1, count), m
+
+        v = running_mean(jnp.square(squarable(g)), v, b2)
         weights = sum_of_weights(b2, count)
         limit = 2 / (1 - b2) - 1
-        length = limit - 2 * count.astype(g.dtype) * (1 - weights) / weights
-        mean = mean_one_step_ahead(b1, count, g, m) if nesterov else m / sum_of_weights(b1, count)
+        length: Any = _length(b2, count)
         rectify = length >= threshold
         safe = jnp.where(rectify, length, limit)
         r = jnp.sqrt((safe - 4) * (safe - 2) * limit / ((limit - 4) * (limit - 2) * safe))
-        scaled = r * mean / (jnp.sqrt(v / weights + values["eps_root"]) + values["eps"])
+        bounded, _ = mean_of(squarable(g), squarable(m))  # as it is in v
+        scaled = r * bounded / divisor(jnp.sqrt(v / weights + values["eps_root"]) + values["eps"])
+        mean, m = mean_of(g, m)
         return nan_where_any(values.values(), jnp.where(rectify, scaled, mean)), m, v
 
     return chain(leafwise(given, rule, mu=0, nu=0), scale_by_learning_rate(learning_rate))
+
+
+def _length(decay: jax.Array, count: jax.Array) -> jax.Array:
+    """2 / (1 − b) − 1 − 2 t bᵗ / (1 − bᵗ), the length ρ of a running mean of decay b after t values.
+
+    With a = −log b and h(x) = 1/x − 1/(eˣ − 1), from ½ at 0 down to 0, it is 1 − 2 h(a) + 2 t h(t a), without large
+    terms that cancel.
+    """
+    t, a = count.astype(decay.dtype), -jnp.log1p(decay - 1)
+    return 1 - 2 * _reciprocals_apart(a) + 2 * t * _reciprocals_apart(t * a)
+
+
+BERNOULLI = (
+    *(1 / 12, -1 / 720, 1 / 30240, -1 / 1209600, 1 / 47900160, -691 / 1307674368000, 1 / 74724249600),
+    *(-3617 / 10670622842880000, 43867 / 5109094217170944000, -174611 / 802857662698291200000),
+)
+"""B₂ₖ / (2k)! for k = 1, …, 10."""
+
+
+def _reciprocals_apart(x: jax.Array) -> jax.Array:
+    """h(x) = 1/x − 1/(eˣ − 1) for x ≥ 0: below 1 by its series ½ − Σ B₂ₖ x²ᵏ⁻¹ / (2k)!."""
+    near, far = jnp.minimum(x, 1), jnp.maximum(x, 1)
+    series = jnp.polyval(jnp.asarray(BERNOULLI[::-1], x.dtype), near * near)
+    return jnp.where(x < 1, 0.5 - near * series, 1 / far - 1 / jnp.expm1(far))

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from fnn.optim.gradient_descent import accumulate_velocity, scale_by_learning_rate
 from fnn.optim.hyperparameters import Hyperparameter, Hyperparameters
 from fnn.optim.leafwise import leafwise, running_mean, sum_of_weights
+from fnn.optim.magnitudes import divisor, squarable
 from fnn.optim.transform import Optimizer, chain, constructor
 from fnn.ranges import AT_LEAST_ZERO, FRACTION, NOT_NEGATIVE, in_range
 
@@ -76,9 +77,9 @@ def adagrad(
 
     def rule(values: dict, count: Any, g: Any, s: Any) -> tuple[Any, ...]:
         del count
+        g = squarable(g, summed=True)
         s = s + g * g
-        safe = jnp.where(s == 0, 1, s)
-        return jnp.where(s == 0, 0, g / _root(safe, values["eps"], eps_in_sqrt)), s
+        return g / _root(s, values["eps"], eps_in_sqrt), s
 
     return chain(leafwise(given, rule, squares=start), scale_by_learning_rate(learning_rate))
 
@@ -121,10 +122,12 @@ def rmsprop(
     given = Hyperparameters(ScaleByMeanOfSquaresState, decay=decay, eps=eps)
 
     def rule(values: dict, count: Any, g: Any, m: Any, v: Any) -> tuple[Any, ...]:
+        g = squarable(g)
         v = running_mean(g * g, v, values["decay"])
         m = running_mean(g, m, values["decay"]) if centered else m
         weights = sum_of_weights(values["decay"], count) if bias_correction else 1
-        spread = v / weights - jnp.square(m / weights) if centered else v / weights
+        # Of gradients that are all alike it is 0, and would be less in rounding.
+        spread = jnp.maximum(v / weights - jnp.square(m / weights), 0) if centered else v / weights
         return g / _root(spread, values["eps"], eps_in_sqrt), m, v
 
     scaled = leafwise(given, rule, mean=0, squares=start), scale_by_learning_rate(learning_rate)
@@ -153,12 +156,13 @@ def adadelta(learning_rate: Hyperparameter, rho: Hyperparameter = 0.9, eps: Hype
 
     def rule(values: dict, count: Any, g: Any, v: Any, d: Any) -> tuple[Any, ...]:
         del count
+        g = squarable(g)
         v = running_mean(g * g, v, values["rho"])
-        u = g * (jnp.sqrt(d + values["eps"]) / jnp.sqrt(v + values["eps"]))
+        u = g * (jnp.sqrt(d + values["eps"]) / divisor(jnp.sqrt(v + values["eps"])))
         return u, v, running_mean(u * u, d, values["rho"])
 
     return chain(leafwise(given, rule, squares=0, moves=0), scale_by_learning_rate(learning_rate))
 
 
 def _root(squares: Any, eps: jax.Array, eps_in_sqrt: bool) -> jax.Array:
-    return jnp.sqrt(squares + eps) if eps_in_sqrt else jnp.sqrt(squares) + eps
+    return divisor(jnp.sqrt(squares + eps) if eps_in_sqrt else jnp.sqrt(squares) + eps)

@@ -22,6 +22,7 @@ from fnn.optim.transform import (
     zero_count,
     zeros_like,
 )
+from fnn.optim.waiting import stepped, where_stepped
 from fnn.ranges import FRACTION, NOT_NEGATIVE, nan_where_any
 
 
@@ -125,8 +126,9 @@ def lookahead(optimizer: Any, sync_period: int = 6, slow_step: Hyperparameter = 
         w ← w + u                                 the optimiser's update
         every sync_period steps: s ← s + α (w − s),  w ← s            α: slow_step, s from the first w
 
-    The optimiser's own state goes on. Raises ``ValueError`` for a period below 1, a negative step and for an
-    ``update`` without params, ``TypeError`` for what is no optimiser.
+    The optimiser's own state goes on; a call at which it waits, for ``accumulate`` say, is no step here either. Raises
+    ``ValueError`` for a period below 1, a negative step and for an ``update`` without params, ``TypeError`` for what is
+    no optimiser.
 
     Source: Zhang et al., Lookahead optimizer: k steps forward, 1 step back, 2019, algorithm 1.
 
@@ -154,8 +156,10 @@ def lookahead(optimizer: Any, sync_period: int = 6, slow_step: Hyperparameter = 
         values, hyperparams = given.at(state)
         grads, params = check_gradients(grads, params, state.slow)
         updates, inner = update(optimizer, grads, state.inner, params, **extra)
-        count = increment(state.count)
+        real = stepped(inner)
+        count = where_stepped(real, increment(state.count), state.count)
         sync = count % sync_period == 0
+        sync = sync if real is None else sync & real
 
         def returned(slow: jax.Array, w: jax.Array, u: jax.Array) -> jax.Array:
             fast = w.astype(slow.dtype) + u.astype(slow.dtype)

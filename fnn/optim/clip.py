@@ -9,8 +9,10 @@ import jax.numpy as jnp
 
 from fnn.optim.hyperparameters import Hyperparameter, Hyperparameters
 from fnn.optim.leafwise import leafwise
+from fnn.optim.magnitudes import scale_of, without_zero
 from fnn.optim.transform import Optimizer, accumulator_dtype, check_gradients, constructor, increment, zero_count
 from fnn.ranges import POSITIVE
+from fnn.stacked import map_layers
 
 
 class ClipByValueState(NamedTuple):
@@ -39,9 +41,9 @@ def clip_by_global_norm(max_norm: Hyperparameter) -> Optimizer:
         u = g                                     norm ≤ max_norm
         u = g · max_norm / norm                   norm > max_norm
 
-    The norm is taken as s · √(Σ (g/s)²), s of the size of the largest |g|, in the widest dtype of the leaves (at least
-    float32): no square overflows, so that a finite gradient of any size is clipped to ``max_norm`` (in float32 the
-    plain sum of squares is infinite from 1e19 on, and the clipped gradient zero). A zero gradient stays zero. An
+    The norm is taken as s · √(Σ (g/s)²), s a power of two by the largest |g|, in the widest dtype of the leaves (at
+    least float32): no square overflows, so that a finite gradient of any size is clipped to ``max_norm`` (in float32
+    the plain sum of squares is infinite from 1e19 on, and the clipped gradient zero). A zero gradient stays zero. An
     infinity or a NaN in any entry makes every entry NaN: it is for ``skip_nonfinite`` to see, not for clipping to hide.
     ``max_norm=math.inf`` never clips.
 
@@ -54,7 +56,7 @@ def clip_by_global_norm(max_norm: Hyperparameter) -> Optimizer:
     >>> transform.update(grads, transform.init(grads))[0]
     {'bias': Array([1.5], dtype=float32), 'kernel': Array([[2.]], dtype=float32)}
     """
-    return _clip_by_norm(max_norm, lambda grads: [grads])
+    return _clip_by_norm(max_norm, _clipped)
 
 
 @constructor
@@ -63,12 +65,18 @@ def clip_by_norm(max_norm: Hyperparameter) -> Optimizer:
 
         u = g min(1, max_norm / √(Σ g²))          the sum over the entries of one leaf
 
+    Of a leaf that ``Repeat`` stacks, every layer is clipped alone.
+
     >>> transform = clip_by_norm(2.5)
     >>> grads = {"bias": jnp.array([1.0]), "kernel": jnp.array([[3.0, 4.0]])}
     >>> transform.update(grads, transform.init(grads))[0]
     {'bias': Array([1.], dtype=float32), 'kernel': Array([[1.5, 2. ]], dtype=float32)}
     """
-    return _clip_by_norm(max_norm, jax.tree.leaves)
+
+    def each(grads: Any, max_norm: jax.Array) -> Any:
+        return map_layers(lambda path, g: _clipped(g, max_norm), grads)
+
+    return _clip_by_norm(max_norm, each)
 
 
 @constructor
@@ -92,8 +100,8 @@ def clip_by_value(max_value: Hyperparameter) -> Optimizer:
     return leafwise(given, rule)
 
 
-def _clip_by_norm(max_norm: Hyperparameter, parts: Callable[[Any], list]) -> Optimizer:
-    """Clips each part of the gradient, a list of trees, as one vector."""
+def _clip_by_norm(max_norm: Hyperparameter, clip: Callable[[Any, jax.Array], Any]) -> Optimizer:
+    """The transformation of ``clip(grads, max_norm)``."""
     given = Hyperparameters(ClipByGlobalNormState, max_norm=max_norm)
 
     def init(params: Any) -> ClipByGlobalNormState:
@@ -104,33 +112,29 @@ def _clip_by_norm(max_norm: Hyperparameter, parts: Callable[[Any], list]) -> Opt
         del extra
         values, hyperparams = given.at(state)
         grads, like = check_gradients(grads, params)
-        clipped = [_clipped(part, values["max_norm"]) for part in parts(grads)]
-        leaves, treedef = jax.tree.leaves(clipped), jax.tree.structure(grads)
-        updates = jax.tree.map(lambda u, like: u.astype(like.dtype), treedef.unflatten(leaves), like)
+        clipped = clip(grads, values["max_norm"])
+        updates = jax.tree.map(lambda u, like: u.astype(like.dtype), clipped, like)
         return updates, ClipByGlobalNormState(increment(state.count), hyperparams)
 
     return Optimizer(init, update)
 
 
 def _clipped(grads: Any, max_norm: jax.Array) -> Any:
+    """The gradient, all leaves as one vector, at most ``max_norm`` long."""
     leaves = jax.tree.leaves(grads)
     if not leaves:
         return grads
     dtype = max((accumulator_dtype(leaf) for leaf in leaves), key=lambda dtype: dtype.itemsize)
     max_norm = max_norm.astype(dtype)
-    largest = jnp.max(jnp.stack([jnp.max(jnp.abs(leaf), initial=0).astype(dtype) for leaf in leaves]))
-    # Bounded, so that 1 / scale is no subnormal number, which XLA flushes to 0; the squares then have room either way.
-    # The norm does not depend on the scale, so neither does its derivative.
-    bound = 2.0 ** (jnp.finfo(dtype).maxexp * 3 // 4)
-    scale = jnp.where(jnp.isinf(largest), largest, jnp.clip(largest, 1 / bound, bound))
-    shrink = jax.lax.stop_gradient(1 / scale)
+    scale = scale_of(*(leaf.astype(dtype) for leaf in leaves))
+    shrink = 1 / scale
     squares = sum(jnp.sum((leaf.astype(dtype) * shrink) ** 2) for leaf in leaves)
     # A zero gradient counts as if its squares summed to 1: no slope of a root at 0, no 1/0, and 0 comes out.
-    shrunk_norm = jnp.sqrt(jnp.where(largest == 0, jnp.ones((), dtype), squares))
+    shrunk_norm = jnp.sqrt(without_zero(squares))
     # The norm itself may overflow to infinity, which rightly compares as too long: the clipped gradient is made without
-    # it. The comparison is written so that a NaN counts as too long, and spreads.
+    # it. The comparison is written so that a NaN counts as too long, and spreads; an infinity is one from here on.
     short = shrunk_norm * scale <= max_norm
-    factor = jnp.where(short, jnp.ones((), dtype), max_norm) / shrunk_norm
+    factor = jnp.where(short, jnp.ones((), dtype), max_norm) / jnp.where(jnp.isinf(shrunk_norm), jnp.nan, shrunk_norm)
 
     def clip(g: jax.Array) -> jax.Array:
         g = g.astype(dtype)

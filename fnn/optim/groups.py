@@ -11,6 +11,7 @@ from fnn.errors import is_concrete
 from fnn.optim.accumulate import accumulating
 from fnn.optim.nonfinite import refuse_inner_skips
 from fnn.optim.transform import Optimizer, check_gradients, constructor, expect_optimizer, increment, update, zero_count
+from fnn.optim.waiting import stepped
 from fnn.paths import map_named, matches, named_leaves, select
 from fnn.rendering import printable
 
@@ -23,6 +24,13 @@ class GroupsState(NamedTuple):
     groups: dict[str, Any]
 
     ranges = MappingProxyType({})
+
+    @property
+    def stepped(self) -> jax.Array | None:
+        """Whether any group made a step in the last call; ``None`` if there is one that makes one in each."""
+        said = [stepped(state) for state in self.groups.values()]
+        waiting = [each for each in said if each is not None]
+        return jnp.stack(waiting).any(0) if waiting and len(waiting) == len(said) else None
 
 
 class FreezeState(NamedTuple):

@@ -11,7 +11,9 @@ from fnn.optim.adam import scale_by_adam
 from fnn.optim.decay import decay_weights
 from fnn.optim.gradient_descent import scale_by_learning_rate
 from fnn.optim.hyperparameters import Hyperparameter, Hyperparameters
+from fnn.optim.magnitudes import norm, shrunk, without_zero
 from fnn.optim.transform import Optimizer, accumulator_dtype, chain, check_gradients, constructor, increment, zero_count
+from fnn.stacked import map_layers
 
 
 class ScaleByTrustRatioState(NamedTuple):
@@ -28,6 +30,8 @@ def scale_by_trust_ratio() -> Optimizer:
     """Gives the update of every leaf the norm of the leaf's parameters.
 
         u = g ‖w‖ / ‖g‖                           a leaf at a time; u = g where either norm is 0
+
+    Of a leaf that ``Repeat`` stacks, every layer has its own norm.
 
     Raises ``ValueError`` for an ``update`` without params. Source: see ``lamb``.
 
@@ -49,21 +53,18 @@ def scale_by_trust_ratio() -> Optimizer:
         _, hyperparams = given.at(state)
         grads, params = check_gradients(grads, params)
 
-        def scale(g: jax.Array, w: jax.Array) -> jax.Array:
+        def scale(path: str, g: jax.Array, w: jax.Array) -> jax.Array:
+            del path
             dtype = accumulator_dtype(w)
-            wide = g.astype(dtype)
-            update_norm, weight_norm = _norm(wide), _norm(w.astype(dtype))
+            wide, weight_norm = g.astype(dtype), norm(w.astype(dtype))
+            small, update_norm, _ = shrunk(wide)
             either = (update_norm == 0) | (weight_norm == 0)
-            ratio = jnp.where(either, 1, weight_norm / jnp.where(update_norm == 0, 1, update_norm))
-            return (wide * ratio).astype(w.dtype)
+            u: Any = jnp.where(either, wide, small * (weight_norm / without_zero(update_norm)))
+            return u.astype(w.dtype)
 
-        return jax.tree.map(scale, grads, params), ScaleByTrustRatioState(increment(state.count), hyperparams)
+        return map_layers(scale, grads, params), ScaleByTrustRatioState(increment(state.count), hyperparams)
 
     return Optimizer(init, update)
-
-
-def _norm(x: jax.Array) -> jax.Array:
-    return jnp.sqrt(jnp.sum(x * x))
 
 
 @constructor

@@ -10,7 +10,16 @@ import jax.numpy as jnp
 from fnn.errors import positive
 from fnn.optim.hyperparameters import Hyperparameter, Hyperparameters
 from fnn.optim.line_search import Point, strong_wolfe
-from fnn.optim.transform import Optimizer, accumulator_dtype, check_gradients, constructor, increment, zero_count
+from fnn.optim.magnitudes import norm, scale_of
+from fnn.optim.transform import (
+    Optimizer,
+    accumulator_dtype,
+    check_gradients,
+    constructor,
+    increment,
+    refuse_unread,
+    zero_count,
+)
 from fnn.ranges import NOT_NEGATIVE, OPEN_FRACTION, nan_where_any
 
 
@@ -66,8 +75,8 @@ def lbfgs(
     float32, and take 2 (memory_size + 1) times their memory.
 
     Raises ``ValueError`` for a negative rate, tolerances outside 0 < slope_rtol < curv_rtol < 1, a memory or a number
-    of steps below 1, an ``update`` without params, or without ``value_fn`` where there is no rate; ``TypeError`` for
-    what is no number, scalar array or schedule.
+    of steps below 1, an option of the search beside a rate, an ``update`` without params, or without ``value_fn`` where
+    there is no rate; ``TypeError`` for what is no number, scalar array or schedule.
 
     Source: Nocedal and Wright, Numerical optimization, 2006, algorithms 7.4 and 7.5; Liu and Nocedal, 1989.
 
@@ -91,6 +100,12 @@ def lbfgs(
         if len(numbers) == 2 and not numbers[0] < numbers[1]:
             raise ValueError(f"slope_rtol is below curv_rtol, got {slope_rtol} and {curv_rtol}")
     else:
+        refuse_unread(
+            "it is the line search's, which a learning_rate does without",
+            max_linesearch_steps=(max_linesearch_steps, 20),
+            slope_rtol=(slope_rtol, 1e-4),
+            curv_rtol=(curv_rtol, 0.9),
+        )
         given = Hyperparameters(LbfgsState, learning_rate=learning_rate)
 
     def init(params: Any) -> LbfgsState:
@@ -143,7 +158,7 @@ class Pairs(NamedTuple):
 
 def _with_pair(pairs: Pairs, s: jax.Array, y: jax.Array, count: jax.Array) -> Pairs:
     """The pairs with a newest one in the place of the oldest, if its curvature is positive."""
-    curvature, enough = _dot(s, y), jnp.finfo(s.dtype).eps * jnp.sqrt(_dot(s, s)) * jnp.sqrt(_dot(y, y))
+    curvature, enough = _dot(s, y), jnp.finfo(s.dtype).eps * norm(s) * norm(y)
     keep = (count > 0) & (curvature > enough)  # False for NaN
     new = Pairs(s, y, 1 / jnp.where(keep, curvature, 1))
     return jax.tree.map(lambda part, one: jnp.where(keep, jnp.concatenate([part[1:], one[None]]), part), pairs, new)
@@ -162,14 +177,18 @@ def _two_loops(g: jax.Array, pairs: Pairs, *, scale: bool) -> jax.Array:
         return r + (alpha - rho * _dot(y, r)) * s, None
 
     q, alphas = jax.lax.scan(newest_to_oldest, g, pairs, reverse=True)
-    gamma = _gamma(g, pairs.changes[-1], pairs.weights[-1]) if scale else 1
-    return jax.lax.scan(oldest_to_newest, gamma * q, (*pairs, alphas))[0]
+    r = _preconditioned(q, g, pairs.changes[-1], pairs.weights[-1]) if scale else q
+    return jax.lax.scan(oldest_to_newest, r, (*pairs, alphas))[0]
 
 
-def _gamma(g: jax.Array, y: jax.Array, rho: jax.Array) -> jax.Array:
+def _preconditioned(q: jax.Array, g: jax.Array, y: jax.Array, rho: jax.Array) -> jax.Array:
+    """γ q, in factors that are in the range of the dtype where the result is."""
     there = rho > 0
-    newest = 1 / jnp.where(there, rho * _dot(y, y), 1)
-    return jnp.where(there, newest, 1 / jnp.maximum(1, jnp.sqrt(_dot(g, g))))
+    change, gradient = (scale_of(each) for each in (y, g))
+    small = y * (1 / change)
+    newest = 1 / jnp.where(there, rho * change * change * _dot(small, small), 1)
+    shrink = jnp.where(there, 1, 1 / gradient)
+    return jnp.where(there, newest, 1 / jnp.maximum(1 / gradient, norm(g * (1 / gradient)))) * (shrink * q)
 
 
 def _along(direction: jax.Array, grads: Any, params: Any, extra: dict[str, Any], dtype: Any) -> tuple[Point, Any]:

@@ -54,7 +54,9 @@ def lion(
 
     def rule(values: dict, count: Any, g: Any, m: Any) -> tuple[Any, ...]:
         del count
-        return jnp.sign(running_mean(g, m, values["b1"])), running_mean(g, m, values["b2"])
+        # A part of a number near the smallest is 0: the sign is that of a multiple.
+        lift = jnp.where(jnp.maximum(jnp.abs(g), jnp.abs(m)) < 1, 2.0**64, 1).astype(g.dtype)
+        return jnp.sign(running_mean(lift * g, lift * m, values["b1"])), running_mean(g, m, values["b2"])
 
     return chain(
         leafwise(given, rule, mu=0),

@@ -13,22 +13,31 @@ from fnn.optim.adam import scale_by_adam
 from fnn.optim.adam_variants import scale_by_nadam
 from fnn.optim.hyperparameters import Hyperparameter, Hyperparameters
 from fnn.optim.leafwise import mean_one_step_ahead, running_mean, sum_of_weights
+from fnn.optim.magnitudes import shrunk, without_zero
 from fnn.optim.transform import (
     Optimizer,
     accumulator_dtype,
     check_gradients,
     constructor,
     increment,
+    refuse_unread,
     zero_count,
     zeros_like,
 )
 from fnn.paths import map_named, named_leaves, select
 from fnn.ranges import FRACTION, NOT_NEGATIVE, POSITIVE
+from fnn.stacked import layer_shapes, map_layers
 
 Coefficients = tuple[float, float, float]
 
 STEEPEST: Coefficients = (3.4445, -4.7750, 2.0315)
 """Jordan's coefficients: the steepest quintic at 0 that still brings every singular value to about 1."""
+
+DEFAULT_STEPS = 5
+"""Of the iteration."""
+
+LARGEST_SHARE = 1e-6
+"""Of the norm of a matrix: so much ``eps`` adds to it at most, or a small gradient would be made smaller by it."""
 
 
 class MuonState(NamedTuple):
@@ -60,7 +69,7 @@ class MuonState(NamedTuple):
 def muon(
     learning_rate: Hyperparameter,
     ns_coeffs: Coefficients | Sequence[Coefficients] = STEEPEST,
-    ns_steps: int = 5,
+    ns_steps: int = DEFAULT_STEPS,
     beta: Hyperparameter = 0.95,
     eps: Hyperparameter = 1e-8,
     weight_decay: Hyperparameter = 0.0,
@@ -81,7 +90,7 @@ def muon(
         m ← β m + (1 − β) g                       β: beta, from 0
         M = m / (1 − βᵗ)                          nesterov=False
         M = β m / (1 − βᵗ⁺¹) + (1 − β) g / (1 − βᵗ)                 nesterov
-        X = M / (‖M‖ + eps)                       ‖·‖ = √Σ·², so that every singular value is at most 1
+        X = M / (‖M‖ + min(eps, 10⁻⁶ ‖M‖))        ‖·‖ = √Σ·², so that every singular value is at most 1
         X ← a X + b (X Xᵀ) X + c (X Xᵀ)² X        ns_steps times, (a, b, c) = ns_coeffs
         X ← ⟨M, X⟩ X                              only if adaptive
         s = √max(1, outputs / inputs)             X has shape (inputs, outputs)
@@ -90,22 +99,24 @@ def muon(
 
     With M = U S Vᵀ the iteration takes every singular value s to the polynomial a s + b s³ + c s⁵ again and again and
     leaves U and V as they are. These coefficients grow small ones fastest and then let them wander about 1, between
-    0.7 and 1.2: what comes out is near U Vᵀ, not equal to it. A sequence of triples gives every step its own (then
-    ``ns_steps`` is not used). They are part of the program and cannot be set while it runs.
+    0.7 and 1.2: what comes out is near U Vᵀ, not equal to it. A sequence of triples gives every step its own (leave
+    ``ns_steps`` out then). They are part of the program and cannot be set while it runs.
 
     ``matrices``: by default the leaves with two axes, which includes the table of an embedding and the output layer,
     that the authors leave to Adam. Globs (fnn.paths) choose others: ``"conv*/kernel"``; a leaf with more than two axes
     is then the matrix of all but its last axis by its last, as of a convolution over patches. (For the ``query``
-    kernel of an attention, (features, heads, width), that is not the matrix of its product.)
+    kernel of an attention, (features, heads, width), that is not the matrix of its product.) The axes are those of one
+    layer: every layer that ``Repeat`` stacks has a matrix of its own.
 
     The rest moves by ``nadam`` if ``nesterov`` and by ``adam`` if not, with ``eps``, ``adam_b1``, ``adam_b2`` and
     ``adam_eps_root``, at the same rate or at ``adam_learning_rate``, and with the decay ``adam_weight_decay``. All this
     is optax's convention; by default both decays exclude biases and scales (optax's decay everything, ``paths="*"``).
-    Of optax's ways of preparing X this is ``"frobenius"``.
+    Of optax's ways of preparing X this is ``"frobenius"``, but that there a gradient near the size of eps is hardly
+    made orthogonal any more: here the step is the same for gradients of any size, and 0 for 0.
 
-    Raises ``ValueError`` for a negative rate, beta outside [0, 1), coefficients that are no triples, a glob that
-    matches no path or a leaf with fewer than two axes, and an ``update`` without params; ``TypeError`` for what is no
-    number, scalar array or schedule.
+    Raises ``ValueError`` for a negative rate, beta outside [0, 1), coefficients that are no triples, or not
+    ``ns_steps`` of them, a glob that matches no path or a leaf with fewer than two axes, and an ``update`` without
+    params; ``TypeError`` for what is no number, scalar array or schedule.
 
     Source: Jordan et al., Muon: an optimizer for hidden layers in neural networks, 2024; consistent_rms: Liu et al.,
     Muon is scalable for LLM training, 2025; adaptive: Bernstein and Newhouse, Old optimizer, new norm, 2024.
@@ -147,7 +158,8 @@ def muon(
         chosen, decayed = _chosen(matrices, params), set(select(globs, named_leaves(params)))
         count = increment(state.count)
 
-        def direction(g: jax.Array, m: jax.Array) -> tuple[jax.Array, jax.Array]:
+        def direction(path: str, g: jax.Array, m: jax.Array) -> tuple[jax.Array, jax.Array]:
+            del path
             value = {name: value.astype(m.dtype) for name, value in values.items()}
             g = g.astype(m.dtype)
             m = running_mean(g, m, value["beta"])
@@ -155,7 +167,9 @@ def muon(
             mean = ahead if nesterov else m / sum_of_weights(value["beta"], count)
             matrix = mean.reshape(-1, mean.shape[-1])
             x = orthogonalised(matrix, triples, value["eps"])
-            x = jnp.sum(matrix * x) * x if adaptive else x
+            if adaptive:
+                small, _, scale = shrunk(matrix)
+                x = jnp.sum(small * x) * x * scale
             return (_size(matrix, value.get("consistent_rms")) * x).reshape(m.shape), m
 
         def step(path: str, u: jax.Array, w: jax.Array) -> jax.Array:
@@ -171,11 +185,11 @@ def muon(
         wide = jax.tree.map(lambda w: w.astype(accumulator_dtype(w)), params)
         rest = [_part(chosen, tree, inside=False) for tree in (grads, wide)]
         directions, rest_state = others.update(rest[0], state.rest, rest[1])
-        moments = named_leaves(state.mu)
-        moved = {path: direction(g, moments[path]) for path, g in named_leaves(grads).items() if path in chosen}
-        directions = named_leaves(directions) | {path: u for path, (u, _) in moved.items()}
-        updates = map_named(lambda path, w: step(path, directions[path], w), params)
-        mu = map_named(lambda path, _: moved[path][1], state.mu)
+        treedef = jax.tree.structure(state.mu)
+        rows = treedef.flatten_up_to(map_layers(direction, _part(chosen, grads), state.mu))
+        matrices_moved, mu = (treedef.unflatten([row[place] for row in rows]) for place in range(2))
+        moved = named_leaves(directions) | named_leaves(matrices_moved)
+        updates = map_named(lambda path, w: step(path, moved[path], w), params)
         return updates, MuonState(count, hyperparams, mu, rest_state)
 
     return Optimizer(init, update)
@@ -185,7 +199,9 @@ def orthogonalised(matrix: jax.Array, triples: Sequence[Coefficients], eps: Any)
     """The matrix with singular values near 1: a Newton–Schulz step of aX + b(XXᵀ)X + c(XXᵀ)²X for every triple."""
     tall = matrix.shape[0] > matrix.shape[1]
     x = matrix.T if tall else matrix  # the same result, with the smaller of XXᵀ and XᵀX
-    x = x / (jnp.sqrt(jnp.sum(x * x)) + eps)
+    x, length, scale = shrunk(x)
+    length = without_zero(length)
+    x = x / (length + jnp.minimum(eps / scale, LARGEST_SHARE * length))
     for a, b, c in triples:
         square = x @ x.T
         x = a * x + (b * square + c * (square @ square)) @ x
@@ -200,14 +216,14 @@ def _size(matrix: jax.Array, consistent_rms: jax.Array | None) -> Any:
 
 
 def _chosen(matrices: str | Iterable[str] | None, params: Any) -> set[str]:
-    leaves = named_leaves(params)
+    shapes = layer_shapes(params)
     if matrices is None:
-        return {path for path, leaf in leaves.items() if jnp.ndim(leaf) == 2}
-    chosen = set(select(matrices, leaves))
+        return {path for path, shape in shapes.items() if len(shape) == 2}
+    chosen = set(select(matrices, shapes))
     for path in chosen:
-        if jnp.ndim(leaves[path]) < 2:
+        if len(shapes[path]) < 2:
             raise ValueError(
-                f"the matrices of muon have at least two axes, but {path!r} has shape {jnp.shape(leaves[path])};"
+                f"the matrices of muon have at least two axes, but {path!r} has shape {shapes[path]};"
                 f" choose globs that leave it out"
             )
     return chosen
@@ -224,6 +240,9 @@ def _triples(ns_coeffs: Any, ns_steps: int) -> list[Coefficients]:
         rows = [tuple(map(float, row)) for row in ns_coeffs]
     except TypeError:  # one triple, whose members are no rows
         rows = [tuple(map(float, ns_coeffs))] * ns_steps
-    if not rows or any(len(row) != 3 for row in rows):
+    else:
+        if ns_steps != len(rows):
+            refuse_unread(f"ns_coeffs are those of {len(rows)} steps", ns_steps=(ns_steps, DEFAULT_STEPS))
+    if not rows or any(len(row) != 3 or not all(map(math.isfinite, row)) for row in rows):
         raise ValueError(f"ns_coeffs are three numbers, or three for every step, got {ns_coeffs!r}")
     return [(a, b, c) for a, b, c in rows]

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from fnn.optim.transform import Optimizer, constructor, expect_optimizer, increment, update, zero_count
+from fnn.optim.waiting import all_stepped, stepped
 
 
 class SkipNonfiniteState(NamedTuple):
@@ -21,6 +22,11 @@ class SkipNonfiniteState(NamedTuple):
 
     ranges = MappingProxyType({})
 
+    @property
+    def stepped(self) -> jax.Array | None:
+        """Whether the last call was a step: accepted, and none that the optimiser inside waits at."""
+        return all_stepped(self.accepted, stepped(self.inner))
+
 
 @constructor
 def skip_nonfinite(optimizer: Any) -> Optimizer:
@@ -30,6 +36,7 @@ def skip_nonfinite(optimizer: Any) -> Optimizer:
         otherwise:    an update of 0, the optimiser's state bit for bit as it was, skipped ← skipped + 1
 
     Such a step is never taken after all, however many come in a row. ``count`` counts the steps that were accepted.
+    What stands behind it in a ``chain`` waits for the next that is: its update is 0, its state stays.
     Training keeps the model's state (batch statistics) of before, too: it asks ``accepted(opt_state)``. It
     stands outside everything that must stand still with it: ``skip_nonfinite(chain(adam(…), ema(…)))``; ``accumulate``
     and ``groups`` refuse it inside. Raises ``TypeError`` for what is no optimiser.

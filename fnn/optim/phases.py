@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from fnn.errors import integer_array, is_floating, positive
 from fnn.optim.hyperparameters import default_float, keep_numbers
 from fnn.optim.schedules import chosen, growing, half_cosine
-from fnn.ranges import NOT_NEGATIVE, POSITIVE
+from fnn.ranges import NOT_NEGATIVE, OPEN_FRACTION, POSITIVE, in_range, is_number
 from fnn.values import Value
 
 
@@ -187,10 +187,11 @@ class warm_restarts(Value):
 class one_cycle(Value):
     """Half a cosine up to ``peak`` and a longer one down to almost nothing.
 
-        value: peak / init_divisor → peak            over the first warmup_fraction of steps (rounded down)
+        value: peak / init_divisor → peak            over the first warmup_fraction of steps (rounded)
         value: peak → peak / (init_divisor · final_divisor)            over the rest, where it stays
 
-    This is optax's ``cosine_onecycle_schedule``. Raises ``ValueError`` for a negative peak, a divisor of 0 or less, a
+    This is optax's ``cosine_onecycle_schedule``, which rounds down: 0.57 of 100 steps, 56.99… in floating point, are
+    56 there. Raises ``ValueError`` for a negative peak, a divisor of 0 or less, a
     fraction that leaves no step for either part, ``steps`` below 1; ``TypeError`` for what is no number, or no integer.
 
     Source: Smith and Topin, Super-convergence, 2018, with cosines for lines.
@@ -209,6 +210,9 @@ class one_cycle(Value):
     def __post_init__(self) -> None:
         keep_numbers(self, peak=NOT_NEGATIVE, init_divisor=POSITIVE, final_divisor=POSITIVE)
         positive("steps", self.steps)
+        if not is_number(self.warmup_fraction):
+            raise TypeError(f"warmup_fraction is a number, got {self.warmup_fraction!r}; it is part of the program")
+        in_range("warmup_fraction", self.warmup_fraction, OPEN_FRACTION)
         if not 0 < self._warm_up < self.steps:
             raise ValueError(
                 f"warmup_fraction leaves at least one step before the peak and one after it, got"
@@ -217,7 +221,7 @@ class one_cycle(Value):
 
     @property
     def _warm_up(self) -> int:
-        return int(self.warmup_fraction * self.steps)
+        return round(self.warmup_fraction * self.steps)
 
     def __call__(self, step: Any) -> jax.Array:
         step, peak = default_float(step), default_float(self.peak)

@@ -52,15 +52,16 @@ def reduce_on_plateau(
 
     Every ``accumulation_size`` updates, with v the mean of the extra ``value`` over them:
 
-        better: v < (1 − rtol) best − atol        best from ∞
+        better: v < best − rtol |best| − atol     best from ∞
         best ← v, n ← 0                           better
         n ← n + 1                                 otherwise, also if v is NaN
         s ← max(factor · s, min_scale), n ← 0, pause for ``cooldown`` looks                  n = patience
         n ← 0                                     in the pause, in which best is kept up too
 
     Training passes the ``value`` of the batch: take ``accumulation_size`` as the number of batches of an epoch, so that
-    ``patience`` and ``cooldown`` count epochs. The update at which s falls is scaled by the new s. Where values are
-    negative, rtol asks for less than no progress (as in optax and PyTorch): take ``rtol=0`` and an ``atol``.
+    ``patience`` and ``cooldown`` count epochs. The update at which s falls is scaled by the new s. rtol is a part of
+    the size of the best, whatever its sign, so that a value that is to rise is passed with its sign changed (in optax
+    and PyTorch it asks of negative values for less than no progress: a constant −1 is better each time).
 
     Raises ``ValueError`` for a factor outside (0, 1), an rtol outside [0, 1) (optax takes 1, and is never better), both
     tolerances 0, a negative atol, min_scale or cooldown, a patience or accumulation_size below 1, and an ``update``
@@ -110,7 +111,8 @@ def reduce_on_plateau(
         best: jax.Array = state.best_value
         waiting: jax.Array = state.plateau_count
         pause: jax.Array = state.cooldown_count
-        better = mean < (1 - value["rtol"]) * best - value["atol"]
+        # The value that is 1 − rtol of a positive best is below it; of a negative one it is above: there 1 + rtol is.
+        better = mean < (1 - jnp.sign(best) * value["rtol"]) * best - value["atol"]
         waited = jnp.where(better | (pause > 0), 0, waiting + 1)
         reduce = waited == patience
         scale = jnp.maximum(jnp.where(reduce, value["factor"] * old, old), value["min_scale"])

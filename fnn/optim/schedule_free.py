@@ -12,6 +12,7 @@ from fnn.errors import positive
 from fnn.optim.decay import decay_weights
 from fnn.optim.hyperparameters import Hyperparameter, Hyperparameters, checked_number, default_float
 from fnn.optim.leafwise import leafwise, running_mean, sum_of_weights
+from fnn.optim.magnitudes import divisor, squarable
 from fnn.optim.transform import (
     Optimizer,
     accumulator_dtype,
@@ -21,9 +22,11 @@ from fnn.optim.transform import (
     expect_optimizer,
     increment,
     part_of,
+    refuse_unread,
     update,
     zero_count,
 )
+from fnn.optim.waiting import stepped, where_stepped
 from fnn.ranges import FRACTION, NOT_NEGATIVE, Range, nan_where_any
 
 
@@ -145,7 +148,10 @@ def schedule_free(
         rows = treedef.flatten_up_to(jax.tree.map(moved, params, directions, state.z))
         updates, z = (treedef.unflatten([row[place] for row in rows]) for place in range(2))
         updates = nan_where_any(values.values(), updates)
-        return updates, ScheduleFreeState(increment(state.count), hyperparams, largest, total, z, inner)
+        moved_to = ScheduleFreeState(increment(state.count), hyperparams, largest, total, z, inner)
+        # Where the direction waits, for micro-batches say, this is no step.
+        waits = jax.tree.map(jnp.zeros_like, updates), state._replace(direction=inner)
+        return where_stepped(stepped(inner), (updates, moved_to), waits)
 
     return Optimizer(init, schedule_free_update)
 
@@ -182,12 +188,14 @@ def schedule_free_sgd(
         η = learning_rate · min(1, (t + 1) / warmup_steps)          t: the updates so far
 
     The warm-up is that of the authors' code; optax's z is one step behind it (and its first step is 0). Errors as
-    ``schedule_free`` and ``decay_weights``; ``ValueError`` for ``warmup_steps`` below 1.
+    ``schedule_free`` and ``decay_weights``; ``ValueError`` for ``warmup_steps`` below 1, and ``paths`` without a decay.
 
     >>> optimizer = schedule_free_sgd(0.5, warmup_steps=2)
     >>> optimizer.update(jnp.array(4.0), optimizer.init(jnp.array(0.0)), jnp.array(0.0))[0]  # −0.25 · 4
     Array(-1., dtype=float32)
     """
+    if weight_decay is None:
+        refuse_unread("it chooses what decays, and there is no weight_decay", paths=(paths, "*/kernel"))
     direction = None if weight_decay is None else decay_weights(weight_decay, paths, name="weight_decay")
     return schedule_free(_warmed_up(learning_rate, warmup_steps), direction, b1, weight_lr_power)
 
@@ -226,8 +234,9 @@ def _scale_by_root(b2: Hyperparameter, eps: Hyperparameter) -> Optimizer:
     given = Hyperparameters(ScaleByRootState, b2=b2, eps=eps)
 
     def rule(values: dict, count: Any, g: Any, v: Any) -> tuple[Any, ...]:
+        g = squarable(g)
         v = running_mean(g * g, v, values["b2"])
-        return g / (jnp.sqrt(v / sum_of_weights(values["b2"], count)) + values["eps"]), v
+        return g / divisor(jnp.sqrt(v / sum_of_weights(values["b2"], count)) + values["eps"]), v
 
     return leafwise(given, rule, nu=0)
 

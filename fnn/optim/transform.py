@@ -9,6 +9,9 @@
 given. ``extra`` is what training knows besides: ``value`` (of the objective), ``grad``, ``value_fn``, ``weight`` (the
 sum of the batch's weights) and, at the end of a run, ``last``. An optimiser ignores what it has no use for.
 
+A leaf in ``fnn.Stacked``, as the parameters of ``Repeat`` are, stands for several layers: what looks at norms, matrices
+or sizes treats each of them as it would alone (``fnn.stacked.map_layers``). To one of optax's it is a leaf like others.
+
 An optimiser is a chain of small transformations of the same kind, each rewriting what the one before it returns:
 ``adamw`` is ``chain(scale_by_adam(…), decay_weights(…), scale_by_learning_rate(…))``. One of optax's can stand in
 such a chain, and one of these in optax's (whose ``chain`` hands extras only to its own: use this one for those that
@@ -33,6 +36,7 @@ import jax.numpy as jnp
 
 from fnn.errors import describe, is_floating
 from fnn.layer import wide_dtype
+from fnn.optim.waiting import as_one_batch, or_wait, stepped
 from fnn.paths import map_named, named_leaves
 from fnn.values import MANY, Value
 
@@ -125,6 +129,13 @@ def expect_optimizer(where: str, optimizer: Any) -> None:
         raise TypeError(f"{where}: expected an optimizer, with init and update, got {optimizer!r}{hint}")
 
 
+def refuse_unread(why: str, **given: tuple[Any, Any]) -> None:
+    """Raises for arguments that nothing will read: the pairs of a value and its default that differ."""
+    for name, (value, default) in given.items():
+        if type(value) is not type(default) or value != default:
+            raise ValueError(f"{name}={value!r} would have no effect: {why}")
+
+
 def is_optimizer(value: Any) -> bool:
     """Whether it has ``init`` and ``update``, as those of fnn and of optax have."""
     return callable(getattr(value, "init", None)) and callable(getattr(value, "update", None))
@@ -134,7 +145,9 @@ def is_optimizer(value: Any) -> bool:
 def chain(*transforms: Any) -> Optimizer:
     """The transformations one after another: each gets the updates of the one before, and they share params and extras.
 
-    The state is the tuple of their states. Raises ``TypeError`` for something without ``init`` and ``update``.
+    The state is the tuple of their states. Behind an ``accumulate`` the others make a step when it does, for the
+    batches as one, and wait in between: no state moves, no schedule. So they do behind a ``skip_nonfinite`` that leaves
+    a step out. Raises ``TypeError`` for something without ``init`` and ``update``.
 
     >>> from fnn.optim import clip_by_global_norm, sgd
     >>> optimizer = chain(clip_by_global_norm(1.0), sgd(0.5))
@@ -155,11 +168,21 @@ def chain(*transforms: Any) -> Optimizer:
                 f"expected the state of a chain of {len(transforms)} that its init or last update returned,"
                 f" got {type(opt_state).__name__}{f' of {len(opt_state)}' if isinstance(opt_state, tuple) else ''}"
             )
-        states = []
-        for transform, state in zip(transforms, opt_state, strict=True):
-            grads, state = update(transform, grads, state, params, **extra)
-            states.append(state)
-        return grads, tuple(states)
+        return run(transforms, opt_state, grads, params, extra)
+
+    def run(transforms: tuple, states: tuple, grads: Any, params: Any, extra: dict[str, Any]) -> tuple[Any, tuple]:
+        moved = []
+        for place, (transform, state) in enumerate(zip(transforms, states, strict=True), 1):
+            updates, new = update(transform, grads, state, params, **extra)
+            moved.append(new)
+            real = stepped(new)
+            if real is not None and place < len(transforms):
+                whole = as_one_batch(state, grads, extra)
+                rest = functools.partial(run, transforms[place:], states[place:], updates, params, whole)
+                updates, behind = or_wait(real, rest, states[place:])
+                return updates, (*moved, *behind)
+            grads = updates
+        return grads, tuple(moved)
 
     return Optimizer(init, update_chain, entrywise=all(map(is_entrywise, transforms)))
 

@@ -79,7 +79,7 @@ def _axis(name: str, given: Any) -> list[Any]:
 
 
 def _listed(combinations: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    if isinstance(combinations, Mapping):
+    if isinstance(combinations, Mapping | str) or not isinstance(combinations, Iterable):
         raise TypeError("combinations is a list of dicts, one a combination; the axes of a grid are keyword arguments")
     listed: list[dict[str, Any]] = []
     for each in combinations:
@@ -109,6 +109,8 @@ def _keyed(key: jax.Array, seeds: Any) -> tuple[np.ndarray, jax.Array]:
     if _is_scalar(seeds):
         positive("seeds", seeds)
         seeds = range(seeds)
+    if not isinstance(seeds, Iterable):
+        raise TypeError(f"seeds is a number of seeds, a list of integers, or keys; got {seeds!r}")
     values = np.asarray(list(seeds))
     if not values.size:
         raise ValueError("seeds is empty; a sweep needs at least one")

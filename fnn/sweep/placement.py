@@ -62,6 +62,10 @@ def layout_of(
         raise ValueError(f"method is 'auto', 'vmap' or 'map', got {method!r}")
     if max_parallel is not None:
         positive("max_parallel", max_parallel)
+    if devices is not None and (isinstance(devices, str) or not isinstance(devices, Sequence)):
+        raise TypeError(f"devices is a list, as jax.devices() returns one, got {devices!r}")
+    if devices is not None and not all(hasattr(device, "platform") for device in devices):
+        raise TypeError(f"devices holds devices, as jax.devices() returns them, got {devices!r}")
     if devices is not None and not len(devices):
         raise ValueError("devices is empty; a sweep needs at least one")
     used = tuple(devices) if devices is not None else _default_devices()

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from fnn.options import flag
 from fnn.rendering import printable, spelled
 from fnn.sweep.placement import Layout
 from fnn.sweep.table import At, SweepTable, finite_results
@@ -77,6 +78,8 @@ class SweepResult:
             raise ValueError(f"the score {score!r} is {kind}; a score is one of {', '.join(numbers)}")
         if at not in ("final", "best"):
             raise ValueError(f"at is 'final' or 'best', got {at!r}")
+        if higher_is_better is not None:
+            flag("higher_is_better", higher_is_better)
         epochs_run = np.asarray(self.results.epochs_run)
         if higher_is_better is None:
             higher_is_better = self._direction(score)

@@ -10,6 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from fnn.errors import describe
+from fnn.objective import Objective
+from fnn.options import one_key
 from fnn.sweep.footprint import footprint
 from fnn.sweep.grid import runs_of
 from fnn.sweep.placement import Layout, Method, layout_of
@@ -81,14 +84,19 @@ def sweep(
     >>> result.results.history["loss"].shape
     (16, 20)
     """
+    one_key(key)
+    if not callable(train) or isinstance(train, Objective):
+        raise TypeError(f"train is what fnn.make_train returns, a function, got {train!r}")
     runs = runs_of(key, seeds, combinations, hyperparams)
     operands = {"data": arrays(data)}
     if validation is not None:
-        operands["validation"] = arrays(validation)
+        operands["validation"] = arrays(validation, name="validation data")
     values = {name: jnp.asarray(column) for name, column in runs.hyperparams.items()}
     shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), (runs.keys, values))
 
     traced, result = _traced(train, shapes, operands)
+    if not isinstance(getattr(result, "history", None), Mapping):
+        raise TypeError(f"train returns a TrainResult, as what fnn.make_train returns does, got {describe(result)}")
     _check_used(traced.jaxpr, list(values))
     for name in values:
         if name in result.history or name.removeprefix("best_") in result.history:
@@ -187,7 +195,7 @@ def _traced(train: Any, shapes: tuple, operands: dict) -> tuple[Any, Any]:
     try:
         return jax.make_jaxpr(lambda key, values: _run(train, key, values, operands), return_shape=True)(*shapes)
     except TypeError as error:  # JAX's own, and those of constructors that were given a tracer for an integer
-        if isinstance(error, jax.errors.JAXTypeError) or "Tracer" in str(error):
+        if isinstance(error, jax.errors.JAXTypeError) or "Tracer" in str(error) or "traced" in str(error):
             error.add_note(
                 "in a sweep hyperparams are traced: they can be numbers in computations, but no sizes and no conditions"
                 " of Python; sweep over those with a loop around fnn.sweep"

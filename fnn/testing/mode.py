@@ -12,9 +12,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from fnn.calls import apply_of, backward_of, forward_of
 from fnn.combinators import Remat
 from fnn.errors import describe, is_floating
 from fnn.layer import Layer, floating_leaves
+from fnn.over_time import way_through
 from fnn.paths import named_leaves
 from fnn.testing import oracles
 from fnn.testing.comparison import alike, array, gradient_like, shapes
@@ -37,19 +39,19 @@ class Mode:
         self.names = [path for path, leaf in named.items() if is_floating(leaf)]
 
     def forward(self, params: Any, state: Any, x: Any, key: Any) -> tuple:
-        return self.layer.forward(params, state, x, train=self.train, key=key)
+        return forward_of(self.layer, params, state, x, train=self.train, key=key)
 
     def round_trip(self, params: Any, state: Any, x: Any, key: Any, dy: Any) -> dict[str, Any]:
         """Everything that comes out, by name."""
         y, new_state, cache = self.forward(params, state, x, key)
-        dparams, dx = self.layer.backward(cache, dy)
+        dparams, dx = backward_of(self.layer, cache, dy)
         return {"y": y, "state": new_state, "dparams": dparams, "dx": dx}
 
     def applied(self, params: Any, state: Any, x: Any, key: Any) -> dict[str, Any]:
         """What ``apply`` gives, named as in ``round_trip``; nothing it was given may be changed."""
         arguments = (params, state, x)
         kept = jax.tree.map(lambda leaf: leaf, arguments)
-        y, new_state = self.layer.apply(*arguments, train=self.train, key=key)
+        y, new_state = apply_of(self.layer, *arguments, train=self.train, key=key)
         unchanged(self.found, "apply", arguments, kept)
         return {"y": y, "state": new_state}
 
@@ -153,7 +155,10 @@ class Mode:
         with self.found.step("inside Remat"):
             remat, arguments = Remat(self.layer), (self.params, self.state, self.x, self.key)
             made = jax.eval_shape(lambda *at: remat.apply(*at[:3], train=self.train, key=at[3]), *arguments)
-            alike(self.found, "inside Remat", made, shapes((self.y, self.new_state)))
+            y = jax.eval_shape(
+                lambda y, x: way_through(self.layer, x).output(y), self.y, self.x
+            )  # lengths go beside it
+            alike(self.found, "inside Remat", made, (y, shapes(self.new_state)))
         with self.found.step("traced, with x a constant"):
             jax.eval_shape(lambda params: self.round_trip(params, self.state, self.x, self.key, self.dy), self.params)
         with self.found.step("traced, with params and state constants"):

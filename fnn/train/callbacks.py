@@ -1,6 +1,7 @@
 """What a program can do between the steps of ``fit``: look at the run, change it, stop it."""
 
 import dataclasses
+import re
 from collections.abc import Callable, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -10,9 +11,22 @@ import jax.numpy as jnp
 import numpy as np
 
 from fnn.metrics import Metric
+from fnn.signatures import check_methods
+from fnn.spelling import closest, unread
 from fnn.train.record import Record
 from fnn.train.scoring import Totals
 from fnn.train.step import Learned
+
+HOOKS = ["on_start", "on_steps", "on_epoch", "on_end"]
+"""The methods of a callback that a run calls."""
+
+CHANGED = Learned._fields
+"""What a callback can set of a run."""
+
+MOMENTS = re.compile(
+    "(on|before|after|at|(train|training|fit|validation|epoch|batch|step)(e?s)?|starts?|begins?|ends?|done|finished)"
+)
+"""The words of which a name is made that is meant for a hook, in this library or another."""
 
 
 class Standing(NamedTuple):
@@ -108,8 +122,36 @@ class Run:
         """Ends the run before its next step."""
         self.ending = self.ending or reason
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "stop" or (name not in dir(self) and closest(name, [*CHANGED, "stop", "stop_training"])):
+            raise AttributeError(
+                f"nobody reads run.{name}: what can be set is {', '.join(CHANGED)}, and run.stop(reason) ends the run"
+            )
+        super().__setattr__(name, value)
+
     def _learn(self, **changed: Any) -> None:
+        for name, new in changed.items():
+            check_replacement(name, new, getattr(self.standing.learned, name))
         self.standing = self.standing._replace(learned=self.learned._replace(**changed))
+
+
+def check_replacement(name: str, new: Any, old: Any) -> None:
+    """Raises for a part of what was learned that has another structure or other shapes than the one before."""
+    shapes = [
+        {jax.tree_util.keystr(path): jnp.shape(leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}
+        for tree in (new, old)
+    ]
+    if shapes[0] != shapes[1]:
+        other = [path for path in {**shapes[1], **shapes[0]} if shapes[0].get(path) != shapes[1].get(path)]
+        raise ValueError(
+            f"run.{name} takes arrays of the same paths and shapes as before, got others at {', '.join(other[:5])}"
+        )
+
+
+def _is_moment(name: str) -> bool:
+    """Whether a name is two words or more that tell of a moment of a run: ``epoch_ends``, ``after_step``."""
+    words = re.sub("(?<=[a-z])(?=[A-Z])", "_", name).lower().split("_")
+    return len(words) > 1 and all(MOMENTS.fullmatch(word) for word in words)
 
 
 def copied(tree: Any) -> Any:
@@ -137,6 +179,16 @@ class Callback:
     >>> print(fnn.optim.hyperparams(result.opt_state)["learning_rate"])
     0.1
     """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        check_methods(cls, **dict.fromkeys(HOOKS, ("run",)))
+        for name in unread(cls):
+            if re.match("on(_|[A-Z])", name) or _is_moment(name):
+                raise TypeError(
+                    f"{cls.__name__}.{name} is called by nobody: the hooks of a callback are {', '.join(HOOKS)}; give a"
+                    f" method of your own a name that is no moment of a run"
+                )
 
     def on_start(self, run: Run) -> None:
         """Before the first step; a run that is resumed has epochs and steps behind it."""

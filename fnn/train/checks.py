@@ -1,30 +1,40 @@
 """The look at data before they enter a compiled program, where nothing can be raised for a bad value."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from fnn.backprop import check_children
+from fnn.calls import apply_of, output_shape
 from fnn.canonical.once import once_for_same
 from fnn.combinators import Frozen
-from fnn.errors import is_concrete, is_floating
-from fnn.layer import Layer, Params, State, output_shape
+from fnn.errors import is_concrete, is_floating, located
+from fnn.layer import Layer, Params, State
 from fnn.layers import BatchNorm
 from fnn.losses.loss import check_weights
+from fnn.metrics import Metric
 from fnn.objective import Objective, unpacked
 from fnn.paths import join
-from fnn.train.data import samples
+from fnn.train.data import of_data, samples
 
 
-def check_data(objective: Objective, params: Params, state: State, data: tuple, name: str = "data") -> None:
-    """Raises for data that do not fit the model and the loss; values are looked at where they can be.
+def check_data(
+    objective: Objective,
+    params: Params,
+    state: State,
+    data: tuple,
+    name: str = "data",
+    metrics: Sequence[Metric] = (),
+) -> None:
+    """Raises for data that do not fit the model, the loss and the metrics; values are looked at where they can be.
 
     Labels out of range, inputs or targets that are not finite and indices past the vocabulary are caught here.
     """
-    check_batch(objective, check_shapes(objective, params, state, data), data, name)
+    check_batch(objective, check_shapes(objective, params, state, data, name), data, name, metrics)
     check_indices(objective.model, params, state, data[0], name)
 
 
@@ -33,6 +43,7 @@ def check_statistics(layer: Layer, state: State, *, frozen_only: bool = False, p
 
     ``frozen_only``: the others will have some by then.
     """
+    check_children("state", state, [""])
     if isinstance(layer, BatchNorm):
         if not frozen_only and is_concrete(state["count"]) and not np.all(state["count"]):
             raise ValueError(
@@ -47,18 +58,22 @@ def check_statistics(layer: Layer, state: State, *, frozen_only: bool = False, p
             check_statistics(child, inner, frozen_only=only, path=join(path, name))
 
 
-def check_shapes(objective: Objective, params: Params, state: State, data: tuple) -> Any:
+def check_shapes(objective: Objective, params: Params, state: State, data: tuple, name: str) -> Any:
     """Raises for shapes and dtypes that do not fit, and returns those of the model's output."""
     inputs, targets, weights = unpacked(data)
-    outputs = output_shape(objective.model, params, state, inputs)
-    jax.eval_shape(objective.loss.forward, outputs, targets, weights)
+    with of_data(name, " do not fit the model"):
+        outputs = output_shape(objective.model, params, state, inputs)
+    with of_data(name, " do not fit the loss"), located("loss", objective.loss, (outputs, targets)):
+        jax.eval_shape(objective.loss.forward, outputs, targets, weights)
     return outputs
 
 
-def check_batch(objective: Objective, outputs: Any, data: tuple, name: str) -> None:
-    """Raises for targets and weights out of range, and for values that are not finite."""
+def check_batch(objective: Objective, outputs: Any, data: tuple, name: str, metrics: Sequence[Metric] = ()) -> None:
+    """Raises for targets and weights out of range, for values that are not finite, and for targets that are none of a
+    metric's."""
     inputs, targets, weights = unpacked(data)
-    objective.loss.check(outputs, targets)
+    prediction, _ = objective.loss.without_lengths(outputs)
+    objective.loss.check(prediction, targets)
     if weights is not None:
         check_weights(weights, f"the weights of the {name}")
     for part, tree in (("inputs", inputs), ("targets", targets), ("weights", weights)):
@@ -67,6 +82,18 @@ def check_batch(objective: Objective, outputs: Any, data: tuple, name: str) -> N
                 finite = _finite_samples(leaf)
                 if not finite.all():
                     raise ValueError(f"the {part} of the {name} are not finite in sample {int(np.argmin(finite))}")
+    if metrics:
+        check_metrics(metrics, jax.eval_shape(objective.loss.predictions, prediction), targets, weights, name)
+
+
+def check_metrics(metrics: Sequence[Metric], outputs: Any, targets: Any, weights: Any, name: str) -> None:
+    """Raises for targets that a metric cannot be computed of; ``outputs`` are shapes."""
+    for metric in metrics:
+        try:
+            metric.check(outputs, targets, weights)
+        except (TypeError, ValueError) as error:
+            error.add_note(f"for the metric {metric!r} of the {name}")
+            raise
 
 
 def _finite_samples(leaf: Any) -> np.ndarray:
@@ -90,7 +117,8 @@ def check_indices(model: Layer, params: Params, state: State, inputs: Any, name:
         if not finite(part(start, chunk)):
             which = next((each for each in range(start, samples(inputs)) if not finite(part(each, 1))), start)
             try:
-                model.apply(params, state, part(which, 1))  # a layer that can look at values says what is wrong
+                # A layer that can look at values says what is wrong.
+                apply_of(model, params, state, part(which, 1))
             except ValueError as error:
                 error.add_note(f"for sample {which} of the {name}")
                 raise
@@ -106,7 +134,7 @@ def _finite_outputs(model: Layer) -> Callable[[Params, State, Any], jax.Array]:
 
     @jax.jit
     def finite(params: Params, state: State, inputs: Any) -> jax.Array:
-        outputs, _ = model.apply(params, state, inputs)
+        outputs, _ = apply_of(model, params, state, inputs)
         return jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(outputs)]).all()
 
     return finite

@@ -1,13 +1,16 @@
 """Data as arrays, and the batches that are cut from them, all of one static size."""
 
+import contextlib
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from fnn.errors import describe, exact_array, positive
+from fnn.foreign import foreign
 from fnn.objective import unpacked
 
 
@@ -102,21 +105,52 @@ def stretches(data: tuple, plan: Plan, order: jax.Array | None = None) -> list[S
     return found
 
 
-def arrays(data: Any, convert: Callable[[Any], Any] = exact_array) -> tuple:
+def arrays(data: Any, convert: Callable[[Any], Any] = exact_array, name: str = "data") -> tuple:
     """Data as a tuple of pytrees of arrays, all of one length; ``convert`` makes an array of a leaf."""
+    with of_data(name):
+        return _arrays(data, convert)
+
+
+def _arrays(data: Any, convert: Callable[[Any], Any]) -> tuple:
     inputs, targets, weights = unpacked(data)
     parts = (inputs, targets) if weights is None else (inputs, targets, weights)
     for name, part in zip(("inputs", "targets", "weights"), parts, strict=False):
-        for leaf in jax.tree.leaves(part):
-            if not hasattr(leaf, "shape"):
-                raise TypeError(f"{name} are arrays, got {type(part).__name__}; write numpy.asarray({name})")
-            if getattr(leaf.dtype, "kind", None) in ("U", "S", "O"):
-                raise TypeError(f"{name} are numbers, got an array of {leaf.dtype}; encode them as integers first")
+        _check_leaves(name, part)
     parts = jax.tree.map(convert, parts)
     lengths = {jnp.shape(leaf)[:1] for leaf in jax.tree.leaves(parts)}
     if len(lengths) != 1 or () in lengths:
         raise ValueError(f"inputs, targets and weights have one length, their first axis; got {describe(parts)}")
+    if lengths == {(0,)}:
+        raise ValueError(f"the number of samples is at least 1, got {describe(parts)}")
     return parts
+
+
+@contextlib.contextmanager
+def of_data(name: str, misfit: str = "") -> Iterator[None]:
+    """Has errors begin with the data that they are of, where these are others than ``data`` or are a ``misfit``."""
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        if (misfit or name != "data") and type(error) in (ValueError, TypeError) and len(error.args) == 1:
+            error.args = (f"the {name}{misfit}: {error}",)
+        raise
+
+
+def _check_leaves(name: str, part: Any) -> None:
+    """Raises ``TypeError`` for what holds anything else than arrays of numbers."""
+    for leaf in jax.tree.leaves(part, is_leaf=lambda each: foreign(each) is not None):
+        if (other := foreign(leaf, name)) is not None:
+            raise other.refusal(f"{name} are numbers")
+        if not hasattr(leaf, "shape"):
+            raise TypeError(f"{name} are arrays, got {type(part).__name__}; {_made_array(name, part)}")
+
+
+def _made_array(name: str, part: Any) -> str:
+    try:
+        np.asarray(part)
+    except ValueError:
+        return "its rows are of different lengths: pad them to one, and give their lengths beside them"
+    return f"write numpy.asarray({name})"
 
 
 def samples(data: Any) -> int:

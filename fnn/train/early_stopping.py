@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from fnn.errors import describe, positive
 from fnn.metrics import Metric
+from fnn.ranges import NOT_NEGATIVE, in_range
 from fnn.train.history import better_higher
 
 
@@ -31,8 +32,8 @@ class EarlyStopping:
     whose ``monitor`` is not finite is never the best: if all that were judged are so, the result is what the run
     started from.
 
-    Errors: ``ValueError`` for a patience below 1, a negative ``min_delta``, a monitor that is not in the history or is
-    an array there.
+    Errors: ``ValueError`` for a patience below 1, a ``min_delta`` that is negative or not finite, a monitor that is not
+    in the history or is an array there; ``TypeError`` for values of another type.
 
     >>> EarlyStopping(5, monitor="validation_accuracy")
     EarlyStopping(patience=5, min_delta=0.0, monitor='validation_accuracy')
@@ -44,8 +45,9 @@ class EarlyStopping:
 
     def __post_init__(self) -> None:
         positive("patience", self.patience)
-        if not self.min_delta >= 0:
-            raise ValueError(f"min_delta is at least 0, got {self.min_delta}")
+        in_range("min_delta", self.min_delta, NOT_NEGATIVE)
+        if not isinstance(self.monitor, str):
+            raise TypeError(f"monitor is the name of an entry of the history, got {self.monitor!r}")
 
     def sign(self, metrics: Iterable[Metric]) -> int:
         """+1 if more is better, −1 if less is."""
@@ -90,6 +92,16 @@ class EarlyStopping:
     def stops(self, watch: Watch) -> jax.Array:
         """Whether it is time."""
         return watch.waited >= self.patience
+
+
+def check_early_stopping(given: Any) -> None:
+    """Raises for what is neither an ``EarlyStopping`` nor ``None``."""
+    if not isinstance(given, EarlyStopping | None):
+        patience = given if type(given) is int and given > 0 else 5
+        raise TypeError(
+            f"early_stopping is an EarlyStopping or None, got {given!r}; write"
+            f" early_stopping=EarlyStopping(patience={patience})"
+        )
 
 
 def direction(monitor: str, metrics: Iterable[Metric]) -> int:

@@ -8,14 +8,15 @@ from typing import Any
 import jax
 import numpy as np
 
+from fnn.backprop import check_children
 from fnn.layer import Params, State
 from fnn.metrics import Metric
 from fnn.objective import Objective
 from fnn.train.checks import check_statistics
 from fnn.train.compiled import compiled_scoring
-from fnn.train.data import is_arrays
+from fnn.train.data import arrays, is_arrays, samples
 from fnn.train.pace import Pace, wait
-from fnn.train.scoring import Scoring, zeros
+from fnn.train.scoring import Scoring, loss_of, zeros
 from fnn.train.source import Source, source_of
 
 
@@ -40,7 +41,8 @@ def evaluate(
     """
     scoring = Scoring(objective, metrics)
     if batch_size is None and is_arrays(data):
-        batch_size = len(jax.tree.leaves(data)[0])
+        batch_size = samples(arrays(data, lambda leaf: leaf))
+    check_children("params", params, [""])
     check_statistics(objective.model, state)
     judge = Judge(scoring, source_of(data, batch_size), params, state)
     values = jax.device_get(judge(params, state))
@@ -53,7 +55,7 @@ class Judge:
     def __init__(self, scoring: Scoring, source: Source, params: Params, state: State, name: str = "data") -> None:
         self._scoring, self.source, self._pace, self._name = scoring, source, Pace(), name
         self._functions = compiled_scoring(scoring)
-        source.check(scoring.objective, params, state)
+        source.check(scoring.objective, params, state, scoring.metrics)
         self._nothing = jax.eval_shape(scoring.none, params, state, source.first)
 
     def __call__(self, params: Params, state: State, stopped: Callable[[], Any] = lambda: False) -> Any:
@@ -65,12 +67,12 @@ class Judge:
                     with self._pace.call(steps):
                         totals = functions.scores(totals, params, state, *steps)
                         wait(totals)
-                    if not np.isfinite(totals["loss"]["sum"]):
+                    if not np.isfinite(loss_of(totals)["sum"]):
                         self.source.explain(self._scoring.objective, params, state, steps)
                     if stopped():
                         return None
                 if stopped():
                     return None
-        if not float(totals["loss"]["weight"]):
+        if not float(loss_of(totals)["weight"]):
             warnings.warn(f"all weights of the {self._name} are 0: their loss is NaN", RuntimeWarning, stacklevel=2)
         return functions.values(totals)

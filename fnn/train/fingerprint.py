@@ -14,8 +14,8 @@ from fnn.canonical.text import canonical
 from fnn.paths import named_leaves
 from fnn.train.data import is_arrays
 
-FORMAT = 1
-"""The version of what ``fingerprint`` returns."""
+FORMAT = 2
+"""The version of what ``fingerprint`` returns, and of the totals in a checkpoint: sums in two parts since 2."""
 
 KEPT, AROUND = 10_000, 60
 """Characters of a part that are kept, and those shown on each side of where two differ."""

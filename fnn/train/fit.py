@@ -10,15 +10,17 @@ import jax
 import jax.numpy as jnp
 from jax.core import Tracer
 
+from fnn.backprop import check_children
 from fnn.errors import positive, tuple_of
 from fnn.layer import Params, State
 from fnn.metrics import Metric
 from fnn.objective import Method, Objective
 from fnn.optim.unmoved import warn_of_moving_statistics
+from fnn.options import flag, one_key, path_of
 from fnn.train.callbacks import Callback, Run, Standing, copied
 from fnn.train.checks import check_statistics
 from fnn.train.compiled import compiled
-from fnn.train.early_stopping import EarlyStopping
+from fnn.train.early_stopping import EarlyStopping, check_early_stopping
 from fnn.train.evaluate import Judge
 from fnn.train.fingerprint import fingerprint
 from fnn.train.history import History, better_higher
@@ -104,15 +106,25 @@ def fit(
     """
     positive("epochs", epochs)
     positive("validate_every", validate_every)
+    if batch_size is not None:
+        positive("batch_size", batch_size)
+    flag("progress", progress)
+    check_early_stopping(early_stopping)
     if (params is None) != (state is None):
         raise ValueError("give params and state together: both come from the same init or run")
+    for kind, tree in (("params", params), ("state", state)):
+        if tree is not None:
+            check_children(kind, tree, [""])
     if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves((key, params))):
         raise TypeError("fit drives compiled steps from Python: inside jit or vmap, call what fnn.make_train returns")
-    if resume not in (True, False, "force"):
+    one_key(key)
+    if not isinstance(resume, bool) and not (isinstance(resume, str) and resume == "force"):
         raise ValueError(f"resume is True, False or 'force', got {resume!r}")
     if resume and checkpoint is None:
         raise ValueError("resume needs to know from where: give checkpoint=, the folder of the run")
     callbacks = tuple_of(Callback, "callbacks", callbacks)
+    if checkpoint is not None and not isinstance(checkpoint, Checkpoints):
+        path_of("checkpoint", checkpoint)
     training = Training(objective, optimizer, metrics, augment, method, shuffle, evaluate_averaged)
     scoring, functions = training.scoring, compiled(training)
     source = source_of(data, batch_size, functions.order, steps_per_epoch=steps_per_epoch, epochs=epochs)
@@ -121,7 +133,7 @@ def fit(
     del begun, params, state  # steps overwrite what is learned: only who gave it still has it
     warn_of_moving_statistics(optimizer, learned.params, learned.state, objective.model)
     check_statistics(objective.model, learned.state, frozen_only=True)
-    source.check(objective, learned.params, learned.state)
+    source.check(objective, learned.params, learned.state, training.measured)
     judge = None
     if validation is not None:
         judged = source_of(validation, batch_size, name="validation data", epochs=epochs)

@@ -5,8 +5,11 @@ from typing import Any
 
 import jax
 
+from fnn.layer import Layer
+from fnn.losses.loss import Loss
 from fnn.objective import Objective
 from fnn.optim.transform import is_optimizer
+from fnn.signatures import check_takes
 
 Step = Callable[[], Any]
 """A training step, to be traced."""
@@ -47,13 +50,14 @@ def made(objective: Any, optimizer: Any, hyperparams: Any) -> tuple[Objective, A
 
 
 def _called(part: Any, hyperparams: Any) -> Any:
-    if not callable(part):
+    if not callable(part) or isinstance(part, Layer | Loss):
         raise TypeError(f"expected an objective and an optimizer, or functions of hyperparams, got {part!r}")
     if hyperparams is None:
         raise TypeError(
             f"{part!r} is taken for a function of hyperparams: call train(key, data, hyperparams), or give what is"
             f" made already, as adam(1e-3) is"
         )
+    check_takes("a function of hyperparams", part, "hyperparams")
     return part(hyperparams)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from fnn.canonical.digest import array_text, sha256
 from fnn.errors import exact_numpy, positive
+from fnn.signatures import check_takes
 from fnn.train.data import arrays, is_arrays, plan, samples
 from fnn.train.fingerprint import Data, data_digest
 
@@ -42,15 +43,16 @@ class HostBatches:
         self.expected: dict[int, str] = {}
         self._firsts: dict[int, str] = {}
         self._data, self._order, self._steps, self._opened = data, order, steps_per_epoch, 0
+        self._name = name
         self._endless: Iterator | None = None
         self._arrays = is_arrays(data)
         if self._arrays:
             if steps_per_epoch is not None:
                 raise ValueError("steps_per_epoch is for iterables: an epoch of arrays is all of their samples")
-            arrays(data, lambda leaf: leaf)
+            data = self._data = arrays(data, _positional, name)
             self._plan = plan(samples(data), batch_size)  # pyright: ignore[reportArgumentType]
             self.count = self._plan.count
-            self.first = on_host(jax.tree.map(lambda leaf: leaf[: self._plan.size], data))
+            self.first = self._on_host(jax.tree.map(lambda leaf: leaf[: self._plan.size], data))
             return
         if steps_per_epoch is not None:
             positive("steps_per_epoch", steps_per_epoch)
@@ -64,11 +66,11 @@ class HostBatches:
         first = next(self._begun, None)
         if first is None:
             raise self._empty
-        self.first = on_host(first)
+        self.first = self._on_host(first)
         self._begun = itertools.chain([first], self._begun)
         if batch_size is not None and samples(self.first) > batch_size:
             raise ValueError(
-                f"the batches of an iterable are taken as they come, here of {samples(self.first)} samples, which is"
+                f"the {name} are batches, which are taken as they come, here of {samples(self.first)} samples, which is"
                 f" not batch_size={batch_size}; leave it out, or make smaller batches"
             )
 
@@ -83,7 +85,7 @@ class HostBatches:
         if self._arrays:
             return self.epoch(number, key)
         if callable(self._data) or (isinstance(self._data, Sequence) and self._steps is None):
-            return itertools.islice(map(on_host, self._given(number)), self._steps)
+            return itertools.islice(map(self._on_host, self._given(number)), self._steps)
         return iter([self.first])
 
     def described(self) -> Data:
@@ -91,7 +93,7 @@ class HostBatches:
         if self._arrays:
             return data_digest(self._data)
         if isinstance(self._data, list | tuple):
-            return data_digest([on_host(batch) for batch in self._data])
+            return data_digest([self._on_host(batch) for batch in self._data])
         return data_digest(self.first, first=True)
 
     def firsts(self, epochs: int) -> list[str]:
@@ -111,7 +113,7 @@ class HostBatches:
     def _checked(self, number: int) -> Iterator[tuple]:
         """The batches of an epoch, of which the first is the one that it was."""
         empty = True
-        for batch in map(on_host, self._opening(number)):
+        for batch in map(self._on_host, self._opening(number)):
             if empty and number not in self._firsts:
                 self._firsts[number] = sha256("".join(map(array_text, jax.tree.leaves(batch))))
                 if self._firsts[number] != self.expected.get(number, self._firsts[number]):
@@ -152,12 +154,17 @@ class HostBatches:
             yield first
             yield from again
 
+    def _on_host(self, batch: Any) -> tuple:
+        return on_host(batch, self._name)
+
     def _given(self, epoch: int) -> Iterable:
+        if callable(self._data):
+            check_takes("a function of the epoch", self._data, "epoch")
         batches = self._data(epoch) if callable(self._data) else self._data
-        if not isinstance(batches, Iterable):
+        if not isinstance(batches, Iterable) or isinstance(batches, str | bytes | dict) or hasattr(batches, "shape"):
             raise TypeError(
-                f"data are (inputs, targets), an iterable of such batches, or a function of the epoch that returns one;"
-                f" got {type(batches).__name__}"
+                f"{self._name} are (inputs, targets), an iterable of such batches, or a function of the epoch that"
+                f" returns one; got {type(batches).__name__}"
             )
         return batches
 
@@ -165,7 +172,7 @@ class HostBatches:
         size, steps, rest = self._plan
         for step in range(done, steps + bool(rest)):
             places = order[step * size : (step + 1) * size if step < steps else None]
-            yield on_host(jax.tree.map(lambda leaf, places=places: leaf[places], self._data))
+            yield self._on_host(jax.tree.map(lambda leaf, places=places: leaf[places], self._data))
 
 
 def is_mapped(data: Any) -> bool:
@@ -173,6 +180,11 @@ def is_mapped(data: Any) -> bool:
     return any(isinstance(leaf, np.memmap) for leaf in jax.tree.leaves(data))
 
 
-def on_host(batch: Any) -> tuple:
+def _positional(leaf: Any) -> Any:
+    """An array whose rows are read by their place, as those of a pandas Series, which go by its index, are not."""
+    return leaf if isinstance(leaf, np.ndarray | jax.Array) else np.asarray(leaf)
+
+
+def on_host(batch: Any, name: str = "data") -> tuple:
     """A batch as NumPy arrays of the dtypes that JAX would give them; one of another library's arrays, say."""
-    return arrays(batch, exact_numpy)
+    return arrays(batch, exact_numpy, name)

@@ -14,6 +14,7 @@ import numpy as np
 
 from fnn.checkpoint import durable
 from fnn.checkpoint.lock import FileLock, Lock
+from fnn.options import path_of
 from fnn.train.callbacks import Callback, Run
 
 
@@ -34,7 +35,7 @@ class JsonLines(Callback):
     """
 
     def __init__(self, path: str | os.PathLike) -> None:
-        self.path = Path(path)
+        self.path = path_of("path", path)
         self._lock = FileLock(self.path)
 
     def __repr__(self) -> str:
@@ -90,7 +91,7 @@ class TensorBoard(Callback):
     """
 
     def __init__(self, folder: str | os.PathLike) -> None:
-        self.folder = Path(folder)
+        self.folder = path_of("folder", folder)
         self._lock = Lock(self.folder, self.folder / ".events.fnn-lock")
 
     def __repr__(self) -> str:

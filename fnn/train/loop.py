@@ -15,7 +15,7 @@ from fnn.train.data import Stretch
 from fnn.train.evaluate import Judge
 from fnn.train.pace import Pace, wait
 from fnn.train.record import Ending, missing, with_validation
-from fnn.train.scoring import zeros
+from fnn.train.scoring import loss_of, zeros
 from fnn.train.signals import Stops
 from fnn.train.source import Source
 from fnn.train.step import Learned, Training
@@ -94,11 +94,11 @@ class Loop:
 
     def _call(self, run: Run, steps: Stretch, key: jax.Array) -> None:
         standing, (batches, start, stop) = run.standing, steps
-        finite = np.isfinite(standing.totals["loss"]["sum"])
+        finite = np.isfinite(loss_of(standing.totals)["sum"])
         with self._pace.call(steps):
             learned, totals = self._functions.steps(run.taken(), standing.totals, batches, key, start, stop)
             wait(totals)
-        if finite and not np.isfinite(totals["loss"]["sum"]):
+        if finite and not np.isfinite(loss_of(totals)["sum"]):
             self.source.explain(self.training.objective, learned.params, learned.state, steps)
         taken = stop - start
         run.standing = standing._replace(
@@ -116,7 +116,7 @@ class Loop:
                 return
             values = with_validation(values, judged)
         if not np.isfinite(values["loss"]):
-            self._warn(run, weighed=bool(standing.totals["loss"]["weight"]))
+            self._warn(run, weighed=bool(loss_of(standing.totals)["weight"]))
         values = {name: missing(entry.shape, entry.dtype) for name, entry in run.entries.items()} | values
         record, row = self._end_of_epoch(standing.record, values, usable), jax.device_get(values)
         run.standing = standing._replace(

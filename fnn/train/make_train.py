@@ -6,20 +6,22 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from fnn.errors import positive
+from fnn.errors import positive, tuple_of
 from fnn.layer import Params, State, named_key
 from fnn.metrics import Metric
 from fnn.objective import Method, Objective
 from fnn.optim.unmoved import warn_of_moving_statistics
+from fnn.options import one_key
+from fnn.signatures import check_takes
 from fnn.train.checks import check_data
 from fnn.train.chunks import checkpointed_scan, in_chunks
 from fnn.train.data import Stretch, arrays, length, plan, samples, stretches
-from fnn.train.early_stopping import EarlyStopping
+from fnn.train.early_stopping import EarlyStopping, check_early_stopping
 from fnn.train.given import made
 from fnn.train.history import History, better_higher
 from fnn.train.record import Ending, Record, missing, with_validation
 from fnn.train.scoring import Totals
-from fnn.train.step import Augment, Learned, Training
+from fnn.train.step import Augment, Learned, Training, check_settings
 from fnn.train.usable import BATCHES, Usable
 
 
@@ -124,6 +126,11 @@ def make_train(
             positive(name, count)
     positive("batch_size", batch_size)
     positive("validate_every", validate_every)
+    check_early_stopping(early_stopping)
+    check_settings(augment, method, shuffle, evaluate_averaged)
+    metrics = tuple_of(Metric, "metrics", metrics)
+    if on_epoch is not None:
+        check_takes("on_epoch", on_epoch, "epoch", "values")
     if checkpoint_steps is not None and early_stopping is not None:
         raise ValueError(
             "a run that stops early cannot be differentiated: where it stops jumps as its hyperparams change, and a"
@@ -136,20 +143,23 @@ def make_train(
         )
 
     def train(key: jax.Array, data: Any, hyperparams: Any = None, *, validation: Any = None) -> TrainResult:
+        one_key(key)
         resolved, stepping, check_hyperparams = made(objective, optimizer, hyperparams)
         training = Training(resolved, stepping, metrics, augment, method, shuffle, evaluate_averaged)
         scoring, data = training.scoring, arrays(data)
         learned = training.start(key, data[0])
         warn_of_moving_statistics(training.optimizer, learned.params, learned.state, training.objective.model)
-        check_data(training.objective, learned.params, learned.state, data)
+        check_data(training.objective, learned.params, learned.state, data, metrics=training.measured)
         train_plan = plan(samples(data), batch_size)
         run_length = length(train_plan, epochs, steps)
         first = jax.tree.map(lambda leaf: leaf[: train_plan.size], data)
         check_hyperparams(lambda: training.step(learned, first, key))
         judged = None
         if validation is not None:
-            validation = arrays(validation)
-            check_data(training.objective, learned.params, learned.state, validation, "validation data")
+            validation = arrays(validation, name="validation data")
+            check_data(
+                training.objective, learned.params, learned.state, validation, "validation data", scoring.metrics
+            )
             judged = stretches(validation, plan(samples(validation), batch_size))
         higher = better_higher(scoring.metrics)
         names = tuple(scoring.names(validation=judged is not None))

@@ -14,10 +14,14 @@ from fnn.checkpoint.folder import CheckpointFolder
 from fnn.checkpoint.lock import FolderLock
 from fnn.errors import positive
 from fnn.optim.nonfinite import skipped_in_a_row
+from fnn.options import path_of
+from fnn.ranges import AT_LEAST_ZERO, in_range
 from fnn.train.callbacks import Callback, Run, Standing
 from fnn.train.early_stopping import direction
 from fnn.train.record import missing
 from fnn.train.snapshot import learned_of, place_of, read, tree_of, usable_of
+
+VALIDATION_LOSS = "validation_loss"
 
 
 class Checkpoints(Callback):
@@ -56,17 +60,23 @@ class Checkpoints(Callback):
         every_seconds: float = 60.0,
         keep_last: int = 2,
         keep_best: int = 0,
-        monitor: str = "validation_loss",
+        monitor: str = VALIDATION_LOSS,
         roll_back_after: int | None = None,
     ) -> None:
-        if not every_seconds >= 0:
-            raise ValueError(f"every_seconds is at least 0, got {every_seconds}")
+        folder = path_of("folder", folder)
+        in_range("every_seconds", every_seconds, AT_LEAST_ZERO)
+        if not isinstance(monitor, str):
+            raise TypeError(f"monitor is the name of an entry of the history, got {monitor!r}")
         if roll_back_after is not None:
             positive("roll_back_after", roll_back_after)
         self._files = CheckpointFolder(folder, keep_last=keep_last, keep_best=keep_best)
+        if monitor != VALIDATION_LOSS and not keep_best:
+            raise ValueError(
+                f"monitor={monitor!r} says which checkpoints are the best: give keep_best, how many to keep"
+            )
         self._opened = self._forced = False
         self.every_seconds, self.keep_last, self.keep_best = every_seconds, keep_last, keep_best
-        self.folder, self.monitor, self.roll_back_after = Path(folder), monitor, roll_back_after
+        self.folder, self.monitor, self.roll_back_after = folder, monitor, roll_back_after
 
     def __repr__(self) -> str:
         options = f"every_seconds={self.every_seconds}, keep_last={self.keep_last}, keep_best={self.keep_best}"

@@ -10,12 +10,16 @@ import jax.numpy as jnp
 from fnn.errors import tuple_of
 from fnn.layer import Params, State
 from fnn.metrics import Metric, ratio
+from fnn.metrics.sums import added, running, whole
 from fnn.objective import Objective, unpacked
 from fnn.train.data import Batches, Stretch
 from fnn.values import Value
 
 Totals = dict[str, Any]
-"""The sums behind the loss and the metrics, by name; they add up over batches."""
+"""The sums behind the loss and the metrics, by name, which ``Scoring.merged`` puts together over batches.
+
+They are running sums (``fnn.metrics.sums``), so that a total of 10⁶ batches has all its digits.
+"""
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -42,10 +46,19 @@ class Scoring(Value):
         """The totals of one batch, of whose loss this is the value and the weight."""
         weight = weight.astype(value.dtype)
         # A batch of weight 0 counts nothing, whatever its value.
-        totals: Totals = {"loss": {"sum": jnp.where(weight == 0, 0, value * weight), "weight": weight}}
+        totals: Totals = {"loss": running({"sum": jnp.where(weight == 0, 0, value * weight), "weight": weight})}
         if self.metrics:
+            outputs, weights, _ = self.objective.loss.over_steps(outputs, targets, weights)
             outputs = self.objective.loss.predictions(outputs)
-        return totals | {metric.name: metric.update(outputs, targets, weights) for metric in self.metrics}
+        for metric in self.metrics:
+            sums = metric.update(outputs, targets, weights)
+            totals[metric.name] = running(sums) if _adds_up(metric) else sums
+        return totals
+
+    def merged(self, totals: Totals, more: Totals) -> Totals:
+        """The totals of both."""
+        merges = {metric.name: metric.merge for metric in self.metrics}
+        return {name: merges.get(name, added)(sums, more[name]) for name, sums in totals.items()}
 
     def judged(self, params: Params, state: State, batch: tuple) -> Totals:
         """The totals of one batch in inference."""
@@ -64,14 +77,18 @@ class Scoring(Value):
         judged = jax.checkpoint(self.judged)
 
         def body(step: jax.Array, totals: Totals) -> Totals:
-            return add(totals, judged(params, state, batches.of(step)))
+            return self.merged(totals, judged(params, state, batches.of(step)))
 
         return jax.lax.fori_loop(start, stop, body, totals)
 
     def values(self, totals: Totals) -> dict[str, jax.Array]:
         """The loss and the metrics from their totals, by name."""
-        values = {"loss": ratio(totals["loss"]["sum"], totals["loss"]["weight"])}
-        return values | {metric.name: metric.value(totals[metric.name]) for metric in self.metrics}
+        loss = loss_of(totals)
+        values = {"loss": ratio(loss["sum"], loss["weight"])}
+        for metric in self.metrics:
+            sums = totals[metric.name]
+            values[metric.name] = metric.value(whole(sums) if _adds_up(metric) else sums)
+        return values
 
     def evaluate(self, params: Params, state: State, stretches: Iterable[Stretch]) -> dict[str, jax.Array]:
         """The loss and the metrics of an epoch, batch by batch, inside a program."""
@@ -82,9 +99,14 @@ class Scoring(Value):
         return self.values(totals or {})
 
 
-def add(totals: Totals, more: Totals) -> Totals:
-    """The totals of both."""
-    return jax.tree.map(jnp.add, totals, more)
+def loss_of(totals: Totals) -> Any:
+    """The loss summed up so far, ``sum``, and its ``weight``."""
+    return whole(totals["loss"])
+
+
+def _adds_up(metric: Metric) -> bool:
+    """Whether the sums of a metric are added, leaf by leaf."""
+    return type(metric).merge is Metric.merge
 
 
 def zeros(shapes: Any) -> Any:

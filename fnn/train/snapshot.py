@@ -19,7 +19,7 @@ from fnn.train.fingerprint import differences, not_comparable
 from fnn.train.record import missing
 from fnn.train.step import Learned
 
-NOT_LEARNED = ("history/", "watch/", "training/")
+NOT_LEARNED = ("history/", "watch/", "training/", "totals/")
 """What another run, which is gone on with by force, need not have."""
 
 

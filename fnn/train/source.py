@@ -1,7 +1,7 @@
 """Where the batches of a run come from: arrays on the device, or batches of the host on their way to it."""
 
 import contextlib
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any, Protocol
 
 import jax
@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fnn.layer import Params, State
+from fnn.metrics import Metric
 from fnn.objective import Objective
 from fnn.train.checks import check_batch, check_data, check_indices, check_shapes
 from fnn.train.data import Batches, Plan, Stretch, arrays, is_arrays, plan, samples, stretches
@@ -29,8 +30,8 @@ class Source(Protocol):
     first: tuple
     remembers: bool
 
-    def check(self, objective: Objective, params: Params, state: State) -> None:
-        """Raises for data that do not fit the model and the loss, now or when they come."""
+    def check(self, objective: Objective, params: Params, state: State, metrics: Sequence[Metric] = ()) -> None:
+        """Raises for data that do not fit the model, the loss and the metrics, now or when they come."""
         ...
 
     def epoch(self, number: int, key: jax.Array | None = None, done: int = 0) -> Generator[Stretch | None]:
@@ -76,7 +77,7 @@ def source_of(
         if batch_size is None:
             raise ValueError("arrays are cut into batches: give batch_size")
         if not is_mapped(data) and steps_per_epoch is None:
-            return InMemory(arrays(data), batch_size, order, name)
+            return InMemory(arrays(data, name=name), batch_size, order, name)
     host_order = order or (lambda key, count: np.arange(count))
     return Streamed(HostBatches(data, batch_size, host_order, steps_per_epoch, epochs, name), name)
 
@@ -91,8 +92,8 @@ class InMemory:
         self.batch_size = self._plan.size
         self.first = jax.tree.map(lambda leaf: leaf[:1], data)
 
-    def check(self, objective: Objective, params: Params, state: State) -> None:
-        check_data(objective, params, state, self.data, self._name)
+    def check(self, objective: Objective, params: Params, state: State, metrics: Sequence[Metric] = ()) -> None:
+        check_data(objective, params, state, self.data, self._name, metrics)
 
     def epoch(self, number: int, key: jax.Array | None = None, done: int = 0) -> Generator[Stretch | None]:
         del number
@@ -134,7 +135,7 @@ class Streamed:
         self._check: Callable[[tuple], None] | None = None
         self.remembers, self._beginnings = False, dict[int, list[tuple]]()
 
-    def check(self, objective: Objective, params: Params, state: State) -> None:
+    def check(self, objective: Objective, params: Params, state: State, metrics: Sequence[Metric] = ()) -> None:
         """Batches are looked at on their way; the shapes of outputs are worked out once for each shape of a batch."""
         outputs: dict[str, Any] = {}
         like = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), (params, state))
@@ -142,10 +143,11 @@ class Streamed:
         def check(batch: tuple) -> None:
             described = str(shapes(batch))
             if described not in outputs:
-                outputs[described] = check_shapes(objective, like[0], like[1], batch)
-            check_batch(objective, outputs[described], batch, self._name)
+                outputs[described] = check_shapes(objective, like[0], like[1], batch, self._name)
+            check_batch(objective, outputs[described], batch, self._name, metrics)
 
         self._check = check
+        check(self.first)  # before anything is compiled for it
 
     def epoch(self, number: int, key: jax.Array | None = None, done: int = 0) -> Generator[Stretch | None]:
         begun, batches = done, self.host.epoch(number, key, 0 if self.remembers else done)

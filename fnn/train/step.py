@@ -11,14 +11,16 @@ from fnn.augment.compose import check_augmentation
 from fnn.augment.mixed_targets import check_mixed_targets
 from fnn.augment.mixing import augmented, mixes
 from fnn.combinators.frozen import frozen_layers, lies_in
+from fnn.errors import returned
 from fnn.layer import Params, State, named_key
 from fnn.metrics import Metric
-from fnn.objective import Method, Objective, unpacked
+from fnn.objective import Method, Objective, check_method, unpacked
 from fnn.optim.nonfinite import accepted
 from fnn.optim.transform import apply_updates, expect_optimizer, update
+from fnn.options import flag
 from fnn.paths import map_named
 from fnn.train.data import Batches
-from fnn.train.scoring import Scoring, Totals, add
+from fnn.train.scoring import Scoring, Totals
 from fnn.values import Value
 
 Augment = Callable[[jax.Array, Any], Any]
@@ -51,13 +53,17 @@ class Training(Value):
     def __post_init__(self) -> None:
         object.__setattr__(self, "metrics", self.scoring.metrics)
         expect_optimizer("training", self.optimizer)
-        if self.augment is not None:
-            check_augmentation(self.augment)
+        check_settings(self.augment, self.method, self.shuffle, self.evaluate_averaged)
 
     @property
     def scoring(self) -> Scoring:
         """What is reported of its batches."""
         return Scoring(self.objective, self.metrics)
+
+    @property
+    def measured(self) -> Sequence[Metric]:
+        """The metrics that see targets of training as they were given; of none that are mixed first."""
+        return () if mixes(self.augment) else self.metrics
 
     def init(self, key: jax.Array, inputs: Any) -> tuple[Params, State]:
         """Initial parameters and state."""
@@ -91,8 +97,10 @@ class Training(Value):
         weight = self.objective.loss.weight(aux.outputs, targets, weights)
         extra = {"value": value, "grad": grads, "weight": weight, "value_fn": value_fn}
         if mixes(self.augment):
-            check_mixed_targets(self.metrics, self.objective.loss.predictions(aux.outputs), targets)
-        updates, opt_state = update(self.optimizer, grads, learned.opt_state, learned.params, **extra)
+            outputs, _, _ = self.objective.loss.over_steps(aux.outputs, targets, weights)
+            check_mixed_targets(self.metrics, self.objective.loss.predictions(outputs), targets)
+        found = update(self.optimizer, grads, learned.opt_state, learned.params, **extra)
+        updates, opt_state = returned(self.optimizer, "update", "(updates, opt_state)", found)
         if frozen := frozen_layers(self.objective.model):  # whatever decay and penalties say
             updates = map_named(lambda path, u: jnp.zeros_like(u) if lies_in(path, frozen) else u, updates)
         params = apply_updates(learned.params, updates)
@@ -106,9 +114,9 @@ class Training(Value):
     def numbered(
         self, learned: Learned, totals: Totals, batches: Batches, key: jax.Array, step: Any
     ) -> tuple[Learned, Totals]:
-        """The step of that number in an epoch, whose key this is; its totals are added."""
+        """The step of that number in an epoch, whose key this is; its totals are put to those before."""
         learned, more = self.step(learned, batches.of(step), jax.random.fold_in(key, step))
-        return learned, add(totals, more)
+        return learned, self.scoring.merged(totals, more)
 
     def steps(
         self, learned: Learned, totals: Totals, batches: Batches, key: jax.Array, start: Any, stop: Any
@@ -119,3 +127,12 @@ class Training(Value):
             return self.numbered(*carry, batches, key, step)
 
         return jax.lax.fori_loop(start, stop, body, (learned, totals))
+
+
+def check_settings(augment: Any, method: Any, shuffle: Any, evaluate_averaged: Any) -> None:
+    """Raises for settings of a training that are of another type than they are to be."""
+    flag("shuffle", shuffle)
+    flag("evaluate_averaged", evaluate_averaged)
+    check_method(method)
+    if augment is not None:
+        check_augmentation(augment)

@@ -11,6 +11,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from fnn.calls import apply_of
 from fnn.combinators import Frozen
 from fnn.combinators.frozen import frozen_layers, lies_in
 from fnn.layer import Layer, Params, State, named_key
@@ -71,7 +72,7 @@ class Usable:
         def body(number: jax.Array, total: State) -> State:
             step_key = jax.random.fold_in(key, number)
             inputs, _, _ = unpacked(self.training.augmented(batches.of(batches.first + number), step_key))
-            _, own = forgetful.apply(params, state, inputs, train=True, key=named_key(step_key, "model"))
+            _, own = apply_of(forgetful, params, state, inputs, train=True, key=named_key(step_key, "model"))
             return jax.tree.map(jnp.add, total, own)
 
         total = jax.lax.fori_loop(0, count, body, jax.tree.map(jnp.zeros_like, state))

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 import fnn
-from tests.cases.draws import Draw, both, normal
+from tests.cases.draws import Draw, both, lengths, normal
 from tests.cases.rows import LayerCase
 
 X = normal(2, 5, 4)
@@ -30,7 +30,7 @@ def mask(*shape: int) -> Draw:
     return make
 
 
-def lengths(*lengths: int, of: int) -> Callable:
+def padded(*lengths: int, of: int) -> Callable:
     """The padding mask of sequences of these lengths."""
     return lambda draw: np.arange(of)[None] < np.array(lengths)[:, None]
 
@@ -42,7 +42,7 @@ LAYERS = (
         "attention, rotary, grouped", attention(num_heads=4, kv_heads=2, head_features=2, rotary=True), X, quick=True
     ),
     LayerCase("attention, causal, one key head, in one block", attention(causal=True, kv_heads=1, block=5), X),
-    LayerCase("attention, padded, one sample empty", attention(), both(X, lengths(3, 0, of=5))),
+    LayerCase("attention, padded, one sample empty", attention(), both(X, padded(3, 0, of=5))),
     LayerCase("attention, masked, causal", attention(causal=True), both(X, mask(2, 5, 5))),
     LayerCase(
         "attention, masked by head, grouped, without bias",
@@ -53,10 +53,12 @@ LAYERS = (
     LayerCase("attention, a mask for all heads, in one block", attention(block=5), both(X, mask(2, 1, 5, 5))),
     LayerCase("attention across", attention(), both(X, MEMORY)),
     LayerCase("attention across, masked", attention(causal=True), both(X, MEMORY, mask(2, 2, 1, 3))),
-    LayerCase("attention, dropout", attention(dropout=0.3, causal=True), both(X, lengths(5, 4, of=5))),
+    LayerCase("attention, dropout", attention(dropout=0.3, causal=True), both(X, padded(5, 4, of=5))),
     LayerCase("rotary embedding", fnn.RotaryEmbedding(), normal(2, 3, 2, 4)),
     LayerCase("positional embedding", fnn.PositionalEmbedding(4), normal(2, 3, 4)),
     LayerCase("sinusoidal embedding", fnn.SinusoidalEmbedding(), normal(2, 3, 5)),
-    LayerCase("first of a tuple", fnn.First(fnn.Dense(3)), both(normal(2, 4), normal(2, 4), lengths(1, 2, of=3))),
+    LayerCase("attention of sequences", attention(), both(X, lengths(5, 2))),
+    LayerCase("first of sequences", fnn.First(fnn.GRU(3)), both(X, lengths(5, 2))),
+    LayerCase("first of a tuple", fnn.First(fnn.Dense(3)), both(normal(2, 4), normal(2, 4), padded(1, 2, of=3))),
     LayerCase("first of the whole", fnn.First(attention(), whole=True), both(X, MEMORY, mask(2, 5, 3))),
 )

@@ -75,5 +75,9 @@ def signs(*shape: int, dtype: Any = np.float64) -> Draw:
     return lambda draw: (2 * draw.integers(0, 2, shape) - 1).astype(dtype)
 
 
+def lengths(*values: int) -> Draw:
+    return lambda draw: np.array(values, np.int32)
+
+
 def nothing(draw: np.random.Generator) -> None:
     """For a loss without a target."""

@@ -3,13 +3,9 @@
 import numpy as np
 
 import fnn
-from tests.cases.draws import Draw, boolean, both, normal
+from tests.cases.draws import boolean, both, lengths, normal
 from tests.cases.rows import LayerCase
 from tests.cases.users import Scaled
-
-
-def lengths(*values: int) -> Draw:
-    return lambda draw: np.array(values, np.int32)
 
 
 def nothing(draw: np.random.Generator) -> None:

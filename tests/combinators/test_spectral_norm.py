@@ -116,6 +116,29 @@ def test_a_kernel_of_zeros_is_left_as_it_is_and_comes_back_to_life(random: Any):
     assert jnp.isfinite(after["u"]["kernel"]).all()
 
 
+@pytest.mark.parametrize("lost", [[0.0, 0.0], [0.0, 1.0], [np.nan, 0.0]], ids=["zero", "mapped to zero", "no number"])
+def test_a_vector_that_is_no_direction_is_found_again_in_training(lost: list, random: Any):
+    layer, x = SpectralNorm(Dense(2, use_bias=False)), random(3, 2)
+    params, state = {"inner": {"kernel": jnp.array([[3.0, 0.0], [4.0, 0.0]])}}, {"u": {"kernel": jnp.array(lost)}}
+    y, after = compiled.apply(layer, params, state, x, train=True)
+    close(after["u"]["kernel"], np.array([1.0, 0.0]))
+    close(y, x @ params["inner"]["kernel"] / 5)
+    if lost != [0.0, 1.0]:  # without a direction nothing was estimated
+        assert jnp.isnan(compiled.apply(layer, params, state, x)[0]).all()
+
+
+def test_a_kernel_whose_squares_overflow_is_divided_by_its_singular_value_and_not_by_infinity():
+    layer, x = SpectralNorm(Dense(2, use_bias=False)), np.eye(2, dtype=np.float32)
+
+    def output(size: float) -> jax.Array:
+        kernel = jnp.diag(jnp.array([2.0, 1.0], np.float32)) * np.float32(size)
+        state = {"u": {"kernel": jnp.array([1.0, 0.0], np.float32)}}
+        return compiled.apply(layer, {"inner": {"kernel": kernel}}, state, x)[0]
+
+    np.testing.assert_allclose(output(1e25), np.diag([1.0, 0.5]), rtol=1e-6)
+    assert jnp.isnan(output(np.inf)).all()
+
+
 def test_spectral_norm_misses_its_vectors(random: Any):
     params, _ = compiled.init(SpectralNorm(Dense(2)), KEY, shape_of(3, 4))
     with pytest.raises(ValueError, match=re.escape("expected a state 'kernel', found []")):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from fnn import Conv, Dense, Serial, Tanh, WeightNorm
+from fnn.initializers import Zeros
 from fnn.layer import Layer
 from fnn.paths import named_leaves
 from tests import compiled
@@ -49,15 +50,57 @@ def test_weight_norm_starts_as_the_inner_layer(inner: Layer, random: Any):
             close(named_leaves(params)[f"{path}_scale"], lengths)
 
 
-def test_a_column_of_zeros_gives_zeros_and_no_nan(random: Any):
-    layer, x = WeightNorm(Dense(2, use_bias=False)), random(3, 2)
-    params = {"kernel": jnp.array([[0.0, 3.0], [0.0, 4.0]]), "kernel_scale": jnp.array([5.0, 5.0])}
-    y, (dparams, dx), automatic = compiled.gradients(layer, params, {}, x, random(3, 2))
-    assert (y[:, 0] == 0).all()
-    close((dparams, dx), automatic)
-    assert (dparams["kernel"][:, 0] == 0).all()
-    assert dparams["kernel_scale"][0] == 0
-    assert jnp.isfinite(dparams["kernel"]).all()
+@pytest.mark.parametrize("inner", [Dense(2, kernel_init=Zeros()), Conv(2, 3, kernel_init=Zeros())], ids=repr)
+def test_a_kernel_that_starts_at_zero_trains(inner: Layer, random: Any):
+    """It never moved, without a word: W = g v̂ had no direction, and every gradient was 0."""
+    layer, x = WeightNorm(inner), random(2, 5, 3)
+    params, _ = compiled.init(layer, KEY, x)
+    y, (dparams, _), (automatic, _) = compiled.gradients(layer, params, {}, x, dy := random(2, 5, 2))
+    assert not y.any()
+    close(np.linalg.norm(params["kernel"].reshape(-1, 2), axis=0), np.ones(2), rtol=1e-6)  # drawn in float32
+    assert not np.allclose(params["kernel"][..., 0], params["kernel"][..., 1])
+    close(dparams, automatic)
+    assert np.abs(dparams["kernel_scale"]).min() > 1e-3
+    params = jax.tree.map(lambda w, dw: w - 0.1 * dw, params, dparams)
+    moved, (dparams, _), _ = compiled.gradients(layer, params, {}, x, dy)
+    assert (moved * dy).sum() < 0  # downhill
+    assert dparams["kernel"].any()
+
+
+def test_a_column_of_zeros_among_others_is_given_a_direction_too():
+    def of_ones_and_zeros(key: Any, shape: tuple, dtype: Any) -> jax.Array:
+        return jnp.ones(shape, dtype).at[:, 0].set(0)
+
+    params, _ = compiled.init(WeightNorm(Dense(2, kernel_init=of_ones_and_zeros)), KEY, shape_of(1, 4))
+    assert params["kernel_scale"].tolist() == [0, 2]
+    assert params["kernel"][:, 1].tolist() == [1] * 4
+    close(np.linalg.norm(params["kernel"][:, 0]), 1.0, rtol=1e-6)
+
+
+def test_a_direction_that_is_lost_is_not_a_number(random: Any):
+    layer, x = WeightNorm(Dense(3, use_bias=False)), random(3, 2)
+    params = {"kernel": jnp.array([[0.0, 3.0, np.inf], [0.0, 4.0, 1.0]]), "kernel_scale": jnp.full(3, 5.0)}
+    y, (dparams, dx), _ = compiled.gradients(layer, params, {}, x, random(3, 3))
+    close(y[:, 1], x @ np.array([3.0, 4.0]))
+    assert jnp.isnan(y[:, [0, 2]]).all()
+    assert jnp.isfinite(dparams["kernel"][:, 1]).all()
+    assert jnp.isnan(dparams["kernel"][:, [0, 2]]).all()
+    assert jnp.isnan(dx).all()
+
+
+@pytest.mark.parametrize("size", [1e25, 1e-25])
+def test_a_direction_is_one_at_every_length(size: float, random: Any):
+    """In float32 the squares are ∞ or 0: the kernel was taken for one of zeros."""
+    layer, scale = WeightNorm(Dense(2, use_bias=False)), np.array([5.0, 1.0], np.float32)
+    x, dy, v = (each.astype(np.float32) for each in (random(3, 2), random(3, 2), np.array([[3.0, 1.0], [4.0, -2.0]])))
+
+    def results(v: np.ndarray) -> tuple:
+        y, (dparams, dx), _ = compiled.gradients(layer, {"kernel": v, "kernel_scale": scale}, {}, x, dy)
+        return y, dparams, dx
+
+    near, far = results(v), results(v * np.float32(size))
+    far[1]["kernel"] = far[1]["kernel"] * np.float32(size)  # the slope is as much smaller as v is larger
+    close(far, near, rtol=1e-4, atol=1e-6)
 
 
 def test_weight_norm_refuses_a_layer_that_has_the_names_it_gives():

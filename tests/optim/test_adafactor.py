@@ -85,3 +85,31 @@ def test_what_does_not_fit_is_refused():
         optim.adafactor(0.1, clipping_threshold=0)
     with pytest.raises(ValueError, match="matches none of the paths"):
         optim.adafactor(0.1, weight_decay_rate=0.1).init({"bias": jnp.ones(1)})
+
+
+def test_up_to_the_offset_every_step_is_a_first_one():
+    # t − offset was 0 at the first step of a new state, 0^−0.8 is ∞, and the squares NaN for ever.
+    params = {"kernel": jnp.ones((2, 3)), "bias": jnp.ones(3)}
+    grads = [{"kernel": jnp.full((2, 3), 2.0 + i), "bias": jnp.full(3, -1.0 - i)} for i in range(4)]
+    late, plain = optim.adafactor(0.1, 2, decay_offset=2), optim.adafactor(0.1, 2)
+    opt_state, first = late.init(params), plain.init(params)
+    for i, each in enumerate(grads):
+        updates, opt_state = late.update(each, opt_state, params)
+        if i < 3:  # t = 1, 2, 3: β = 0, the squares are those of this step
+            alone, first_state = plain.update(each, first, params)
+            close(updates, alone, rtol=1e-6)
+            close(opt_state.squares, first_state.squares, rtol=1e-6)
+        else:  # t − offset = 2
+            expected, _ = plain.update(each, first_state, params)
+            close(updates, expected, rtol=1e-6)
+
+
+def test_one_row_of_large_gradients_among_zeros_moves_and_the_others_stay():
+    params, g = jnp.ones((4, 4)), np.zeros((4, 4), np.float32)
+    g[1] = 1e5, -1e5, 1e5, 2e5
+    optimizer = optim.adafactor(0.1, 2)
+    updates, opt_state = optimizer.update(jnp.asarray(g), optimizer.init(params), params)
+    moved = np.asarray(updates)
+    assert (moved[[0, 2, 3]] == 0).all()
+    np.testing.assert_allclose(moved[1], [-0.1, 0.1, -0.1, -0.1], rtol=1e-5)  # rank 1: the sign, of rms 1/2
+    assert np.isfinite(jnp.concatenate([leaf.ravel() for leaf in jax.tree.leaves(opt_state.squares)])).all()

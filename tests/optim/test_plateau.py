@@ -28,6 +28,18 @@ def test_progress_is_relative_and_absolute():
     assert scales(optim.reduce_on_plateau(0.5, 1, rtol=0.0, atol=2.0), [10.0, 8.5, 7.5]) == [1, 0.5, 0.5]
 
 
+def test_progress_is_a_part_of_the_size_of_the_best_whatever_its_sign():
+    # A constant −1 was better than itself each time, and so was every loss a little higher than a negative best.
+    half = optim.reduce_on_plateau(0.5, 2)
+    assert scales(half, [-1.0] * 4) == [1, 1, 0.5, 0.5]
+    assert scales(half, [-1.0, -0.99965, -1.00005]) == [1, 1, 0.5]
+    assert scales(half, [-1.0, -1.0002, -1.0004, -1.0006]) == [1, 1, 1, 1]
+    assert scales(optim.reduce_on_plateau(0.5, 1, rtol=0.1), [-10.0, -10.9, -11.1]) == [1, 0.5, 0.5]
+    assert scales(optim.reduce_on_plateau(0.5, 1, rtol=0.1), [1.0, 0.0, -0.01]) == [1, 1, 1]  # of 0 nothing is a part
+    for values in ([3.0, 2.9, 2.95, 2.99], [-3.0, -3.1, -3.05, -3.01]):  # the same falls on either side of 0
+        assert scales(optim.reduce_on_plateau(0.5, 2, rtol=0.02), values) == [1, 1, 1, 0.5]
+
+
 def test_values_are_averaged_before_they_are_looked_at():
     found = scales(optim.reduce_on_plateau(0.5, 1, accumulation_size=2), [4.0, 0.0, 1.0, 2.9, 0.0, 3.95])
     assert found == [1, 1, 1, 1, 1, 0.5]  # means 2, 1.95, 1.975

@@ -75,6 +75,53 @@ def test_schedules_agree_with_optax(ours, theirs):
         np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-16)
 
 
+# Every schedule at its first step, at and around its boundaries, at its last and far beyond: by hand.
+BY_HAND = [
+    (optim.constant(0.5), {0: 0.5, 10**6: 0.5}),
+    (optim.cosine(1.0, 4, 0.5), {0: 1.0, 2: 0.75, 4: 0.5, 5: 0.5, 10**6: 0.5}),
+    (optim.cosine(1.0, 1), {0: 1.0, 1: 0.0, 2: 0.0}),
+    (optim.step_decay(1.0, 0.5, 3), {0: 1.0, 2: 1.0, 3: 0.5, 5: 0.5, 6: 0.25, 300: 0.5**100}),
+    (optim.exponential(1.0, 0.25, 2), {0: 1.0, 1: 0.5, 2: 0.25, 4: 0.0625}),
+    (optim.polynomial(1.0, 4, 0.5), {0: 1.0, 1: 0.875, 3: 0.625, 4: 0.5, 5: 0.5, 10**6: 0.5}),
+    (optim.piecewise((1.0, 0.5), (3,)), {0: 1.0, 2: 1.0, 3: 0.5, 10**6: 0.5}),
+    (
+        optim.join((optim.polynomial(0.0, 4, 1.0), optim.cosine(1.0, 2)), (4,)),
+        {0: 0.0, 3: 0.75, 4: 1.0, 5: 0.5, 6: 0.0, 9: 0.0},
+    ),
+    (optim.warmup_cosine(1.0, 0, 4), {0: 1.0, 2: 0.5, 4: 0.0, 5: 0.0}),
+    (optim.warmup_cosine(1.0, 3, 4), {0: 0.0, 1: 1 / 3, 2: 2 / 3, 3: 1.0, 4: 0.0, 5: 0.0}),
+    (optim.inverse_sqrt(1.0, 1), {0: 0.0, 1: 1.0, 4: 0.5, 10**6: 1e-3}),
+    (optim.inverse_sqrt(1.0, 4), {0: 0.0, 3: 0.75, 4: 1.0, 16: 0.5}),
+    (optim.warmup_stable_decay(1.0, 0, 4, 4), {0: 1.0, 1: 0.75, 4: 0.0, 5: 0.0}),
+    (optim.warmup_stable_decay(1.0, 2, 2, 4), {0: 0.0, 1: 0.5, 2: 1.0, 3: 0.5, 4: 0.0, 9: 0.0}),
+    (optim.warmup_stable_decay(1.0, 2, 1, 6, 0.5), {2: 1.0, 4: 1.0, 5: 1.0, 6: 0.5, 7: 0.5}),
+    (optim.warm_restarts(1.0, 2), {0: 1.0, 1: 0.5, 2: 1.0, 3: 0.5, 4: 1.0}),
+    (optim.warm_restarts(1.0, 1), {0: 1.0, 1: 1.0, 7: 1.0}),
+    (optim.warm_restarts(1.0, 2, 0.5, 2), {0: 1.0, 1: 0.75, 2: 1.0, 4: 0.75, 6: 1.0, 10: 0.75, 14: 1.0}),
+    (optim.one_cycle(1.0, 2, 0.5, 2.0, 2.0), {0: 0.5, 1: 1.0, 2: 0.25, 3: 0.25, 10**6: 0.25}),
+    (optim.one_cycle(1.0, 4, 0.5, 2.0, 2.0), {0: 0.5, 1: 0.75, 2: 1.0, 3: 0.625, 4: 0.25, 9: 0.25}),
+    (optim.one_cycle(1.0, 4, 0.25, 2.0), {0: 0.5, 1: 1.0, 4: 0.5e-4}),
+]
+
+
+@pytest.mark.parametrize(("schedule", "expected"), BY_HAND, ids=lambda each: repr(each) if callable(each) else "")
+def test_first_last_and_boundary_steps_by_hand(schedule, expected):
+    found = schedule(jnp.array(list(expected)))
+    np.testing.assert_allclose(found, list(expected.values()), rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("steps", [7, 10, 100, 1000])
+def test_a_fraction_of_steps_is_rounded_and_the_peak_stands_there(steps):
+    # 0.57 of 100 are 56.99999999999999 in floating point: the peak stood at step 56.
+    for percent in range(1, 100):
+        exact = percent * steps / 100
+        nearest = round(exact)
+        if 0 < nearest < steps:
+            schedule = optim.one_cycle(1.0, steps, warmup_fraction=percent / 100)
+            assert schedule._warm_up == nearest
+    assert int(np.argmax(jax.vmap(optim.one_cycle(1.0, 100, 0.57))(np.arange(101)))) == 57
+
+
 def test_inverse_sqrt_by_hand():
     schedule = optim.inverse_sqrt(0.5, 4)
     assert [float(schedule(step)) for step in (0, 1, 2, 4, 16, 64)] == [0, 0.125, 0.25, 0.5, 0.25, 0.125]
@@ -198,5 +245,15 @@ def test_wrong_schedules_are_refused():
         optim.warmup_stable_decay(0.1, 6, 6, 10)
     with pytest.raises(ValueError, match="warmup_fraction leaves at least one step before the peak"):
         optim.one_cycle(0.1, 10, warmup_fraction=0.01)
+    with pytest.raises(ValueError, match="warmup_fraction leaves at least one step before the peak and one after it"):
+        optim.one_cycle(0.1, 10, warmup_fraction=0.99)
+    for share in (0.0, 1.0, -0.5, float("nan")):
+        with pytest.raises(ValueError, match=r"warmup_fraction is a number in \(0, 1\), got"):
+            optim.one_cycle(0.1, 10, warmup_fraction=share)
+    with pytest.raises(TypeError, match=r"warmup_fraction is a number, got '0\.3'; it is part of the program"):
+        optim.one_cycle(0.1, 10, warmup_fraction="0.3")  # pyright: ignore[reportArgumentType]
+    for make in (optim.warm_restarts, optim.polynomial, optim.cosine):
+        with pytest.raises(ValueError, match="steps is at least 1, got -3"):
+            make(0.1, -3)
     with pytest.raises(ValueError, match="factor is at least 1, got 0"):
         optim.warm_restarts(0.1, 10, factor=0)

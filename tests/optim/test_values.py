@@ -199,3 +199,44 @@ def test_it_is_a_static_argument_of_jit_and_compiles_once():
     for rate in (0.1, 0.1, 0.2):
         compiled(jnp.ones(2), optimizer=optim.sgd(rate))
     assert traced == [optim.sgd(0.1), optim.sgd(0.2)]
+
+
+@pytest.mark.parametrize(
+    ("make", "kind", "message"),
+    [
+        (
+            lambda: optim.adafactor(0.1, paths="*"),
+            ValueError,
+            r"paths='\*' would have no effect: it chooses",
+        ),
+        (lambda: optim.schedule_free_sgd(paths="*"), ValueError, "there is no weight_decay$"),
+        (lambda: optim.adafactor(0.1, 2, factored=False), ValueError, "min_dim_size_to_factor=2 would have no effect"),
+        (lambda: optim.lbfgs(0.1, slope_rtol=0.1), ValueError, "slope_rtol=0.1 would have no effect: it is the line"),
+        (lambda: optim.lbfgs(0.1, max_linesearch_steps=5), ValueError, "which a learning_rate does without"),
+        (lambda: optim.muon(0.1, [(2.0, -1.0, 0.0)] * 3, ns_steps=4), ValueError, "ns_coeffs are those of 3 steps"),
+        (lambda: optim.muon(0.1, (2.0, float("nan"), 0.0)), ValueError, "ns_coeffs are three numbers"),
+        (lambda: optim.radam(0.1, threshold=3.0), ValueError, r"threshold is at least 4, or r is the root .* got 3.0"),
+        (
+            lambda: optim.radam(0.1, threshold="5"),  # pyright: ignore[reportArgumentType]
+            TypeError,
+            "threshold is a number, got '5'; it is part of the program",
+        ),
+        (lambda: optim.sgd(0.1, nesterov=True), ValueError, "nesterov=True needs a momentum"),
+        (lambda: optim.rmsprop(0.1, nesterov=True), ValueError, "nesterov=True needs a momentum"),
+        (
+            lambda: optim.adam(0.1, weight_decay=0.1),  # pyright: ignore[reportCallIssue]
+            TypeError,
+            "adam: got an unexpected keyword argument 'weight_decay'",
+        ),
+    ],
+)
+def test_arguments_that_nothing_would_read_are_refused(make, kind, message):
+    with pytest.raises(kind, match=message):
+        make()
+
+
+def test_arguments_that_are_read_or_at_their_defaults_are_taken():
+    assert optim.muon(0.1, [(2.0, -1.0, 0.0)] * 3, ns_steps=3)
+    assert optim.muon(0.1, [(2.0, -1.0, 0.0)] * 3)
+    assert optim.lbfgs(slope_rtol=0.1, max_linesearch_steps=5)
+    assert optim.adafactor(0.1, 2, weight_decay_rate=0.1, paths="*")

@@ -40,6 +40,30 @@ LINEAR = linear()
         ({"learning_rate": 0.1, "seeds": [-1]}, ValueError, "a list of integers from 0"),
         ({"learning_rate": 0.1, "seeds": [0.5]}, ValueError, "a list of integers from 0"),
         ({"learning_rate": 0.1, "seeds": 1.5}, TypeError, "seeds is an integer"),
+        ({"learning_rate": 0.1, "seeds": True}, TypeError, "seeds is an integer, got True"),
+        ({"learning_rate": 0.1, "seeds": "three"}, TypeError, "seeds is an integer, got 'three'"),
+        (
+            {"learning_rate": 0.1, "seeds": None},
+            TypeError,
+            "seeds is a number of seeds, .* got None",
+        ),
+        ({"learning_rate": 0.1, "devices": "cpu"}, TypeError, "devices is a list, .* got 'cpu'"),
+        ({"learning_rate": 0.1, "devices": ["cpu"]}, TypeError, "devices holds devices, .* got .'cpu'"),
+        ({"learning_rate": 0.1, "key": 0}, TypeError, r"key is a random key, got 0; write jax.random.key\(0\)"),
+        (
+            {"learning_rate": 0.1, "key": jax.random.split(KEY)},
+            ValueError,
+            "key is one random key",
+        ),
+        ({"train": 3}, TypeError, "train is what fnn.make_train returns, a function, got 3"),
+        ({"train": fnn.Objective(fnn.Dense(1), fnn.CrossEntropy())}, TypeError, "train is what fnn.make_train returns"),
+        (
+            {"train": lambda key, data: {"loss": jnp.ones(1)}},
+            TypeError,
+            r"returns a TrainResult, .* got {loss",
+        ),
+        ({"combinations": "all"}, TypeError, "a list of dicts"),
+        ({"combinations": 3}, TypeError, "a list of dicts"),
         ({"learning_rate": 0.1, "max_parallel": 0}, ValueError, "max_parallel is at least 1"),
         ({"learning_rate": 0.1, "max_parallel": 2.0}, TypeError, "max_parallel is an integer"),
         ({"learning_rate": 0.1, "method": "scan"}, ValueError, "method is 'auto', 'vmap' or 'map', got 'scan'"),
@@ -55,7 +79,7 @@ LINEAR = linear()
 )
 def test_what_cannot_be_meant_is_refused(options, error, words):
     with pytest.raises(error, match=words):
-        fnn.sweep(LINEAR, KEY, DATA, **options)
+        fnn.sweep(**{"train": LINEAR, "key": KEY, "data": DATA} | options)
 
 
 def test_a_hyperparameter_that_a_jitted_run_does_not_use_is_found_too():
@@ -110,6 +134,14 @@ def test_sizes_and_conditions_cannot_be_swept_and_the_error_says_so(objective):
     with pytest.raises(TypeError) as caught:
         fnn.sweep(runner(objective, fnn.optim.sgd(0.1)), KEY, DATA, width=[3, 4])
     assert any("no sizes and no conditions" in note for note in getattr(caught.value, "__notes__", [])), caught.value
+
+
+def test_a_size_that_is_swept_is_told_of_as_a_size():
+    """It said that a JitTracer came."""
+    train = runner(lambda h: fnn.Objective(fnn.Dense(h["width"]), fnn.CrossEntropy()), fnn.optim.sgd(0.1))
+    words = r"features is an integer, got the traced int32\[\]: a size is known .* cannot be swept in one; loop over it"
+    with pytest.raises(TypeError, match=words):
+        fnn.sweep(train, KEY, DATA, width=[3, 4])
 
 
 def test_bad_data_are_refused_though_the_program_could_not():

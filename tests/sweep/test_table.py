@@ -160,6 +160,11 @@ def test_a_score_is_a_number_of_the_history(result, options, words):
         result.table(**options)
 
 
+def test_which_way_a_score_is_better_is_no_word(result):
+    with pytest.raises(TypeError, match="higher_is_better is True or False, got 'no'"):
+        result.best("loss", higher_is_better="no")
+
+
 def test_print_shows_the_combinations_best_first(result):
     lines = [line.split() for line in str(result).splitlines() if "·" not in line]
     assert str(result).startswith("loss in the last epoch over 2 seeds, best first")

@@ -210,7 +210,7 @@ def test_a_checkpoint_of_an_earlier_fnn_is_refused_by_version_and_can_be_forced(
         fit(tmp_path, StopAt(4))
     with pytest.raises(ValueError, match=r"was saved by an earlier fnn.*resume='force' goes on"):
         fit(tmp_path, resume=True)
-    with pytest.warns(UserWarning, match="format None, now 1"):
+    with pytest.warns(UserWarning, match="format None, now 2"):
         same(fit(tmp_path, resume="force"), undisturbed())
 
 

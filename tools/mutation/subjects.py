@@ -32,7 +32,7 @@ from fnn.testing.violations import Violations
 from tests import test_backprop, test_bad_input, test_kinks, test_memory
 from tests.cases import LAYERS, LOSSES, PENALTIES, QUICK, ROWS
 from tests.layers import test_activations
-from tests.losses import test_ctc, test_losses
+from tests.losses import test_ctc, test_extremes, test_losses
 from tests.points import Point, answers, drawn_point
 from tools.mutation.targets import Calls, Place
 
@@ -51,6 +51,8 @@ TESTS = (
     test_losses.test_a_weight_an_entry_is_one_of_its_mean_and_of_its_variance,
     test_losses.test_a_class_that_does_not_exist_has_no_gradient_by_its_log_sum_either,
     test_ctc.test_a_sequence_that_weighs_nothing_may_be_anything,
+    test_extremes.test_where_the_label_cannot_be_the_focal_loss_has_the_slope_of_cross_entropy,
+    test_extremes.test_a_negative_that_is_infinitely_far_away_pushes_nothing,
     test_backprop.test_a_rule_is_asked_at_every_layer_that_is_not_a_combinator_last_to_first,
 )
 """Tests of what no row shows; they run as they are."""

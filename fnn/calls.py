@@ -1,0 +1,97 @@
+"""The calls of a layer inside another: lengths beside x are led past it, and what it returns is looked at.
+
+A layer that returns one value too few is else found by Python where the values are unpacked, or not at all: two rows
+of an array are unpacked as well as ``(y, state)``. How lengths go past a layer is said in fnn/over_time.py.
+"""
+
+import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import jax
+
+from fnn.errors import describe, returned
+from fnn.layer import Cache, Layer, Params, State, is_training
+from fnn.over_time import backward_over_time, explained, passed_lengths, way_through
+from fnn.signatures import takes
+
+GIVEN = ("params", "state", "x")
+
+
+def init_of(layer: Layer, key: jax.Array | None, x: Any) -> tuple[Params, State]:
+    """``layer.init(key, x)``."""
+    with explained(layer, x), _signature(layer, "init", "key", "x"):
+        found = layer.init(key, way_through(layer, x).x)  # pyright: ignore[reportArgumentType]
+    made = returned(layer, "init", "(params, state)", found)
+    for kind, tree in zip(("params", "state"), made, strict=True):
+        if not isinstance(tree, dict | None):
+            raise TypeError(
+                f"{type(layer).__name__}.init returns (params, state), nested dicts of arrays and {{}} for none, but"
+                f" its {kind} are {describe(tree)}"
+            )
+    return made
+
+
+def forward_of(
+    layer: Layer, params: Params, state: State, x: Any, *, train: bool, key: jax.Array | None
+) -> tuple[Any, State, Cache]:
+    """``layer.forward(…)``; ``backward_of`` and ``backprop`` take the cache."""
+    way = way_through(layer, x)
+    with explained(layer, x), _signature(layer, "forward", *GIVEN, train=train, key=key):
+        found = layer.forward(params, state, way.x, train=train, key=key)
+    y, state, cache = _with_state(layer, "forward", returned(layer, "forward", "(y, state, cache)", found))
+    return way.output(y), state, way.kept(cache)
+
+
+def apply_of(
+    layer: Layer, params: Params, state: State, x: Any, *, train: bool = False, key: jax.Array | None = None
+) -> tuple[Any, State]:
+    """``layer.apply(…)``."""
+    way = way_through(layer, x)
+    with explained(layer, x), _signature(layer, "apply", *GIVEN, train=train, key=key):
+        found = layer.apply(params, state, way.x, train=train, key=key)
+    y, state = _with_state(layer, "apply", returned(layer, "apply", "(y, state)", found))
+    return way.output(y), state
+
+
+def backward_of(layer: Layer, cache: Cache, dy: Any) -> tuple[Params, Any]:
+    """``layer.backward(cache, dy)``."""
+    if passed_lengths(cache):
+        return backward_over_time(cache, dy, lambda cache, dy: backward_of(layer, cache, dy))
+    with _signature(layer, "backward", "cache", "dy"):
+        found = layer.backward(cache, dy)
+    return returned(layer, "backward", "(dparams, dx)", found)
+
+
+def output_shape(layer: Layer, params: Params, state: State, x: Any) -> Any:
+    """The shapes and dtypes of a layer's output, without computing it."""
+    return jax.eval_shape(lambda params, state, x: apply_of(layer, params, state, x)[0], params, state, x)
+
+
+def _with_state(layer: Layer, method: str, found: Any) -> Any:
+    if not isinstance(found[1], dict | None):
+        raise TypeError(
+            f"{type(layer).__name__}.{method} returns the state second, a nested dict and {{}} for none, got"
+            f" {describe(found)}"
+        )
+    return found
+
+
+@contextmanager
+def _signature(layer: Layer, method: str, *names: str, **keywords: Any) -> Iterator[None]:
+    """Around a call of a method: says which arguments it is to take, and that ``train`` is not to be traced."""
+    try:
+        yield
+    except jax.errors.TracerBoolConversionError:
+        # Conditions of a layer are on train; if that is not traced, the error is what it says.
+        is_training(keywords.get("train", False))
+        raise
+    except TypeError:
+        function = getattr(layer, method)
+        if takes(function, *names, **keywords):
+            raise
+        wanted = ", ".join([*names, *(["*"] if keywords else []), *(f"{name}=…" for name in keywords)])
+        raise TypeError(
+            f"{type(layer).__name__}.{method} is called with ({wanted}), but takes {inspect.signature(function)}"
+        ) from None

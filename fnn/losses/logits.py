@@ -1,0 +1,36 @@
+"""Logits: what is common to the losses that take a softmax or a sigmoid themselves, up to ±∞.
+
+    log softmax(z) = z' − L',  z' = z − max z,  L' = log Σⱼ e^(z'ⱼ)
+
+−∞ is a class that cannot be. One logit of +∞ is a class that is certain: z' is 0 there and −∞ elsewhere, and L' is 0.
+Of two nobody knows which, and L' is NaN, as is the difference z' − L' in a row of nothing but −∞.
+"""
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.scipy.special import logsumexp
+
+
+def shifted(z: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """z' and max z (…, 1); the shift, which has no derivative, keeps the digits of large logits."""
+    largest = lax.stop_gradient(z.max(-1, keepdims=True))
+    largest = jnp.where(largest == -jnp.inf, 0, largest)
+    return jnp.where(z == jnp.inf, 0, z - largest), largest
+
+
+def log_sum_of(z: jax.Array, largest: jax.Array) -> jax.Array:
+    """L' (…, 1) from z' and max z."""
+    log_sum = logsumexp(z, -1, keepdims=True)
+    return jnp.where((largest == jnp.inf) & (log_sum > 0), jnp.nan, log_sum)
+
+
+def log_softmax(z: jax.Array) -> jax.Array:
+    """log softmax(z)."""
+    z, largest = shifted(z)
+    return z - log_sum_of(z, largest)
+
+
+def shares(q: jax.Array, cost: jax.Array) -> jax.Array:
+    """q ⊙ cost, where what has no share costs nothing: 0 · ∞ = 0."""
+    return q * jnp.where((q == 0) & jnp.isinf(cost), 0, cost)

@@ -1,0 +1,56 @@
+"""A model that ends in a sigmoid or a softmax, in front of a loss that applies one itself.
+
+The loss then squashes twice: probabilities between 0 and 1 are logits of classes that are all alike, and training stays
+near where it started without a word. Whoever makes such an objective is told.
+"""
+
+import warnings
+
+from fnn.combinators.composed import Composed
+from fnn.combinators.serial import Serial
+from fnn.combinators.wrapper import Wrapper
+from fnn.layer import Layer
+from fnn.layers.shape import Flatten, Identity, Reshape, Transpose
+from fnn.layers.sigmoids import HardSigmoid, LogSigmoid, Sigmoid
+from fnn.layers.softmax import LogSoftmax, Softmax
+from fnn.losses.loss import Loss
+from fnn.paths import join
+
+SIGMOIDS = (Sigmoid, HardSigmoid, LogSigmoid)
+TWICE = {"sigmoid": (*SIGMOIDS, Softmax, LogSoftmax), "softmax": (*SIGMOIDS, Softmax)}
+"""The layers that do not belong in front of a loss that applies one of these. Logarithms of probabilities are logits of
+a softmax, which leaves them as they are."""
+
+PASSING = (Flatten, Identity, Reshape, Transpose)
+"""Layers that change no entry."""
+
+
+def warn_of_probabilities(model: Layer, loss: Loss, stacklevel: int = 2) -> None:
+    """Warns if the loss takes logits and the model's last layer makes probabilities of them."""
+    path, last = last_layer(model)
+    if loss.applies is None or not isinstance(last, TWICE[loss.applies]):
+        return
+    place = f"ends in {path}: {last!r}" if path else f"is {last!r}"
+    warnings.warn(
+        f"{type(loss).__name__} takes logits, it applies the {loss.applies} itself, and the model {place};"
+        f" leave that layer out of the model, and where you want probabilities apply it to the outputs:"
+        f" fnn.{last!r}(outputs)",
+        stacklevel=stacklevel + 1,
+    )
+
+
+def last_layer(model: Layer) -> tuple[str, Layer]:
+    """The layer whose entries are the outputs, as far as it is one, and its path.
+
+    >>> from fnn import Dense, Flatten, Remat, Relu
+    >>> last_layer(Serial(body=Remat(Serial(Dense(3), Relu())), flat=Flatten()))
+    ('body/relu_0', Relu())
+    """
+    if not isinstance(model, Serial | Composed | Wrapper):
+        return "", model
+    children = model.children()
+    name = next((name for name in reversed(children) if not isinstance(children[name], PASSING)), "")
+    if name not in children:
+        return "", model
+    path, last = last_layer(children[name])
+    return join(name, path), last
