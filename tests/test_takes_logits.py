@@ -82,9 +82,17 @@ def test_it_is_said_when_the_objective_is_made_and_not_again(random: Any):
     batch = random(4, 3), np.ones((4, 2))
     params, state = objective.init(jax.random.key(0), batch[0])
     jax.eval_shape(lambda *each: objective.value_and_grad(*each), params, state, batch)
-    assert fnn.compare_gradients(objective, params, state, batch, methods=("manual", "reverse")).ok
     with pytest.warns(UserWarning, match="takes logits"):
         dataclasses.replace(objective, penalties=(fnn.L2(0.1),))
+
+
+@pytest.mark.full
+def test_a_comparison_of_its_gradients_does_not_say_it_again(random: Any):
+    with pytest.warns(UserWarning, match="takes logits"):
+        objective = fnn.Objective(ending_in(fnn.Sigmoid()), BINARY)
+    batch = random(4, 3), np.ones((4, 2))
+    params, state = objective.init(jax.random.key(0), batch[0])
+    assert fnn.compare_gradients(objective, params, state, batch, methods=("manual", "reverse")).ok
 
 
 def test_a_loop_says_it_once():

@@ -101,7 +101,8 @@ class Loss:
             prediction = self.select(jnp.asarray(weights).astype(bool), prediction)
         terms, cache = returned(self, "terms", "(terms, cache)", self.terms(prediction, target))
         share = self._share(terms, target, weights)
-        value = jnp.where(share == 0, 0, terms * share).sum() if share.ndim else terms.sum() * share
+        counted: Any = jnp.where(share == 0, 0, terms * share)
+        value = counted.sum() if share.ndim else terms.sum() * share
         return value, {"terms": cache, "share": share, **beside}
 
     def backward(self, cache: Cache, dvalue: Any = 1.0) -> Any:

@@ -50,7 +50,11 @@ def test_weight_norm_starts_as_the_inner_layer(inner: Layer, random: Any):
             close(named_leaves(params)[f"{path}_scale"], lengths)
 
 
-@pytest.mark.parametrize("inner", [Dense(2, kernel_init=Zeros()), Conv(2, 3, kernel_init=Zeros())], ids=repr)
+@pytest.mark.parametrize(
+    "inner",
+    [Dense(2, kernel_init=Zeros()), pytest.param(Conv(2, 3, kernel_init=Zeros()), marks=pytest.mark.full)],
+    ids=repr,
+)
 def test_a_kernel_that_starts_at_zero_trains(inner: Layer, random: Any):
     """It never moved, without a word: W = g v̂ had no direction, and every gradient was 0."""
     layer, x = WeightNorm(inner), random(2, 5, 3)

@@ -19,6 +19,8 @@ pytestmark = pytest.mark.usefixtures("strict_numerics")
 NAN = float("nan")
 BIG = {"float32": (1e30, 1e-30), "float64": (1e250, 1e-250), "bfloat16": (np.exp(64.0), np.exp(-64.0))}
 """Numbers whose squares are out of range, which the dtype holds."""
+AGAIN = ("cross-entropy, one-hot", "KL divergence", "focal, gamma 0")
+"""Rows of the cross-entropy through another loss, which the quick proof leaves out."""
 
 
 def batch(name: str, dtype: Any) -> tuple[Loss, tuple, Any, Any]:
@@ -48,7 +50,9 @@ def agree(got: Any, expected: Any, dtype: Any) -> None:
 
 
 @pytest.mark.parametrize("dtype", [np.float32, pytest.param(ml_dtypes.bfloat16, marks=pytest.mark.full)])
-@pytest.mark.parametrize("name", EXTREMES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(each, marks=pytest.mark.full if each in AGAIN else ()) for each in EXTREMES]
+)
 def test_a_loss_of_extreme_inputs_is_right_or_not_a_number(name: str, dtype: Any):
     loss, inputs, values, gradients = batch(name, dtype)
 
@@ -84,8 +88,7 @@ def gradient(loss: Loss, prediction: Any, target: Any) -> np.ndarray:
 
 def test_where_the_label_cannot_be_the_focal_loss_has_the_slope_of_cross_entropy():
     logits, label = np.array([[-np.inf, 0.0, 0.0]]), np.array([0])
-    for gamma in (0.5, 2.0):
-        assert gradient(fnn.Focal(gamma), logits, label).tolist() == [[-1.0, 0.5, 0.5]]
+    assert gradient(fnn.Focal(0.5), logits, label).tolist() == [[-1.0, 0.5, 0.5]]
 
 
 def test_a_negative_that_is_infinitely_far_away_pushes_nothing():

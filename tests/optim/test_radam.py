@@ -19,10 +19,11 @@ TIMES = np.array([1, 2, 5, 6, 30, 1000, 1024, 5000], np.int32)
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 3e-7), ("float64", 1e-15)])
 def test_the_length_of_a_running_mean_is_its_formula_in_exact_fractions(dtype, tolerance):
     with jax.enable_x64(True):
-        for decay in DECAYS:
-            b, found = Fraction(decay), np.asarray(_length(jnp.asarray(decay, dtype), jnp.asarray(TIMES)))
-            exact = [2 / (1 - b) - 1 - 2 * int(t) * b ** int(t) / (1 - b ** int(t)) for t in TIMES]
-            np.testing.assert_allclose(found, [float(each) for each in exact], rtol=tolerance)
+        decays, times = np.meshgrid(np.array(DECAYS, dtype), TIMES)
+        found = jax.jit(_length)(decays, times)
+    for b, t, got in zip(map(Fraction, decays.ravel().tolist()), times.ravel().tolist(), found.ravel(), strict=True):
+        exact = 2 / (1 - b) - 1 - 2 * t * b**t / (1 - b**t)
+        np.testing.assert_allclose(got, float(exact), rtol=tolerance)
 
 
 def test_thirty_steps_in_float32_are_those_of_float64():
