@@ -84,7 +84,7 @@ def _cost(equation: Any, wanted: list[bool]) -> float:
         (contracted, _), _ = given["dimension_numbers"]
         return 2 * _floating(out) * out.size * math.prod(operands[0].shape[axis] for axis in contracted)
     if name == "conv_general_dilated":
-        return 2 * _floating(out) * _products(*operands, out, given)
+        return 2 * _floating(out) * _products(operands[1], out, given)
     if name == "scan":
         return given["length"] * _count(given["jaxpr"].jaxpr)
     if name == "cond":
@@ -104,13 +104,14 @@ def _cost(equation: Any, wanted: list[bool]) -> float:
     if name in ELEMENTWISE:
         return max(map(_floating, [*operands, out])) * out.size
     if name == "shard_map":  # the program of one device
-        return math.prod(given["mesh"].shape[axis] for axis in given["manual_axes"]) * _count(given["jaxpr"])
+        axes = given["newly_manual_axes" if "newly_manual_axes" in given else "manual_axes"]  # since JAX 0.12
+        return math.prod(given["mesh"].shape[axis] for axis in axes) * _count(given["jaxpr"])
     inner = list(_inner(given))
     same = len(inner) == 1 and len(inner[0].outvars) == len(wanted)
     return sum(_count(program, wanted if same else None) for program in inner)
 
 
-def _products(x: Any, kernel: Any, out: Any, given: dict[str, Any]) -> int:
+def _products(kernel: Any, out: Any, given: dict[str, Any]) -> int:
     """The multiply-adds of a convolution."""
     numbers = given["dimension_numbers"]
     channels = math.prod(out.shape[axis] for axis in numbers.out_spec[:2]) * kernel.shape[numbers.rhs_spec[1]]

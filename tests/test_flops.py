@@ -61,7 +61,7 @@ COUNTS = {
     "a program on every device of a mesh": (
         jax.shard_map(
             jnp.sin,
-            mesh=jax.sharding.AbstractMesh((4,), ("a",)),
+            mesh=jax.sharding.AbstractMesh((4,), ("a",), axis_types=(jax.sharding.AxisType.Auto,)),
             in_specs=jax.sharding.PartitionSpec("a"),
             out_specs=jax.sharding.PartitionSpec("a"),
         ),
@@ -150,7 +150,7 @@ def test_a_convolution_counts_its_products_forward_and_backward(name: str):
     assert [of_forward(layer, shape(*sizes)), *found] == list(expected)
 
 
-def of_forward(layer: fnn.Layer, x: jax.ShapeDtypeStruct) -> int:
+def of_forward(layer: fnn.Layer, x: jax.ShapeDtypeStruct) -> float:
     params, _ = jax.eval_shape(layer.init, jax.random.key(0), x)
     return flops(lambda params, x: layer.apply(params, {}, x)[0], params, x)
 

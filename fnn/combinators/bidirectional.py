@@ -13,7 +13,7 @@ from fnn.combinators.parallel import Merge, Parallel
 from fnn.errors import describe
 from fnn.layer import Cache, Layer, Static
 
-NAMES = ("forward", "backward")
+NAMES: tuple[str, ...] = ("forward", "backward")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,20 +117,17 @@ class Bidirectional(Combinator, name="bidirectional"):
     def fold(self, cache: Cache, dy: Any, visit: Visit) -> tuple[Any, Any]:
         if not _returns_carry(self.inner):
             return self._parallel.fold(cache, dy, visit)
-        dy, given = dy
+        (dy, given), carried = dy, cache["carried"].value
         dcarries = dict(zip(NAMES, given, strict=True))
 
         def directed(name: str, child: Layer, cache: Cache, dy: Any) -> tuple[Any, Any]:
             report, dinput = visit(name, child, cache, (dy, dcarries[name]))
-            if isinstance(dinput, tuple) and len(dinput) == 3:
-                dcarries[name] = dinput[2]
-                dinput = (*dinput[:2], None)  # the carries are no common input: there is nothing to add
+            if carried:  # the carries are no common input: their gradients are not added up
+                *dinput, dcarries[name] = dinput
             return report, dinput
 
         reports, dx = self._parallel.fold(cache, dy, directed)
-        if isinstance(dx, tuple) and len(dx) == 3 and cache["carried"].value:
-            dx = (*dx[:2], tuple(dcarries[name] for name in NAMES))
-        return reports, dx
+        return reports, (*dx, tuple(dcarries[name] for name in NAMES)) if carried else dx
 
 
 def _returns_carry(layer: Any) -> bool:

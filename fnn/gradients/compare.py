@@ -1,6 +1,5 @@
 """The same gradient by hand, by reverse mode, by forward mode and by differences, leaf by leaf."""
 
-import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
@@ -123,9 +122,7 @@ def compare_gradients(
     if "finite" in methods:
         found["finite"] = wide.finite(probes, records, tolerance=allowed["finite"])
         if is_straight_through(exact.model):
-            blind = Point(
-                Problem(dataclasses.replace(exact, model=held(exact.model)), train), operands_there, "float64"
-            )
+            blind = Point(Problem(exact.with_model(held(exact.model)), train), operands_there, "float64")
             seen = (wide.reverse()[0], blind.reverse()[0])
             for each in surrogates(exact.model, *seen, allowed["finite"]):
                 found["finite"][each] = found["finite"][each]._replace(aside="surrogate")

@@ -17,7 +17,7 @@ from fnn.backprop import Combinator
 from fnn.combinators.frozen import lies_in
 from fnn.gradients.deltas import placed_layers
 from fnn.gradients.rows import Measured
-from fnn.layer import Layer, Params, State
+from fnn.layer import Layer, OverTime, Params, State
 
 Key = tuple[str, str]
 
@@ -43,6 +43,13 @@ class Held(Layer, name="held"):
     """
 
     inner: Layer
+
+    @property
+    def over_time(self) -> OverTime | None:  # type: ignore[override]
+        return self.inner.over_time
+
+    def lengths_after(self, lengths: Any, steps: int) -> Any:
+        return self.inner.lengths_after(lengths, steps)
 
     def __repr__(self) -> str:
         return repr(self.inner)  # errors name the layer that the reader wrote
