@@ -20,9 +20,47 @@ GIVEN = ("params", "state", "x")
 
 
 def init_of(layer: Layer, key: jax.Array | None, x: Any) -> tuple[Params, State]:
-    """``layer.init(key, x)``."""
-    with explained(layer, x), _signature(layer, "init", "key", "x"):
-        found = layer.init(key, way_through(layer, x).x)  # pyright: ignore[reportArgumentType]
+    """``layer.init(key, x)``, with lengths beside x led past it."""
+    with explained(layer, x):
+        return checked_init(layer, key, way_through(layer, x).x)
+
+
+def forward_of(
+    layer: Layer, params: Params, state: State, x: Any, *, train: bool, key: jax.Array | None
+) -> tuple[Any, State, Cache]:
+    """``layer.forward(…)``, with lengths beside x led past it; ``backward_of`` and ``backprop`` take the cache."""
+    way = way_through(layer, x)
+    with explained(layer, x):
+        y, state, cache = checked_forward(layer, params, state, way.x, train=train, key=key)
+    return way.output(y), state, way.kept(cache)
+
+
+def apply_of(
+    layer: Layer, params: Params, state: State, x: Any, *, train: bool = False, key: jax.Array | None = None
+) -> tuple[Any, State]:
+    """``layer.apply(…)``, with lengths beside x led past it."""
+    way = way_through(layer, x)
+    with explained(layer, x):
+        y, state = checked_apply(layer, params, state, way.x, train=train, key=key)
+    return way.output(y), state
+
+
+def backward_of(layer: Layer, cache: Cache, dy: Any) -> tuple[Params, Any]:
+    """``layer.backward(cache, dy)``, of a cache that ``forward_of`` returned."""
+    if passed_lengths(cache):
+        return backward_over_time(cache, dy, lambda cache, dy: backward_of(layer, cache, dy))
+    return checked_backward(layer, cache, dy)
+
+
+def output_shape(layer: Layer, params: Params, state: State, x: Any) -> Any:
+    """The shapes and dtypes of a layer's output, without computing it."""
+    return jax.eval_shape(lambda params, state, x: apply_of(layer, params, state, x)[0], params, state, x)
+
+
+def checked_init(layer: Layer, key: jax.Array | None, x: Any) -> tuple[Params, State]:
+    """``layer.init(key, x)`` as it stands."""
+    with _signature(layer, "init", "key", "x"):
+        found = layer.init(key, x)  # pyright: ignore[reportArgumentType]
     made = returned(layer, "init", "(params, state)", found)
     for kind, tree in zip(("params", "state"), made, strict=True):
         if not isinstance(tree, dict | None):
@@ -33,40 +71,29 @@ def init_of(layer: Layer, key: jax.Array | None, x: Any) -> tuple[Params, State]
     return made
 
 
-def forward_of(
+def checked_forward(
     layer: Layer, params: Params, state: State, x: Any, *, train: bool, key: jax.Array | None
 ) -> tuple[Any, State, Cache]:
-    """``layer.forward(…)``; ``backward_of`` and ``backprop`` take the cache."""
-    way = way_through(layer, x)
-    with explained(layer, x), _signature(layer, "forward", *GIVEN, train=train, key=key):
-        found = layer.forward(params, state, way.x, train=train, key=key)
-    y, state, cache = _with_state(layer, "forward", returned(layer, "forward", "(y, state, cache)", found))
-    return way.output(y), state, way.kept(cache)
+    """``layer.forward(…)`` as it stands."""
+    with _signature(layer, "forward", *GIVEN, train=train, key=key):
+        found = layer.forward(params, state, x, train=train, key=key)
+    return _with_state(layer, "forward", returned(layer, "forward", "(y, state, cache)", found))
 
 
-def apply_of(
-    layer: Layer, params: Params, state: State, x: Any, *, train: bool = False, key: jax.Array | None = None
+def checked_apply(
+    layer: Layer, params: Params, state: State, x: Any, *, train: bool, key: jax.Array | None
 ) -> tuple[Any, State]:
-    """``layer.apply(…)``."""
-    way = way_through(layer, x)
-    with explained(layer, x), _signature(layer, "apply", *GIVEN, train=train, key=key):
-        found = layer.apply(params, state, way.x, train=train, key=key)
-    y, state = _with_state(layer, "apply", returned(layer, "apply", "(y, state)", found))
-    return way.output(y), state
+    """``layer.apply(…)`` as it stands."""
+    with _signature(layer, "apply", *GIVEN, train=train, key=key):
+        found = layer.apply(params, state, x, train=train, key=key)
+    return _with_state(layer, "apply", returned(layer, "apply", "(y, state)", found))
 
 
-def backward_of(layer: Layer, cache: Cache, dy: Any) -> tuple[Params, Any]:
-    """``layer.backward(cache, dy)``."""
-    if passed_lengths(cache):
-        return backward_over_time(cache, dy, lambda cache, dy: backward_of(layer, cache, dy))
+def checked_backward(layer: Layer, cache: Cache, dy: Any) -> tuple[Params, Any]:
+    """``layer.backward(cache, dy)`` as it stands."""
     with _signature(layer, "backward", "cache", "dy"):
         found = layer.backward(cache, dy)
     return returned(layer, "backward", "(dparams, dx)", found)
-
-
-def output_shape(layer: Layer, params: Params, state: State, x: Any) -> Any:
-    """The shapes and dtypes of a layer's output, without computing it."""
-    return jax.eval_shape(lambda params, state, x: apply_of(layer, params, state, x)[0], params, state, x)
 
 
 def _with_state(layer: Layer, method: str, found: Any) -> Any:

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fnn.calls import apply_of, init_of
+from fnn.calls import checked_apply, checked_init
 from fnn.errors import is_floating
 from fnn.layer import Layer
 from fnn.paths import SEPARATOR, named_leaves
@@ -125,7 +125,7 @@ def _check_configuration(found: Violations, layer: Layer) -> None:
 
 def _check_init(found: Violations, layer: Layer, key: jax.Array, x: Any) -> tuple[Any, Any] | None:
     with found.step("init"):
-        made = init_of(layer, key, x)
+        made = checked_init(layer, key, x)
         params, state = made
         good = [_check_nested(found, kind, tree) for kind, tree in (("params", params), ("state", state))]
         for path, leaf in named_leaves(params).items() if all(good) else ():
@@ -161,7 +161,7 @@ def _trained(found: Violations, layer: Layer, params: Any, state: Any, x: Any, k
     start = state
     for step in range(STEPS):
         inputs = _moved(x, 0.3, 10 + step)
-        _, state = apply_of(layer, params, state, inputs, train=True, key=jax.random.fold_in(key, step))
+        _, state = checked_apply(layer, params, state, inputs, train=True, key=jax.random.fold_in(key, step))
         if not alike(found, "state after a step", state, start):
             return start
     return state

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from fnn.calls import apply_of, backward_of, forward_of
+from fnn.calls import checked_apply, checked_backward, checked_forward
 from fnn.combinators import Remat
 from fnn.errors import describe, is_floating
 from fnn.layer import Layer, floating_leaves
@@ -39,19 +39,19 @@ class Mode:
         self.names = [path for path, leaf in named.items() if is_floating(leaf)]
 
     def forward(self, params: Any, state: Any, x: Any, key: Any) -> tuple:
-        return forward_of(self.layer, params, state, x, train=self.train, key=key)
+        return checked_forward(self.layer, params, state, x, train=self.train, key=key)
 
     def round_trip(self, params: Any, state: Any, x: Any, key: Any, dy: Any) -> dict[str, Any]:
         """Everything that comes out, by name."""
         y, new_state, cache = self.forward(params, state, x, key)
-        dparams, dx = backward_of(self.layer, cache, dy)
+        dparams, dx = checked_backward(self.layer, cache, dy)
         return {"y": y, "state": new_state, "dparams": dparams, "dx": dx}
 
     def applied(self, params: Any, state: Any, x: Any, key: Any) -> dict[str, Any]:
         """What ``apply`` gives, named as in ``round_trip``; nothing it was given may be changed."""
         arguments = (params, state, x)
         kept = jax.tree.map(lambda leaf: leaf, arguments)
-        y, new_state = apply_of(self.layer, *arguments, train=self.train, key=key)
+        y, new_state = checked_apply(self.layer, *arguments, train=self.train, key=key)
         unchanged(self.found, "apply", arguments, kept)
         return {"y": y, "state": new_state}
 
@@ -155,9 +155,8 @@ class Mode:
         with self.found.step("inside Remat"):
             remat, arguments = Remat(self.layer), (self.params, self.state, self.x, self.key)
             made = jax.eval_shape(lambda *at: remat.apply(*at[:3], train=self.train, key=at[3]), *arguments)
-            y = jax.eval_shape(
-                lambda y, x: way_through(self.layer, x).output(y), self.y, self.x
-            )  # lengths go beside it
+            # Lengths beside x come out beside y.
+            y = jax.eval_shape(lambda y, x: way_through(self.layer, x).output(y), self.y, self.x)
             alike(self.found, "inside Remat", made, (y, shapes(self.new_state)))
         with self.found.step("traced, with x a constant"):
             jax.eval_shape(lambda params: self.round_trip(params, self.state, self.x, self.key, self.dy), self.params)

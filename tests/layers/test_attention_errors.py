@@ -74,7 +74,7 @@ def test_an_empty_batch_a_missing_key_and_foreign_parameters():
         layer.apply(params, {}, X[:0])
     with pytest.raises(ValueError, match="is random in training and needs a key"):
         layer.apply(params, {}, X, train=True)
-    with pytest.raises(ValueError, match="expected a parameter 'kernel', found NoneType"):
+    with pytest.raises(ValueError, match="expected a parameter 'kernel', found None"):
         layer.apply({}, {}, X)
     with pytest.raises(ValueError, match=r"'kernel' has shape \(4, 2, 2\) where this input needs \(6, 2, 3\)"):
         layer.apply(params, {}, np.zeros((2, 5, 6)))
