@@ -11,7 +11,7 @@ A layer says by ``over_time`` what it does with the steps:
 
 and by ``lengths_after`` what is left of them: None where its output has no steps any more. A layer called directly
 returns what it always does; it is the combinators and the ``Objective`` that lead lengths past it (fnn/calls.py).
-A combinator that hands x to its children and adds up what they return says ``over_time = property(of_children)``.
+A combinator that only hands x to its children and adds up what they return takes ``property(of_children)``.
 """
 
 import dataclasses

@@ -1,7 +1,7 @@
 """The base of models with a name of their own that are compositions of other layers."""
 
 import dataclasses
-from typing import Any
+from typing import Any, ClassVar
 
 from fnn.backprop import Call, Combinator, Visit
 from fnn.combinators.named import check_same_names
@@ -18,7 +18,7 @@ class Composed(Combinator, name="composed"):
     its options say, so ``with_children`` then returns a ``Serial``.
     """
 
-    over_time = property(of_children)
+    over_time: ClassVar[Any] = property(of_children)
 
     @property
     def composition(self) -> Serial:

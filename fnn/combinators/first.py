@@ -1,7 +1,7 @@
 """Layers on the first member of a tuple, while the others pass by."""
 
 import dataclasses
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -35,7 +35,7 @@ class First(Wrapper, name="first"):
     _: dataclasses.KW_ONLY
     whole: bool = False
 
-    over_time = property(of_children)
+    over_time: ClassVar[Any] = property(of_children)
 
     def connect(self, x: Any, call: Call) -> tuple[Any, Cache]:
         x = jax.tree.map(jnp.asarray, x)

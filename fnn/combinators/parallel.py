@@ -4,7 +4,7 @@ import dataclasses
 import itertools
 from collections.abc import Iterable
 from functools import reduce
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
@@ -44,7 +44,7 @@ class Parallel(NamedChildren, name="parallel"):
 
     merge: Merge
 
-    over_time = property(of_children)
+    over_time: ClassVar[Any] = property(of_children)
 
     def __init__(self, /, *branches: Layer, merge: Merge = "sum", **named: Layer) -> None:
         super().__init__(*branches, **named)

@@ -1,7 +1,7 @@
 """A layer whose cache is computed again instead of kept."""
 
 import dataclasses
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 from jax import lax
@@ -35,7 +35,7 @@ class Remat(Wrapper, name="remat"):
     Source: Griewank and Walther 2000; Chen et al. 2016.
     """
 
-    over_time = property(of_children)
+    over_time: ClassVar[Any] = property(of_children)
 
     def forward(
         self, params: Params, state: State, x: Any, *, train: bool = False, key: jax.Array | None = None

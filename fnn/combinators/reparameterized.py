@@ -1,7 +1,7 @@
 """The base of combinators that run a layer with parameters made from others."""
 
 import dataclasses
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 
@@ -26,7 +26,7 @@ class Reparameterized(Wrapper, name="reparameterized"):
     its own gives its child a ``segment``, so that what stands beside that name is its own.
     """
 
-    over_time = property(of_children)
+    over_time: ClassVar[Any] = property(of_children)
 
     def own(self, params: Params) -> Params:
         """θ, from the parameters θ' that the inner init drew."""

@@ -1,7 +1,7 @@
 """A layer repeated, with parameters of its own each time."""
 
 import dataclasses
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -43,7 +43,7 @@ class Repeat(Wrapper, name="repeat"):
 
     n: int
 
-    over_time = property(of_children)
+    over_time: ClassVar[Any] = property(of_children)
 
     def __post_init__(self) -> None:
         super().__post_init__()

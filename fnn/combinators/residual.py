@@ -1,7 +1,7 @@
 """A layer with a way round it."""
 
 import dataclasses
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import jax
 import jax.numpy as jnp
@@ -40,7 +40,7 @@ class Residual(Combinator, name="residual"):
     inner: Layer
     shortcut: Layer | None = None
 
-    over_time = property(of_children)
+    over_time: ClassVar[Any] = property(of_children)
 
     def __post_init__(self) -> None:
         for child in self.children().values():

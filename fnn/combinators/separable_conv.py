@@ -1,7 +1,7 @@
 """The separable convolution: a depthwise and a pointwise one."""
 
 import dataclasses
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from fnn.backprop import Call, Combinator, Visit, nest
 from fnn.combinators.named import check_layer_type, check_same_names
@@ -56,7 +56,7 @@ class SeparableConv(Combinator, name="separable_conv"):
     depthwise: Layer | None = None
     pointwise: Layer | None = None
 
-    over_time = property(of_children)
+    over_time: ClassVar[Any] = property(of_children)
 
     def __post_init__(self) -> None:
         made = self._made()  # which checks the options

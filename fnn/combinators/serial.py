@@ -1,7 +1,7 @@
 """Layers one after another."""
 
 import dataclasses
-from typing import Any
+from typing import Any, ClassVar
 
 from fnn.backprop import Call, Visit, nest
 from fnn.combinators.named import NamedChildren
@@ -26,7 +26,7 @@ class Serial(NamedChildren, name="serial"):
     Serial(Dense(features=8), Relu(), head=Dense(features=3))
     """
 
-    over_time = property(of_children)
+    over_time: ClassVar[Any] = property(of_children)
 
     def connect(self, x: Any, call: Call) -> tuple[Any, Cache]:
         cache = {}

@@ -1,7 +1,7 @@
 """The hand rule inside ``jax.grad``."""
 
 import dataclasses
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 
@@ -21,7 +21,7 @@ class ManualVjp(Wrapper, name="manual_vjp"):
     Params, State, Cache: the inner ones unchanged
     """
 
-    over_time = property(of_children)
+    over_time: ClassVar[Any] = property(of_children)
 
     def apply(
         self, params: Params, state: State, x: Any, *, train: bool = False, key: jax.Array | None = None

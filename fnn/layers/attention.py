@@ -102,13 +102,13 @@ class MultiHeadAttention(Layer, name="multi_head_attention"):
     def forward(
         self, params: Params, state: State, x: Any, *, train: bool = False, key: jax.Array | None = None
     ) -> tuple[jax.Array, State, Cache]:
-        lengths = lengths_of(x)
-        if lengths is not None:
+        cache: Cache = {"kernels": {}}
+        if lengths_of(x) is not None:
             x, lengths = apart(x)
-            x = (x, valid_steps(lengths, x.shape[1]))
+            if lengths is not None:
+                x, cache["lengths"] = (x, valid_steps(lengths, x.shape[1])), lengths
         x, memory, mask = self._members(x)
-        x = floating_array(x)
-        cache: Cache = {"x": x, "kernels": {}} if lengths is None else {"x": x, "kernels": {}, "lengths": lengths}
+        cache["x"] = x = floating_array(x)
         if memory is not None:
             cache["memory"] = memory = floating_array(memory)
         if mask is not None:
@@ -140,12 +140,12 @@ class MultiHeadAttention(Layer, name="multi_head_attention"):
         if self.rotary:
             dq, dk = (rotated(each, jnp.arange(x.shape[1]), -1) for each in (dq, dk))
         dx, dsource = through("query", x, dq), through("key", source, dk) + through("value", source, dv)
-        own = (dx, dsource) if "memory" in cache else dx + dsource
-        if mask is None:
-            return dparams, own
+        if "memory" in cache:
+            return dparams, (dx, dsource) if mask is None else (dx, dsource, None)
+        dx = dx + dsource
         if "lengths" in cache:
-            own = without_padding(own, cache["lengths"])
-        return dparams, (*own, None) if "memory" in cache else (own, None)
+            dx = without_padding(dx, cache["lengths"])
+        return dparams, dx if mask is None else (dx, None)
 
     def start(self, batch_size: int, length: int, features: int, dtype: Any = None) -> dict[str, jax.Array]:
         """The empty carry of ``step`` for at most ``length`` positions of inputs with so many features.
