@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fnn.errors import describe, floating_array, is_concrete
+from fnn.errors import describe, floating_array, is_concrete, is_floating
 
 
 def checked_lengths(lengths: Any, samples: int, steps: int) -> jax.Array:
@@ -54,9 +54,9 @@ def valid_steps(lengths: jax.Array, steps: int) -> jax.Array:
 
 
 def without_padding(x: jax.Array, lengths: jax.Array, fill: float = 0.0) -> jax.Array:
-    """x (N, T, …) with ``fill`` in the place of its padding, and NaN in that of a sequence of an impossible length."""
+    """x (N, T, …) with ``fill`` in the place of its padding, and NaN (of floats) in one of an impossible length."""
     wide = (slice(None), slice(None), *(None,) * (x.ndim - 2))
     kept = jnp.where(valid_steps(lengths, x.shape[1])[wide], x, jnp.asarray(fill, x.dtype))
-    if is_concrete(lengths):
+    if is_concrete(lengths) or not is_floating(x):
         return kept
     return jnp.where(impossible(lengths, x.shape[1]).reshape(-1, *(1,) * (x.ndim - 1)), jnp.nan, kept).astype(x.dtype)

@@ -3,8 +3,8 @@
 x is (N, T, D), or indices (N, T), and ``lengths`` (N,) integers. What stands past a length is padding (fnn/lengths.py).
 A layer says by ``over_time`` what it does with the steps:
 
-    "each step"   y_t depends on x_t alone (and on t): it is given x, and the lengths pass by
-    "zeros"       what stands around a sequence counts as zeros: it is given x with its padding at 0
+    "each step"   y_t depends on x_t alone (and on t): it is given x with its padding at 0, and the lengths pass by
+    "zeros"       what stands around a sequence counts as zeros: it is given the same
     "lengths"     it is given (x, lengths) and keeps padding out by itself
     "mixed"       it mixes steps and knows no lengths: an error that names it
     None          it does not say: it is given the pair, as any other input, and answers for what it returns
@@ -104,8 +104,6 @@ def way_through(layer: Layer, x: Any) -> Way:
     if isinstance(x[0], jax.ShapeDtypeStruct):
         return Way(x[0], _after(layer, x))
     lengths = checked_lengths(lengths, *x[0].shape[:2])
-    if kind == "each step":
-        return Way(x[0], _after(layer, x), Passing(taken=True, put=True))
     zeroed = without_padding(jnp.asarray(x[0]), lengths)
     return Way(zeroed, _after(layer, x), Passing(taken=True, put=True), lengths)
 
@@ -124,9 +122,10 @@ def explained(layer: Layer, x: Any) -> Iterator[None]:
         yield
     except Exception as error:
         if layer.over_time is None and not layer.children() and lengths_of(x) is not None:
+            where = "as an option" if "over_time" in vars(layer) else "in its class"
             error.add_note(
                 f"{type(layer).__name__} was given (x, lengths): if it looks at each step alone, write"
-                f' over_time = "each step" in its class, and it is given x; see fnn/over_time.py for what else to say'
+                f' over_time = "each step" {where}, and it is given x; see fnn/over_time.py for what else to say'
             )
         raise
 
@@ -141,6 +140,6 @@ def backward_over_time(cache: Cache, dy: Any, backward: Callable[[Cache, Any], t
     # A gradient of y alone is taken too: a layer outside may have left the lengths behind.
     passing = cache["over_time"].value
     report, dx = backward(cache["inner"], dy[0] if passing.put and isinstance(dy, tuple) else dy)
-    if cache["zeroed"] is not None:
+    if cache["zeroed"] is not None and dx is not None:
         dx = without_padding(dx, cache["zeroed"])
     return report, (dx, None) if passing.taken else dx

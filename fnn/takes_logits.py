@@ -5,6 +5,9 @@ near where it started without a word. Whoever makes such an objective is told.
 """
 
 import warnings
+from typing import Any
+
+import numpy as np
 
 from fnn.combinators.composed import Composed
 from fnn.combinators.serial import Serial
@@ -14,6 +17,7 @@ from fnn.layers.shape import Flatten, Identity, Reshape, Transpose
 from fnn.layers.sigmoids import HardSigmoid, LogSigmoid, Sigmoid
 from fnn.layers.softmax import LogSoftmax, Softmax
 from fnn.losses.loss import Loss
+from fnn.metrics.metric import Metric
 from fnn.paths import join
 
 SIGMOIDS = (Sigmoid, HardSigmoid, LogSigmoid)
@@ -37,6 +41,21 @@ def warn_of_probabilities(model: Layer, loss: Loss, stacklevel: int = 2) -> None
         f" fnn.{last!r}(outputs)",
         stacklevel=stacklevel + 1,
     )
+
+
+def warn_of_a_cut(model: Layer, metric: Metric, outputs: Any, targets: Any) -> None:
+    """Warns if a metric that takes an answer above 0 for a yes is given a model that answers above 0 whatever it sees.
+
+    Outputs and targets are arrays or shapes; single answers are those of one shape.
+    """
+    path, last = last_layer(model)
+    single = getattr(outputs, "shape", None) == np.shape(targets)
+    if single and metric.cuts_at_zero and isinstance(last, Sigmoid | HardSigmoid):
+        warnings.warn(
+            f"{type(metric).__name__} takes logits, above 0 for a yes, and the model ends in {path or 'the top'}:"
+            f" {last!r}, which is always above; leave that layer out of the model, and train with BinaryCrossEntropy()",
+            stacklevel=2,
+        )
 
 
 def last_layer(model: Layer) -> tuple[str, Layer]:

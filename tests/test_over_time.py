@@ -314,7 +314,7 @@ def test_a_layer_that_says_nothing_is_given_the_pair_and_its_author_told_what_to
     doubled = fnn.Lambda(jnp.negative, over_time="each step")
     assert repr(doubled).endswith("over_time='each step')")
     y, lengths = fnn.Serial(doubled).apply({}, {}, (X, LENGTHS))[0]
-    close(y, -X)
+    close(y[WITHIN], -X[WITHIN])
     assert (np.asarray(lengths) == LENGTHS).all()
 
 
@@ -325,3 +325,37 @@ def test_images_beside_integers_are_no_sequences():
     y, passed = layer.apply(params, state, (images, steps))[0]
     assert y.shape == (2, 4, 4, 2)
     assert (passed == steps).all()
+
+
+def test_padding_may_hold_anything():
+    """Not a number, a label or an index that is none: it is neither judged nor looked at."""
+    x, labels = np.where(WITHIN[..., None], X, np.nan), np.where(WITHIN, np.argmax(X, -1), -1)
+    objective = fnn.Objective(fnn.Serial(fnn.Dense(4), fnn.LayerNorm(), fnn.GRU(3)), fnn.CrossEntropy())
+    params, state = objective.init(KEY, (X, LENGTHS))
+    clean = ((np.where(WITHIN[..., None], X, 0.0), LENGTHS), np.where(WITHIN, labels, 0))
+    for given, right in zip(
+        gradients(objective, params, state, ((x, LENGTHS), labels)),
+        gradients(objective, params, state, clean),
+        strict=True,
+    ):
+        close(given, right)
+    values = fnn.evaluate(objective, params, state, ((x, LENGTHS), labels), metrics=[fnn.Accuracy()])
+    close(values, fnn.evaluate(objective, params, state, clean, metrics=[fnn.Accuracy()]))
+    tokens = np.where(WITHIN, labels, -1)
+    model = fnn.Serial(fnn.Embedding(4, 3), fnn.Dense(2))
+    params, state = model.init(KEY, (tokens, LENGTHS))
+    assert np.isfinite(model.apply(params, state, (tokens, LENGTHS))[0][0]).all()
+
+
+def test_a_metric_judges_every_step_within_the_lengths_as_a_sample():
+    targets = drawn("targets of steps", 3, 7, 2)
+    outputs = targets + 0.1 * drawn("errors of steps", 3, 7, 2)
+    expected = fnn.R2()(outputs[WITHIN], targets[WITHIN])
+    close(fnn.R2()((outputs, LENGTHS), targets), expected, rtol=1e-6)
+    objective = fnn.Objective(fnn.Serial(fnn.Identity()), fnn.MeanSquaredError())
+    found = fnn.evaluate(objective, {}, {}, ((outputs, LENGTHS), targets), metrics=[fnn.R2()])
+    close(found["r2"], expected, rtol=1e-6)
+    labels = np.argmax(targets, -1)
+    close(fnn.Accuracy()((outputs, LENGTHS), labels), fnn.Accuracy()(outputs[WITHIN], labels[WITHIN]), rtol=1e-6)
+    with pytest.raises(ValueError, match="weights have the shape of the leading axes of the targets"):
+        fnn.R2()((outputs, LENGTHS), targets, np.ones(2))

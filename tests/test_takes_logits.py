@@ -6,6 +6,7 @@ import warnings
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -116,3 +117,14 @@ def test_a_user_declares_what_a_loss_applies():
 def test_an_objective_of_another_model_keeps_its_head_its_loss_and_its_penalties():
     objective = fnn.Objective(Dense(4), fnn.LinearCrossEntropy(3), (fnn.L2(0.1),))
     assert objective.with_model(Dense(5)) == fnn.Objective(Dense(5), fnn.LinearCrossEntropy(3), (fnn.L2(0.1),))
+
+
+@pytest.mark.parametrize("metric", [fnn.Accuracy(), fnn.F1(), fnn.ConfusionMatrix(2)], ids=repr)
+def test_a_metric_that_cuts_at_zero_is_told_of_a_sigmoid(metric: fnn.Metric):
+    model = fnn.Serial(fnn.Dense(1), fnn.Sigmoid())
+    objective = fnn.Objective(model, fnn.MeanSquaredError())
+    data = (jnp.ones((4, 2)), jnp.array([[0.0], [1.0], [1.0], [0.0]]))
+    params, state = objective.init(jax.random.key(0), data[0])
+    with pytest.warns(UserWarning, match="takes logits, above 0 for a yes, and the model ends in sigmoid_0"):
+        fnn.evaluate(objective, params, state, data, metrics=[metric])
+    fnn.evaluate(objective, params, state, data, metrics=[fnn.AUC()])  # which an order is enough for

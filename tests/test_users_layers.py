@@ -230,3 +230,22 @@ def test_a_layer_that_does_not_read_train_takes_a_traced_one():
 def test_train_is_no_word():
     with pytest.raises(TypeError, match="train is True or False, got 'no'"):
         fnn.Dropout(0.5).apply({}, {}, X, train="no")  # type: ignore[arg-type]
+
+
+def test_a_state_that_a_step_changes_is_named():
+    @dataclasses.dataclass(frozen=True)
+    class Counts(fnn.Layer):
+        def apply(self, params: Any, state: Any, x: Any, *, train: bool = False, key: Any = None) -> tuple:
+            return x, {"seen": jnp.ones(())}
+
+    objective = fnn.Objective(fnn.Serial(Counts(), fnn.Dense(2)), fnn.MeanSquaredError())
+    with pytest.raises(ValueError, match="a step made others at 'counts_0/seen'"):
+        fnn.fit(
+            objective,
+            fnn.optim.sgd(0.1),
+            (jnp.ones((4, 3)), jnp.ones((4, 2))),
+            epochs=1,
+            batch_size=2,
+            key=jax.random.key(0),
+            progress=False,
+        )

@@ -69,6 +69,7 @@ def windows_within(lengths: jax.Array, w: Windows) -> jax.Array:
     A length outside [0, T] stays one.
     """
     (low, high), (window,), (stride,), (dilation,) = w.pads[0], w.window, w.strides, w.dilation
+    lengths = jnp.asarray(lengths)
     wide = lengths.astype(jnp.int32)
     count = (wide + low + high - (window - 1) * dilation - 1) // stride + 1
     count = jnp.where(wide > w.sizes[0], w.out[0] + 1, jnp.where(wide > 0, jnp.maximum(count, 0), wide))

@@ -21,8 +21,16 @@ def class_labels(target: Any, logits: Any, ignored: int | None = None) -> jax.Ar
         values = np.asarray(labels)
         wrong = values[~is_class(values, logits.shape[-1], ignored)]
         if wrong.size:
-            raise ValueError(f"labels lie in [0, {logits.shape[-1]}), got {np.unique(wrong)[:5].tolist()}")
+            raise ValueError(
+                f"labels lie in [0, {logits.shape[-1]}), got {np.unique(wrong)[:5].tolist()}{_hint(wrong, logits)}"
+            )
     return labels
+
+
+def _hint(wrong: np.ndarray, logits: Any) -> str:
+    if logits.shape[-1] == 1:
+        return "; one output has one class: give the model an output for each, or take BinaryCrossEntropy()"
+    return "; ignore_index says which of them are not to count" if (wrong < 0).all() else ""
 
 
 def is_class(labels: Any, classes: int, ignored: int | None = None) -> Any:

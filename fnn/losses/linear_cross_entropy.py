@@ -103,7 +103,7 @@ class LinearCrossEntropy(Loss):
 
     def forward(self, prediction: Any, target: Any, weights: Any = None) -> tuple[jax.Array, Cache]:
         """The value, and the gradient of hidden and kernel as the cache."""
-        prediction, weights, beside = self.over_steps(prediction, target, weights)
+        prediction, target, weights, lengths = self.over_steps(prediction, target, weights)
         hidden, kernel, labels = self._operands(prediction, target)
         share = self._share(jax.ShapeDtypeStruct(labels.shape, kernel.dtype), labels, weights)
         share = jnp.broadcast_to(share, labels.shape)
@@ -120,7 +120,7 @@ class LinearCrossEntropy(Loss):
         dkernel, (terms, dhidden) = in_chunks(step, jnp.zeros_like(kernel), rows, self.chunk)
         cache = {"dhidden": dhidden.reshape(hidden.shape), "dkernel": dkernel, "dtype": Static(hidden.dtype)}
         counted: Any = jnp.where(share == 0, 0, terms * share)
-        return counted.sum(), {**cache, **beside}
+        return counted.sum(), cache if lengths is None else {**cache, "beside": Static(True)}
 
     def backward(self, cache: Cache, dvalue: Any = 1.0) -> Any:
         """The gradient of the pair (h, W)."""

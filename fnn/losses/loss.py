@@ -27,8 +27,7 @@ import numpy as np
 from fnn.errors import describe, exact_array, floating_array, is_concrete, is_floating, returned
 from fnn.foreign import foreign
 from fnn.layer import Cache, Layer, Static, wide_dtype
-from fnn.lengths import checked_lengths, without_padding
-from fnn.over_time import is_lengths
+from fnn.losses.steps import Steps, steps_of
 from fnn.signatures import check_methods
 from fnn.spelling import check_spelling
 
@@ -95,7 +94,7 @@ class Loss:
 
     def forward(self, prediction: Any, target: Any, weights: Any = None) -> tuple[jax.Array, Cache]:
         """The value, and the cache: ``terms``, that of the terms, and ``share``, w / Σ w."""
-        prediction, weights, beside = self.over_steps(prediction, target, weights)
+        prediction, target, weights, lengths = self.over_steps(prediction, target, weights)
         if weights is not None:
             check_weights(weights)
             prediction = self.select(jnp.asarray(weights).astype(bool), prediction)
@@ -104,7 +103,7 @@ class Loss:
         share = self._share(terms, target, weights)
         counted: Any = jnp.where(share == 0, 0, terms * share)
         value = counted.sum() if share.ndim else terms.sum() * share
-        return value, {"terms": cache, "share": share, **beside}
+        return value, {"terms": cache, "share": share} | ({} if lengths is None else {"beside": Static(True)})
 
     def backward(self, cache: Cache, dvalue: Any = 1.0) -> Any:
         """The gradient of the prediction."""
@@ -115,31 +114,15 @@ class Loss:
 
     def weight(self, prediction: Any, target: Any, weights: Any = None) -> jax.Array:
         """Σ w: what this batch counts beside others."""
-        prediction, weights, _ = self.over_steps(prediction, target, weights)
+        prediction, target, weights, _ = self.over_steps(prediction, target, weights)
         terms = jax.eval_shape(lambda prediction, target: self.terms(prediction, target)[0], prediction, target)
         return self._weights(terms, target, weights)[1]
 
-    def without_lengths(self, prediction: Any) -> tuple[Any, Any]:
-        """The prediction (arrays or shapes), and the lengths beside it or None."""
-        beside = type(prediction) is tuple and len(prediction) == 2 and is_lengths(prediction[1])
-        return prediction if beside and not self.takes_lengths else (prediction, None)
-
-    def over_steps(self, prediction: Any, target: Any, weights: Any) -> tuple[Any, Any, Cache]:
-        """The prediction without its lengths, the weights of its steps, and what the cache tells ``backward`` of it."""
-        prediction, lengths = self.without_lengths(prediction)
-        if lengths is None:
-            return prediction, weights, {}
-        steps = jnp.shape(jax.tree.leaves(prediction)[0])[:2]
-        if jnp.shape(target)[:2] != steps or len(steps) < 2:
-            raise ValueError(
-                f"lengths stand beside the prediction, so every step has a target (N, T, …), got predictions"
-                f" {describe(prediction)} and targets {describe(target)}; reduce the steps before the loss"
-                f" (return_sequences=False, GlobalAvgPool)"
-            )
-        lengths = checked_lengths(lengths, *steps)
-        each = jnp.ones(steps[:1]) if weights is None else jnp.asarray(weights)
-        each = expanded(each, (*steps, *each.shape[2:]))
-        return prediction, without_padding(each, lengths), {"beside": Static(True)}
+    def over_steps(self, prediction: Any, target: Any, weights: Any) -> Steps:
+        """What is judged of a prediction that may have lengths beside it."""
+        if self.takes_lengths:
+            return Steps(prediction, target, weights, None)
+        return steps_of(prediction, target, weights)
 
     def _weights(self, terms: Any, target: Any, weights: Any) -> tuple[jax.Array | None, jax.Array]:
         counted = self.counted(target, terms.shape)

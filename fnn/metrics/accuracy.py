@@ -33,6 +33,7 @@ class Accuracy(Metric):
     ignore_index: int | None = None
 
     name = "accuracy"
+    cuts_at_zero = True
 
     def answers(self, outputs: Any, targets: Any, weights: Any = None) -> Answers:
         """What is counted."""
@@ -107,6 +108,8 @@ class MultiLabelAccuracy(Metric):
     >>> MultiLabelAccuracy(subset=True)(jnp.array([[2.0, -1.0], [3.0, 4.0]]), jnp.array([[1, 0], [1, 0]]))
     Array(0.5, dtype=float32)
     """
+
+    cuts_at_zero = True
 
     average: Literal["micro"] | None = "micro"
     _: dataclasses.KW_ONLY

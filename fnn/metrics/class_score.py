@@ -36,6 +36,8 @@ class ClassScore(Metric):
     labels; ``TypeError`` for a ``positive`` that is no integer; and as of ``ConfusionMatrix``.
     """
 
+    cuts_at_zero = True
+
     average: Literal["binary", "macro", "micro", "weighted"] | None = "binary"
     _: dataclasses.KW_ONLY
     positive: int | None = None

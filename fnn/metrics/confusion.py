@@ -39,6 +39,7 @@ class ConfusionMatrix(Metric):
     multi_label: bool = False
 
     name = "confusion_matrix"
+    cuts_at_zero = True
 
     def __post_init__(self) -> None:
         positive("classes", self.classes)

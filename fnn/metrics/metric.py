@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 
+from fnn.losses.steps import as_samples, steps_of
 from fnn.metrics.sums import added
 from fnn.signatures import check_methods
 from fnn.spelling import check_spelling, closest
@@ -28,6 +29,8 @@ class Metric:
 
     name: ClassVar[str] = "metric"
     higher_is_better: ClassVar[bool] = True
+    cuts_at_zero: ClassVar[bool] = False
+    """Whether single answers are taken for logits, and so for a yes above 0."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -56,7 +59,8 @@ class Metric:
         ``make_train`` ask before values can no longer be looked at, inside a program. By default nothing is asked."""
 
     def __call__(self, outputs: Any, targets: Any, weights: Any = None) -> jax.Array:
-        """The metric of one batch."""
+        """The metric of one batch; of ``(outputs, lengths)``, of the steps within the lengths, each a sample."""
+        outputs, targets, weights, _ = as_samples(steps_of(outputs, targets, weights))
         return self.value(self.update(outputs, targets, weights))
 
 

@@ -16,8 +16,9 @@ from fnn.metrics.sums import Sum, summed, two_sum, whole
 class R2(Metric):
     """The share of the targets' variance that the predictions explain: 1 − Σ w (y − p)² / Σ w (y − ȳ)².
 
-    Every place after the first axis is an output of its own, and the value is the plain mean over outputs, as
-    scikit-learn's. A constant target has 1 if it is predicted exactly, else 0; a single sample has no variance: NaN.
+    Every place after the first axis is an output of its own (of sequences with lengths, after the axis of steps), and
+    the value is the plain mean over outputs, as scikit-learn's. A constant target has 1 if it is predicted exactly,
+    else 0; a single sample has no variance: NaN.
 
     The mean ȳ is not known before the last batch, so a batch gives its weight W, its own mean μ and the squares about
     that, M = Σ w (y − μ)², and those of two sets of batches a and b become

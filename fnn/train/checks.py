@@ -16,9 +16,12 @@ from fnn.errors import is_concrete, is_floating, located
 from fnn.layer import Layer, Params, State
 from fnn.layers import BatchNorm
 from fnn.losses.loss import check_weights
+from fnn.losses.steps import parted
 from fnn.metrics import Metric
 from fnn.objective import Objective, unpacked
+from fnn.over_time import lengths_of
 from fnn.paths import join
+from fnn.takes_logits import warn_of_a_cut
 from fnn.train.data import of_data, samples
 
 
@@ -72,7 +75,8 @@ def check_batch(objective: Objective, outputs: Any, data: tuple, name: str, metr
     """Raises for targets and weights out of range, for values that are not finite, and for targets that are none of a
     metric's."""
     inputs, targets, weights = unpacked(data)
-    prediction, _ = objective.loss.without_lengths(outputs)
+    prediction, lengths = (outputs, None) if objective.loss.takes_lengths else parted(outputs)
+    inputs, targets = without_steps_past(inputs, targets, lengths is not None)
     objective.loss.check(prediction, targets)
     if weights is not None:
         check_weights(weights, f"the weights of the {name}")
@@ -83,7 +87,27 @@ def check_batch(objective: Objective, outputs: Any, data: tuple, name: str, metr
                 if not finite.all():
                     raise ValueError(f"the {part} of the {name} are not finite in sample {int(np.argmin(finite))}")
     if metrics:
+        for metric in metrics:
+            warn_of_a_cut(objective.model, metric, prediction, targets)
         check_metrics(metrics, jax.eval_shape(objective.loss.predictions, prediction), targets, weights, name)
+
+
+def without_steps_past(inputs: Any, targets: Any, judged: bool) -> tuple[Any, Any]:
+    """Inputs ``(x, lengths, …)`` with zeros past the lengths, and the targets if steps are ``judged``: padding may hold
+    anything."""
+    lengths = lengths_of(inputs) if isinstance(inputs, tuple) else None
+    if lengths is None or not all(map(is_concrete, jax.tree.leaves((inputs, targets)))):
+        return inputs, targets
+    x, steps = np.asarray(inputs[0]), np.shape(inputs[0])[:2]
+    within = np.arange(steps[1])[None] < np.asarray(lengths)[:, None]
+
+    def kept(leaf: Any) -> Any:
+        leaf = np.asarray(leaf)
+        return np.where(within.reshape(*steps, *(1,) * (leaf.ndim - 2)), leaf, np.zeros((), leaf.dtype))
+
+    if judged and np.shape(targets)[:2] == steps:
+        targets = kept(targets)
+    return (kept(x), *inputs[1:]), targets
 
 
 def check_metrics(metrics: Sequence[Metric], outputs: Any, targets: Any, weights: Any, name: str) -> None:

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from fnn.errors import tuple_of
 from fnn.layer import Params, State
+from fnn.losses.steps import as_samples
 from fnn.metrics import Metric, ratio
 from fnn.metrics.sums import added, running, whole
 from fnn.objective import Objective, unpacked
@@ -48,8 +49,9 @@ class Scoring(Value):
         # A batch of weight 0 counts nothing, whatever its value.
         totals: Totals = {"loss": running({"sum": jnp.where(weight == 0, 0, value * weight), "weight": weight})}
         if self.metrics:
-            outputs, weights, _ = self.objective.loss.over_steps(outputs, targets, weights)
-            outputs = self.objective.loss.predictions(outputs)
+            steps = self.objective.loss.over_steps(outputs, targets, weights)
+            steps = steps._replace(prediction=self.objective.loss.predictions(steps.prediction))
+            outputs, targets, weights, _ = as_samples(steps)
         for metric in self.metrics:
             sums = metric.update(outputs, targets, weights)
             totals[metric.name] = running(sums) if _adds_up(metric) else sums

@@ -18,7 +18,7 @@ from fnn.objective import Method, Objective, check_method, unpacked
 from fnn.optim.nonfinite import accepted
 from fnn.optim.transform import apply_updates, expect_optimizer, update
 from fnn.options import flag
-from fnn.paths import map_named
+from fnn.paths import map_named, named_leaves
 from fnn.train.data import Batches
 from fnn.train.scoring import Scoring, Totals
 from fnn.values import Value
@@ -97,7 +97,7 @@ class Training(Value):
         weight = self.objective.loss.weight(aux.outputs, targets, weights)
         extra = {"value": value, "grad": grads, "weight": weight, "value_fn": value_fn}
         if mixes(self.augment):
-            outputs, _, _ = self.objective.loss.over_steps(aux.outputs, targets, weights)
+            outputs = self.objective.loss.over_steps(aux.outputs, targets, weights).prediction
             check_mixed_targets(self.metrics, self.objective.loss.predictions(outputs), targets)
         found = update(self.optimizer, grads, learned.opt_state, learned.params, **extra)
         updates, opt_state = returned(self.optimizer, "update", "(updates, opt_state)", found)
@@ -105,6 +105,7 @@ class Training(Value):
             updates = map_named(lambda path, u: jnp.zeros_like(u) if lies_in(path, frozen) else u, updates)
         params = apply_updates(learned.params, updates)
         totals, state = self.scoring.totals(value, weight, aux.outputs, targets, weights), aux.state
+        _check_state(state, learned.state)
         good = accepted(opt_state)
         if good is not None:  # a step that was left out leaves no trace: neither in batch statistics nor in the loss
             state = jax.tree.map(lambda new, old: jnp.where(good, new, old), state, learned.state)
@@ -136,3 +137,14 @@ def check_settings(augment: Any, method: Any, shuffle: Any, evaluate_averaged: A
     check_method(method)
     if augment is not None:
         check_augmentation(augment)
+
+
+def _check_state(new: State, old: State) -> None:
+    """Raises for a layer that returns another state than it was given, where JAX would name none."""
+    shapes = [{path: (leaf.shape, leaf.dtype) for path, leaf in named_leaves(tree).items()} for tree in (new, old)]
+    other = [path for path in {**shapes[1], **shapes[0]} if shapes[0].get(path) != shapes[1].get(path)]
+    if other:
+        raise ValueError(
+            f"a layer returns a state of the paths, shapes and dtypes that its init returned, but a step made others at"
+            f" {', '.join(map(repr, other[:5]))}"
+        )

@@ -1,0 +1,60 @@
+"""Predictions of sequences with their lengths: a step past the length is nothing to be judged.
+
+``(p, lengths)``, p (N, T, …), is judged as p is, with the weight 0 past the lengths, whatever stands there in p, in the
+target and in the weights.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from fnn.errors import describe, exact_array
+from fnn.lengths import checked_lengths, without_padding
+from fnn.over_time import is_lengths
+
+
+class Steps(NamedTuple):
+    """What is judged; ``lengths`` are None where there were none, and all else is then as it was given."""
+
+    prediction: Any
+    target: Any
+    weights: Any
+    lengths: jax.Array | None
+
+
+def parted(prediction: Any) -> tuple[Any, Any]:
+    """The prediction (arrays or shapes), and the lengths beside it or None."""
+    beside = type(prediction) is tuple and len(prediction) == 2 and is_lengths(prediction[1])
+    return prediction if beside else (prediction, None)
+
+
+def steps_of(prediction: Any, target: Any, weights: Any) -> Steps:
+    """Prediction, target and weights, of sequences with lengths those of the steps that count."""
+    prediction, lengths = parted(prediction)
+    if lengths is None:
+        return Steps(prediction, target, weights, None)
+    target = exact_array(target)
+    steps = jnp.shape(jax.tree.leaves(prediction)[0])[:2]
+    if target.shape[:2] != steps or len(steps) < 2:
+        raise ValueError(
+            f"lengths stand beside the prediction, so every step has a target (N, T, …), got predictions"
+            f" {describe(prediction)} and targets {describe(target)}; reduce the steps before they are judged"
+            f" (return_sequences=False, GlobalAvgPool)"
+        )
+    lengths = checked_lengths(lengths, *steps)
+    each = jnp.ones(steps[:1]) if weights is None else jnp.asarray(weights)
+    if each.shape != (*steps, *target.shape[2:])[: each.ndim] or not each.ndim:
+        raise ValueError(
+            f"weights have the shape of the leading axes of the targets {describe(target)}, got {describe(weights)}"
+        )
+    each = jnp.broadcast_to(each[:, None], steps) if each.ndim == 1 else each
+    return Steps(prediction, without_padding(target, lengths), without_padding(each, lengths), lengths)
+
+
+def as_samples(steps: Steps) -> Steps:
+    """Every step of the sequences as a sample of its own, as metrics see them."""
+    if steps.lengths is None:
+        return steps
+    joined = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), steps[:3])
+    return Steps(*joined, steps.lengths)
