@@ -119,7 +119,7 @@ def backprop(layer: Layer, cache: Cache, dy: Any, rule: Rule | None = None) -> t
     rule = rule or own_backward
 
     def descend(path: str, layer: Layer, cache: Any, dy: Any) -> tuple[Any, Any]:
-        if passed_lengths(cache):
+        if passed_lengths(layer, cache):
             return backward_over_time(cache, dy, lambda cache, dy: descend(path, layer, cache, dy))
         if not isinstance(layer, Combinator):
             found = rule(path, layer, cache, dy)

@@ -47,7 +47,7 @@ def apply_of(
 
 def backward_of(layer: Layer, cache: Cache, dy: Any) -> tuple[Params, Any]:
     """``layer.backward(cache, dy)``, of a cache that ``forward_of`` returned."""
-    if passed_lengths(cache):
+    if passed_lengths(layer, cache):
         return backward_over_time(cache, dy, lambda cache, dy: backward_of(layer, cache, dy))
     return checked_backward(layer, cache, dy)
 

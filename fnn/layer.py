@@ -28,7 +28,7 @@ import dataclasses
 import re
 import zlib
 from collections.abc import Callable
-from typing import Any, ClassVar, Literal, Self, overload
+from typing import Any, ClassVar, Literal, Self, get_args, overload
 
 import jax
 import jax.numpy as jnp
@@ -80,7 +80,10 @@ class Layer:
 
     def __init_subclass__(cls, *, name: str | None = None, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        check_spelling(cls, "a layer")
+        check_spelling(cls, "a layer", aside=("rule", "lengths_after"))
+        kind = vars(cls).get("over_time")
+        if isinstance(kind, str) and kind not in get_args(OverTime):
+            raise TypeError(f"{cls.__name__}.over_time is one of {list(get_args(OverTime))} or None, got {kind!r}")
         if name is None and "snake_name" in vars(cls):
             return  # made again by a decorator (slots=True), or declared in the class
         cls.snake_name = name or re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", cls.__name__).lower()

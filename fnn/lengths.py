@@ -25,8 +25,20 @@ def checked_lengths(lengths: Any, samples: int, steps: int) -> jax.Array:
     if is_concrete(lengths):
         low, high = int(np.asarray(lengths).min()), int(np.asarray(lengths).max())
         if low < 0 or high > steps:
-            raise ValueError(f"lengths lie in [0, {steps}], got values from {low} to {high}")
-    return lengths.astype(jnp.int32) if lengths.dtype.itemsize < 4 else lengths  # 8 bits cannot count up to T
+            raise ValueError(
+                f"lengths lie in [0, {steps}], got values from {low} to {high}; integers that are no lengths are given"
+                f" a second axis, (N, 1)"
+            )
+    return widened(lengths)
+
+
+def widened(lengths: Any) -> Any:
+    """Lengths, an array or its shape, in a dtype that can count up to T: 8 bits cannot."""
+    if lengths.dtype.itemsize >= 4:
+        return lengths
+    if isinstance(lengths, jax.ShapeDtypeStruct):
+        return jax.ShapeDtypeStruct(lengths.shape, jnp.int32)
+    return lengths.astype(jnp.int32)
 
 
 def apart(x: Any) -> tuple[jax.Array, jax.Array | None]:

@@ -24,13 +24,14 @@ import jax.numpy as jnp
 
 from fnn.errors import describe, is_floating
 from fnn.layer import Cache, Layer, OverTime, Static
-from fnn.lengths import checked_lengths, without_padding
+from fnn.lengths import checked_lengths, widened, without_padding
 
 
 @dataclasses.dataclass(frozen=True)
 class Passing:
-    """What was done about the lengths: ``taken`` off the input, ``put`` beside the output."""
+    """What was done about the lengths beside the input of a layer: ``taken`` off it, ``put`` beside the output."""
 
+    layer: Layer
     taken: bool = False
     put: bool = False
 
@@ -77,6 +78,11 @@ def of_children(layer: Layer) -> OverTime | None:
     return "each step" if all(child.over_time == "each step" for child in layer.children().values()) else None
 
 
+def leads(layer: Layer, x: Any) -> bool:
+    """Whether x is ``(x, lengths)``, and the layer says what it does with that."""
+    return type(x) is tuple and len(x) == 2 and lengths_of(x) is not None and is_declared(layer)
+
+
 def is_declared(layer: Layer) -> bool:
     """Whether a layer, and every one inside it, says what it does over time."""
     children = layer.children()
@@ -88,12 +94,12 @@ def way_through(layer: Layer, x: Any) -> Way:
     lengths = lengths_of(x)
     if lengths is None:
         return Way(x)
-    kind = layer.over_time
+    x, kind = (x[0], widened(lengths), *x[2:]), layer.over_time
     if kind == "lengths":
         after = _after(layer, x)
-        return Way(x, after, Passing(put=after is not None))
+        return Way(x, after, Passing(layer, put=after is not None))
     if kind is None or len(x) == 3:
-        return Way(x, passing=Passing() if layer.children() else None)
+        return Way(x, passing=Passing(layer) if layer.children() else None)
     if kind == "mixed":
         windows = getattr(layer, "padding", None) == "SAME"
         instead = "use padding='VALID'" if windows else "reduce the steps first (return_sequences=False, GlobalAvgPool)"
@@ -105,7 +111,7 @@ def way_through(layer: Layer, x: Any) -> Way:
         return Way(x[0], _after(layer, x))
     lengths = checked_lengths(lengths, *x[0].shape[:2])
     zeroed = without_padding(jnp.asarray(x[0]), lengths)
-    return Way(zeroed, _after(layer, x), Passing(taken=True, put=True), lengths)
+    return Way(zeroed, _after(layer, x), Passing(layer, taken=True, put=True), lengths)
 
 
 def _after(layer: Layer, x: Any) -> Any:
@@ -130,9 +136,10 @@ def explained(layer: Layer, x: Any) -> Iterator[None]:
         raise
 
 
-def passed_lengths(cache: Any) -> bool:
-    """Whether this is the cache of a layer that was run on ``(x, lengths)``."""
-    return isinstance(cache, dict) and isinstance(cache.get("over_time"), Static)
+def passed_lengths(layer: Layer, cache: Any) -> bool:
+    """Whether this is the cache of this layer (and not of one inside it) from a run on ``(x, lengths)``."""
+    passing = cache.get("over_time") if isinstance(cache, dict) else None
+    return isinstance(passing, Static) and isinstance(passing.value, Passing) and passing.value.layer == layer
 
 
 def backward_over_time(cache: Cache, dy: Any, backward: Callable[[Cache, Any], tuple[Any, Any]]) -> tuple[Any, Any]:

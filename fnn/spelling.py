@@ -13,15 +13,17 @@ SIMILAR = 0.8
 """So alike, at least, are a name and its misspelling: "aplly" and "apply" are 0.8; more if one is longer ("unfold")."""
 
 
-def check_spelling(cls: type, what: str) -> None:
+def check_spelling(cls: type, what: str, aside: tuple[str, ...] = ()) -> None:
     """Raises ``TypeError`` for a method nearly named as an inherited one; ``what`` is the kind of class.
 
-    A method that others of the class call by its name is a helper, whatever that is.
+    A helper may have any name: a method that others of the class call by its name is one, and one beside the method
+    that could have been meant (``weights`` beside ``weight``), or that makes more words of it (``forward_fn``). Methods
+    ``aside`` are seldom given, and so seldom meant.
     """
-    known = _inherited(cls)
+    known = [name for name in _inherited(cls) if name not in aside]
     for name in unread(cls):
         meant = closest(name, known)
-        if meant:
+        if meant and meant not in vars(cls) and f"_{meant}_" not in f"_{name}_":
             raise TypeError(
                 f"{cls.__name__}.{name} is called by nobody: did you mean {meant}? The methods of {what} are"
                 f" {', '.join(known)}; give one of your own a name that is further from these"

@@ -359,3 +359,92 @@ def test_a_metric_judges_every_step_within_the_lengths_as_a_sample():
     close(fnn.Accuracy()((outputs, LENGTHS), labels), fnn.Accuracy()(outputs[WITHIN], labels[WITHIN]), rtol=1e-6)
     with pytest.raises(ValueError, match="weights have the shape of the leading axes of the targets"):
         fnn.R2()((outputs, LENGTHS), targets, np.ones(2))
+
+
+INSIDE_FIRST = [
+    fnn.Remat(fnn.GRU(3)),
+    fnn.Parallel(fnn.GRU(3), fnn.Dense(3)),
+    pytest.param(fnn.Frozen(fnn.GRU(3)), marks=full),
+    pytest.param(fnn.Cast(fnn.GRU(3), "float64"), marks=full),
+    pytest.param(fnn.TimeDistributed(fnn.Dense(3)), marks=full),
+    pytest.param(fnn.Residual(fnn.Serial(fnn.BatchNorm()), fnn.Dense(3)), marks=full),
+    pytest.param(fnn.Repeat(fnn.Remat(fnn.Conv(3, 2, padding="CAUSAL")), 2), marks=full),
+    pytest.param(fnn.First(fnn.First(fnn.LSTM(3))), marks=full),
+]
+
+
+@pytest.mark.parametrize("inner", INSIDE_FIRST, ids=repr)
+def test_a_cache_that_a_wrapper_hands_on_is_not_taken_for_its_own(inner: fnn.Layer):
+    """``First`` returns the cache of its layer as it is, and its mark of lengths was unwrapped twice."""
+    layer = fnn.First(inner)
+    objective = fnn.Objective(fnn.Serial(fnn.Dense(3), layer), fnn.MeanSquaredError())
+    params, state = jax.jit(objective.init)(KEY, (X, LENGTHS))
+    target = drawn("targets in first", 3, 7, 3)
+    by_hand, (automatic, _) = gradients(objective, params, state, ((X, LENGTHS), target))
+    close(by_hand, automatic, rtol=1e-11, atol=1e-13)
+    params, state = jax.jit(layer.init)(KEY, (X, LENGTHS))
+    y, _, cache = compiled.forward(layer, params, state, (X, LENGTHS), train=True, key=KEY)
+    dx, dlengths = compiled.backward(layer, cache, (jnp.ones_like(y[0]), None))[1]
+    assert dx.shape == X.shape
+    assert dlengths is None
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "int32"])
+def test_short_lengths_count_as_far_as_the_steps_go(dtype: str):
+    x = np.ones((1, 260, 2))
+    model = fnn.Serial(fnn.Conv(2, 1, padding=((20, 10),)), fnn.GlobalAvgPool())
+    params, state = model.init(KEY, (x, np.array([250])))
+    params = jax.tree.map(lambda leaf: np.full(leaf.shape, 0.5), params)
+    y = compiled.apply(model, params, state, (x, np.array([250], dtype)))[0]
+    close(y, np.full((1, 2), 0.5 + 250 / 280))
+
+
+def test_what_is_said_of_time_is_one_of_four():
+    with pytest.raises(TypeError, match=r"Mine\.over_time is one of .* or None, got 'each_step'"):
+
+        class Mine(fnn.Layer):
+            over_time = "each_step"
+
+    with pytest.raises(ValueError, match="or None, got 'mix'"):
+        fnn.Lambda(jnp.sin, over_time="mix")  # type: ignore[arg-type]
+
+
+def test_a_carry_passes_by_as_any_other_member():
+    carry = np.ones((3, 4))
+    layer = fnn.Serial(fnn.First(fnn.Relu()), fnn.GRU(4))
+    params, state = layer.init(KEY, (X, LENGTHS, carry))
+    y, lengths = layer.apply(params, state, (X, LENGTHS, carry))[0]
+    expected = fnn.GRU(4).apply(params["gru_0"], {}, (np.maximum(X, 0), LENGTHS, carry))[0]
+    close(y, expected)
+    assert (np.asarray(lengths) == LENGTHS).all()
+    params, state = fnn.Residual(fnn.GRU(4), fnn.Dense(4)).init(KEY, (X, LENGTHS, carry))
+
+
+LOSSES = [
+    (fnn.RootMeanSquaredError(), X + 1.0),
+    (fnn.CrossEntropy(), np.argmax(X, -1)),
+    (fnn.MultiClassHinge(), np.argmax(X, -1)),
+    (fnn.BinaryCrossEntropy(), (X > 0).astype(float)),
+    (fnn.Hinge(), np.sign(X)),
+    (fnn.Poisson(), np.abs(X)),
+    (fnn.KLDivergence(), np.abs(X) / np.abs(X).sum(-1, keepdims=True)),
+    (fnn.CosineSimilarity(), X + 1.0),
+]
+
+
+@pytest.mark.parametrize(("loss", "target"), LOSSES, ids=repr)
+def test_no_loss_looks_at_targets_past_the_lengths(loss: fnn.losses.Loss, target: np.ndarray):
+    p, within = drawn("predictions over time", 3, 7, 3), WITHIN.reshape(3, 7, *(1,) * (target.ndim - 2))
+    padded = np.where(within, target, -7).astype(target.dtype)
+    expected, cache = loss.forward(p, target, WITHIN.astype(float))
+    value, over_time = loss.forward((np.where(WITHIN[..., None], p, np.nan), LENGTHS), padded)
+    close(value, expected)
+    close(loss.backward(over_time)[0], loss.backward(cache))
+
+
+def test_a_run_refuses_lengths_beyond_the_steps():
+    objective = fnn.Objective(fnn.Serial(fnn.Dense(3)), fnn.MeanSquaredError())
+    with pytest.raises(
+        ValueError, match=r"lengths lie in \[0, 7\], got values from 4 to 9; integers that are no lengths"
+    ):
+        fnn.evaluate(objective, *objective.init(KEY, (X, LENGTHS)), ((X, np.array([7, 9, 4])), X))

@@ -135,3 +135,16 @@ def test_a_method_that_takes_other_arguments_is_refused_at_its_definition(base, 
     with pytest.raises(TypeError, match=rf"Mine\.{name} is {words}"):
         defined(base, {name: function})
     defined(base, {name: lambda self, *arguments, more=3: None})
+
+
+HELPERS = [
+    (fnn.Layer, ("forward_fn", "apply_fn", "apply_", "children_of", "rules", "length_after")),
+    (fnn.Layer, ("backward", "backwards")),
+    (fnn.Loss, ("weights", "checked", "selected", "count", "terms_of")),
+    (fnn.Metric, ("value", "values", "merged", "checks", "update_fn")),
+]
+
+
+@pytest.mark.parametrize(("base", "names"), HELPERS)
+def test_a_helper_with_a_name_of_more_words_or_beside_what_it_helps_is_none(base: type, names: tuple[str, ...]):
+    assert defined(base, dict.fromkeys(names, method))

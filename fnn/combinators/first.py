@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from fnn.backprop import Call, Visit, add_gradients
 from fnn.combinators.wrapper import Wrapper
 from fnn.layer import Cache
-from fnn.over_time import is_declared, lengths_of, of_children, passed_lengths
+from fnn.over_time import leads, of_children, passed_lengths
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,13 +39,13 @@ class First(Wrapper, name="first"):
 
     def connect(self, x: Any, call: Call) -> tuple[Any, Cache]:
         x = jax.tree.map(jnp.asarray, x)
-        if lengths_of(x) is not None and is_declared(self.inner):
+        if leads(self.inner, x):
             return call("", self.inner, x)
         y, cache = call("", self.inner, x if self.whole else first_member(x))
         return with_first_member(x, y), cache
 
     def fold(self, cache: Cache, dy: Any, visit: Visit) -> tuple[Any, Any]:
-        if passed_lengths(cache):
+        if passed_lengths(self.inner, cache):
             return visit("", self.inner, cache, dy)
         report, dx = visit("", self.inner, cache, first_member(dy))
         if self.whole and isinstance(dy, tuple):

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from fnn.layer import Layer, Params
 from fnn.paths import SEPARATOR, map_named, matches, named_leaves
+from fnn.stacked import stacked_sizes
 
 
 def kernels_of(layer: Layer, params: Params) -> dict[str, jax.Array]:
@@ -22,6 +23,16 @@ def kernels_of(layer: Layer, params: Params) -> dict[str, jax.Array]:
             f" them, only {list(named)}"
         )
     return found
+
+
+def refuse_stacked(layer: Layer, params: Params) -> None:
+    """Raises for parameters of several layers in one array, of which a length or a matrix would be that of none."""
+    if any(stacked_sizes(params)):
+        name = type(layer).__name__
+        raise ValueError(
+            f"{name} is of the kernels of one layer, and those of a Repeat inside are stacked; put it inside, so that"
+            f" every layer has its own: Repeat({name}(…), n)"
+        )
 
 
 def with_leaves(params: Params, leaves: dict[str, Any]) -> Params:

@@ -11,7 +11,7 @@ from fnn.combinators.first import first_member, with_first_member
 from fnn.combinators.named import check_layer_type, check_same_names
 from fnn.errors import describe
 from fnn.layer import Cache, Layer
-from fnn.over_time import is_declared, lengths_of, of_children, passed_lengths
+from fnn.over_time import leads, of_children, passed_lengths
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,8 +58,8 @@ class Residual(Combinator, name="residual"):
         cache, carried = {}, first_member(x)
         y, cache["inner"] = call("" if self.shortcut is None else "inner", self.inner, x)
         if self.shortcut is not None:
-            lengths_too = lengths_of(x) is not None and is_declared(self.shortcut)
-            carried, cache["shortcut"] = call("shortcut", self.shortcut, x if lengths_too else carried)
+            given = x if leads(self.shortcut, x) else carried
+            carried, cache["shortcut"] = call("shortcut", self.shortcut, given)
             carried = first_member(carried)
         if describe(carried) != describe(first_member(y)):
             raise ValueError(
@@ -71,7 +71,7 @@ class Residual(Combinator, name="residual"):
     def fold(self, cache: Cache, dy: Any, visit: Visit) -> tuple[Any, Any]:
         reports, dcarried = {}, first_member(dy)
         if self.shortcut is not None:
-            given = dy if passed_lengths(cache["shortcut"]) else dcarried
+            given = dy if passed_lengths(self.shortcut, cache["shortcut"]) else dcarried
             reports["shortcut"], dcarried = visit("shortcut", self.shortcut, cache["shortcut"], given)
             dcarried = first_member(dcarried)
         name = "" if self.shortcut is None else "inner"

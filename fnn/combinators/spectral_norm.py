@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from fnn.combinators.kernels import kernels_of, nested, with_leaves
+from fnn.combinators.kernels import kernels_of, nested, refuse_stacked, with_leaves
 from fnn.combinators.reparameterized import Reparameterized
 from fnn.errors import positive
 from fnn.layer import Cache, Params, State, is_training, named_key, state_entry, wide_dtype
@@ -38,11 +38,11 @@ class SpectralNorm(Reparameterized, name="spectral_norm"):
     training a difference quotient, which moves u, agrees only once the iteration has converged. A kernel with
     ‖W u‖ ≤ ``epsilon`` is left as it is (σ = 1), and u stays where an iteration meets a norm that is not above it.
     Where the estimate is lost, for a u of zeros or a W u that overflows, W' is NaN; from a u that W maps to 0, or that
-    is no direction, an iteration starts again at Wᵀ(1, …, 1). A kernel that ``Repeat`` stacks counts as one matrix: put
-    the spectral norm inside the repeat.
+    is no direction, an iteration starts again at Wᵀ(1, …, 1). It goes inside a
+    ``Repeat``, whose layers then have a σ each.
 
-    Errors: ``ValueError`` for fewer than one iteration, an epsilon below 0, an inner layer without kernels and a
-    missing state; ``TypeError`` for iterations that are no integer.
+    Errors: ``ValueError`` for fewer than one iteration, an epsilon below 0, an inner layer without kernels or
+    with a ``Repeat``, and a missing state; ``TypeError`` for iterations that are no integer.
 
     >>> from fnn.layers import Dense
     >>> layer = SpectralNorm(Dense(2, use_bias=False))
@@ -65,6 +65,7 @@ class SpectralNorm(Reparameterized, name="spectral_norm"):
         keep_in_range(self, epsilon=AT_LEAST_ZERO)
 
     def own_state(self, key: jax.Array, params: Params) -> State:
+        refuse_stacked(self, params)
         vectors = {}
         for path, kernel in kernels_of(self, params).items():
             matrix = _matrix(kernel)

@@ -12,6 +12,7 @@ from fnn.combinators.wrapper import Wrapper
 from fnn.errors import describe
 from fnn.layer import Cache, Layer, Static
 from fnn.layers.batch_norm import BatchNorm
+from fnn.lengths import checked_lengths, without_padding
 from fnn.over_time import is_lengths
 
 
@@ -44,7 +45,8 @@ class TimeDistributed(Wrapper, name="time_distributed"):
         lengths = x[1] if type(x) is tuple and len(x) == 2 and is_lengths(x[1]) else None
         if lengths is not None:
             self._check_alone(self.inner)
-            x = x[0]
+            lengths = checked_lengths(x[1], *x[0].shape[:2])
+            x = without_padding(x[0], lengths)
         axes = {leaf.shape[:2] for leaf in jax.tree.leaves(x)}
         if len(axes) != 1 or len(steps := axes.pop()) != 2:
             raise ValueError(f"expected every array of the input (N, T, …), with one N and one T, got {describe(x)}")
@@ -57,6 +59,7 @@ class TimeDistributed(Wrapper, name="time_distributed"):
             "inner": cache,
             "steps": Static(steps),
             "beside": Static(lengths is not None),
+            **({} if lengths is None else {"lengths": lengths}),
         }
 
     def fold(self, cache: Cache, dy: Any, visit: Visit) -> tuple[Any, Any]:
@@ -64,6 +67,8 @@ class TimeDistributed(Wrapper, name="time_distributed"):
         dy = first_member(dy) if beside else dy
         report, dx = visit("", self.inner, cache["inner"], jax.tree.map(_joined, dy))
         dx = _parted(dx, cache["steps"].value)
+        if "lengths" in cache and dx is not None:
+            dx = without_padding(dx, cache["lengths"])
         return report, (dx, None) if beside else dx
 
     def _check_alone(self, layer: Layer) -> None:

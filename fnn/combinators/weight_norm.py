@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from fnn.combinators.kernels import kernels_of, nested, with_leaves
+from fnn.combinators.kernels import kernels_of, nested, refuse_stacked, with_leaves
 from fnn.combinators.reparameterized import Reparameterized
 from fnn.errors import parameter
 from fnn.layer import Cache, Params, State, named_key, wide_dtype
@@ -33,10 +33,11 @@ class WeightNorm(Reparameterized, name="weight_norm"):
              1/‖v‖ (1, …, 1, F)
 
     Conventions: a kernel is a parameter named ``kernel`` or ``*_kernel``. W depends on no length but g: v may be of any
-    size, but where it is 0, or its length overflows, its direction is lost and W is NaN. A kernel that ``Repeat``
-    stacks shares one g: put the weight norm inside the repeat.
+    size, but where it is 0, or its length overflows, its direction is lost and W is NaN. It goes inside a
+    ``Repeat``, whose layers then have a g each.
 
-    Errors: ``ValueError`` for an inner layer without kernels, or with a parameter named like one of the g.
+    Errors: ``ValueError`` for an inner layer without kernels or with a ``Repeat``, or with a parameter named like one
+    of the g.
 
     >>> from fnn.layers import Dense
     >>> layer, x = WeightNorm(Dense(1, use_bias=False)), jnp.ones((1, 2))
@@ -54,6 +55,7 @@ class WeightNorm(Reparameterized, name="weight_norm"):
         return with_leaves(params, directed), state
 
     def own(self, params: Params) -> Params:
+        refuse_stacked(self, params)
         named = named_leaves(params)
         scales = {
             path + SUFFIX: _wide_length(kernel).reshape(kernel.shape[-1:]).astype(kernel.dtype)

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args
 
 import jax
 
@@ -41,6 +41,8 @@ class Lambda(Layer, name="lambda"):
         if not callable(self.fn) or isinstance(self.fn, type | Layer):
             hint = "; layers are composed by Serial" if isinstance(self.fn, Layer) else instance_hint(self.fn)
             raise TypeError(f"fn is a function of x, got {self.fn!r}{hint}")
+        if self.over_time not in (None, *get_args(OverTime)):
+            raise ValueError(f"over_time is one of {list(get_args(OverTime))} or None, got {self.over_time!r}")
         try:
             hash(self.fn)
         except TypeError:

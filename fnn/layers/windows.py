@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from fnn.errors import describe, positive
+from fnn.lengths import widened
 
 Padding = Literal["SAME", "VALID", "CAUSAL"] | int | tuple[int | tuple[int, int], ...]
 
@@ -69,11 +70,9 @@ def windows_within(lengths: jax.Array, w: Windows) -> jax.Array:
     A length outside [0, T] stays one.
     """
     (low, high), (window,), (stride,), (dilation,) = w.pads[0], w.window, w.strides, w.dilation
-    lengths = jnp.asarray(lengths)
-    wide = lengths.astype(jnp.int32)
+    wide = jnp.asarray(widened(lengths))
     count = (wide + low + high - (window - 1) * dilation - 1) // stride + 1
-    count = jnp.where(wide > w.sizes[0], w.out[0] + 1, jnp.where(wide > 0, jnp.maximum(count, 0), wide))
-    return count.astype(lengths.dtype)
+    return jnp.where(wide > w.sizes[0], w.out[0] + 1, jnp.where(wide > 0, jnp.maximum(count, 0), wide))
 
 
 def sizes(name: str, value: Any) -> int | tuple[int, ...]:

@@ -31,6 +31,9 @@ from fnn.losses.steps import Steps, steps_of
 from fnn.signatures import check_methods
 from fnn.spelling import check_spelling
 
+OPTIONAL = ("head", "predictions", "check", "counted", "select", "weight", "over_steps")
+"""Methods that few losses give."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Loss:
@@ -47,7 +50,7 @@ class Loss:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        check_spelling(cls, "a loss")
+        check_spelling(cls, "a loss", aside=OPTIONAL)
         pair = ("prediction", "target")
         check_methods(cls, terms=pair, terms_backward=("cache", "dterms"), check=pair, counted=("target", "shape"))
         check_methods(cls, forward=(*pair, "weights"), backward=("cache", "dvalue"), __call__=(*pair, "weights"))

@@ -88,6 +88,7 @@ class RootMeanSquaredError(MeanSquaredError):
     """
 
     def forward(self, prediction: Any, target: Any, weights: Any = None) -> tuple[jax.Array, Cache]:
+        prediction, target, weights, lengths = self.over_steps(prediction, target, weights)
         dtype = jnp.asarray(prediction).dtype
         prediction, target = real_target(prediction, target)
         difference = prediction - target
@@ -96,12 +97,14 @@ class RootMeanSquaredError(MeanSquaredError):
         s = scale(difference)
         mean, cache = super().forward(difference * (1 / s), jnp.zeros_like(difference), weights)
         value = root(mean)
-        return s.reshape(()) * value, {"mean": cache, "root": value, "dtype": Static(dtype)}
+        cache = {"mean": cache, "root": value, "dtype": Static(dtype)}
+        return s.reshape(()) * value, cache if lengths is None else {**cache, "beside": Static(True)}
 
-    def backward(self, cache: Cache, dvalue: Any = 1.0) -> jax.Array:
+    def backward(self, cache: Cache, dvalue: Any = 1.0) -> Any:
         value: jax.Array = cache["root"]
         dmean = jnp.asarray(dvalue, value.dtype) / (2 * jnp.where(value == 0, 1, value))
-        return super().backward(cache["mean"], jnp.where(value == 0, 0, dmean)).astype(cache["dtype"].value)
+        dp = super().backward(cache["mean"], jnp.where(value == 0, 0, dmean)).astype(cache["dtype"].value)
+        return (dp, None) if "beside" in cache else dp
 
 
 @dataclasses.dataclass(frozen=True)

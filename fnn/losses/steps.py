@@ -49,7 +49,8 @@ def steps_of(prediction: Any, target: Any, weights: Any) -> Steps:
             f"weights have the shape of the leading axes of the targets {describe(target)}, got {describe(weights)}"
         )
     each = jnp.broadcast_to(each[:, None], steps) if each.ndim == 1 else each
-    return Steps(prediction, without_padding(target, lengths), without_padding(each, lengths), lengths)
+    # 1 is a target that every loss knows: a class, a yes, a side, a share, a number.
+    return Steps(prediction, without_padding(target, lengths, 1), without_padding(each, lengths), lengths)
 
 
 def as_samples(steps: Steps) -> Steps:

@@ -34,7 +34,7 @@ class Metric:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        check_spelling(cls, "a metric")
+        check_spelling(cls, "a metric", aside=("merge", "check"))
         check_methods(cls, update=("outputs", "targets", "weights"), value=("sums",))
         for name in vars(cls):
             if name != BETTER and closest(name, [BETTER], similar=0.7):

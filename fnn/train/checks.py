@@ -15,6 +15,7 @@ from fnn.combinators import Frozen
 from fnn.errors import is_concrete, is_floating, located
 from fnn.layer import Layer, Params, State
 from fnn.layers import BatchNorm
+from fnn.lengths import checked_lengths
 from fnn.losses.loss import check_weights
 from fnn.losses.steps import parted
 from fnn.metrics import Metric
@@ -93,17 +94,17 @@ def check_batch(objective: Objective, outputs: Any, data: tuple, name: str, metr
 
 
 def without_steps_past(inputs: Any, targets: Any, judged: bool) -> tuple[Any, Any]:
-    """Inputs ``(x, lengths, …)`` with zeros past the lengths, and the targets if steps are ``judged``: padding may hold
+    """Inputs ``(x, lengths, …)`` with ones past the lengths, and the targets if steps are ``judged``: padding may hold
     anything."""
     lengths = lengths_of(inputs) if isinstance(inputs, tuple) else None
     if lengths is None or not all(map(is_concrete, jax.tree.leaves((inputs, targets)))):
         return inputs, targets
     x, steps = np.asarray(inputs[0]), np.shape(inputs[0])[:2]
-    within = np.arange(steps[1])[None] < np.asarray(lengths)[:, None]
+    within = np.arange(steps[1])[None] < np.asarray(checked_lengths(lengths, *steps))[:, None]
 
     def kept(leaf: Any) -> Any:
         leaf = np.asarray(leaf)
-        return np.where(within.reshape(*steps, *(1,) * (leaf.ndim - 2)), leaf, np.zeros((), leaf.dtype))
+        return np.where(within.reshape(*steps, *(1,) * (leaf.ndim - 2)), leaf, np.ones((), leaf.dtype))
 
     if judged and np.shape(targets)[:2] == steps:
         targets = kept(targets)

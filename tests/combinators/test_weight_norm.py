@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import fnn
 from fnn import Conv, Dense, Serial, Tanh, WeightNorm
 from fnn.initializers import Zeros
 from fnn.layer import Layer
@@ -116,3 +117,9 @@ def test_weight_norm_misses_its_scale(random: Any):
     params, state = compiled.init(Dense(2), KEY, shape_of(3, 4))
     with pytest.raises(ValueError, match=re.escape("expected a parameter 'kernel_scale', found ['bias', 'kernel']")):
         WeightNorm(Dense(2)).apply(params, state, random(3, 4))
+
+
+@pytest.mark.parametrize("kind", [fnn.WeightNorm, fnn.SpectralNorm])
+def test_the_kernels_of_several_layers_have_no_one_length(kind: type):
+    with pytest.raises(ValueError, match=rf"put it inside, .*: Repeat\({kind.__name__}\(…\), n\)"):
+        kind(fnn.Serial(fnn.Repeat(fnn.Dense(4), 3))).init(jax.random.key(0), np.ones((2, 4)))
