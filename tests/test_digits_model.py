@@ -66,6 +66,7 @@ def test_the_gradient_by_hand_is_that_of_jax_grad(dtype, tolerance):
     assert max(errors.values()) <= tolerance, errors
 
 
+@pytest.mark.full
 def test_fifty_steps_by_hand_and_by_jax_grad_give_one_loss_curve():
     curves = [trained(method, "float64", 50)[0] for method in ("manual", "auto")]
     assert curves[0][-1] < 0.6 * curves[0][0]

@@ -74,6 +74,7 @@ FEW = ("7 different", "300 different", "apart")
 BATCHES = [256, pytest.param(32, marks=pytest.mark.full), pytest.param(N, marks=pytest.mark.full)]
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("batch", BATCHES)
 def test_the_area_is_right_at_any_offset_and_scale(batch: int):
     for name, (z, labels, weights) in CASES.items():

@@ -69,6 +69,7 @@ def test_of_several_labels_every_metric_is_scikit_learns(metrics: list[fnn.Metri
             np.testing.assert_allclose(got, REFERENCES[metric](weights), rtol=1e-12, err_msg=repr(metric))
 
 
+@pytest.mark.full
 def test_weights_of_every_label():
     right = (LOGITS > 0) == TARGETS
     several = [fnn.MultiLabelAccuracy(), fnn.MultiLabelAccuracy(None), fnn.F1(None, multi_label=True)]

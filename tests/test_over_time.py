@@ -214,7 +214,7 @@ IMPOSSIBLE = [
 
 
 @pytest.mark.parametrize("model", IMPOSSIBLE, ids=repr)
-@pytest.mark.parametrize("length", [-1, 8])
+@pytest.mark.parametrize("length", [pytest.param(-1, marks=full), 8])
 def test_an_impossible_length_is_an_error_and_inside_a_program_nan(model: fnn.Layer, length: int):
     objective = fnn.Objective(model, fnn.MeanSquaredError())
     params, state = jax.eval_shape(objective.init, KEY, (X, LENGTHS))

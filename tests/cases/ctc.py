@@ -20,6 +20,5 @@ LOSSES = (
         "ctc, lengths, the blank last, weighted",
         fnn.CTC(blank=3),
         both(both(normal(4, 5, 4), lambda draw: np.array([0, 3, 4, 5], np.int32)), LABELS, positive(4)),
-        quick=True,
     ),
 )

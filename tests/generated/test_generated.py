@@ -91,6 +91,7 @@ def test_noise_that_a_program_rounds_in_two_ways_is_no_fault():
     check(Case(NOISY, (2, 3, 2, 4), seed=0, train=True))
 
 
+@pytest.mark.full
 def test_a_small_fault_is_not_taken_for_such_noise(monkeypatch: pytest.MonkeyPatch):
     original = fnn.LayerNorm.backward
 

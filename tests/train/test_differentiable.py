@@ -120,6 +120,7 @@ def test_chunks_take_less_memory(epochs, batches):
     assert chunked < whole / 3, (chunked, whole)
 
 
+@pytest.mark.full
 def test_a_run_of_steps_may_end_before_the_remainder_of_an_epoch():
     """Chunks of no steps were joined, a TypeError."""
     close(learned(2, steps=5, batch_size=6), learned(None, steps=5, batch_size=6))
