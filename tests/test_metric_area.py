@@ -86,6 +86,7 @@ def test_the_area_is_right_at_any_offset_and_scale(batch: int):
         assert uncertainty <= (0 if name in FEW else 3e-3), (name, uncertainty)
 
 
+@pytest.mark.full
 def test_the_area_is_within_its_uncertainty_when_the_outputs_move_meanwhile():
     moving = (NORMAL + np.arange(N) / 256).astype(np.float32)
     got, uncertainty = streamed(fnn.AUC(), 256, moving, LABELS.astype(np.int32), np.ones(N, np.float32))

@@ -55,6 +55,7 @@ for average in AVERAGES:
 FULL = [metric for metric in REFERENCES if isinstance(metric, fnn.Precision | fnn.Recall | fnn.AUC) and metric.average]
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     "metrics", [[metric for metric in REFERENCES if metric not in FULL], pytest.param(FULL, marks=pytest.mark.full)]
 )

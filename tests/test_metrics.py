@@ -102,6 +102,7 @@ def test_a_metric_is_scikit_learns(name: str):
         close(measured(metric, outputs, targets, weights), reference(outputs, targets, weights), atol=1e-13)
 
 
+@pytest.mark.full
 @each_metric
 def test_a_metric_streams_over_ragged_batches_under_jit(name: str):
     metric, outputs, targets, _ = METRICS[name]
@@ -205,6 +206,7 @@ def test_a_class_never_predicted_has_the_precision_zero():
     assert measured(fnn.Recall(), np.array([-1.0, 2.0]), np.array([0, 0])) == 0
 
 
+@pytest.mark.full
 def test_answers_may_be_columns_and_booleans():
     for metric in (fnn.F1(), fnn.AUC()):
         expected = measured(metric, LOGITS, ANSWERS)
@@ -222,6 +224,7 @@ def test_the_area_is_exact_for_scores_on_the_grid(draw: np.random.Generator):
     np.testing.assert_allclose(got, sklearn.metrics.roc_auc_score(ANSWERS, grid, sample_weight=WEIGHTS))
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("bins", [2, 11, *(pytest.param(bins, marks=pytest.mark.full) for bins in (101, 1001))])
 def test_the_area_is_within_its_uncertainty(bins: int):
     metric = fnn.AUC(bins)

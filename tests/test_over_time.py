@@ -327,6 +327,7 @@ def test_images_beside_integers_are_no_sequences():
     assert (passed == steps).all()
 
 
+@pytest.mark.full
 def test_padding_may_hold_anything():
     """Not a number, a label or an index that is none: it is neither judged nor looked at."""
     x, labels = np.where(WITHIN[..., None], X, np.nan), np.where(WITHIN, np.argmax(X, -1), -1)
@@ -347,6 +348,7 @@ def test_padding_may_hold_anything():
     assert np.isfinite(model.apply(params, state, (tokens, LENGTHS))[0][0]).all()
 
 
+@pytest.mark.full
 def test_a_metric_judges_every_step_within_the_lengths_as_a_sample():
     targets = drawn("targets of steps", 3, 7, 2)
     outputs = targets + 0.1 * drawn("errors of steps", 3, 7, 2)

@@ -306,6 +306,7 @@ AUGMENTATIONS = {
 }
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", AUGMENTATIONS)
 def test_an_augmentation_with_a_traced_strength_out_of_range_makes_images_nan(name):
     make, bad = AUGMENTATIONS[name]

@@ -115,11 +115,13 @@ def planted(*lines: str, dtypes: tuple[str, ...] = (), **methods: Any) -> str:
     return caught(type("Faulty", (Momentum,), methods)(), *lines, dtypes=dtypes)
 
 
+@pytest.mark.full
 def test_something_that_is_no_optimiser():
     caught(object(), "init: expected a function, got None", "update: expected a function, got None")
     caught(optim.adam, "init: expected a function", "update: expected a function")
 
 
+@pytest.mark.full
 def test_an_init_that_raises():
     def init(self, params):
         return {name: jnp.zeros(leaf.shape) for name, leaf in params.items()}
@@ -127,6 +129,7 @@ def test_an_init_that_raises():
     planted("init: raised AttributeError", init=init)
 
 
+@pytest.mark.full
 def test_an_init_with_a_memory():
     counter = itertools.count()
 
@@ -136,6 +139,7 @@ def test_an_init_with_a_memory():
     planted("init a second time: expected the same bits, count differ", init=init)
 
 
+@pytest.mark.full
 def test_an_init_that_looks_at_values():
     def init(self, params):
         start = 1 if params["encoder"]["bias"].sum() > 0 else 2
@@ -144,6 +148,7 @@ def test_an_init_that_looks_at_values():
     planted("init under jax.eval_shape: raised TracerBoolConversionError", init=init)
 
 
+@pytest.mark.full
 def test_an_init_that_alters_its_argument():
     def init(self, params):
         params["encoder"]["bias"] = params["encoder"]["bias"] + 0
@@ -152,6 +157,7 @@ def test_an_init_that_alters_its_argument():
     planted("init: it alters the params in place", init=init)
 
 
+@pytest.mark.full
 def test_one_array_twice_in_a_state():
     class Twice(NamedTuple):
         one: Any
@@ -173,12 +179,14 @@ def test_one_array_twice_in_a_state():
     assert "4 violations" in message
 
 
+@pytest.mark.full
 def test_a_result_that_is_no_pair():
     line = "update: raised TypeError: expected the pair (updates, opt_state), got "
     planted(f"{line}None", update=lambda self, grads, state, params=None: None)
     planted(f"{line}(int32[]", update=lambda self, grads, state, params=None: (state.count, state.count, state.count))
 
 
+@pytest.mark.full
 def test_an_update_of_another_shape_or_dtype():
     def scalars(self, mean, grads):
         return jax.tree.map(lambda m: -m.sum(), mean)
@@ -191,6 +199,7 @@ def test_an_update_of_another_shape_or_dtype():
     planted("updates, head/0/scale: expected float32[], got float16[]", updates=narrow)
 
 
+@pytest.mark.full
 def test_empty_subtrees_that_are_lost():
     def updates(self, mean, grads):
         moved = Momentum.updates(self, mean, grads)
@@ -199,6 +208,7 @@ def test_empty_subtrees_that_are_lost():
     planted("updates: expected the structure PyTreeDef", updates=updates)
 
 
+@pytest.mark.full
 def test_extras_that_are_refused():
     def update(self, grads, state, params=None, **extra):
         return Momentum.update(self, grads, state, params, **extra)
@@ -208,6 +218,7 @@ def test_extras_that_are_refused():
     )
 
 
+@pytest.mark.full
 def test_an_update_that_raises():
     def update(self, grads, state, params=None):
         raise ValueError("no params\nand more")
@@ -216,6 +227,7 @@ def test_an_update_that_raises():
     assert "extras" not in message
 
 
+@pytest.mark.full
 def test_a_state_that_changes_its_dtype():
     def update(self, grads, state, params=None):
         updates, state = Momentum.update(self, grads, state, params)
@@ -224,6 +236,7 @@ def test_a_state_that_changes_its_dtype():
     planted("opt_state after update, count: expected int32[], got float32[]", update=update)
 
 
+@pytest.mark.full
 def test_a_state_that_changes_its_structure():
     def update(self, grads, state, params=None):
         updates, state = Momentum.update(self, grads, state, params)
@@ -232,6 +245,7 @@ def test_a_state_that_changes_its_structure():
     planted("opt_state after update", update=update)
 
 
+@pytest.mark.full
 def test_a_state_that_becomes_weakly_typed():
     class Rate(NamedTuple):
         rate: Any
@@ -246,6 +260,7 @@ def test_a_state_that_becomes_weakly_typed():
     )
 
 
+@pytest.mark.full
 def test_a_state_that_is_no_array():
     planted(
         "init under jax.eval_shape: raised TypeError",
@@ -254,6 +269,7 @@ def test_a_state_that_is_no_array():
     )
 
 
+@pytest.mark.full
 def test_an_update_with_a_memory():
     counter = itertools.count()
 
@@ -264,6 +280,7 @@ def test_an_update_with_a_memory():
     planted("update a second time: expected the same bits", updates=updates)
 
 
+@pytest.mark.full
 def test_an_update_that_alters_its_arguments():
     def grads_too(self, grads, state, params=None):
         grads["encoder"]["bias"] = 2 * grads["encoder"]["bias"]
@@ -282,6 +299,7 @@ def test_an_update_that_alters_its_arguments():
     )
 
 
+@pytest.mark.full
 def test_an_update_that_looks_at_values():
     def updates(self, mean, grads):
         sign = -1 if grads["encoder"]["bias"].sum() > 0 else -2
@@ -298,6 +316,7 @@ def test_an_update_that_is_another_when_compiled():
     planted("jit against eager, 0/encoder/bias: relative error 5.0e-01", updates=updates)
 
 
+@pytest.mark.full
 def test_an_update_that_counts_in_python_when_traced():
     """The compiled step is one program whatever the count, so that it is right for the first step alone."""
     traces = itertools.count()
@@ -310,6 +329,7 @@ def test_an_update_that_counts_in_python_when_traced():
     assert "jit against eager" not in message
 
 
+@pytest.mark.full
 def test_an_update_that_mixes_what_vmap_keeps_apart():
     @jax.custom_batching.custom_vmap
     def centred(x: Any) -> Any:
@@ -325,6 +345,7 @@ def test_an_update_that_mixes_what_vmap_keeps_apart():
     planted("two runs under vmap against each alone, 1/0/encoder/bias", updates=updates)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("rule", "sizes"),
     [
@@ -344,6 +365,7 @@ def test_updates_that_are_not_finite(rule: Any, sizes: set[str]):
     assert "in opt_state" not in message
 
 
+@pytest.mark.full
 def test_a_state_that_is_not_finite():
     class Best(NamedTuple):
         best: Any
@@ -362,6 +384,7 @@ def test_a_state_that_is_not_finite():
 # ---- other dtypes
 
 
+@pytest.mark.full
 def test_an_accumulator_in_bfloat16():
     def init(self, params):
         return State(jnp.zeros((), jnp.int32), jax.tree.map(jnp.zeros_like, params))
@@ -375,6 +398,7 @@ def test_an_accumulator_in_bfloat16():
     assert "1 violation" in message
 
 
+@pytest.mark.full
 def test_updates_that_stay_in_float32():
     def updates(self, mean, grads):
         return jax.tree.map(lambda m: -m.astype(jnp.float32), mean)
@@ -387,6 +411,7 @@ def test_updates_that_stay_in_float32():
     )
 
 
+@pytest.mark.full
 def test_arithmetic_in_bfloat16():
     def updates(self, mean, grads):
         return jax.tree.map(lambda g: g - jnp.asarray(0.999, g.dtype) * g, grads)
@@ -414,10 +439,12 @@ class Scale:
         return jax.tree.map(lambda g: -jnp.asarray(self.rate, g.dtype) * g, grads), state
 
 
+@pytest.mark.full
 def test_a_right_dataclass_passes():
     check_optimizer(Scale())
 
 
+@pytest.mark.full
 def test_a_dataclass_that_prints_an_address():
     caught(Scale(Ellipsis), "update: raised")
     message = caught(optim.sgd(Schedule()), "repr: expected no memory address, got sgd(<tests.test_testing_opt")
@@ -429,6 +456,7 @@ class Schedule:
         return 0.1
 
 
+@pytest.mark.full
 def test_a_dataclass_that_cannot_print():
     class Silent(Scale):
         def __repr__(self) -> str:
@@ -437,6 +465,7 @@ def test_a_dataclass_that_cannot_print():
     caught(Silent(), "Silent: 1 violation", "repr: raised RuntimeError: not today")
 
 
+@pytest.mark.full
 def test_a_dataclass_that_cannot_be_hashed():
     caught(Scale(jnp.asarray(0.5, jnp.float32)), "hash: raised TypeError: unhashable type")
 
@@ -448,6 +477,7 @@ def test_a_dataclass_that_cannot_be_hashed():
     caught(Mutable(), "hash: raised TypeError: unhashable type: 'Mutable'")
 
 
+@pytest.mark.full
 def test_a_dataclass_that_is_not_equal_to_itself_or_to_its_copy():
     class Unequal(Scale):
         def __eq__(self, other: object) -> bool:

@@ -77,7 +77,7 @@ def check_batch(objective: Objective, outputs: Any, data: tuple, name: str, metr
     metric's."""
     inputs, targets, weights = unpacked(data)
     prediction, lengths = (outputs, None) if objective.loss.takes_lengths else parted(outputs)
-    inputs, targets = without_steps_past(inputs, targets, lengths is not None)
+    inputs, targets = without_steps_past(inputs, targets, lengths is not None, name)
     objective.loss.check(prediction, targets)
     if weights is not None:
         check_weights(weights, f"the weights of the {name}")
@@ -93,14 +93,19 @@ def check_batch(objective: Objective, outputs: Any, data: tuple, name: str, metr
         check_metrics(metrics, jax.eval_shape(objective.loss.predictions, prediction), targets, weights, name)
 
 
-def without_steps_past(inputs: Any, targets: Any, judged: bool) -> tuple[Any, Any]:
+def without_steps_past(inputs: Any, targets: Any, judged: bool, name: str) -> tuple[Any, Any]:
     """Inputs ``(x, lengths, …)`` with ones past the lengths, and the targets if steps are ``judged``: padding may hold
     anything."""
     lengths = lengths_of(inputs) if isinstance(inputs, tuple) else None
     if lengths is None or not all(map(is_concrete, jax.tree.leaves((inputs, targets)))):
         return inputs, targets
     x, steps = np.asarray(inputs[0]), np.shape(inputs[0])[:2]
-    within = np.arange(steps[1])[None] < np.asarray(checked_lengths(lengths, *steps))[:, None]
+    try:
+        lengths = np.asarray(checked_lengths(lengths, *steps))
+    except ValueError as error:
+        error.add_note(f"for sample {int(np.argmax((lengths < 0) | (lengths > steps[1])))} of the {name}")
+        raise
+    within = np.arange(steps[1])[None] < lengths[:, None]
 
     def kept(leaf: Any) -> Any:
         leaf = np.asarray(leaf)

@@ -107,6 +107,7 @@ def test_nothing_is_promoted(row):
     jax.eval_shape(functools.partial(changed, row[0]), KEY, IMAGES)
 
 
+@pytest.mark.full
 @each_row
 def test_a_key_gives_the_same_bits_and_another_key_others(row):
     once, again = program(row[0], KEY, IMAGES), program(row[0], KEY, IMAGES)

@@ -45,6 +45,7 @@ def shares(kind, count=N, alpha=1.0, probability=1.0):
     return np.where(partner == np.arange(count), 1, own), partner
 
 
+@pytest.mark.full
 def test_mixup_adds_up_pairs_and_their_targets():
     inputs, targets = mixed(Mixup(1.0, classes=3), IMAGES, LABELS)
     own, partner = shares(Mixup)
@@ -54,6 +55,7 @@ def test_mixup_adds_up_pairs_and_their_targets():
     np.testing.assert_allclose(targets, own[:, None] * ONE_HOT + (1 - own)[:, None] * ONE_HOT[partner], atol=1e-6)
 
 
+@pytest.mark.full
 def test_cut_mix_pastes_a_rectangle_and_counts_its_pixels():
     inputs, targets = mixed(CutMix(1.0, classes=3), IMAGES, LABELS)
     _, partner = shares(CutMix)

@@ -16,7 +16,6 @@ LAYERS = (
         "frozen behind a layer that trains",
         fnn.Serial(fnn.Dense(3), fnn.BatchNorm(), encoder=fnn.Frozen(encoder()), head=fnn.Dense(2)),
         normal(4, 3),
-        quick=True,
     ),
     LayerCase("frozen, of one layer", fnn.Frozen(fnn.Dense(3)), normal(3, 4)),
     LayerCase("frozen, without parameters", fnn.Frozen(fnn.Serial(fnn.Dropout(0.5), fnn.Gelu())), normal(3, 4)),

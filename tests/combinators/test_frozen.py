@@ -16,7 +16,7 @@ from tests import compiled
 from tests.cases.users import Restless
 from tests.comparing import close, same
 
-pytestmark = pytest.mark.usefixtures("strict_numerics")
+pytestmark = [pytest.mark.usefixtures("strict_numerics"), pytest.mark.full]
 
 KEY = jax.random.key(0)
 INNER = fnn.Serial(fnn.Dense(4), fnn.BatchNorm(), fnn.Dropout(0.5), fnn.Tanh())

@@ -38,6 +38,7 @@ SPREAD = np.concatenate([np.linspace(-30, 30, 2001), -np.logspace(-4, 2, 100)])
 KEEPS_EVERY_DIGIT = (fnn.LogSigmoid, fnn.Softplus, fnn.Softsign, fnn.Relu, fnn.LeakyRelu, fnn.SquaredRelu, fnn.HardTanh)
 
 
+@pytest.mark.full
 @each_narrow_dtype
 @each_activation
 def test_outputs_and_slopes_keep_their_digits(layer: Elementwise, dtype: str, request: pytest.FixtureRequest):

@@ -50,6 +50,7 @@ def test_layer_norm_adds_a_scale_for_each_product():
         np.testing.assert_array_equal(params[name], np.ones(3 * H))
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("options", "mask"),
     [

@@ -271,6 +271,7 @@ IN_FLOAT64 = [pytest.param(name, marks=pytest.mark.full if name in VARIANTS else
 IN_FLOAT32 = [pytest.param(name, marks=() if name == "nadam" else pytest.mark.full) for name in CASES]
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", IN_FLOAT64)
 def test_a_hundred_steps_in_float64_agree_with_optax(name):
     for rate in CASES[name][2]:

@@ -14,6 +14,8 @@ from fnn import optim
 from tests.comparing import close, same
 from tests.drawing import drawn
 
+pytestmark = pytest.mark.full
+
 optax: Any = importlib.import_module("optax")
 
 OPTIMIZERS = {

@@ -197,8 +197,6 @@ PARTS = {
     "tied whole": fnn.Tied(
         fnn.Serial(a=fnn.Repeat(fnn.Dense(WIDTH), 2), b=fnn.Repeat(fnn.Dense(WIDTH), 2)), {"b": "a"}
     ),
-    "spectral norm": fnn.SpectralNorm(MODEL),
-    "weight norm": fnn.WeightNorm(fnn.Serial(MODEL)),
     "drop connect": fnn.DropConnect(MODEL, 0.5),
     "cast and remat": fnn.Cast(fnn.Remat(MODEL)),
     "frozen": fnn.Frozen(MODEL),

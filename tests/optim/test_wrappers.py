@@ -101,6 +101,7 @@ def test_clipping_by_value_and_by_the_norm_of_a_leaf_agree_with_optax():
 # ---- micro-batches
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-6), ("float64", 1e-14)])
 def test_ragged_weighted_micro_batches_equal_the_full_batch(draw, random, dtype, tolerance):
     with jax.enable_x64(dtype == "float64"):

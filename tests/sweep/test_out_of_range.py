@@ -12,6 +12,8 @@ import fnn
 from tests.sweep.swept import DATA, KEY, linear, runner
 from tests.train.blobs import classifier
 
+pytestmark = pytest.mark.full
+
 WHY = {
     1.5: "rate is the fraction dropped and lies in [0, 1), got 1.5",
     -1.0: "rate is the fraction dropped and lies in [0, 1), got -1.0",

@@ -15,6 +15,7 @@ from tests.train.blobs import blobs, classifier
 RUNNER, LINEAR = runner(metrics=[fnn.Accuracy()]), linear()
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("method", "max_parallel", "layout"),
     [
@@ -198,6 +199,7 @@ def test_epochs_without_validation_are_no_divergence():
 MEASURED = linear(metrics=[fnn.Accuracy(), fnn.Perplexity()])
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     "wrapped",
     [

@@ -12,6 +12,8 @@ import pytest
 
 import fnn
 
+pytestmark = pytest.mark.full
+
 X = np.linspace(-1, 1, 20, dtype=np.float32)[:, None]
 ARRAYS = {"data": (X, 3 * X), "batch_size": 8, "validation": (X, 3 * X)}
 BATCHES = {"data": [(X[:8], X[:8]), (X[8:16], X[8:16])], "validation": [(X[:8], X[:8])]}

@@ -12,6 +12,8 @@ import fnn
 from tests.comparing import close
 from tests.drawing import drawn
 
+pytestmark = pytest.mark.full
+
 KEY = jax.random.key(0)
 X, X_HELD_OUT = drawn("inputs of a regression", 20, 3), drawn("inputs held out of a regression", 9, 3)
 Y, Y_HELD_OUT = (np.sin(x.sum(1, keepdims=True)) for x in (X, X_HELD_OUT))

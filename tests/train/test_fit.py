@@ -37,6 +37,7 @@ def changed(array, index, value):
     return array
 
 
+@pytest.mark.full
 def test_fit_is_the_run_of_make_train():
     options = {"epochs": 3, "batch_size": 8, "metrics": (fnn.Accuracy(),)}
     result = fit(validation=(X, Y), **options)

@@ -240,6 +240,7 @@ def test_streams_keep_float64_where_it_is_enabled():
     assert result.params["dense_0"]["kernel"].dtype == np.float64
 
 
+@pytest.mark.full
 def test_evaluate_is_the_validation_of_a_run(tmp_path):
     result = validated()
     for data in ((X, Y), PIECES, mapped(tmp_path, x=X, y=Y)):
@@ -251,6 +252,7 @@ def test_evaluate_is_the_validation_of_a_run(tmp_path):
     np.testing.assert_allclose(whole["loss"], result.history["validation_loss"][-1], rtol=1e-5)
 
 
+@pytest.mark.full
 def test_a_deep_model_that_diverges_on_a_stream_of_indices_goes_on():
     """Ones that stood in for its parameters overflowed, and a sound index was blamed."""
     model = fnn.Serial(fnn.Embedding(5, 256), *(fnn.Dense(256) for _ in range(17)), fnn.Dense(3))

@@ -156,6 +156,7 @@ def test_a_function_of_hyperparameters_needs_them():
         run(optimizer=0.1)(jax.random.key(0), blobs())
 
 
+@pytest.mark.full
 def test_a_result_prints_what_there_is():
     result = trained()(jax.random.key(0), blobs())
     assert repr(result).startswith("TrainResult(epochs_run=4, history of accuracy, loss, ")

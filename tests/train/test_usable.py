@@ -18,6 +18,8 @@ from tests.comparing import close, same
 from tests.drawing import drawn
 from tests.train.stop_at import StopAt
 
+pytestmark = pytest.mark.full
+
 X = drawn("inputs of runs with averages", 20, 3).astype(np.float32)
 Y = X @ np.array([[1.0], [2.0], [-1.0]], np.float32)
 PLAIN = fnn.Objective(fnn.Dense(1), fnn.MeanSquaredError())
