@@ -405,7 +405,7 @@ def test_what_is_said_of_time_is_one_of_four():
     with pytest.raises(TypeError, match=r"Mine\.over_time is one of .* or None, got 'each_step'"):
 
         class Mine(fnn.Layer):
-            over_time = "each_step"
+            over_time = "each_step"  # type: ignore[assignment]
 
     with pytest.raises(ValueError, match="or None, got 'mix'"):
         fnn.Lambda(jnp.sin, over_time="mix")  # type: ignore[arg-type]

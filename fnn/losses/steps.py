@@ -57,5 +57,5 @@ def as_samples(steps: Steps) -> Steps:
     """Every step of the sequences as a sample of its own, as metrics see them."""
     if steps.lengths is None:
         return steps
-    joined = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), steps[:3])
-    return Steps(*joined, steps.lengths)
+    prediction, target, weights = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), steps[:3])
+    return Steps(prediction, target, weights, steps.lengths)
