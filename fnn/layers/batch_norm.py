@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from fnn.errors import is_concrete
+from fnn.errors import is_concrete, output_gradient
 from fnn.inputs import array_or_shape
 from fnn.layer import Cache, Layer, Params, State, Static, float_dtype, is_training, state_entry, wide_dtype
 from fnn.layers.scaled import init_scaled, scaled, scaled_backward
@@ -110,7 +110,8 @@ class BatchNorm(Layer, name="batch_norm"):
         x, inverse, lengths, counted = cache["x"], cache["inverse"], cache.get("lengths"), None
         normal = normalized(x, cache["mean"], inverse)
         if lengths is not None:
-            dy, counted = without_padding(dy, lengths), valid_steps(lengths, x.shape[1])[..., None]
+            dy = without_padding(output_gradient(dy, x.shape), lengths)
+            counted = valid_steps(lengths, x.shape[1])[..., None]
         dparams, dnormal = scaled_backward(self, cache, dy, normal)
         if cache["train"].value:
             dx = standardize_backward(dnormal, normal, inverse, _all_but_last(x), self.axis_name, counted)

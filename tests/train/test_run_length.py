@@ -11,7 +11,7 @@ import pytest
 
 import fnn
 from fnn.metrics import Metric
-from tests.comparing import same
+from tests.comparing import close, same
 from tests.drawing import drawn
 
 KEY = jax.random.key(0)
@@ -179,7 +179,8 @@ def test_early_stopping_judges_the_epochs_that_have_what_it_watches():
     np.testing.assert_array_equal(np.flatnonzero(np.isfinite(values)), judged)
     best = judged[np.argmin(values[judged])]
     assert ran == best + 1 + 2 * stopping.patience
-    same(result.params, trained(optimizer=diverging, epochs=int(best) + 1)(KEY, DATA).params)
+    # Another program, which validates nothing: float32 rounds it in its own way.
+    close(result.params, trained(optimizer=diverging, epochs=int(best) + 1)(KEY, DATA).params, rtol=1e-6, atol=1e-7)
 
 
 @pytest.mark.full
