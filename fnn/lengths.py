@@ -41,18 +41,41 @@ def widened(lengths: Any) -> Any:
     return lengths.astype(jnp.int32)
 
 
+def lengths_of(x: Any) -> Any:
+    """The lengths of ``(x, lengths)`` or ``(x, lengths, carry)``, arrays or shapes; None if x is anything else."""
+    if type(x) is not tuple or len(x) not in (2, 3):
+        return None
+    first, second = x[:2]
+    if not all(hasattr(each, "shape") and hasattr(each, "dtype") for each in (first, second)):
+        return None
+    rank = 3 if is_floating(first) else 2 if jnp.issubdtype(first.dtype, jnp.integer) else -1
+    return second if len(first.shape) == rank and is_lengths(second) else None
+
+
+def is_lengths(x: Any) -> bool:
+    """Whether x could be the lengths of sequences: integers (N,)."""
+    return hasattr(x, "dtype") and len(x.shape) == 1 and jnp.issubdtype(x.dtype, jnp.integer)
+
+
+def without_lengths(x: Any) -> Any:
+    """The x of ``(x, lengths)``, arrays or shapes; all else as it is."""
+    return x if lengths_of(x) is None else x[0]
+
+
 def apart(x: Any) -> tuple[jax.Array, jax.Array | None]:
     """x (N, …) and no lengths, or x (N, T, C) with its padding at 0 and the lengths (N,), of x or ``(x, lengths)``."""
-    if not isinstance(x, tuple) or not _are_sequences(x):
+    if lengths_of(x) is None or len(x) != 2:
         return floating_array(x), None
     values = floating_array(x[0])
     lengths = checked_lengths(x[1], *values.shape[:2])
     return without_padding(values, lengths), lengths
 
 
-def _are_sequences(x: tuple) -> bool:
-    typed = len(x) == 2 and all(hasattr(each, "dtype") for each in x)
-    return typed and x[0].ndim == 3 and jnp.issubdtype(x[1].dtype, jnp.integer)
+def joined_again(dx: Any, lengths: jax.Array | None) -> Any:
+    """The gradient of what ``apart`` took apart: dx without lengths, else dx with 0 past them, and None for them."""
+    if lengths is None:
+        return dx
+    return (None if dx is None else without_padding(dx, lengths)), None
 
 
 def impossible(lengths: jax.Array, steps: int) -> jax.Array:

@@ -22,17 +22,16 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from fnn.errors import describe, is_floating
+from fnn.errors import describe
 from fnn.layer import Cache, Layer, OverTime, Static
-from fnn.lengths import checked_lengths, widened, without_padding
+from fnn.lengths import checked_lengths, joined_again, lengths_of, widened, without_padding
 
 
 @dataclasses.dataclass(frozen=True)
 class Passing:
-    """What was done about the lengths beside the input of a layer: ``taken`` off it, ``put`` beside the output."""
+    """That lengths stood beside the input of this layer, and whether they were ``put`` beside its output."""
 
     layer: Layer
-    taken: bool = False
     put: bool = False
 
 
@@ -50,26 +49,10 @@ class Way(NamedTuple):
 
     def kept(self, cache: Cache) -> Cache:
         """The cache; if lengths were there it is ``inner``, beside ``over_time``, a Static ``Passing``, and ``zeroed``,
-        the lengths past which x was set to 0."""
+        the lengths if they were taken off the input, and x was set to 0 past them."""
         if self.passing is None:
             return cache
         return {"inner": cache, "over_time": Static(self.passing), "zeroed": self.zeroed}
-
-
-def lengths_of(x: Any) -> Any:
-    """The lengths of ``(x, lengths)`` or ``(x, lengths, carry)``, arrays or shapes; None if x is anything else."""
-    if type(x) is not tuple or len(x) not in (2, 3):
-        return None
-    first, second = x[:2]
-    if not all(hasattr(each, "shape") and hasattr(each, "dtype") for each in (first, second)):
-        return None
-    rank = 3 if is_floating(first) else 2 if jnp.issubdtype(first.dtype, jnp.integer) else -1
-    return second if len(first.shape) == rank and is_lengths(second) else None
-
-
-def is_lengths(x: Any) -> bool:
-    """Whether x could be the lengths of sequences: integers (N,)."""
-    return hasattr(x, "dtype") and len(x.shape) == 1 and jnp.issubdtype(x.dtype, jnp.integer)
 
 
 def of_children(layer: Layer) -> OverTime | None:
@@ -111,7 +94,7 @@ def way_through(layer: Layer, x: Any) -> Way:
         return Way(x[0], _after(layer, x))
     lengths = checked_lengths(lengths, *x[0].shape[:2])
     zeroed = without_padding(jnp.asarray(x[0]), lengths)
-    return Way(zeroed, _after(layer, x), Passing(layer, taken=True, put=True), lengths)
+    return Way(zeroed, _after(layer, x), Passing(layer, put=True), lengths)
 
 
 def _after(layer: Layer, x: Any) -> Any:
@@ -147,6 +130,4 @@ def backward_over_time(cache: Cache, dy: Any, backward: Callable[[Cache, Any], t
     # A gradient of y alone is taken too: a layer outside may have left the lengths behind.
     passing = cache["over_time"].value
     report, dx = backward(cache["inner"], dy[0] if passing.put and isinstance(dy, tuple) else dy)
-    if cache["zeroed"] is not None and dx is not None:
-        dx = without_padding(dx, cache["zeroed"])
-    return report, (dx, None) if passing.taken else dx
+    return report, joined_again(dx, cache["zeroed"])

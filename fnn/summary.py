@@ -14,11 +14,12 @@ from fnn.combinators.repeat import Repeat
 from fnn.errors import describe, is_floating
 from fnn.flops import flops
 from fnn.inputs import arrays_or_shapes
-from fnn.layer import Cache, Layer, OverTime, Params, State
+from fnn.layer import Cache, Layer, Params, State
 from fnn.layers import AvgPool, DepthwiseConv, MaxPool
 from fnn.layers.conv import Convolution
 from fnn.paths import join
 from fnn.rendering import as_text, spelled
+from fnn.stand_in import StandIn
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,22 +127,11 @@ class _Place(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class _Recorder(Layer):
+class _Recorder(StandIn):
     """Stands in the place of a layer and writes down what passes."""
 
-    inner: Layer
     place: _Place
     rows: list[Row] = dataclasses.field(compare=False, repr=False)
-
-    @property
-    def over_time(self) -> OverTime | None:  # type: ignore[override]
-        return self.inner.over_time
-
-    def lengths_after(self, lengths: Any, steps: int) -> Any:
-        return self.inner.lengths_after(lengths, steps)
-
-    def __repr__(self) -> str:
-        return repr(self.inner)  # errors name the layer that the reader wrote
 
     def forward(
         self, params: Params, state: State, x: Any, *, train: bool = False, key: jax.Array | None = None

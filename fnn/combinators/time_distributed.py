@@ -12,8 +12,7 @@ from fnn.combinators.wrapper import Wrapper
 from fnn.errors import describe
 from fnn.layer import Cache, Layer, Static
 from fnn.layers.batch_norm import BatchNorm
-from fnn.lengths import checked_lengths, without_padding
-from fnn.over_time import is_lengths
+from fnn.lengths import checked_lengths, is_lengths, joined_again, without_padding
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,7 +23,7 @@ class TimeDistributed(Wrapper, name="time_distributed"):
     Backward:  the inner backward at dy with its first two axes joined; those of dx are parted again
 
     Params, State: the inner ones unchanged; the layer adds no segment to a path
-    Cache:     ``inner``: the inner one; ``steps`` Static: (N, T); ``beside`` Static: whether lengths passed by
+    Cache:     ``inner``: the inner one; ``steps`` Static: (N, T); ``lengths`` if they passed by
     Shapes:    every leaf of the input is (N, T, …), every leaf of the output likewise; of ``(x, lengths)`` each step of
                x is taken alone, and the lengths pass by
 
@@ -55,21 +54,14 @@ class TimeDistributed(Wrapper, name="time_distributed"):
         if any(leaf.shape[:1] != (samples,) for leaf in jax.tree.leaves(y)):
             raise ValueError(f"expected {samples} samples, one a step, from the inner layer, got {describe(y)}")
         y = _parted(y, steps)
-        return y if lengths is None else (y, lengths), {
-            "inner": cache,
-            "steps": Static(steps),
-            "beside": Static(lengths is not None),
-            **({} if lengths is None else {"lengths": lengths}),
-        }
+        cache = {"inner": cache, "steps": Static(steps)}
+        return (y, cache) if lengths is None else ((y, lengths), {**cache, "lengths": lengths})
 
     def fold(self, cache: Cache, dy: Any, visit: Visit) -> tuple[Any, Any]:
-        beside = cache["beside"].value
-        dy = first_member(dy) if beside else dy
+        lengths = cache.get("lengths")
+        dy = dy if lengths is None else first_member(dy)
         report, dx = visit("", self.inner, cache["inner"], jax.tree.map(_joined, dy))
-        dx = _parted(dx, cache["steps"].value)
-        if "lengths" in cache and dx is not None:
-            dx = without_padding(dx, cache["lengths"])
-        return report, (dx, None) if beside else dx
+        return report, joined_again(_parted(dx, cache["steps"].value), lengths)
 
     def _check_alone(self, layer: Layer) -> None:
         if isinstance(layer, BatchNorm):

@@ -22,29 +22,18 @@ from fnn.backprop import Combinator, entry, nest
 from fnn.combinators.repeat import Repeat
 from fnn.errors import is_floating
 from fnn.gradients.manual_vjp import ManualVjp
-from fnn.layer import Cache, Layer, OverTime, Params, State
+from fnn.layer import Cache, Layer, Params, State
 from fnn.paths import join
+from fnn.stand_in import StandIn
 
 
 @dataclasses.dataclass(frozen=True)
-class Probed(Layer, name="probed"):
+class Probed(StandIn, name="probed"):
     """A layer that adds ``state["delta"]`` to its output and hands out what it saw.
 
     Forward:   y = f(x) + δ
     State:     in ``inner`` and, if there is one, ``delta`` δ; out ``inner``, and ``x`` and ``y`` as they were
     """
-
-    inner: Layer
-
-    @property
-    def over_time(self) -> OverTime | None:  # type: ignore[override]
-        return self.inner.over_time
-
-    def lengths_after(self, lengths: Any, steps: int) -> Any:
-        return self.inner.lengths_after(lengths, steps)
-
-    def __repr__(self) -> str:
-        return repr(self.inner)  # errors name the layer that the reader wrote
 
     def apply(
         self, params: Params, state: State, x: Any, *, train: bool = False, key: jax.Array | None = None

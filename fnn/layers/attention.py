@@ -16,8 +16,7 @@ from fnn.layers.blockwise_attention import BlockwiseAttention
 from fnn.layers.dropout import Dropout, drops
 from fnn.layers.head_projection import Projection
 from fnn.layers.rotary import check_even, rotated
-from fnn.lengths import apart, valid_steps, without_padding
-from fnn.over_time import lengths_of
+from fnn.lengths import apart, joined_again, lengths_of, valid_steps, without_lengths
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,8 +89,7 @@ class MultiHeadAttention(Layer, name="multi_head_attention"):
                 check_even(self.head_features)
 
     def init(self, key: jax.Array, x: Any) -> tuple[Params, State]:
-        given = arrays_or_shapes(x)
-        x, memory, _ = self._members(given if lengths_of(given) is None else given[0])
+        x, memory, _ = self._members(without_lengths(arrays_or_shapes(x)))
         source = x if memory is None else memory
         projections = self._projections(x.shape[-1])
         features = projections["query"].features
@@ -142,10 +140,9 @@ class MultiHeadAttention(Layer, name="multi_head_attention"):
         dx, dsource = through("query", x, dq), through("key", source, dk) + through("value", source, dv)
         if "memory" in cache:
             return dparams, (dx, dsource) if mask is None else (dx, dsource, None)
-        dx = dx + dsource
         if "lengths" in cache:
-            dx = without_padding(dx, cache["lengths"])
-        return dparams, dx if mask is None else (dx, None)
+            return dparams, joined_again(dx + dsource, cache["lengths"])
+        return dparams, dx + dsource if mask is None else (dx + dsource, None)
 
     def start(self, batch_size: int, length: int, features: int, dtype: Any = None) -> dict[str, jax.Array]:
         """The empty carry of ``step`` for at most ``length`` positions of inputs with so many features.

@@ -12,8 +12,7 @@ from fnn.inputs import array_or_shape
 from fnn.layer import Cache, Layer, Params, State, Static, float_dtype, is_training, state_entry, wide_dtype
 from fnn.layers.scaled import init_scaled, scaled, scaled_backward
 from fnn.layers.standardize import inverse_root, moments, normalized, standardize_backward
-from fnn.lengths import apart, valid_steps, without_padding
-from fnn.over_time import lengths_of
+from fnn.lengths import apart, joined_again, valid_steps, without_lengths, without_padding
 from fnn.ranges import AT_LEAST_ZERO, SHARE, Range, keep_in_range
 
 DECAY = Range("in [0, 1]", SHARE.holds, verb="lies")
@@ -70,7 +69,7 @@ class BatchNorm(Layer, name="batch_norm"):
     over_time = "lengths"
 
     def init(self, key: jax.Array, x: Any) -> tuple[Params, State]:
-        x = array_or_shape(x if lengths_of(x) is None else x[0])
+        x = array_or_shape(without_lengths(x))
         if x.ndim < 2:
             raise ValueError(f"expected an input (N, …, C), got the shape {tuple(x.shape)}")
         wide, shape = wide_dtype(float_dtype(x)), (x.shape[-1],)
@@ -117,8 +116,7 @@ class BatchNorm(Layer, name="batch_norm"):
             dx = standardize_backward(dnormal, normal, inverse, _all_but_last(x), self.axis_name, counted)
         else:
             dx = inverse * dnormal
-        dx = dx.astype(dy.dtype)
-        return dparams, dx if lengths is None else (without_padding(dx, lengths), None)
+        return dparams, joined_again(dx.astype(dy.dtype), lengths)
 
     def _values(self, x: jax.Array, lengths: jax.Array | None) -> Any:
         """The number of values a channel, over all devices; raises for less than two."""

@@ -12,7 +12,7 @@ from jax import lax
 from fnn.errors import is_concrete, output_gradient
 from fnn.layer import Cache, Layer, Params, State, Static, wide_dtype
 from fnn.layers.pool import image_or_sequences
-from fnn.lengths import without_padding
+from fnn.lengths import joined_again, without_padding
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,9 +31,6 @@ class _GlobalPool(Layer):
         if is_concrete(lengths) and not np.asarray(lengths).all():
             raise ValueError(f"a sequence without steps has no mean and no maximum, got the lengths {lengths.tolist()}")
         return x, lengths, {"shape": Static(x.shape), "lengths": lengths}
-
-    def _returned(self, cache: Cache, dx: jax.Array) -> Any:
-        return (without_padding(dx, cache["lengths"]), None) if "lengths" in cache else dx
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +64,7 @@ class GlobalAvgPool(_GlobalPool, name="global_avg_pool"):
         samples, channels = output_gradient(dy, (shape[0], shape[-1])).shape
         places = cache["lengths"].astype(dy.dtype)[:, None] if "lengths" in cache else math.prod(shape[1:-1])
         dx = jnp.broadcast_to((dy / places).reshape(samples, *(1 for _ in shape[1:-1]), channels), shape)
-        return {}, self._returned(cache, dx)
+        return {}, joined_again(dx, cache.get("lengths"))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,4 +104,4 @@ class GlobalMaxPool(_GlobalPool, name="global_max_pool"):
         dy = output_gradient(dy, winner.shape)
         place = lax.broadcasted_iota(winner.dtype, (1, math.prod(shape[1:-1]), 1), 1)
         dx = jnp.where(place == winner[:, None], dy[:, None], 0).reshape(shape)
-        return {}, self._returned(cache, dx)
+        return {}, joined_again(dx, cache.get("lengths"))

@@ -24,8 +24,7 @@ from fnn.layers.windows import (
     windows,
     windows_within,
 )
-from fnn.lengths import apart, valid_steps, without_padding
-from fnn.over_time import lengths_of
+from fnn.lengths import apart, joined_again, valid_steps, without_lengths, without_padding
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +48,7 @@ class _Pool(Layer):
         check_padding(self.padding)
 
     def init(self, key: jax.Array, x: Any) -> tuple[Params, State]:
-        warn_of_images(self, "window", array_or_shape(x if lengths_of(x) is None else x[0]))
+        warn_of_images(self, "window", array_or_shape(without_lengths(x)))
         return {}, {}
 
     def _windows(self, sizes: tuple[int, ...]) -> Windows:
@@ -71,9 +70,6 @@ class _Pool(Layer):
         if lengths is None:
             return y, {"shape": Static(shape)}
         return without_padding(y, self.lengths_after(lengths, shape[1])), {"shape": Static(shape), "lengths": lengths}
-
-    def _returned(self, cache: Cache, dx: jax.Array) -> Any:
-        return (without_padding(dx, cache["lengths"]), None) if "lengths" in cache else dx
 
 
 def image_or_sequences(x: Any) -> tuple[jax.Array, jax.Array | None]:
@@ -133,7 +129,7 @@ class MaxPool(_Pool, name="max_pool"):
                 for each, size, stride, (low, _), out in zip(place, w.sizes, w.strides, w.pads, w.out, strict=True)
             ]
             dx = dx + lax.pad(jnp.where(winner == k, dy, 0), jnp.zeros((), dy.dtype), [(0, 0, 0), *pads, (0, 0, 0)])
-        return {}, self._returned(cache, dx)
+        return {}, joined_again(dx, cache.get("lengths"))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -171,7 +167,7 @@ class AvgPool(_Pool, name="avg_pool"):
         share = dy.astype(wide_dtype(dy.dtype))
         share = share / _counts(w, share.dtype, lengths)
         dx = _sum_windows(share, w.window, (1,) * len(w.window), w.adjoint_pads, spread=w.strides).astype(dy.dtype)
-        return {}, self._returned(cache, dx)
+        return {}, joined_again(dx, cache.get("lengths"))
 
 
 def _sum_windows(x: jax.Array, window: Any, strides: Any, pads: Any, *, spread: Any = None) -> jax.Array:

@@ -39,7 +39,8 @@ OPTIONAL = ("head", "predictions", "check", "counted", "select", "weight", "over
 class Loss:
     """The base of losses: a subclass gives ``terms`` and ``terms_backward``.
 
-    One that forms its gradient on the way forward gives ``terms``, and ``__call__``, ``forward`` and ``backward``.
+    One that forms its gradient on the way forward gives ``terms``, and ``__call__``, ``forward`` and ``backward``; its
+    ``forward`` asks ``over_steps`` first, if predictions may have lengths beside them.
     """
 
     applies: ClassVar[Literal["sigmoid", "softmax"] | None] = None

@@ -10,8 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from fnn.errors import describe, exact_array
-from fnn.lengths import checked_lengths, without_padding
-from fnn.over_time import is_lengths
+from fnn.lengths import checked_lengths, is_lengths, without_padding
 
 
 class Steps(NamedTuple):

@@ -15,12 +15,11 @@ from fnn.combinators import Frozen
 from fnn.errors import is_concrete, is_floating, located
 from fnn.layer import Layer, Params, State
 from fnn.layers import BatchNorm
-from fnn.lengths import checked_lengths
+from fnn.lengths import checked_lengths, lengths_of
 from fnn.losses.loss import check_weights
 from fnn.losses.steps import parted
 from fnn.metrics import Metric
 from fnn.objective import Objective, unpacked
-from fnn.over_time import lengths_of
 from fnn.paths import join
 from fnn.takes_logits import warn_of_a_cut
 from fnn.train.data import of_data, samples
@@ -99,7 +98,7 @@ def without_steps_past(inputs: Any, targets: Any, judged: bool, name: str) -> tu
     lengths = lengths_of(inputs) if isinstance(inputs, tuple) else None
     if lengths is None or not all(map(is_concrete, jax.tree.leaves((inputs, targets)))):
         return inputs, targets
-    x, steps = np.asarray(inputs[0]), np.shape(inputs[0])[:2]
+    steps = np.shape(inputs[0])[:2]
     try:
         lengths = np.asarray(checked_lengths(lengths, *steps))
     except ValueError as error:
@@ -108,12 +107,13 @@ def without_steps_past(inputs: Any, targets: Any, judged: bool, name: str) -> tu
     within = np.arange(steps[1])[None] < lengths[:, None]
 
     def kept(leaf: Any) -> Any:
-        leaf = np.asarray(leaf)
-        return np.where(within.reshape(*steps, *(1,) * (leaf.ndim - 2)), leaf, np.ones((), leaf.dtype))
+        where = jnp if isinstance(leaf, jax.Array) else np  # of an array on the device nothing comes to the host
+        with jax.ensure_compile_time_eval():
+            return where.where(within.reshape(*steps, *(1,) * (leaf.ndim - 2)), leaf, where.ones((), leaf.dtype))
 
     if judged and np.shape(targets)[:2] == steps:
         targets = kept(targets)
-    return (kept(x), *inputs[1:]), targets
+    return (kept(inputs[0]), *inputs[1:]), targets
 
 
 def check_metrics(metrics: Sequence[Metric], outputs: Any, targets: Any, weights: Any, name: str) -> None:
