@@ -55,6 +55,7 @@ def relative_errors(one, other):
     return {path: np.linalg.norm(leaf - other[path]) / np.linalg.norm(other[path]) for path, leaf in one.items()}
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("dtype", "tolerance"), [("float64", 1e-12), pytest.param("float32", 1e-5, marks=pytest.mark.full)]
 )

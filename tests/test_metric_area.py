@@ -129,6 +129,7 @@ def stretches(cells: Any) -> np.ndarray:
     return np.stack([cells.first, cells.last], -1).astype(np.uint64)[there]
 
 
+@pytest.mark.full
 def test_cells_are_stretches_that_lie_apart_and_hold_what_lies_in_them():
     (one, *_), (other, *_) = drawn_cells("one"), drawn_cells("other")
     both = jax.jit(joined)(one, other)
@@ -151,6 +152,7 @@ def test_cells_of_nothing_change_nothing():
         same((both.negative, both.positive), (cells.negative, cells.positive))
 
 
+@pytest.mark.full
 def test_cells_count_on_beyond_2_to_the_24():
     one = cells_of(jnp.array([1.0, 2.0]), jnp.array([True, False]), jnp.array([2.0**24, 2.0**30]), 4)
     more = cells_of(jnp.array([1.0, 2.0]), jnp.array([True, False]), jnp.array([1.0, 3.0]), 4)

@@ -102,6 +102,7 @@ def test_labels_that_are_ignored_and_answers_that_are_not_there():
     close(got, [7 / 8, 2 / 3, np.array([2 / 3, 1, 1]), np.array([0.5, 1, 1]), np.ones(3), np.array(matrix)])
 
 
+@pytest.mark.full
 def test_a_label_of_which_nothing_counts_has_no_score():
     weights = EACH * (np.arange(L) != 3)
     several = [fnn.F1(None, multi_label=True), fnn.MultiLabelAccuracy(None), fnn.F1("macro", multi_label=True)]
@@ -218,6 +219,7 @@ def fit(metrics: Any, data: Any = DATA, **options: Any) -> Any:
         )
 
 
+@pytest.mark.full
 def test_labels_are_looked_at_before_a_run_begins():
     message = r"distributions, .* MultiLabelAccuracy\(\)"
     with pytest.raises(ValueError, match=message) as caught:

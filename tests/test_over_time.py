@@ -213,6 +213,7 @@ IMPOSSIBLE = [
 ]
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("model", IMPOSSIBLE, ids=repr)
 @pytest.mark.parametrize("length", [pytest.param(-1, marks=full), 8])
 def test_an_impossible_length_is_an_error_and_inside_a_program_nan(model: fnn.Layer, length: int):
@@ -375,6 +376,7 @@ INSIDE_FIRST = [
 ]
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("inner", INSIDE_FIRST, ids=repr)
 def test_a_cache_that_a_wrapper_hands_on_is_not_taken_for_its_own(inner: fnn.Layer):
     """``First`` returns the cache of its layer as it is, and its mark of lengths was unwrapped twice."""
@@ -411,6 +413,7 @@ def test_what_is_said_of_time_is_one_of_four():
         fnn.Lambda(jnp.sin, over_time="mix")  # type: ignore[arg-type]
 
 
+@pytest.mark.full
 def test_a_carry_passes_by_as_any_other_member():
     carry = np.ones((3, 4))
     layer = fnn.Serial(fnn.First(fnn.Relu()), fnn.GRU(4))
@@ -434,6 +437,7 @@ LOSSES = [
 ]
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(("loss", "target"), LOSSES, ids=repr)
 def test_no_loss_looks_at_targets_past_the_lengths(loss: fnn.losses.Loss, target: np.ndarray):
     p, within = drawn("predictions over time", 3, 7, 3), WITHIN.reshape(3, 7, *(1,) * (target.ndim - 2))

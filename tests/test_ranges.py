@@ -164,6 +164,7 @@ each_row = pytest.mark.parametrize(
 )
 
 
+@pytest.mark.full
 @each_row
 def test_what_is_made_of_a_traced_number_out_of_range_is_nan(name):
     run, good, bad = ROWS[name]

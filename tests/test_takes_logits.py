@@ -119,6 +119,7 @@ def test_an_objective_of_another_model_keeps_its_head_its_loss_and_its_penalties
     assert objective.with_model(Dense(5)) == fnn.Objective(Dense(5), fnn.LinearCrossEntropy(3), (fnn.L2(0.1),))
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("metric", [fnn.Accuracy(), fnn.F1(), fnn.ConfusionMatrix(2)], ids=repr)
 def test_a_metric_that_cuts_at_zero_is_told_of_a_sigmoid(metric: fnn.Metric):
     model = fnn.Serial(fnn.Dense(1), fnn.Sigmoid())

@@ -104,6 +104,7 @@ class WithoutScale(fnn.BatchNorm, name="batch_norm"):
         return super().backward({**cache, "scale": jnp.ones_like(cache["scale"])}, dy)
 
 
+@pytest.mark.full
 def test_parameters_are_moved_off_their_initial_values():
     caught(WithoutScale(), ROWS, "backward against jax.vjp, dx")
 
@@ -118,6 +119,7 @@ class FreshStatistics(fnn.BatchNorm, name="batch_norm"):
         return super().backward(cache, dy)
 
 
+@pytest.mark.full
 def test_the_state_is_one_that_training_returns():
     caught(FreshStatistics(), ROWS, "train=False: backward against jax.vjp, dx")
 

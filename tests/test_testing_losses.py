@@ -34,6 +34,7 @@ def caught_loss(line: str, target: Any = TARGET, **methods: Any) -> str:
     return str(raised.value)
 
 
+@pytest.mark.full
 def test_a_right_loss_passes():
     assert check_loss(Squares(), PREDICTION, TARGET).reverse < 1e-14
 

@@ -42,6 +42,7 @@ class Momentum:
         return jax.tree.map(lambda m, g: (-0.125 * m).astype(g.dtype), mean, grads)
 
 
+@pytest.mark.full
 def test_a_right_optimiser_passes():
     assert check_optimizer(Momentum()) is None
 
@@ -92,6 +93,7 @@ def test_representatives_are_in_the_table():
     assert set(CALLS) >= REPRESENTATIVES
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("number", [jnp.asarray, np.asarray], ids=["jax", "numpy"])
 def test_one_that_holds_an_array_passes(number: Any):
     check_optimizer(optim.sgd(number(np.float32(0.1))), dtypes=())

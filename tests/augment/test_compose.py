@@ -42,6 +42,7 @@ def test_compositions_nest():
     np.testing.assert_array_equal(out, IMAGES[:, ::-1])
 
 
+@pytest.mark.full
 def test_one_that_mixes_makes_the_whole_mix():
     assert not Compose(Noise(0.5)).mixes
     composed = Compose(FlipHorizontal(1), Mixup(1.0, classes=3))

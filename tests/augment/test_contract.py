@@ -122,6 +122,7 @@ def test_jit_changes_nothing(row):
     np.testing.assert_allclose(program(row[0], KEY, IMAGES), changed(row[0], KEY, jnp.asarray(IMAGES)), atol=2e-6)
 
 
+@pytest.mark.full
 @each_row
 def test_every_image_draws_its_own(row):
     if row[0].mixes:

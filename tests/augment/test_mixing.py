@@ -160,6 +160,7 @@ def test_a_label_that_does_not_exist_raises_or_shows():
     assert (np.isnan(targets).all(-1) == (LABELS == 2)).all()
 
 
+@pytest.mark.full
 @BOTH
 @pytest.mark.parametrize(
     ("batch", "error", "message"),

@@ -36,11 +36,9 @@ def padded(*lengths: int, of: int) -> Callable:
 
 
 LAYERS = (
+    LayerCase("attention, rotary, grouped", attention(num_heads=4, kv_heads=2, head_features=2, rotary=True), X),
     LayerCase("attention", attention(), X),
     LayerCase("attention, causal", attention(causal=True), X),
-    LayerCase(
-        "attention, rotary, grouped", attention(num_heads=4, kv_heads=2, head_features=2, rotary=True), X, quick=True
-    ),
     LayerCase("attention, causal, one key head, in one block", attention(causal=True, kv_heads=1, block=5), X),
     LayerCase("attention, padded, one sample empty", attention(), both(X, padded(3, 0, of=5))),
     LayerCase("attention, masked, causal", attention(causal=True), both(X, mask(2, 5, 5))),

@@ -20,6 +20,7 @@ X = drawn("sequences over time", 3, 4, 2)
 LENGTHS = np.array([4, 1, 3])
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("merge", "merged"),
     [
@@ -96,6 +97,7 @@ def test_bidirectional_refuses_what_has_no_direction():
         layer.init(KEY, (X, LENGTHS, (np.zeros((3, 2)), np.zeros((3, 5)))))
 
 
+@pytest.mark.full
 def test_bidirectional_hands_on_the_carry_of_each_direction(random: Any):
     """A forward and a backward pass, against the two layers alone."""
     layer = fnn.Bidirectional(fnn.GRU(2, return_carry=True), "sum")

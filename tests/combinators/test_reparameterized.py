@@ -40,6 +40,7 @@ MAKERS: dict[str, Callable[[Layer], Layer]] = {
 # ---- what all have in common
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", MAKERS)
 def test_the_paths_of_the_parameters(name: str):
     params, _ = MAKERS[name](two()).init(KEY, shape_of(3, 5))
@@ -84,6 +85,7 @@ def tap(path: str, layer: Layer, cache: Any, dy: Any) -> Any:
     return dy, layer.backward(cache, dy)[1]
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", MAKERS)
 @pytest.mark.parametrize(
     "inner",
@@ -200,6 +202,7 @@ def test_a_layer_without_kernels_is_refused_by_init(name: str):
     assert note.startswith(f"in serial_0/norm: {type(layer).__name__}(")
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", MAKERS)
 def test_a_wrong_input_names_the_inner_layer(name: str, random: Any):
     layer = Serial(body=MAKERS[name](Serial(Dense(4))))

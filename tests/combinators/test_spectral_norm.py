@@ -58,6 +58,7 @@ def test_spectral_norm_worked_by_hand():
     close(dparams["inner"]["kernel"], expected)
 
 
+@pytest.mark.full
 def test_inference_right_after_a_training_step_gives_its_output(random: Any):
     layer, x = SpectralNorm(two()), random(3, 5)
     params, state = compiled.init(layer, KEY, x)
@@ -102,6 +103,7 @@ def test_a_single_iteration_is_checked_too(inner: Layer, random: Any):
     check_layer(SpectralNorm(inner), random(3, 4), train=False)
 
 
+@pytest.mark.full
 def test_a_kernel_of_zeros_is_left_as_it_is_and_comes_back_to_life(random: Any):
     layer, x, dy = SpectralNorm(Dense(2, use_bias=False)), random(3, 2), random(3, 2)
     _, state = compiled.init(layer, KEY, x)

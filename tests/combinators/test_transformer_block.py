@@ -95,6 +95,7 @@ def test_a_layer_with_parameters_can_be_the_activation():
     assert params["activation"]["layer_norm_0"]["scale"].shape == (7,)
 
 
+@pytest.mark.full
 def test_the_layers_that_carry_the_width_keep_the_contract():
     check_layer(WithWidth(), X)
     check_layer(DenseTo(), (X, fnn.Static(3)))
@@ -201,6 +202,7 @@ def test_it_prints_as_it_was_made():
     assert hash(block) == hash(fnn.TransformerBlock(2, 6, causal=True, activation=fnn.Silu()))
 
 
+@pytest.mark.full
 def test_dropout_is_random_in_training_alone_and_needs_a_key(random: Any):
     block = fnn.TransformerBlock(2, 6, dropout=0.5)
     params = made(random, block, X)

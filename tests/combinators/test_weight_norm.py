@@ -39,6 +39,7 @@ def test_weight_norm_worked_by_hand():
     close(dx, np.array([[6.0, 8.0 - 1.0]]))
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("inner", [Dense(4), Conv(4, 3), two()], ids=["dense", "convolution", "two"])
 def test_weight_norm_starts_as_the_inner_layer(inner: Layer, random: Any):
     x = random(2, 5, 3)
@@ -113,12 +114,14 @@ def test_weight_norm_refuses_a_layer_that_has_the_names_it_gives():
         WeightNorm(WeightNorm(Dense(2))).init(KEY, shape_of(3, 4))
 
 
+@pytest.mark.full
 def test_weight_norm_misses_its_scale(random: Any):
     params, state = compiled.init(Dense(2), KEY, shape_of(3, 4))
     with pytest.raises(ValueError, match=re.escape("expected a parameter 'kernel_scale', found ['bias', 'kernel']")):
         WeightNorm(Dense(2)).apply(params, state, random(3, 4))
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("kind", [fnn.WeightNorm, fnn.SpectralNorm])
 def test_the_kernels_of_several_layers_have_no_one_length(kind: type):
     with pytest.raises(ValueError, match=rf"put it inside, .*: Repeat\({kind.__name__}\(…\), n\)"):

@@ -70,6 +70,7 @@ def test_a_planted_fault_is_found_and_shrinks(monkeypatch: pytest.MonkeyPatch):
     assert repr(small.model).count("(") <= 6, small
 
 
+@pytest.mark.full
 def test_a_nan_is_not_taken_for_rounding(monkeypatch: pytest.MonkeyPatch):
     original = fnn.Dense.backward
 
@@ -87,6 +88,7 @@ NOISY = fnn.Serial(fnn.Serial(fnn.Serial(fnn.GaussianNoise(0.3), *NORMALISED)), 
 """On this model, compiled as the tests compile, a gradient of ``jax.vjp`` meets noise that is rounded otherwise."""
 
 
+@pytest.mark.full
 def test_noise_that_a_program_rounds_in_two_ways_is_no_fault():
     check(Case(NOISY, (2, 3, 2, 4), seed=0, train=True))
 
@@ -108,6 +110,7 @@ STEEP = fnn.Repeat(fnn.Parallel(fnn.Tanh(), fnn.Identity(), NORMALISED[1], merge
 """Its output grows with the 128th power of its input, and beside tanh reverse mode of JAX 0.9 is absorbed."""
 
 
+@pytest.mark.full
 def test_a_gradient_that_reverse_mode_loses_is_held_to_forward_mode(monkeypatch: pytest.MonkeyPatch):
     check(Case(STEEP, (2, 2, 2, 2), seed=0, train=False))
     original = fnn.Tanh.backward

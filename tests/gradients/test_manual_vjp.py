@@ -49,6 +49,7 @@ def test_a_wrapped_layer_inside_a_model_keeps_its_hand_rule_under_jax_grad():
     assert gradients(model, X)[1] == pytest.approx(np.asarray(44 * X))
 
 
+@pytest.mark.full
 def test_the_gradient_of_a_trained_block_is_the_automatic_one():
     options = {"train": True, "key": jax.random.key(2)}
     mine, automatic = (gradients(layer, X, **options) for layer in (fnn.with_manual_vjp(BLOCK), BLOCK))

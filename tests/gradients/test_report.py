@@ -13,6 +13,8 @@ import fnn
 from fnn.gradients.compare import compare_gradients
 from tests.gradients.reports import good, labels, normal, report_of
 
+pytestmark = pytest.mark.full
+
 
 @pytest.fixture(scope="module")
 def cnn():

@@ -214,6 +214,7 @@ def test_bfloat16_is_as_good_as_its_digits(random: Any):
         assert np.linalg.norm(np.float64(got) - expected) < 0.03 * np.linalg.norm(expected)
 
 
+@pytest.mark.full
 def test_the_bias_of_the_keys_has_no_gradient_but_for_rotary(random: Any):
     x, dy = random(N, T, D), random(N, T, D)
     for rotary in (False, True):

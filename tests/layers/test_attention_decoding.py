@@ -63,6 +63,7 @@ def test_decoding_inside_scan(random: Any):
     close(y.swapaxes(0, 1), run(layer, params, x))
 
 
+@pytest.mark.full
 def test_a_full_carry_raises_and_inside_jit_gives_nan(random: Any):
     layer, x = fnn.MultiHeadAttention(2, causal=True), random(N, T, D)
     params = made(random, layer, x)

@@ -93,6 +93,7 @@ def test_a_reglu_whose_gate_is_exactly_0_has_slope_0_there():
         assert dparams["gate"]["bias"] == 0
 
 
+@pytest.mark.full
 @each_unit
 def test_the_two_maps_of_a_gated_unit_are_initialised_apart(unit: Any):
     layer = unit(4, bias_init=initializers.Normal())
@@ -119,6 +120,7 @@ def test_a_gated_unit_caches_its_input_its_kernels_and_both_maps(random: Any):
     }
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @each_unit
 def test_far_gates_are_finite(unit: Any, dtype: str, random: Any):
@@ -205,6 +207,7 @@ def test_the_start_and_the_faults_of_a_parameter_for_each_channel(layer: Layer, 
         layer.apply({}, {}, jnp.ones((2, 3)))
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("layer", [fnn.PRelu(), fnn.TrainableSwish()], ids=repr)
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_a_parameter_for_each_channel_at_the_ends_of_the_number_line(layer: Layer, dtype: str):

@@ -236,6 +236,7 @@ def test_a_wrong_input_is_refused_by_init_and_by_forward(layer: Layer, shape: tu
         layer.apply(params, {}, jnp.ones(shape))
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("layer", [fnn.RMSNorm(), fnn.GroupNorm(1), fnn.InstanceNorm()], ids=repr)
 def test_parameters_of_another_size_or_dtype_are_refused(layer: Layer):
     params, _ = compiled.init(layer, KEY, shape_of(2, 3, 4))

@@ -23,6 +23,7 @@ sigmoid = scipy.special.expit
 # ---- options and initial values
 
 
+@pytest.mark.full
 @each_kind
 def test_the_parameters_start_as_documented(kind: Any):
     layer, k = kind(H), GATES[kind]

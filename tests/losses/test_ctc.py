@@ -160,6 +160,7 @@ def test_bfloat16_is_computed_in_float32(random: Any):
 # ---- labels that no path spells
 
 
+@pytest.mark.full
 def test_too_few_frames_cost_infinity_without_gradient_inside_jit(random: Any):
     logits = random(3, 3, 4)
     labels = np.array([[1, 2, 3, 1], [2, 2, -1, -1], [1, 1, 2, -1]])  # four, three and four frames
@@ -171,6 +172,7 @@ def test_too_few_frames_cost_infinity_without_gradient_inside_jit(random: Any):
     close(gradient, automatic, atol=1e-12)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("label", [1, 2])
 def test_a_class_that_cannot_be(label: int, random: Any):
     logits = random(1, 4, 3)

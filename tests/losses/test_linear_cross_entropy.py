@@ -116,6 +116,7 @@ def test_logits_of_any_size_keep_their_digits():
     assert all(jnp.isfinite(each).all() for each in jax.tree.leaves(by_hand(LinearCrossEntropy(5), prediction, LABELS)))
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
 def test_16_bit_gradients_are_rounded_once(dtype: Any, random: Any, draw: np.random.Generator):
     prediction, labels = (random(600, 8).astype(dtype), random(8, 50).astype(dtype)), draw.integers(0, 50, 600)

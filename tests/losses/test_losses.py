@@ -42,6 +42,7 @@ def quick(case: LossCase) -> bool:
     return case.name in FIRST.values() or case.name in ("Gaussian, a weight an entry", "cross-entropy, some ignored")
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     "case",
     [pytest.param(case, id=case.name, marks=() if quick(case) else pytest.mark.full) for case in ARRAYS],

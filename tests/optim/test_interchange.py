@@ -190,6 +190,7 @@ def test_optax_transformations_get_the_extras_that_they_take():
         np.testing.assert_allclose(updates["kernel"], -scale * GRADS["kernel"])
 
 
+@pytest.mark.full
 def test_hyperparameters_of_optax_inject_hyperparams_are_found_too():
     injected = optax.inject_hyperparams(optax.sgd)(learning_rate=0.5)
     opt_state = optim.set_hyperparams(injected.init(PARAMS), learning_rate=0.25)

@@ -95,6 +95,7 @@ def test_a_pair_without_positive_curvature_is_left_out():
     np.testing.assert_array_equal(np.asarray(opt_state.weights).nonzero(), [[9]])
 
 
+@pytest.mark.full
 def test_where_no_step_decreases_nothing_moves_and_the_pairs_are_forgotten():
     optimizer, w = optim.lbfgs(), jnp.array([3.0, 1.0])
     opt_state = optimizer.init(w)
@@ -134,6 +135,7 @@ def test_a_network_is_trained_by_fit_on_the_full_batch(random):
     assert optim.hyperparams(result.opt_state)["curv_rtol"] == np.float32(0.9)
 
 
+@pytest.mark.full
 def test_parameters_of_several_dtypes_are_one_vector():
     with jax.numpy_dtype_promotion("strict"):
         params = {"a": jnp.ones((2, 2), jnp.bfloat16), "b": jnp.full(3, 2.0), "none": None}

@@ -54,6 +54,7 @@ def test_the_iteration_keeps_singular_vectors_and_brings_values_near_one(random)
     np.testing.assert_allclose(np.diag(inner), s, rtol=1e-6)
 
 
+@pytest.mark.full
 def test_a_convolution_chosen_by_a_glob_agrees_with_optax(random):
     shapes = {"conv_0": {"bias": (5,), "kernel": (3, 3, 2, 5)}, "dense_0": {"bias": (2,), "kernel": (5, 2)}}
     numbers = optax.contrib.MuonDimensionNumbers

@@ -79,6 +79,7 @@ def test_compiled_steps_equal_eager_ones_and_compile_once(name):
 IN_A_BATCH = ("adamw", "l-bfgs", "schedule free")
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=() if name in IN_A_BATCH else pytest.mark.full) for name in OPTIMIZERS]
 )

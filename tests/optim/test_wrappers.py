@@ -256,6 +256,7 @@ EVERY = {
 }
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", EVERY)
 def test_params_and_state_can_be_given_to_jit_to_overwrite(name):
     optimizer = EVERY[name]

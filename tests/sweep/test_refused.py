@@ -95,6 +95,7 @@ def clip_that_nothing_is_made_of(h):
     fnn.Dropout(h["clip"])
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     "read",
     [

@@ -116,6 +116,7 @@ def test_the_scale_of_every_initialiser_can_be_swept(init):
     assert not np.allclose(*result.results.params["kernel"])
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("method", ["vmap", pytest.param("map", marks=pytest.mark.full)])
 def test_a_run_that_diverges_leaves_the_others_to_the_bit(method):
     data, options = (DATA[0], np.eye(3, dtype=np.float32)[DATA[1]]), {"seeds": 2, "method": method}
@@ -147,6 +148,7 @@ def test_each_run_stops_by_itself_and_keeps_what_it_had():
         assert np.isnan(losses[epochs:]).all()
 
 
+@pytest.mark.full
 def test_seeds_are_folded_into_the_key_and_the_same_for_every_combination():
     result = fnn.sweep(LINEAR, KEY, DATA, seeds=[5, 3], learning_rate=[0.01, 0.1])
     assert result.seeds.tolist() == [5, 3, 5, 3]

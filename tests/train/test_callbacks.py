@@ -57,6 +57,7 @@ def test_callbacks_are_told_of_every_moment():
     ]  # fmt: skip
 
 
+@pytest.mark.full
 def test_a_callback_sees_the_history_and_the_parameters():
     seen = {}
 

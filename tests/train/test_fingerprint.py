@@ -29,6 +29,7 @@ def test_another_run_differs_in_the_part_that_is_named(case):
         assert not_comparable(ours) == []
 
 
+@pytest.mark.full
 def test_another_process_writes_the_same():
     script = "import json; from tests.train.pairs_of_runs import printed; print(json.dumps(printed()))"
     environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "123"}

@@ -66,6 +66,7 @@ def test_fit_goes_on_from_given_parameters():
     assert int(second.state["batch_norm_0"]["count"]) == 4 * 6
 
 
+@pytest.mark.full
 def test_early_stopping_keeps_the_best_epoch():
     optimizer = fnn.optim.sgd(lambda step: jnp.where(step < 24, 0.05, 5.0))
     stopping = fnn.EarlyStopping(2, monitor="loss")

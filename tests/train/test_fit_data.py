@@ -95,6 +95,7 @@ class Loader:
         return ([self.Tensor(x), self.Tensor(y.astype(np.int64))] for x, y in PIECES)
 
 
+@pytest.mark.full
 def test_a_loader_of_another_library_trains_as_its_arrays_do():
     same(fit(Loader()), of_batches())
 
@@ -181,6 +182,7 @@ def test_bad_memory_mapped_values_are_refused_on_their_way(tmp_path):
         fit(mapped(tmp_path, x=bad, y=Y))
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", ["data", "validation data"])
 def test_an_index_past_its_vocabulary_is_caught_in_a_stream(name):
     objective = fnn.Objective(fnn.Serial(fnn.Embedding(4, 3), fnn.Dense(2)), fnn.CrossEntropy())

@@ -34,6 +34,7 @@ class Count(fnn.Callback):
         self.most = max(self.most, sum(array.shape == (WIDTH, WIDTH) for array in jax.live_arrays()))
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("options", "copies"),
     [({}, 1), pytest.param({"early_stopping": fnn.EarlyStopping(3, monitor="loss")}, 2, marks=pytest.mark.full)],

@@ -85,6 +85,7 @@ EXPECTED = {"loss": False, "accuracy": True, "perplexity": False}
 EXPECTED |= {f"validation_{name}": higher for name, higher in EXPECTED.items()}
 
 
+@pytest.mark.full
 def test_what_a_run_returns_says_so():
     result = jax.jit(of_one_epoch())(KEY, DATA, validation=DATA)
     assert directions(result.history) == EXPECTED
@@ -101,6 +102,7 @@ def test_what_fit_returns_says_so_too():
     assert list(result.history) == list(EXPECTED)
 
 
+@pytest.mark.full
 def test_a_result_is_saved_under_the_names_of_a_dict_and_loaded(tmp_path):
     result = jax.jit(of_one_epoch())(KEY, DATA)
     loaded = fnn.load(fnn.save(tmp_path / "result", result), like=result)

@@ -118,6 +118,7 @@ def test_early_stopping_goes_on_with_its_patience(tmp_path):
     same(resumed, fit(**options))
 
 
+@pytest.mark.full
 def test_the_best_epochs_stay(tmp_path):
     worse = fnn.optim.sgd(lambda step: jnp.where(step < 9, 0.1, -0.01))  # up the slope from there on
     result = fit(always(tmp_path, keep_last=1, keep_best=2, monitor="loss"), epochs=6, optimizer=worse)
@@ -188,6 +189,7 @@ def test_force_goes_on_with_another_run_and_says_so(tmp_path):
     assert np.isfinite(result.history["loss"]).all()
 
 
+@pytest.mark.full
 def test_force_takes_other_metrics_and_says_so(tmp_path):
     fit(tmp_path, StopAt(4))  # in the second epoch
     with pytest.warns(UserWarning, match=r"of another run: metrics: .*; not taken over: .*totals/r2/mean/high"):
@@ -357,6 +359,7 @@ def test_bad_steps_in_a_row_roll_the_run_back(tmp_path, at):
     assert int(rolled.opt_state.in_a_row) == 0
 
 
+@pytest.mark.full
 @pytest.mark.filterwarnings("ignore:the loss of epoch")
 def test_a_run_that_no_checkpoint_mends_is_given_up(tmp_path):
     skipping = {"optimizer": fnn.optim.skip_nonfinite(fnn.optim.sgd(0.1)), "epochs": 6}

@@ -57,6 +57,7 @@ def test_training_learns_and_reports_every_epoch():
 
 
 # Steps and a remainder; without one; one of a single sample, which joins the batch before it; a remainder alone.
+@pytest.mark.full
 @pytest.mark.parametrize(
     "samples", [pytest.param(50, marks=pytest.mark.full), 33, pytest.param(17, marks=pytest.mark.full), 16, 5]
 )
@@ -87,6 +88,7 @@ def test_vmap_and_map_over_seeds_equal_the_runs_alone():
     close(mapped, stacked, rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.full
 def test_a_run_compiles_once_whatever_the_seed_the_hyperparameters_and_the_data():
     chex.clear_trace_counter()
 
@@ -101,6 +103,7 @@ def test_a_run_compiles_once_whatever_the_seed_the_hyperparameters_and_the_data(
     train(jax.random.key(1), (2 * x, 1 - y % 2), {"rate": 0.3, "b1": 0.0}, validation=(x[::-1], y))
 
 
+@pytest.mark.full
 def test_early_stopping_does_no_work_after_the_stop():
     steps, epochs = [], []
 

@@ -145,6 +145,7 @@ def test_validation_now_and_then_is_that_of_every_epoch(chunk):
         assert (rest == -1 if name == "validation_count" else np.isnan(rest)).all()
 
 
+@pytest.mark.full
 def test_validation_is_computed_only_where_it_is_due():
     counted = []
 
