@@ -129,11 +129,9 @@ class MultiHeadAttention(Layer, name="multi_head_attention"):
             dparams[name], dx = projections[name].backward({"x": x, "kernel": cache["kernels"][name]}, dy)
             return dx
 
-        q, k, v, output, lse = (cache[name] for name in ("query", "key", "value", "output", "log_sum_exp"))
-        doutput = self._grouped(through("out", self._ungrouped(output), dy))
-        dq, dk, dv = self._attention.backward(
-            q, k, v, output, lse, doutput, self._spread(mask), cache.get("dropout_key")
-        )
+        q, k, v, lse = (cache[name] for name in ("query", "key", "value", "log_sum_exp"))
+        doutput = self._grouped(through("out", self._ungrouped(cache["output"]), dy))
+        dq, dk, dv = self._attention.backward(q, k, v, lse, doutput, self._spread(mask), cache.get("dropout_key"))
         dq, dk, dv = self._ungrouped(dq), _swapped(dk), _swapped(dv)
         if self.rotary:
             dq, dk = (rotated(each, jnp.arange(x.shape[1]), -1) for each in (dq, dk))

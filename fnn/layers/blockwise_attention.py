@@ -10,15 +10,17 @@ from which backward makes the probabilities of a block again, p = e^(s − l), a
 
     dv = pᵀ dy,  dp = dy vᵀ,  ds = p ⊙ (dp − δ),  dq = scale · ds k,  dk = scale · dsᵀ q
 
-δ = Σⱼ pⱼ dpⱼ is the sum in the derivative of softmax; since dpⱼ = dy·vⱼ, it is dy·Σⱼ pⱼ vⱼ = dy·y, which needs no
-probabilities. With dropout, y = (m ⊙ p / (1 − rate)) v and dp = m ⊙ dy vᵀ / (1 − rate): the same sum is dy·y again.
+δ = Σⱼ pⱼ dpⱼ is the sum in the derivative of softmax. It equals dy·y, which needs no probabilities, but y is rounded to
+its own dtype: where the values of all keys are nearly the same, dp and δ nearly cancel, and in bfloat16 that rounding
+is most of what is left. A block sees all keys, so the sum itself is at hand. With dropout, y = (m ⊙ p / (1 − rate)) v
+and dp = m ⊙ dy vᵀ / (1 − rate); the rest stays.
 
 A query that may attend to nothing has y = 0, and no gradient goes through it. One whose every score lies below all
 numbers, or one of whose scores lies above, has y = NaN: between overflows nobody can choose.
 
 Axes:  N batch   K key heads   G query heads a key head   T queries   S keys   d features of a head
 
-Source: Vaswani et al. 2017, eq. 1; Rabe and Staats 2021 and Dao et al. 2022 (the log-sum-exp and δ = dy·y).
+Source: Vaswani et al. 2017, eq. 1; Rabe and Staats 2021 and Dao et al. 2022 (the log-sum-exp instead of p).
 """
 
 import dataclasses
@@ -70,11 +72,9 @@ class BlockwiseAttention:
         return self._over_blocks(step, None, {"q": q}, mask)[1]
 
     def backward(
-        self, q: jax.Array, k: jax.Array, v: jax.Array, y: jax.Array, lse: jax.Array, dy: jax.Array,
-        mask: Any = None, key: Any = None,
-    ) -> tuple[jax.Array, jax.Array, jax.Array]:  # fmt: skip
-        """dq, dk and dv from what forward was given and returned."""
-        delta = (dy.astype(lse.dtype) * y.astype(lse.dtype)).sum(-1, keepdims=True)
+        self, q: jax.Array, k: jax.Array, v: jax.Array, lse: jax.Array, dy: jax.Array, mask: Any = None, key: Any = None
+    ) -> tuple[jax.Array, jax.Array, jax.Array]:
+        """dq, dk and dv from what forward was given, and its log-sum-exp."""
 
         def step(sums: tuple, each: tuple) -> tuple[tuple, jax.Array]:
             (dk, dv), (index, first, rows) = sums, each
@@ -83,12 +83,12 @@ class BlockwiseAttention:
             kept, drawn = self._dropped(p, key, index)
             dv = dv + _dot("nkgts,nkgtd->nksd", kept, dy)
             dp = self.dropout.backward(drawn, _dot("nkgtd,nksd->nkgts", dy, v))[1]
-            ds = p * (dp - rows["delta"]) * self._scale(q)
+            ds = p * (dp - (p * dp).sum(-1, keepdims=True)) * self._scale(q)
             dk = dk + _dot("nkgts,nkgtd->nksd", ds, q)
             return (dk, dv), _dot("nkgts,nksd->nkgtd", ds, k).astype(q.dtype)
 
         sums = (jnp.zeros(k.shape, lse.dtype), jnp.zeros(v.shape, lse.dtype))
-        (dk, dv), dq = self._over_blocks(step, sums, {"q": q, "lse": lse, "delta": delta, "dy": dy}, mask)
+        (dk, dv), dq = self._over_blocks(step, sums, {"q": q, "lse": lse, "dy": dy}, mask)
         return dq, dk.astype(k.dtype), dv.astype(v.dtype)
 
     def _scale(self, q: jax.Array) -> float:

@@ -35,8 +35,9 @@ class Softmax(_AlongAxis, name="softmax"):
     """The softmax along an axis. For training, give the logits to ``CrossEntropy`` instead: that is exact and cheaper.
 
     Forward:   yᵢ = e^(xᵢ − m) / Σⱼ e^(xⱼ − m),  m = maxⱼ xⱼ
-    Backward:  dx = y ⊙ (dy − Σⱼ dyⱼ yⱼ)
+    Backward:  dx = y ⊙ (dy − Σⱼ dyⱼ yⱼ / Σⱼ yⱼ)
 
+    Σⱼ yⱼ is 1 but for rounding, which would stay in dx, as large as what is common to all dy, where y is of 16 bits.
     An entry of −∞ has the probability 0; a row of nothing else has none, and is NaN.
 
     Cache:   ``y``
@@ -61,7 +62,8 @@ class Softmax(_AlongAxis, name="softmax"):
     def backward(self, cache: Cache, dy: jax.Array) -> tuple[Params, jax.Array]:
         dy, wide = output_gradient(dy, cache["y"].shape), wide_dtype(dy.dtype)
         y, wide_dy = cache["y"].astype(wide), dy.astype(wide)
-        return {}, (y * (wide_dy - (wide_dy * y).sum(self.axis, keepdims=True))).astype(dy.dtype)
+        mean = (wide_dy * y).sum(self.axis, keepdims=True) / y.sum(self.axis, keepdims=True)
+        return {}, (y * (wide_dy - mean)).astype(dy.dtype)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -62,3 +62,14 @@ def test_softmax_of_bfloat16_sums_in_float32():
     dx = fnn.Softmax().backward(cache, jnp.ones_like(y))[1]
     assert (dx == 0).all()
     np.testing.assert_allclose(np.asarray(fnn.LogSoftmax()(x), np.float32), -math.log(4096), rtol=4e-3)
+
+
+@pytest.mark.parametrize("layer", [fnn.Softmax(), fnn.LogSoftmax()], ids=repr)
+def test_what_is_common_to_an_output_gradient_costs_no_digits(layer: Any, random: Any):
+    """y rounded to bfloat16 does not add up to 1: without the division, 6 % of error where rounding is 0.4 %."""
+    x, dy = jnp.asarray(3 * random(16, 10), jnp.bfloat16), jnp.asarray(30 + random(16, 10), jnp.bfloat16)
+    _, _, cache = layer.forward({}, {}, x)
+    _, _, exact = layer.forward({}, {}, x.astype(jnp.float64))
+    expected = np.asarray(layer.backward(exact, dy.astype(jnp.float64))[1])
+    got = np.asarray(layer.backward(cache, dy)[1], np.float64)
+    assert np.linalg.norm(got - expected) <= 4e-3 * np.linalg.norm(expected)

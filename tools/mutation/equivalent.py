@@ -16,6 +16,8 @@ _CENTRED = f"log_p - {_LARGEST}"
 _ABOVE = "jnp.where(x > 0, 0, wide_dy)"
 _ZEROED = "any number there is multiplied by 0"
 _INFINITE = "asked of infinite x alone: the product is infinite too, or NaN"
+_MEAN = "(wide_dy * y).sum(self.axis, keepdims=True)"
+_ONE_IN_ALL = "probabilities add up to 1 but for rounding, for which tests/layers/test_softmax.py asks in bfloat16"
 _SHIFT = "a shift of all logarithms, which the softmax that follows takes out again; it keeps digits in long sequences"
 
 EQUIVALENT: dict[tuple[str, str, str, str, str], str] = {
@@ -159,6 +161,20 @@ EQUIVALENT: dict[tuple[str, str, str, str, str], str] = {
         "return (Tanh().derivative(h) * dh, (jnp.zeros_like(dh),))",
         "return (Tanh().derivative(h) * dh, __zeros_of__((jnp.zeros_like(dh),)))",
     ): "zeros in the place of zeros",
+    (
+        "layers/softmax.py",
+        "Softmax.backward",
+        "dropped factor",
+        f"{_MEAN} / y.sum(self.axis, keepdims=True)",
+        _MEAN,
+    ): _ONE_IN_ALL,
+    (
+        "layers/softmax.py",
+        "Softmax.backward",
+        "× for ÷",
+        f"{_MEAN} / y.sum(self.axis, keepdims=True)",
+        f"{_MEAN} * y.sum(self.axis, keepdims=True)",
+    ): _ONE_IN_ALL,
     (
         "layers/trainable.py",
         "PRelu.backward",
