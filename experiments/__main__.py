@@ -13,7 +13,7 @@ from experiments.digits import Digits
 from experiments.experiment import Experiment
 from experiments.gradients import Gradients
 from experiments.sweep import Sweep
-from fnn.rendering import spell_on
+from fnn.describe.rendering import spell_on
 
 EXPERIMENTS: dict[str, type[Experiment]] = {each.name: each for each in (Digits, Gradients, Bench, Sweep, Augmentation)}
 

@@ -2,7 +2,7 @@
 
 Claim: a compiled training step by hand is not slower than the automatic one, on the digits network and on a
 multi-layer perceptron; inside a compiled loop over steps, a convolutional network is many times faster on a CPU, where
-XLA runs the kernel gradient that ``jax.grad`` builds on a slow path (see ``fnn/layers/convolution.py``).
+XLA runs the kernel gradient that ``jax.grad`` builds on a slow path (see ``fnn/layers/conv/_sums.py``).
 
 Measure: both programs are compiled once and run in turn, in one process, with every operand passed as an argument; the
 figures are medians, and the ratio is automatic over manual, so more than 1 means that by hand is faster. Memory and

@@ -10,7 +10,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from fnn.doctor import environment
+from fnn.platform.doctor import environment
 
 SHOWN = ("Python", "jax", "jaxlib", "numpy", "fnn", "CPUs", "devices", "XLA_FLAGS")
 """Of what is known about the machine, what a report states."""

@@ -10,7 +10,6 @@ from fnn import layers as layers
 from fnn import losses as losses
 from fnn import optim as optim
 from fnn import testing as testing
-from fnn import xla
 from fnn.backprop import Combinator as Combinator
 from fnn.backprop import backprop as backprop
 from fnn.checkpoint.file import PartialLoad as PartialLoad
@@ -35,8 +34,8 @@ from fnn.combinators import Tied as Tied
 from fnn.combinators import TimeDistributed as TimeDistributed
 from fnn.combinators import TransformerBlock as TransformerBlock
 from fnn.combinators import WeightNorm as WeightNorm
-from fnn.derivation import derivation as derivation
-from fnn.doctor import doctor as doctor
+from fnn.describe.derivation import derivation as derivation
+from fnn.describe.summary import summary as summary
 from fnn.gradients.compare import compare_gradients as compare_gradients
 from fnn.gradients.manual_vjp import with_manual_vjp as with_manual_vjp
 from fnn.gradients.report import GradientReport as GradientReport
@@ -138,8 +137,9 @@ from fnn.objective import Objective as Objective
 from fnn.penalties import L1 as L1
 from fnn.penalties import L2 as L2
 from fnn.penalties import ElasticNet as ElasticNet
+from fnn.platform import xla
+from fnn.platform.doctor import doctor as doctor
 from fnn.stacked import Stacked as Stacked
-from fnn.summary import summary as summary
 from fnn.sweep.result import SweepResult as SweepResult
 from fnn.sweep.sweep import sweep as sweep
 from fnn.train.callbacks import Callback as Callback

@@ -4,8 +4,8 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from fnn.doctor import doctor
-from fnn.rendering import spell_on
+from fnn.describe.rendering import spell_on
+from fnn.platform.doctor import doctor
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -16,10 +16,10 @@ import jax
 
 from fnn.calls import apply_of, backward_of, forward_of, init_of
 from fnn.errors import describe, located, whose
-from fnn.inputs import arrays_or_shapes
+from fnn.guards.inputs import arrays_or_shapes
 from fnn.layer import Cache, Layer, Params, State, float_dtype, named_key
-from fnn.over_time import backward_over_time, passed_lengths, way_through
 from fnn.paths import join
+from fnn.sequences.over_time import backward_over_time, passed_lengths, way_through
 
 Call = Callable[[str, Layer, Any], tuple[Any, Cache]]
 """``call(name, child, x) -> (y, cache)``: what a combinator's ``connect`` calls for each child."""

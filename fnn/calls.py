@@ -1,7 +1,7 @@
 """The calls of a layer inside another: lengths beside x are led past it, and what it returns is looked at.
 
 A layer that returns one value too few is else found by Python where the values are unpacked, or not at all: two rows
-of an array are unpacked as well as ``(y, state)``. How lengths go past a layer is said in fnn/over_time.py.
+of an array are unpacked as well as ``(y, state)``. How lengths go past a layer is said in fnn/sequences/over_time.py.
 """
 
 import inspect
@@ -12,9 +12,9 @@ from typing import Any
 import jax
 
 from fnn.errors import describe, returned
+from fnn.guards.signatures import takes
 from fnn.layer import Cache, Layer, Params, State, is_training
-from fnn.over_time import backward_over_time, explained, passed_lengths, way_through
-from fnn.signatures import takes
+from fnn.sequences.over_time import backward_over_time, explained, passed_lengths, way_through
 
 GIVEN = ("params", "state", "x")
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from fnn.foreign import foreign, leaves
+from fnn.guards.foreign import foreign, leaves
 from fnn.paths import join
 
 MEMBERS = 16

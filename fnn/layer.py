@@ -18,8 +18,8 @@ fact (train or not, a shape) rides as ``Static(value)``. What the configuration 
 ``jax.grad`` through ``apply`` is the *automatic* gradient and never goes through a hand rule: the two check each other.
 A layer whose author writes only ``apply`` works everywhere: its backward is then ``jax.vjp`` of ``apply``.
 
-Given sequences with their lengths, ``(x, lengths)``, a model leads the lengths past its layers (fnn/over_time.py): a
-layer says by ``over_time`` what it does with the steps.
+Given sequences with their lengths, ``(x, lengths)``, a model leads the lengths past its layers, and a layer says by
+``over_time`` what it does with the steps (fnn/sequences/over_time.py).
 
 Axes:  N batch   T time   H W height, width   C channels   D features in   F features out   V vocabulary
 """
@@ -35,8 +35,8 @@ import jax.numpy as jnp
 from jax.core import Tracer
 
 from fnn.errors import describe, is_floating, returned
-from fnn.inputs import refuse_shapes
-from fnn.spelling import check_spelling
+from fnn.guards.inputs import refuse_shapes
+from fnn.guards.spelling import check_spelling
 from fnn.values import called
 
 Params = dict[str, Any]
@@ -76,7 +76,7 @@ class Layer:
     """The class's name in parameter paths, which checkpoints depend on: ``class Dense(Layer, name="dense")``."""
 
     over_time: ClassVar[OverTime | None] = None
-    """What the layer does with the steps of ``(x, lengths)``: see fnn/over_time.py."""
+    """What the layer does with the steps of ``(x, lengths)``: see fnn/sequences/over_time.py."""
 
     def __init_subclass__(cls, *, name: str | None = None, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

@@ -7,12 +7,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from fnn.guards.ranges import AT_LEAST_ZERO, keep_in_range
+from fnn.guards.signatures import check_methods
+from fnn.guards.spelling import check_spelling
 from fnn.layer import Cache, Params, wide_dtype
 from fnn.losses.regression import magnitude
 from fnn.paths import map_named, named_leaves, select
-from fnn.ranges import AT_LEAST_ZERO, keep_in_range
-from fnn.signatures import check_methods
-from fnn.spelling import check_spelling
 
 
 class Penalty:

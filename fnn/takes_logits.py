@@ -13,9 +13,9 @@ from fnn.combinators.composed import Composed
 from fnn.combinators.serial import Serial
 from fnn.combinators.wrapper import Wrapper
 from fnn.layer import Layer
-from fnn.layers.shape import Flatten, Identity, Reshape, Transpose
-from fnn.layers.sigmoids import HardSigmoid, LogSigmoid, Sigmoid
-from fnn.layers.softmax import LogSoftmax, Softmax
+from fnn.layers.activation.sigmoids import HardSigmoid, LogSigmoid, Sigmoid
+from fnn.layers.activation.softmax import LogSoftmax, Softmax
+from fnn.layers.shape.reshape import Flatten, Identity, Reshape, Transpose
 from fnn.losses.loss import Loss
 from fnn.metrics.metric import Metric
 from fnn.paths import join

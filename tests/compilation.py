@@ -5,9 +5,9 @@ import os
 import jax
 import jaxlib.version
 
-import fnn.xla
+import fnn.platform.xla
 
-USERS_OPTIONS = None if fnn.xla.affected(jaxlib.version.__version__) else {"xla_cpu_use_fusion_emitters": True}
+USERS_OPTIONS = None if fnn.platform.xla.affected(jaxlib.version.__version__) else {"xla_cpu_use_fusion_emitters": True}
 """``compiler_options`` of a program whose kernels are to be written as users have them, with ``users_compilation``."""
 
 
@@ -23,7 +23,8 @@ def compile_cheaply() -> None:
         return
     jax.config.update("jax_disable_most_optimizations", True)
     before = os.environ.get("XLA_FLAGS")
-    if not fnn.xla.affected(jaxlib.version.__version__) and (before or "-").startswith("-"):  # else it names a file
+    # What does not start with a dash names a file of flags.
+    if not fnn.platform.xla.affected(jaxlib.version.__version__) and (before or "-").startswith("-"):
         os.environ["XLA_FLAGS"] = f"--xla_cpu_use_fusion_emitters=false {before or ''}".rstrip()
     jax.devices()
     os.environ.pop("XLA_FLAGS", None)

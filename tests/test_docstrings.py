@@ -21,7 +21,7 @@ BASES = {Layer, Loss, Penalty, fnn.Combinator}
 
 
 def modules() -> list:
-    # By import_module: a function of the package may have the name of a module (fnn.doctor).
+    # By import_module: a function of the package may have the name of a module (fnn.platform.doctor).
     return [importlib.import_module(name) for name in MODULES]
 
 

@@ -32,7 +32,7 @@ def test_a_sample_of_all_faults():
 
 
 def test_what_is_planted_is_taken_out_again():
-    place = Place("layers/dense.py", "Dense.backward")
+    place = Place("layers/linear/dense.py", "Dense.backward")
     before = fnn.Dense.backward.__code__
     with planted(place, next(mutations(source(place))).planted(source(place))):
         assert fnn.Dense.backward.__code__ is not before
@@ -41,8 +41,8 @@ def test_what_is_planted_is_taken_out_again():
 
 
 def test_every_derivative_is_a_target():
-    places = {"layers/dense.py": "Dense.backward", "losses/margin.py": "SignedMargin.terms_backward"}
-    places |= {"layers/sigmoids.py": "Tanh.derivative", "penalties.py": "L2.slope"}
+    places = {"layers/linear/dense.py": "Dense.backward", "losses/margin.py": "SignedMargin.terms_backward"}
+    places |= {"layers/activation/sigmoids.py": "Tanh.derivative", "penalties.py": "L2.slope"}
     assert {Place(*place) for place in places.items()} <= named()
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-FILE = "tests/test_doctor.py"
+FILE = "tests/platform/test_doctor.py"
 
 
 def pytest_says(*arguments: str) -> str:

@@ -11,8 +11,8 @@ from fnn.augment.augmentation import Augmentation
 from fnn.augment.border import Fill, check_fill
 from fnn.augment.resample import resample
 from fnn.augment.strength import FACTOR, LEAN, NOT_NEGATIVE, SHARE, interval, is_known, keep_strengths
+from fnn.guards.ranges import nan_where_any
 from fnn.layer import named_key, wide_dtype
-from fnn.ranges import nan_where_any
 
 
 class Motion(NamedTuple):

@@ -22,9 +22,9 @@ import jax
 import jax.numpy as jnp
 
 from fnn.errors import describe, floating_array
+from fnn.guards.signatures import check_methods
+from fnn.guards.spelling import check_spelling
 from fnn.layer import named_key
-from fnn.signatures import check_methods
-from fnn.spelling import check_spelling
 
 
 @dataclasses.dataclass(frozen=True)

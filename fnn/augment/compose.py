@@ -13,9 +13,9 @@ from fnn.augment.coin import coin
 from fnn.augment.mixing import augmented, mixes
 from fnn.augment.strength import SHARE, is_known, keep_strengths
 from fnn.errors import describe, instance_hint
+from fnn.guards.ranges import nan_where_any
+from fnn.guards.signatures import check_takes
 from fnn.layer import named_key
-from fnn.ranges import nan_where_any
-from fnn.signatures import check_takes
 
 
 @dataclasses.dataclass(frozen=True, init=False, repr=False)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from fnn.augment.augmentation import Augmentation
 from fnn.augment.rectangle import rectangle
 from fnn.augment.strength import NOT_NEGATIVE, is_known, keep_strengths
-from fnn.ranges import nan_where_any
+from fnn.guards.ranges import nan_where_any
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from fnn.augment.augmentation import Augmentation
 from fnn.augment.coin import coin
 from fnn.augment.strength import SHARE, is_known, keep_strengths
-from fnn.ranges import nan_where_any
+from fnn.guards.ranges import nan_where_any
 
 
 @dataclasses.dataclass(frozen=True)

@@ -25,11 +25,11 @@ from fnn.augment.augmentation import Augmentation, image_keys
 from fnn.augment.coin import coin
 from fnn.augment.strength import NOT_NEGATIVE, SHARE, keep_strengths
 from fnn.errors import describe, exact_array, floating_array, is_floating, positive
+from fnn.guards.ranges import nan_where_any
 from fnn.layer import named_key, wide_dtype
 from fnn.losses.labels import at_class, class_labels, is_class
 from fnn.losses.loss import check_weights
 from fnn.objective import unpacked
-from fnn.ranges import nan_where_any
 
 
 @dataclasses.dataclass(frozen=True)

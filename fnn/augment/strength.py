@@ -5,9 +5,9 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from fnn.ranges import NOT_NEGATIVE as NOT_NEGATIVE
-from fnn.ranges import SHARE as SHARE
-from fnn.ranges import Range, in_range, is_number
+from fnn.guards.ranges import NOT_NEGATIVE as NOT_NEGATIVE
+from fnn.guards.ranges import SHARE as SHARE
+from fnn.guards.ranges import Range, in_range, is_number
 
 FACTOR = Range("a finite number above 0", lambda value: (value > 0) & (value < math.inf))
 LEAN = Range("an angle in [0, 90)", lambda value: (value >= 0) & (value < 90))

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from fnn.checkpoint import durable
 from fnn.checkpoint.file import read_metadata, save
 from fnn.errors import positive
-from fnn.ranges import AT_LEAST_ZERO, in_range
+from fnn.guards.ranges import AT_LEAST_ZERO, in_range
 
 NAME = re.compile(r"step_([0-9]{9,})\.safetensors")
 

@@ -7,7 +7,7 @@ from fnn.backprop import Call, Combinator, Visit
 from fnn.combinators.named import check_same_names
 from fnn.combinators.serial import Serial
 from fnn.layer import Cache, Layer
-from fnn.over_time import of_children
+from fnn.sequences.over_time import of_children
 
 
 @dataclasses.dataclass(frozen=True)

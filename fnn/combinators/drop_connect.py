@@ -7,7 +7,7 @@ import jax
 from fnn.combinators.kernels import kernels_of, with_leaves
 from fnn.combinators.reparameterized import Reparameterized
 from fnn.layer import Cache, Params, State, is_training, named_key, required_key
-from fnn.layers.dropout import Dropout, drops
+from fnn.layers.random.dropout import Dropout, drops
 
 
 @dataclasses.dataclass(frozen=True)

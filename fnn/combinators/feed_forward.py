@@ -12,8 +12,8 @@ from fnn.combinators.serial import Serial
 from fnn.errors import describe, floating_array, positive
 from fnn.initializers import Initializer, LecunNormal, Zeros
 from fnn.layer import Cache, Layer, Params, State, Static
-from fnn.layers.dense import Dense
-from fnn.layers.swish import Gelu
+from fnn.layers.activation.self_gated import Gelu
+from fnn.layers.linear.dense import Dense
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from fnn.backprop import Call, Visit, add_gradients
 from fnn.combinators.wrapper import Wrapper
 from fnn.layer import Cache
-from fnn.over_time import leads, of_children, passed_lengths
+from fnn.sequences.over_time import leads, of_children, passed_lengths
 
 
 @dataclasses.dataclass(frozen=True)

@@ -15,8 +15,8 @@ from fnn.combinators.first import first_member
 from fnn.combinators.named import NamedChildren
 from fnn.errors import describe, output_gradient
 from fnn.layer import Cache, Layer, Static
-from fnn.lengths import lengths_of
-from fnn.over_time import of_children
+from fnn.sequences.lengths import lengths_of
+from fnn.sequences.over_time import of_children
 
 Merge = Literal["sum", "concatenate", "multiply"]
 

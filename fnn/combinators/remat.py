@@ -11,7 +11,7 @@ from fnn.calls import apply_of, forward_of
 from fnn.combinators.wrapper import Wrapper
 from fnn.errors import located
 from fnn.layer import Cache, Params, State, Static
-from fnn.over_time import of_children
+from fnn.sequences.over_time import of_children
 
 
 @dataclasses.dataclass(frozen=True)

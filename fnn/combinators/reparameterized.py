@@ -10,7 +10,7 @@ from fnn.calls import apply_of, forward_of, init_of
 from fnn.combinators.wrapper import Wrapper
 from fnn.errors import located
 from fnn.layer import Cache, Params, State, Static, named_key
-from fnn.over_time import of_children
+from fnn.sequences.over_time import of_children
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,7 +12,7 @@ from fnn.calls import apply_of, forward_of, init_of
 from fnn.combinators.wrapper import Wrapper
 from fnn.errors import describe, located, positive
 from fnn.layer import Cache, Params, State, Static
-from fnn.over_time import of_children
+from fnn.sequences.over_time import of_children
 from fnn.stacked import Stacked, stack, unstack
 
 

@@ -11,7 +11,7 @@ from fnn.combinators.first import first_member, with_first_member
 from fnn.combinators.named import check_layer_type, check_same_names
 from fnn.errors import describe
 from fnn.layer import Cache, Layer
-from fnn.over_time import leads, of_children, passed_lengths
+from fnn.sequences.over_time import leads, of_children, passed_lengths
 
 
 @dataclasses.dataclass(frozen=True)

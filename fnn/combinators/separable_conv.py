@@ -7,10 +7,10 @@ from fnn.backprop import Call, Combinator, Visit, nest
 from fnn.combinators.named import check_layer_type, check_same_names
 from fnn.initializers import Initializer, LecunNormal, Zeros
 from fnn.layer import Cache, Layer
-from fnn.layers.conv import Conv
-from fnn.layers.depthwise_conv import DepthwiseConv
-from fnn.layers.windows import Padding
-from fnn.over_time import of_children
+from fnn.layers.conv._windows import Padding
+from fnn.layers.conv.conv import Conv
+from fnn.layers.conv.depthwise_conv import DepthwiseConv
+from fnn.sequences.over_time import of_children
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from fnn.backprop import Call, Visit, nest
 from fnn.combinators.named import NamedChildren
 from fnn.layer import Cache
-from fnn.over_time import of_children
+from fnn.sequences.over_time import of_children
 
 
 @dataclasses.dataclass(frozen=True, init=False, repr=False)
@@ -19,7 +19,7 @@ class Serial(NamedChildren, name="serial"):
     Params, State, Cache: those of each child under its name. With no layers it is the identity.
 
     Lengths beside x, ``(x, lengths)``, go from layer to layer until one reduces the steps, and come out beside y if
-    none does; a layer that would mix the padding in is an error (fnn/over_time.py).
+    none does; a layer that would mix the padding in is an error (fnn/sequences/over_time.py).
 
     >>> from fnn.layers import Dense, Relu
     >>> Serial(Dense(8), Relu(), head=Dense(3))

@@ -11,9 +11,9 @@ from jax import lax
 from fnn.combinators.kernels import kernels_of, nested, refuse_stacked, with_leaves
 from fnn.combinators.reparameterized import Reparameterized
 from fnn.errors import positive
+from fnn.guards.ranges import AT_LEAST_ZERO, keep_in_range, nan_where_any
 from fnn.layer import Cache, Params, State, is_training, named_key, state_entry, wide_dtype
 from fnn.paths import named_leaves
-from fnn.ranges import AT_LEAST_ZERO, keep_in_range, nan_where_any
 from fnn.squares import length
 
 FIRST_ITERATIONS = 15

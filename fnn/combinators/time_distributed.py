@@ -11,8 +11,8 @@ from fnn.combinators.first import first_member
 from fnn.combinators.wrapper import Wrapper
 from fnn.errors import describe
 from fnn.layer import Cache, Layer, Static
-from fnn.layers.batch_norm import BatchNorm
-from fnn.lengths import checked_lengths, is_lengths, joined_again, without_padding
+from fnn.layers.norm.batch_norm import BatchNorm
+from fnn.sequences.lengths import checked_lengths, is_lengths, joined_again, without_padding
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,10 +8,10 @@ from fnn.combinators.first import First
 from fnn.combinators.residual import Residual
 from fnn.combinators.serial import Serial
 from fnn.layer import Layer
-from fnn.layers.attention import MultiHeadAttention
-from fnn.layers.dropout import Dropout, drops
-from fnn.layers.layer_norm import LayerNorm
-from fnn.layers.swish import Gelu
+from fnn.layers.activation.self_gated import Gelu
+from fnn.layers.attention.multi_head_attention import MultiHeadAttention
+from fnn.layers.norm.layer_norm import LayerNorm
+from fnn.layers.random.dropout import Dropout, drops
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,7 +10,7 @@ from fnn.combinators.kernels import kernels_of, nested, refuse_stacked, with_lea
 from fnn.combinators.reparameterized import Reparameterized
 from fnn.errors import parameter
 from fnn.layer import Cache, Params, State, named_key, wide_dtype
-from fnn.layers.scaled import row
+from fnn.layers.norm._scaled import row
 from fnn.paths import named_leaves
 from fnn.squares import length
 

@@ -10,8 +10,8 @@ from typing import Any
 import jax
 import numpy as np
 
+from fnn.describe.flops import flops
 from fnn.errors import is_floating
-from fnn.flops import flops
 from fnn.gradients.problem import Operands, Problem
 
 EVALUATIONS_PER_ENTRY = {"forward": 1, "finite": 4}
@@ -24,7 +24,8 @@ class Cost:
 
     Manual and reverse are one program; forward mode and differences are ``evaluations`` runs of one, of which ``time``,
     ``flops`` are the total, worked out and not run. ``temporary`` is the memory of one program beside its operands and
-    results, in bytes. FLOPs are those of ``fnn/flops.py``. ``None``: they cannot be counted, the backend does not say.
+    results, in bytes. FLOPs are those of ``fnn/describe/flops.py``. ``None``: they cannot be counted, the backend does
+    not say.
     """
 
     method: str

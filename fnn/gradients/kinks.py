@@ -14,7 +14,7 @@ import numpy as np
 from fnn.gradients.deltas import placed_layers
 from fnn.gradients.problem import Operands, Records
 from fnn.layer import Layer
-from fnn.layers.windows import windows
+from fnn.layers.conv._windows import windows
 from fnn.losses import Hinge, Loss, MeanAbsoluteError, MultiClassHinge, PerceptronLoss, Triplet
 from fnn.objective import Objective
 from fnn.paths import named_leaves, select

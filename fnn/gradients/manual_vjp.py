@@ -8,7 +8,7 @@ import jax
 from fnn.calls import apply_of, backward_of, forward_of
 from fnn.combinators.wrapper import Wrapper
 from fnn.layer import Cache, Layer, Params, State
-from fnn.over_time import of_children
+from fnn.sequences.over_time import of_children
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,9 +6,9 @@ import math
 import os
 from typing import Any
 
+from fnn.describe.rendering import spelled
 from fnn.gradients.findings import Findings
 from fnn.gradients.tables import markdown, renderables, text
-from fnn.rendering import spelled
 
 
 @dataclasses.dataclass(frozen=True, repr=False)

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from typing import Any
 
+from fnn.describe.rendering import as_text
 from fnn.gradients.findings import Findings
 from fnn.gradients.notes import BYTES, COUNTS, TIMES, index_of, notes_of, number, scaled
 from fnn.gradients.rows import Comparison, Kind, Row
-from fnn.rendering import as_text
 
 WIDTH = 120
 KINDS: tuple[tuple[Kind, str], ...] = (("parameter", "Parameters"), ("delta", "Deltas of the layers' outputs"))

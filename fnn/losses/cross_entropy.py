@@ -8,11 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from fnn.errors import describe, exact_array, floating_array, is_concrete
+from fnn.guards.ranges import FRACTION, NOT_NEGATIVE, Range, is_number, keep_in_range
 from fnn.layer import Cache, Static, wide_dtype
 from fnn.losses.labels import at_class, class_labels, is_class
 from fnn.losses.logits import log_sum_of, shares, shifted
 from fnn.losses.loss import Loss, same_shape
-from fnn.ranges import FRACTION, NOT_NEGATIVE, Range, is_number, keep_in_range
 
 SMOOTHING = Range("in [0, 1)", FRACTION.holds, verb="lies")
 STRENGTH = Range("a finite strength of at least 0", NOT_NEGATIVE.holds)

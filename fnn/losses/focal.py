@@ -7,11 +7,11 @@ import jax
 import jax.numpy as jnp
 
 from fnn.errors import floating_array
+from fnn.guards.ranges import AT_LEAST_ZERO, keep_in_range, nan_where_any
 from fnn.layer import Cache
 from fnn.losses.cross_entropy import CrossEntropy
 from fnn.losses.labels import class_labels
 from fnn.losses.loss import Loss
-from fnn.ranges import AT_LEAST_ZERO, keep_in_range, nan_where_any
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,8 +6,8 @@ from typing import Any
 import jax
 
 from fnn.errors import floating_array, parameter, positive
+from fnn.guards.inputs import array_or_shape
 from fnn.initializers import Initializer, LecunNormal
-from fnn.inputs import array_or_shape
 from fnn.layer import Cache, Layer, Params, State, float_dtype, named_key
 
 

@@ -25,11 +25,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from fnn.errors import describe, exact_array, floating_array, is_concrete, is_floating, returned
-from fnn.foreign import foreign
+from fnn.guards.foreign import foreign
+from fnn.guards.signatures import check_methods
+from fnn.guards.spelling import check_spelling
 from fnn.layer import Cache, Layer, Static, wide_dtype
 from fnn.losses.steps import Steps, steps_of
-from fnn.signatures import check_methods
-from fnn.spelling import check_spelling
 
 OPTIONAL = ("head", "predictions", "check", "counted", "select", "weight", "over_steps")
 """Methods that few losses give."""

@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from fnn.guards.ranges import ABOVE_ZERO, keep_in_range
 from fnn.layer import Cache, Static
 from fnn.losses.loss import Loss, real_target
-from fnn.ranges import ABOVE_ZERO, keep_in_range
 from fnn.squares import root, scale
 
 

@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 
 from fnn.errors import describe, floating_array
+from fnn.guards.ranges import ABOVE_ZERO, keep_in_range
 from fnn.layer import Cache, Static, wide_dtype
 from fnn.losses.loss import Loss, real_target
-from fnn.ranges import ABOVE_ZERO, keep_in_range
 from fnn.squares import unit
 
 

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from fnn.errors import describe, exact_array
-from fnn.lengths import checked_lengths, is_lengths, without_padding
+from fnn.sequences.lengths import checked_lengths, is_lengths, without_padding
 
 
 class Steps(NamedTuple):

@@ -6,10 +6,10 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 
+from fnn.guards.signatures import check_methods
+from fnn.guards.spelling import check_spelling, closest
 from fnn.losses.steps import as_samples, steps_of
 from fnn.metrics.sums import added
-from fnn.signatures import check_methods
-from fnn.spelling import check_spelling, closest
 
 BETTER = "higher_is_better"
 """The class attribute that says which way a metric improves."""

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from fnn.errors import positive
+from fnn.guards.ranges import FRACTION, NOT_NEGATIVE, POSITIVE
 from fnn.optim.hyperparameters import Hyperparameter, Hyperparameters
 from fnn.optim.leafwise import running_mean
 from fnn.optim.magnitudes import divisor, root_mean_square, shortened
@@ -22,7 +23,6 @@ from fnn.optim.transform import (
     zeros_like,
 )
 from fnn.paths import named_leaves, select
-from fnn.ranges import FRACTION, NOT_NEGATIVE, POSITIVE
 from fnn.stacked import map_layers
 
 SMALLEST_SCALE = 1e-3

@@ -6,13 +6,13 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from fnn.guards.ranges import FRACTION, NOT_NEGATIVE, Range, in_range, is_number, nan_where_any
 from fnn.optim.adam import ScaleByAdamState
 from fnn.optim.gradient_descent import scale_by_learning_rate
 from fnn.optim.hyperparameters import Hyperparameter, Hyperparameters
 from fnn.optim.leafwise import leafwise, mean_one_step_ahead, running_mean, sum_of_weights
 from fnn.optim.magnitudes import divisor, squarable, without_zero
 from fnn.optim.transform import Optimizer, chain, constructor
-from fnn.ranges import FRACTION, NOT_NEGATIVE, Range, in_range, is_number, nan_where_any
 
 
 class ScaleByAmsgradState(NamedTuple):

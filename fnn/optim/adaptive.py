@@ -6,12 +6,12 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from fnn.guards.ranges import AT_LEAST_ZERO, FRACTION, NOT_NEGATIVE, in_range
 from fnn.optim.gradient_descent import accumulate_velocity, scale_by_learning_rate
 from fnn.optim.hyperparameters import Hyperparameter, Hyperparameters
 from fnn.optim.leafwise import leafwise, running_mean, sum_of_weights
 from fnn.optim.magnitudes import divisor, squarable
 from fnn.optim.transform import Optimizer, chain, constructor
-from fnn.ranges import AT_LEAST_ZERO, FRACTION, NOT_NEGATIVE, in_range
 
 
 class ScaleBySumOfSquaresState(NamedTuple):

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from fnn.errors import positive
+from fnn.guards.ranges import FRACTION, NOT_NEGATIVE, nan_where_any
 from fnn.optim.hyperparameters import Hyperparameter, Hyperparameters
 from fnn.optim.leafwise import running_mean
 from fnn.optim.transform import (
@@ -23,7 +24,6 @@ from fnn.optim.transform import (
     zeros_like,
 )
 from fnn.optim.waiting import stepped, where_stepped
-from fnn.ranges import FRACTION, NOT_NEGATIVE, nan_where_any
 
 
 class EmaState(NamedTuple):

@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from fnn.guards.ranges import POSITIVE
 from fnn.optim.hyperparameters import Hyperparameter, Hyperparameters
 from fnn.optim.leafwise import leafwise
 from fnn.optim.magnitudes import scale_of, without_zero
 from fnn.optim.transform import Optimizer, accumulator_dtype, check_gradients, constructor, increment, zero_count
-from fnn.ranges import POSITIVE
 from fnn.stacked import map_layers
 
 

@@ -6,10 +6,10 @@ from typing import Any, Literal, NamedTuple
 
 import jax
 
+from fnn.guards.ranges import NOT_NEGATIVE
 from fnn.optim.hyperparameters import Hyperparameter, Hyperparameters
 from fnn.optim.transform import Optimizer, accumulator_dtype, check_gradients, constructor, increment, zero_count
 from fnn.paths import map_named, named_leaves, select
-from fnn.ranges import NOT_NEGATIVE
 
 
 class DecayWeightsState(NamedTuple):

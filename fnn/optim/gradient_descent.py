@@ -5,10 +5,10 @@ from typing import Any, NamedTuple
 
 import jax
 
+from fnn.guards.ranges import FRACTION, NOT_NEGATIVE
 from fnn.optim.hyperparameters import Hyperparameter, Hyperparameters
 from fnn.optim.leafwise import leafwise, running_mean
 from fnn.optim.transform import Optimizer, chain, constructor
-from fnn.ranges import FRACTION, NOT_NEGATIVE
 
 
 class ScaleByLearningRateState(NamedTuple):

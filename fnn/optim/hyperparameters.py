@@ -22,8 +22,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from fnn.guards.ranges import NUMBER, Range, or_nan
 from fnn.paths import join, path_of
-from fnn.ranges import NUMBER, Range, or_nan
 
 Schedule = Callable[[Any], Any]
 Hyperparameter = float | jax.Array | Schedule

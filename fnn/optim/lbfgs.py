@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from fnn.errors import positive
+from fnn.guards.ranges import NOT_NEGATIVE, OPEN_FRACTION, nan_where_any
 from fnn.optim.hyperparameters import Hyperparameter, Hyperparameters
 from fnn.optim.line_search import Point, strong_wolfe
 from fnn.optim.magnitudes import norm, scale_of
@@ -20,7 +21,6 @@ from fnn.optim.transform import (
     refuse_unread,
     zero_count,
 )
-from fnn.ranges import NOT_NEGATIVE, OPEN_FRACTION, nan_where_any
 
 
 class LbfgsState(NamedTuple):

@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from fnn.guards.ranges import FRACTION
 from fnn.optim.decay import decay_weights
 from fnn.optim.gradient_descent import scale_by_learning_rate
 from fnn.optim.hyperparameters import Hyperparameter, Hyperparameters
 from fnn.optim.leafwise import leafwise, running_mean
 from fnn.optim.transform import Optimizer, chain, constructor
-from fnn.ranges import FRACTION
 
 
 class ScaleByLionState(NamedTuple):

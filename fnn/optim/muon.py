@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from fnn.errors import positive
+from fnn.guards.ranges import FRACTION, NOT_NEGATIVE, POSITIVE
 from fnn.optim.adam import scale_by_adam
 from fnn.optim.adam_variants import scale_by_nadam
 from fnn.optim.hyperparameters import Hyperparameter, Hyperparameters
@@ -25,7 +26,6 @@ from fnn.optim.transform import (
     zeros_like,
 )
 from fnn.paths import map_named, named_leaves, select
-from fnn.ranges import FRACTION, NOT_NEGATIVE, POSITIVE
 from fnn.stacked import layer_shapes, map_layers
 
 Coefficients = tuple[float, float, float]

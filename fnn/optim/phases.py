@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 
 from fnn.errors import integer_array, is_floating, positive
+from fnn.guards.ranges import NOT_NEGATIVE, OPEN_FRACTION, POSITIVE, in_range, is_number
 from fnn.optim.hyperparameters import default_float, keep_numbers
 from fnn.optim.schedules import chosen, growing, half_cosine
-from fnn.ranges import NOT_NEGATIVE, OPEN_FRACTION, POSITIVE, in_range, is_number
 from fnn.values import Value
 
 

@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 
 from fnn.errors import positive
+from fnn.guards.ranges import FRACTION, NOT_NEGATIVE, OPEN_FRACTION, nan_where_any
 from fnn.optim.hyperparameters import Hyperparameter, Hyperparameters, default_float
 from fnn.optim.transform import Optimizer, accumulator_dtype, check_gradients, constructor, increment, zero_count
-from fnn.ranges import FRACTION, NOT_NEGATIVE, OPEN_FRACTION, nan_where_any
 
 
 class ReduceOnPlateauState(NamedTuple):

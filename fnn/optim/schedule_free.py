@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from fnn.errors import positive
+from fnn.guards.ranges import FRACTION, NOT_NEGATIVE, Range, nan_where_any
 from fnn.optim.decay import decay_weights
 from fnn.optim.hyperparameters import Hyperparameter, Hyperparameters, checked_number, default_float
 from fnn.optim.leafwise import leafwise, running_mean, sum_of_weights
@@ -27,7 +28,6 @@ from fnn.optim.transform import (
     zero_count,
 )
 from fnn.optim.waiting import stepped, where_stepped
-from fnn.ranges import FRACTION, NOT_NEGATIVE, Range, nan_where_any
 
 
 class ScheduleFreeState(NamedTuple):

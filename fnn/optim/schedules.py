@@ -13,8 +13,8 @@ import jax
 import jax.numpy as jnp
 
 from fnn.errors import positive
+from fnn.guards.ranges import NOT_NEGATIVE
 from fnn.optim.hyperparameters import checked_number, default_float, keep_numbers
-from fnn.ranges import NOT_NEGATIVE
 from fnn.values import Value
 
 

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from fnn.options import flag
-from fnn.rendering import printable, spelled
+from fnn.describe.rendering import printable, spelled
+from fnn.guards.options import flag
 from fnn.sweep.placement import Layout
 from fnn.sweep.table import At, SweepTable, finite_results
 from fnn.train.history import History

@@ -11,8 +11,8 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from fnn.errors import describe
+from fnn.guards.options import one_key
 from fnn.objective import Objective
-from fnn.options import one_key
 from fnn.sweep.footprint import footprint
 from fnn.sweep.grid import runs_of
 from fnn.sweep.placement import Layout, Method, layout_of

@@ -12,8 +12,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from fnn.describe.rendering import as_text, spelled
 from fnn.errors import is_floating
-from fnn.rendering import as_text, spelled
 from fnn.sweep.grid import number
 
 At = Literal["final", "best"]

@@ -16,8 +16,8 @@ from fnn.calls import checked_apply, checked_backward, checked_forward
 from fnn.combinators import Remat
 from fnn.errors import describe, is_floating
 from fnn.layer import Layer, floating_leaves
-from fnn.over_time import way_through
 from fnn.paths import named_leaves
+from fnn.sequences.over_time import way_through
 from fnn.testing import oracles
 from fnn.testing.comparison import alike, array, gradient_like, shapes
 from fnn.testing.violations import Violations

@@ -10,9 +10,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from fnn.guards.signatures import check_methods
+from fnn.guards.spelling import closest, unread
 from fnn.metrics import Metric
-from fnn.signatures import check_methods
-from fnn.spelling import closest, unread
 from fnn.train.record import Record
 from fnn.train.scoring import Totals
 from fnn.train.step import Learned

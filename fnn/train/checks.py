@@ -15,12 +15,12 @@ from fnn.combinators import Frozen
 from fnn.errors import is_concrete, is_floating, located
 from fnn.layer import Layer, Params, State
 from fnn.layers import BatchNorm
-from fnn.lengths import checked_lengths, lengths_of
 from fnn.losses.loss import check_weights
 from fnn.losses.steps import parted
 from fnn.metrics import Metric
 from fnn.objective import Objective, unpacked
 from fnn.paths import join
+from fnn.sequences.lengths import checked_lengths, lengths_of
 from fnn.takes_logits import warn_of_a_cut
 from fnn.train.data import of_data, samples
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fnn.errors import describe, exact_array, positive
-from fnn.foreign import foreign, leaves
+from fnn.guards.foreign import foreign, leaves
 from fnn.objective import unpacked
 
 

@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 
 from fnn.errors import describe, positive
+from fnn.guards.ranges import NOT_NEGATIVE, in_range
 from fnn.metrics import Metric
-from fnn.ranges import NOT_NEGATIVE, in_range
 from fnn.train.history import better_higher
 
 

@@ -12,11 +12,11 @@ from jax.core import Tracer
 
 from fnn.backprop import check_children
 from fnn.errors import positive, tuple_of
+from fnn.guards.options import flag, one_key, path_of
 from fnn.layer import Params, State
 from fnn.metrics import Metric
 from fnn.objective import Method, Objective
 from fnn.optim.unmoved import warn_of_moving_statistics
-from fnn.options import flag, one_key, path_of
 from fnn.train.callbacks import Callback, Run, Standing, copied
 from fnn.train.checks import check_statistics
 from fnn.train.compiled import compiled

@@ -5,11 +5,11 @@ from typing import Any
 
 import jax
 
+from fnn.guards.signatures import check_takes
 from fnn.layer import Layer
 from fnn.losses.loss import Loss
 from fnn.objective import Objective
 from fnn.optim.transform import is_optimizer
-from fnn.signatures import check_takes
 
 Step = Callable[[], Any]
 """A training step, to be traced."""

@@ -9,8 +9,8 @@ import numpy as np
 
 from fnn.canonical.digest import array_text, sha256
 from fnn.errors import exact_numpy, positive
-from fnn.foreign import leaves
-from fnn.signatures import check_takes
+from fnn.guards.foreign import leaves
+from fnn.guards.signatures import check_takes
 from fnn.train.data import arrays, is_arrays, plan, samples
 from fnn.train.fingerprint import Data, data_digest
 

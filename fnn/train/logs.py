@@ -14,7 +14,7 @@ import numpy as np
 
 from fnn.checkpoint import durable
 from fnn.checkpoint.lock import FileLock, Lock
-from fnn.options import path_of
+from fnn.guards.options import path_of
 from fnn.train.callbacks import Callback, Run
 
 

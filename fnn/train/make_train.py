@@ -7,12 +7,12 @@ import jax
 import jax.numpy as jnp
 
 from fnn.errors import positive, tuple_of
+from fnn.guards.options import one_key
+from fnn.guards.signatures import check_takes
 from fnn.layer import Params, State, named_key
 from fnn.metrics import Metric
 from fnn.objective import Method, Objective
 from fnn.optim.unmoved import warn_of_moving_statistics
-from fnn.options import one_key
-from fnn.signatures import check_takes
 from fnn.train.checks import check_data
 from fnn.train.chunks import checkpointed_scan, in_chunks
 from fnn.train.data import Stretch, arrays, length, plan, samples, stretches

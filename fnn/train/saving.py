@@ -13,9 +13,9 @@ import numpy as np
 from fnn.checkpoint.folder import CheckpointFolder
 from fnn.checkpoint.lock import FolderLock
 from fnn.errors import positive
+from fnn.guards.options import path_of
+from fnn.guards.ranges import AT_LEAST_ZERO, in_range
 from fnn.optim.nonfinite import skipped_in_a_row
-from fnn.options import path_of
-from fnn.ranges import AT_LEAST_ZERO, in_range
 from fnn.train.callbacks import Callback, Run, Standing
 from fnn.train.early_stopping import direction
 from fnn.train.record import missing

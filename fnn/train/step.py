@@ -12,12 +12,12 @@ from fnn.augment.mixed_targets import check_mixed_targets
 from fnn.augment.mixing import augmented, mixes
 from fnn.combinators.frozen import frozen_layers, lies_in
 from fnn.errors import returned
+from fnn.guards.options import flag
 from fnn.layer import Params, State, named_key
 from fnn.metrics import Metric
 from fnn.objective import Method, Objective, check_method, unpacked
 from fnn.optim.nonfinite import accepted
 from fnn.optim.transform import apply_updates, expect_optimizer, update
-from fnn.options import flag
 from fnn.paths import map_named, named_leaves
 from fnn.train.data import Batches
 from fnn.train.scoring import Scoring, Totals

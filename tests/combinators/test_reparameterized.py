@@ -177,7 +177,11 @@ def test_the_manual_gradient_of_a_model_is_the_automatic_one(name: str, random: 
 CONFIGURATIONS = [
     (lambda: DropConnect(Dense(2), 1.0), ValueError, "rate is the fraction dropped and lies in [0, 1), got 1.0"),
     (lambda: DropConnect(Dense(2), -0.1), ValueError, "rate is the fraction dropped and lies in [0, 1), got -0.1"),
-    (lambda: DropConnect(Dense, 0.5), TypeError, "DropConnect is made of layers, got <class 'fnn.layers.dense.Dense'>"),
+    (
+        lambda: DropConnect(Dense, 0.5),
+        TypeError,
+        "DropConnect is made of layers, got <class 'fnn.layers.linear.dense.Dense'>",
+    ),
     (lambda: WeightNorm("dense"), TypeError, "WeightNorm is made of layers, got 'dense'"),
     (lambda: SpectralNorm(Dense(2), iterations=0), ValueError, "iterations is at least 1, got 0"),
     (lambda: SpectralNorm(Dense(2), iterations=1.5), TypeError, "iterations is an integer, got 1.5"),

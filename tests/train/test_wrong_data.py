@@ -16,7 +16,7 @@ from jax.experimental import sparse
 
 import fnn
 from tests.comparing import same
-from tests.test_foreign_inputs import Table, Tensor, ragged
+from tests.guards.test_foreign_inputs import Table, Tensor, ragged
 
 KEY = jax.random.key(0)
 X = np.ones((8, 3), np.float32)

@@ -29,9 +29,10 @@ from fnn.penalties import Penalty
 from fnn.testing import oracles
 from fnn.testing.comparison import agree, alike, arrays, gradient_like, shapes
 from fnn.testing.violations import Violations
-from tests import test_backprop, test_bad_input, test_kinks, test_memory
+from tests import test_backprop, test_kinks, test_memory
 from tests.cases import LAYERS, LOSSES, PENALTIES, QUICK, ROWS
-from tests.layers import test_activations
+from tests.guards import test_bad_input
+from tests.layers.activation import test_activations
 from tests.losses import test_ctc, test_extremes, test_losses
 from tests.points import Point, answers, drawn_point
 from tools.mutation.targets import Calls, Place

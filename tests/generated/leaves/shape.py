@@ -5,7 +5,7 @@ import math
 from hypothesis import strategies as st
 
 import fnn
-from fnn.layers.windows import Padding
+from fnn.layers.conv._windows import Padding
 from tests.generated.leaves import Leaf, Shape
 
 

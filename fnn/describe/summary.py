@@ -1,0 +1,196 @@
+"""What a model is made of and what it costs, from shapes alone."""
+
+import dataclasses
+import functools
+import math
+from typing import Any, NamedTuple
+
+import jax
+
+from fnn.backprop import Combinator
+from fnn.calls import forward_of, init_of
+from fnn.combinators.remat import Remat
+from fnn.combinators.repeat import Repeat
+from fnn.describe.flops import flops
+from fnn.describe.rendering import as_text, spelled
+from fnn.errors import describe, is_floating
+from fnn.guards.inputs import arrays_or_shapes
+from fnn.layer import Cache, Layer, Params, State
+from fnn.layers import AvgPool, DepthwiseConv, MaxPool
+from fnn.layers.conv.conv import Convolution
+from fnn.paths import join
+from fnn.stand_in import StandIn
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One layer that is not a combinator. ``times`` is how often ``Repeat`` runs it; the figures are for all of them.
+
+    FLOPs are those of ``fnn/describe/flops.py``, NaN where they cannot be counted; inside ``Remat`` the backward pass
+    has those of the forward pass run again. ``cache_bytes`` is what the layer keeps for its backward pass, where an
+    array that two layers keep is counted for both. What combinators do themselves (a sum, a product, a norm of weights)
+    is in no row.
+    """
+
+    path: str
+    layer: Layer
+    output: str
+    parameters: int
+    forward_flops: float
+    backward_flops: float
+    cache_bytes: int
+    rule: str
+    times: int
+    seen: str = ""
+    """Of a convolution or a pool whose window is one integer, how many axes and channels it saw."""
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class Summary:
+    """The rows of a model and their sums; ``print`` shows a table."""
+
+    rows: tuple[Row, ...]
+    parameters: int
+    """The number of parameters, that is of their entries. Where a combinator makes a layer's parameters from others
+    (``Tied``, ``WeightNorm``), the row counts what the layer sees, and this sum alone what there is."""
+
+    @property
+    def forward_flops(self) -> float:
+        """Floating-point operations of the layers in one forward pass in training."""
+        return sum(row.forward_flops for row in self.rows)
+
+    @property
+    def backward_flops(self) -> float:
+        """Floating-point operations of the layers in one backward pass."""
+        return sum(row.backward_flops for row in self.rows)
+
+    @property
+    def cache_bytes(self) -> int:
+        """Bytes kept between forward and backward, if nothing is rematerialised."""
+        return sum(row.cache_bytes for row in self.rows)
+
+    def __repr__(self) -> str:
+        return as_text(self._table())
+
+    def __rich_console__(self, console: Any, options: Any) -> Any:
+        yield from spelled(console, options, self._table())
+
+    def _table(self) -> Any:
+        from rich import box
+        from rich.table import Table
+
+        table = Table(box=box.SIMPLE_HEAD, show_footer=True, padding=(0, 1, 0, 0))
+        totals = [
+            *("total", "", "", f"{self.parameters:,}", short(self.forward_flops), short(self.backward_flops)),
+            *(short(self.cache_bytes), ""),
+        ]
+        headings = ("path", "layer", "output", "parameters", "FLOPs forward", "backward", "cache bytes", "rule")
+        for position, (heading, total) in enumerate(zip(headings, totals, strict=True)):
+            table.add_column(heading, total, justify="right" if 3 <= position <= 6 else "left", overflow="fold")
+        for row in self.rows:
+            times = f" ×{row.times}" if row.times > 1 else ""
+            table.add_row(
+                *(
+                    row.path + times,
+                    repr(row.layer) + (row.seen and f"\n{row.seen}"),
+                    row.output,
+                    f"{row.parameters:,}" if row.parameters else "",
+                ),
+                *(short(row.forward_flops), short(row.backward_flops), short(row.cache_bytes), row.rule),
+            )
+        return table
+
+
+def summary(model: Layer, x: Any) -> Summary:
+    """The layers of a model in the order in which they run on inputs like ``x`` (arrays or shapes), in training.
+
+    >>> import fnn
+    >>> result = summary(fnn.Serial(fnn.Dense(8), fnn.Relu()), jax.ShapeDtypeStruct((32, 4), "float32"))
+    >>> result.parameters, [row.path for row in result.rows]
+    (40, ['dense_0', 'relu_0'])
+    """
+    key = jax.random.key(0)
+    params, state = jax.eval_shape(lambda key, x: init_of(model, key, x), key, arrays_or_shapes(x))
+    rows: list[Row] = []
+    recorder = _recording(model, _Place("", 1, 0), rows)
+    run = functools.partial(forward_of, recorder, train=True)
+    jax.eval_shape(lambda *given: run(*given[:3], key=given[3]), params, state, x, key)
+    return Summary(tuple(rows), sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params)))
+
+
+class _Place(NamedTuple):
+    """Where a layer stands: its path, how often ``Repeat`` runs it, and how many ``Remat`` run it forward again."""
+
+    path: str
+    times: int
+    again: int
+
+
+@dataclasses.dataclass(frozen=True)
+class _Recorder(StandIn):
+    """Stands in the place of a layer and writes down what passes."""
+
+    place: _Place
+    rows: list[Row] = dataclasses.field(compare=False, repr=False)
+
+    def forward(
+        self, params: Params, state: State, x: Any, *, train: bool = False, key: jax.Array | None = None
+    ) -> tuple[Any, State, Cache]:
+        y, new_state, cache = self.inner.forward(params, state, x, train=train, key=key)
+        given = jax.tree.map(_shape, (params, state, x, key))
+        forward = flops(lambda *given: self.inner.apply(*given[:3], train=train, key=given[3])[0], *given)
+        dy = jax.tree.map(lambda leaf: _shape(leaf) if is_floating(leaf) else None, y)
+        backward = flops(self.inner.backward, jax.tree.map(_shape, cache), dy)
+        path, times, again = self.place
+        self.rows.append(
+            Row(
+                path,
+                self.inner,
+                describe(y),
+                times * sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params)),
+                times * forward,
+                times * (backward + (again * forward if again else 0)),
+                times * sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(cache)),
+                self.inner.rule,
+                times,
+                _seen(self.inner, x),
+            )
+        )
+        return y, new_state, cache
+
+
+def _recording(layer: Layer, place: _Place, rows: list[Row]) -> Layer:
+    if not isinstance(layer, Combinator):
+        return _Recorder(layer, place, rows)
+    path, times, again = place
+    times, again = times * (layer.n if isinstance(layer, Repeat) else 1), again + isinstance(layer, Remat)
+    children = layer.children().items()
+    places = {name: _Place(join(path, name), times, again) for name, _ in children}
+    return layer.with_children({name: _recording(child, places[name], rows) for name, child in children})
+
+
+def _seen(layer: Layer, x: Any) -> str:
+    window = getattr(layer, "kernel_size", getattr(layer, "window", None))
+    if not isinstance(layer, Convolution | DepthwiseConv | MaxPool | AvgPool) or not isinstance(window, int):
+        return ""
+    channels = f"{x.shape[-1]} channel{'s' * (x.shape[-1] != 1)}"
+    return f"{x.ndim - 2}-D over {'×'.join(map(str, x.shape[1:-1]))}, {channels}"
+
+
+def _shape(leaf: Any) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype)
+
+
+def short(number: float) -> str:
+    """A count in three digits with the prefix of its size; nothing for 0, and a question mark for what is not known.
+
+    >>> short(0), short(999), short(1_500_000), short(float("nan"))
+    ('', '999', '1.5 M', '?')
+    """
+    if math.isnan(number):
+        return "?"
+    for prefix in ("", " k", " M", " G", " T", " P"):
+        if abs(number) < 999.5:
+            return f"{number:.3g}{prefix}" if number else ""
+        number /= 1000
+    return f"{number:.3g} E"

@@ -1,0 +1,1 @@
+"""Activations: entry by entry, and over a few channels."""

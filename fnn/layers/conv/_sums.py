@@ -1,0 +1,194 @@
+"""The three sums of every convolution, over a kernel W (*k, in/G, out) and windows with strides s and dilation d.
+
+All three run over the pairs (o, k) of an output and a place of the kernel, where i = o·s + k·d − p:
+
+    gather           y[n, o, f] = Σ_k Σ_c x[n, i, c] W[k, c, f]               x over the image, y over the windows
+    scatter          y[n, i, f] = Σ_(o, k) Σ_c x[n, o, c] W[k, c, f]          x over the windows, y over the image
+    kernel_gradient  dW[k, c, f] = Σ_n Σ_o x[n, i, c] dy[n, o, f]
+
+``gather`` and ``scatter`` are adjoint to each other with the kernel's inputs and outputs exchanged. With G groups,
+the inputs and the outputs of the kernel fall into G consecutive blocks, and block g of the outputs reads block g of the
+inputs only.
+"""
+
+import functools
+import itertools
+import math
+from collections.abc import Callable, Iterable
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from fnn.layer import wide_dtype
+from fnn.layers.conv._windows import Windows, views
+
+
+def gather(x: jax.Array, kernel: jax.Array, w: Windows, groups: int) -> jax.Array:
+    """From the image to the windows."""
+    if _is_depthwise(kernel, groups):
+        return _by_place(x, kernel, w, groups)
+    return lax.conv_general_dilated(
+        x,
+        kernel,
+        w.strides,
+        w.pads,
+        rhs_dilation=w.dilation,
+        dimension_numbers=_channels_last(x.ndim),
+        feature_group_count=groups,
+    )
+
+
+def scatter(x: jax.Array, kernel: jax.Array, w: Windows, groups: int) -> jax.Array:
+    """From the windows to the image: x, spread out by the strides, with the kernel reversed."""
+    if _is_depthwise(kernel, groups):
+        return _by_remainder(x, kernel, w, groups)
+    kernel, ones = lax.rev(kernel, tuple(range(kernel.ndim - 2))), (1,) * len(w.window)
+    return lax.conv_general_dilated(
+        x,
+        kernel,
+        ones,
+        w.adjoint_pads,
+        lhs_dilation=w.strides,
+        rhs_dilation=w.dilation,
+        dimension_numbers=_channels_last(x.ndim),
+        feature_group_count=groups,
+    )
+
+
+def exchange(kernel: jax.Array, groups: int) -> jax.Array:
+    """Inputs and outputs exchanged within each group: from (*k, in/G, out) to (*k, out/G, in)."""
+    *window, inputs, outputs = kernel.shape
+    blocks = kernel.reshape(*window, inputs, groups, outputs // groups)
+    return blocks.swapaxes(-1, -3).reshape(*window, outputs // groups, groups * inputs)
+
+
+def _is_depthwise(kernel: jax.Array, groups: int) -> bool:
+    """Whether a group has one input or one output, so that nothing is a matrix product; and few places."""
+    *window, inputs, outputs = kernel.shape
+    return groups > 1 and 1 in (inputs, outputs // groups) and math.prod(window) <= 64
+
+
+def _by_place(x: jax.Array, kernel: jax.Array, w: Windows, groups: int) -> jax.Array:
+    """``gather`` as a sum of products, one for each place of the kernel.
+
+    XLA makes one loop of it; its grouped convolution is twenty times slower and more on CPU.
+    """
+    x, weights = _channel_by_channel(x, kernel, groups)
+    return _over_inputs(_weighted(views(x, w, 0), weights), kernel, groups)
+
+
+def _by_remainder(x: jax.Array, kernel: jax.Array, w: Windows, groups: int) -> jax.Array:
+    """``scatter`` in the same way, for the positions i with one remainder r of i by s after the other.
+
+    Those are i = m·s + r, and of the kernel they meet the places k with k·d − p = r + q·s alone, at o = m − q: no
+    product is with one of the zeros that would spread x out.
+    """
+    x, weights = _channel_by_channel(x, kernel, groups)
+    counts = tuple(-(-size // stride) for size, stride in zip(w.sizes, w.strides, strict=True))
+    parts = []
+    for remainder in itertools.product(*map(range, w.strides)):
+        chosen, shifts = [], []
+        for place, weight in zip(itertools.product(*map(range, w.window)), weights, strict=True):
+            off = [
+                r + low - k * dilation
+                for r, (low, _), k, dilation in zip(remainder, w.pads, place, w.dilation, strict=True)
+            ]
+            if not any(each % stride for each, stride in zip(off, w.strides, strict=True)):
+                chosen.append(weight)
+                shifts.append([each // stride for each, stride in zip(off, w.strides, strict=True)])
+        shape = (len(x), *counts, x.shape[-1])
+        moved = (_shifted(x, shift, counts) for shift in shifts)
+        parts.append(_weighted(moved, chosen) if chosen else jnp.zeros(shape, x.dtype))
+    y = _over_inputs(parts[0] if len(parts) == 1 else _interleaved(parts, w.strides), kernel, groups)
+    return y[(slice(None), *map(slice, w.sizes))]
+
+
+def _shifted(x: jax.Array, shift: list[int], counts: tuple[int, ...]) -> jax.Array:
+    """x at m + shift for m below the counts, and 0 outside."""
+    pads = [(-low, low + count - size, 0) for low, count, size in zip(shift, counts, x.shape[1:-1], strict=True)]
+    return lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), *pads, (0, 0, 0)])
+
+
+def _interleaved(parts: list[jax.Array], strides: tuple[int, ...]) -> jax.Array:
+    """The array that has the parts at the remainders of its positions by the strides, in row order."""
+    samples, *counts, channels = parts[0].shape
+    rank = len(counts)
+    blocks = jnp.stack(parts).reshape(*strides, *parts[0].shape)
+    order = (each for axis in range(rank) for each in (rank + 1 + axis, axis))
+    blocks = blocks.transpose(rank, *order, 2 * rank + 1)
+    return blocks.reshape(samples, *(m * s for m, s in zip(counts, strides, strict=True)), channels)
+
+
+def _channel_by_channel(x: jax.Array, kernel: jax.Array, groups: int) -> tuple[jax.Array, jax.Array]:
+    """x and, place by place, one weight for every pair of an input and an output of a group, group by group."""
+    inputs, outputs = kernel.shape[-2], kernel.shape[-1] // groups
+    weights = (kernel if inputs == 1 else exchange(kernel, groups)).reshape(-1, groups * inputs * outputs)
+    dtype = wide_dtype(x.dtype)
+    return jnp.repeat(x, outputs, -1).astype(dtype), weights.astype(dtype)
+
+
+def _weighted(views: Iterable[jax.Array], weights: Iterable[jax.Array]) -> jax.Array:
+    products = (view * weight.reshape(*(1,) * (view.ndim - 1), -1) for view, weight in zip(views, weights, strict=True))
+    return functools.reduce(jnp.add, products)
+
+
+def _over_inputs(y: jax.Array, kernel: jax.Array, groups: int) -> jax.Array:
+    """Summed over the inputs of a group, of which there are several if it has one output."""
+    inputs, outputs = kernel.shape[-2], kernel.shape[-1] // groups
+    y = y if inputs == 1 else y.reshape(*y.shape[:-1], groups * outputs, inputs).sum(-1)
+    return y.astype(kernel.dtype)
+
+
+# Compiled on its own, so that running eagerly does not compile the choice anew at each call.
+@functools.partial(jax.jit, static_argnums=(2, 3), inline=True)
+def kernel_gradient(x: jax.Array, dy: jax.Array, w: Windows, groups: int) -> jax.Array:
+    """x over the image slides over dy, spread out by s, in steps of d."""
+    return lax.platform_dependent(
+        x,
+        dy,
+        cpu=lambda x, dy: _moved(x, dy, w, groups),
+        default=lambda x, dy: _in_place(x, dy, w, groups),
+    )
+
+
+def _in_place(x: jax.Array, dy: jax.Array, w: Windows, groups: int) -> jax.Array:
+    # Channels take the batch's place and samples are summed over as channels are: the groups of x's channels are
+    # then groups of the batch, each meeting its own block of dy's features.
+    spatial, rank = tuple(range(1, x.ndim - 1)), x.ndim
+    numbers = lax.ConvDimensionNumbers(
+        (rank - 1, 0, *spatial), (rank - 1, 0, *spatial), (rank - 2, rank - 1, *range(rank - 2))
+    )
+    return lax.conv_general_dilated(
+        x, dy, w.dilation, w.kernel_pads, None, w.strides, numbers, batch_group_count=groups
+    )
+
+
+def _moved(x: jax.Array, dy: jax.Array, w: Windows, groups: int) -> jax.Array:
+    """The same with every axis moved to where XLA:CPU has a fast convolution.
+
+    Inside a loop (a scan over batches, say) XLA:CPU leaves the axes of the plain form where they are and runs it a
+    hundred times slower; ``jax.grad`` has that form.
+    """
+    rank = x.ndim
+    spatial = tuple(range(1, rank - 1))
+    # (G, C/G, *spatial, N) and (G, *spatial', N, F/G)
+    x = x.transpose(rank - 1, *spatial, 0).reshape(groups, -1, *x.shape[1:-1], x.shape[0])
+    dy = dy.reshape(*dy.shape[:-1], groups, -1).transpose(rank - 1, *spatial, 0, rank)
+
+    def one_group(block: tuple[jax.Array, jax.Array]) -> jax.Array:
+        return lax.conv_general_dilated(*block, w.dilation, w.kernel_pads, None, w.strides, _channels_last(rank))
+
+    moved = _over_groups(one_group, x, dy)
+    return moved.transpose(*(axis + 1 for axis in spatial), 1, 0, rank).reshape(*w.window, x.shape[1], -1)
+
+
+def _over_groups(one_group: Callable, x: jax.Array, dy: jax.Array) -> jax.Array:
+    """One group after the other: written out, a group a channel would take XLA many seconds to compile."""
+    return one_group((x[0], dy[0]))[None] if len(x) == 1 else lax.map(one_group, (x, dy))
+
+
+def _channels_last(rank: int) -> lax.ConvDimensionNumbers:
+    spatial = tuple(range(1, rank - 1))
+    image, kernel = (0, rank - 1, *spatial), (rank - 1, rank - 2, *range(rank - 2))
+    return lax.ConvDimensionNumbers(image, kernel, image)

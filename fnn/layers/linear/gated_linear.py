@@ -1,0 +1,136 @@
+"""Gated linear units: an affine map, scaled entry by entry by the activation of another."""
+
+import dataclasses
+from typing import Any, ClassVar
+
+import jax
+
+from fnn.errors import floating_array, output_gradient, part, positive
+from fnn.initializers import Initializer, LecunNormal, Zeros
+from fnn.layer import Cache, Layer, Params, State, named_key
+from fnn.layers.activation._elementwise import Elementwise
+from fnn.layers.activation.rectifiers import Relu
+from fnn.layers.activation.self_gated import Gelu, Silu
+from fnn.layers.activation.sigmoids import Sigmoid
+from fnn.layers.linear.dense import Dense
+
+
+@dataclasses.dataclass(frozen=True)
+class _Gated(Layer):
+    features: int
+    _: dataclasses.KW_ONLY
+    use_bias: bool = True
+    kernel_init: Initializer = LecunNormal()
+    bias_init: Initializer = Zeros()
+
+    activation: ClassVar[Elementwise]
+
+    over_time = "each step"
+
+    def __post_init__(self) -> None:
+        positive("features", self.features)
+
+    @property
+    def _dense(self) -> Dense:
+        """Each of the two maps."""
+        return Dense(self.features, use_bias=self.use_bias, kernel_init=self.kernel_init, bias_init=self.bias_init)
+
+    def init(self, key: jax.Array, x: Any) -> tuple[Params, State]:
+        return {name: self._dense.init(named_key(key, name), x)[0] for name in ("gate", "value")}, {}
+
+    def forward(
+        self, params: Params, state: State, x: Any, *, train: bool = False, key: jax.Array | None = None
+    ) -> tuple[jax.Array, State, Cache]:
+        x = floating_array(x)
+        gate, _, gate_cache = self._dense.forward(part(params, "gate"), {}, x)
+        value, _, value_cache = self._dense.forward(part(params, "value"), {}, x)
+        kernels = {"gate_kernel": gate_cache["kernel"], "value_kernel": value_cache["kernel"]}
+        return self.activation(gate) * value, state, {"x": x, "gate": gate, "value": value, **kernels}
+
+    def backward(self, cache: Cache, dy: jax.Array) -> tuple[Params, jax.Array]:
+        x, value = cache["x"], cache["value"]
+        dy = output_gradient(dy, value.shape)
+        opened, _, activation_cache = self.activation.forward({}, {}, cache["gate"])
+        _, dgate = self.activation.backward(activation_cache, dy * value)
+        dgate_params, dx_gate = self._dense.backward({"x": x, "kernel": cache["gate_kernel"]}, dgate)
+        dvalue_params, dx_value = self._dense.backward({"x": x, "kernel": cache["value_kernel"]}, dy * opened)
+        return {"gate": dgate_params, "value": dvalue_params}, dx_gate + dx_value
+
+
+@dataclasses.dataclass(frozen=True)
+class GLU(_Gated, name="glu"):
+    """The gated linear unit: an affine map, scaled by the sigmoid of another.
+
+    Forward:   y = a(g) ⊙ v,  g = x W + b,  v = x V + c,  a the sigmoid
+    Backward:  dg = dy ⊙ v ⊙ a'(g),  dv = dy ⊙ a(g)
+               dW = xᵀ dg,  db = Σ dg,  dV = xᵀ dv,  dc = Σ dv  (summed over all leading axes),  dx = dg Wᵀ + dv Vᵀ
+
+    Params:  ``gate`` {``kernel`` W (D, F), ``bias`` b (F,)}, ``value`` {``kernel`` V (D, F), ``bias`` c (F,)}, without
+             the biases if ``use_bias=False``
+    State:   none
+    Cache:   ``x`` (…, D), ``gate`` g and ``value`` v (…, F), ``gate_kernel`` W and ``value_kernel`` V; a(g) is computed
+             again
+    Shapes:  (…, D) → (…, F), any floating dtype, kept
+
+    A network of the size of one with plain layers has two thirds of its hidden units (three matrices for two).
+
+    Errors: ``ValueError`` if the size of the last axis is not the kernels', ``TypeError`` for an input that is not
+    floating or whose dtype is not the parameters'.
+
+    >>> layer = GLU(3)
+    >>> params, state = layer.init(jax.random.key(0), jax.ShapeDtypeStruct((1, 2), "float32"))
+    >>> layer.apply(params, state, jax.numpy.ones((5, 2)))[0].shape
+    (5, 3)
+
+    Source: Dauphin et al. 2017, eq. 1; Shazeer 2020, eq. 4.
+    """
+
+    activation = Sigmoid()
+
+
+@dataclasses.dataclass(frozen=True)
+class ReGLU(_Gated, name="reglu"):
+    """The gated linear unit with the rectifier in the place of the sigmoid; see ``GLU``.
+
+    Forward:   y = relu(g) ⊙ v,  g = x W + b,  v = x V + c
+    Backward:  as ``GLU``, with relu'(g) = 1 where g > 0, else 0, at the kink too
+
+    >>> ReGLU(3).init(jax.random.key(0), jax.ShapeDtypeStruct((1, 2), "float32"))[0]["gate"]["kernel"].shape
+    (2, 3)
+
+    Source: Shazeer 2020, eq. 5.
+    """
+
+    activation = Relu()
+
+
+@dataclasses.dataclass(frozen=True)
+class GEGLU(_Gated, name="geglu"):
+    """The gated linear unit with the exact GELU in the place of the sigmoid; see ``GLU``.
+
+    Forward:   y = gelu(g) ⊙ v,  g = x W + b,  v = x V + c
+    Backward:  as ``GLU``, with gelu'(g) = Φ(g) + g φ(g)
+
+    >>> GEGLU(3).init(jax.random.key(0), jax.ShapeDtypeStruct((1, 2), "float32"))[0]["value"]["kernel"].shape
+    (2, 3)
+
+    Source: Shazeer 2020, eq. 5.
+    """
+
+    activation = Gelu()
+
+
+@dataclasses.dataclass(frozen=True)
+class SwiGLU(_Gated, name="swiglu"):
+    """The gated linear unit with SiLU in the place of the sigmoid; see ``GLU``.
+
+    Forward:   y = silu(g) ⊙ v,  g = x W + b,  v = x V + c
+    Backward:  as ``GLU``, with silu'(g) = s + g s (1 − s),  s = sigmoid(g)
+
+    >>> SwiGLU(3, use_bias=False).init(jax.random.key(0), jax.ShapeDtypeStruct((1, 2), "float32"))[0]["gate"].keys()
+    dict_keys(['kernel'])
+
+    Source: Shazeer 2020, eq. 5, there without biases and with β = 1.
+    """
+
+    activation = Silu()

@@ -1,0 +1,1 @@
+"""Normalisation, and the one derivation behind it."""

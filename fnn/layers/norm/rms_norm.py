@@ -1,0 +1,78 @@
+"""Root-mean-square normalisation."""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from fnn.errors import floating_array
+from fnn.guards.inputs import array_or_shape
+from fnn.guards.ranges import AT_LEAST_ZERO, keep_in_range
+from fnn.layer import Cache, Layer, Params, State, wide_dtype
+from fnn.layers.norm._scaled import init_scaled, scaled, scaled_backward
+from fnn.layers.norm._standardize import inverse_root, rescale_backward
+
+
+@dataclasses.dataclass(frozen=True)
+class RMSNorm(Layer, name="rms_norm"):
+    """Divides the channels of every position by their root mean square, then scales each.
+
+    Forward:   x̂ = x r,  r = 1/√(mean(x²) + ε),  the mean over the last axis;  y = γ ⊙ x̂
+    Backward:  dγ = Σ dy ⊙ x̂  (over all leading axes),  dx̂ = γ ⊙ dy,  dx = r (dx̂ − x̂ · mean(dx̂ ⊙ x̂))
+
+    Params:  ``scale`` γ (C,), left out by ``use_scale=False``
+    State:   none
+    Cache:   ``x`` (…, C), ``inverse`` r (…, 1), ``scale`` (C,) if any; x̂ is computed again
+    Shapes:  (…, C) → (…, C), any floating dtype, kept; computed in at least float32
+
+    A single channel keeps its sign alone, x̂ = sign(x) where x² ≫ ε: that is its definition, so it is not refused, as
+    it is by ``LayerNorm``, where nothing would be left.
+
+    Errors: ``ValueError`` for a scalar and for an epsilon below 0.
+
+    >>> layer = RMSNorm()
+    >>> params, state = layer.init(jax.random.key(0), jax.ShapeDtypeStruct((1, 4), "float32"))
+    >>> layer.apply(params, state, jnp.array([[0.0, -8.0, 0.0, 0.0]]))[0].round(3)
+    Array([[ 0., -2.,  0.,  0.]], dtype=float32)
+
+    Source: Zhang and Sennrich 2019, eq. 4.
+    """
+
+    _: dataclasses.KW_ONLY
+    epsilon: float = 1e-6
+    use_scale: bool = True
+
+    over_time = "each step"
+
+    def __post_init__(self) -> None:
+        keep_in_range(self, epsilon=AT_LEAST_ZERO)
+
+    @property
+    def use_bias(self) -> bool:
+        return False
+
+    def init(self, key: jax.Array, x: Any) -> tuple[Params, State]:
+        _check_axes(array_or_shape(x))
+        return init_scaled(self, x), {}
+
+    def forward(
+        self, params: Params, state: State, x: Any, *, train: bool = False, key: jax.Array | None = None
+    ) -> tuple[jax.Array, State, Cache]:
+        x = floating_array(x)
+        _check_axes(x)
+        wide = x.astype(wide_dtype(x.dtype))
+        inverse = inverse_root(jnp.square(wide).mean(-1, keepdims=True), self.epsilon)
+        y, kept = scaled(self, params, wide * inverse, x.dtype)
+        return y, state, {"x": x, "inverse": inverse, **kept}
+
+    def backward(self, cache: Cache, dy: jax.Array) -> tuple[Params, jax.Array]:
+        inverse = cache["inverse"]
+        normal = cache["x"].astype(inverse.dtype) * inverse
+        dparams, dnormal = scaled_backward(self, cache, dy, normal)
+        return dparams, rescale_backward(dnormal, normal, inverse, (-1,)).astype(dy.dtype)
+
+
+def _check_axes(x: Any) -> None:
+    if x.ndim < 1:
+        raise ValueError("expected an input (…, C), got a scalar")

@@ -1,0 +1,1 @@
+"""The machine underneath: guards against wrong results, and the doctor that looks for them."""

@@ -1,0 +1,172 @@
+"""Whether this machine computes correctly: what is installed and in use, and probes compared with NumPy in float64.
+
+``fnn.doctor()`` prints a report and returns it; ``python -m fnn doctor`` also exits with 1 if a probe failed. A probe
+is one of the computations that training rests on, among them two that XLA:CPU is known to get wrong (see xla.py).
+It runs on the default device, in float32, with its operands passed as arguments, so that XLA cannot fold the answer at
+compile time, and twenty times over, since one of those two is wrong only now and then.
+"""
+
+import dataclasses
+import importlib.metadata
+import os
+import platform
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jaxlib.version
+import numpy as np
+
+from fnn.describe.rendering import as_text, spelled
+from fnn.platform import xla
+from fnn.platform.probes import PROBES, Case
+
+REPETITIONS = 20
+
+
+@dataclasses.dataclass(frozen=True)
+class Probe:
+    """What a probe found. ``error`` is the largest of ``|got − expected| / |expected|`` over leaves and repetitions,
+    in Euclidean norms; NaN if something was NaN. ``message`` is what was raised, if anything. ``seconds`` counts
+    compilation."""
+
+    name: str
+    passed: bool
+    error: float
+    seconds: float
+    message: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """What ``doctor`` found: ``print(report)`` shows it all, ``report.ok`` is whether every probe passed."""
+
+    environment: dict[str, str]
+    probes: tuple[Probe, ...]
+    advice: str
+
+    @property
+    def ok(self) -> bool:
+        """Whether every probe passed."""
+        return all(probe.passed for probe in self.probes)
+
+    # doctor() has printed the report already: at a prompt, its value is shown in one line.
+    def __repr__(self) -> str:
+        return f"Report(ok={self.ok}, {sum(probe.passed for probe in self.probes)} of {len(self.probes)} probes passed)"
+
+    def __str__(self) -> str:
+        return as_text(self, width=110)
+
+    def __rich_console__(self, console: Any, options: Any) -> Any:
+        yield from spelled(console, options, self._page())
+
+    def _page(self) -> Any:
+        # Rich is imported where it is used: importing fnn does not pay for it.
+        from rich.console import Group
+        from rich.table import Table
+        from rich.text import Text
+
+        environment = Table.grid(padding=(0, 2))
+        for name, value in self.environment.items():
+            environment.add_row(Text(name, "dim"), Text(value))
+        probes = Table(box=None, padding=(0, 2, 0, 0))
+        for heading in ("probe", "", "relative error", "seconds"):
+            probes.add_column(heading, justify="right" if heading in ("relative error", "seconds") else "left")
+        for probe in self.probes:
+            verdict = Text("passed", "green") if probe.passed else Text("FAILED", "bold red")
+            probes.add_row(Text(probe.name), verdict, f"{probe.error:.1e}", f"{probe.seconds:.2f}")
+        raised = [Text(f"{probe.name} raised {probe.message}") for probe in self.probes if probe.message]
+        verdict = Text("Every probe passed.", "green") if self.ok else Text(self.advice, "bold red")
+        return Group(environment, Text(), probes, Text(), *raised, verdict)
+
+
+def doctor() -> Report:
+    """Prints what JAX, devices and flags are in use and whether the probes pass; returns the same as a ``Report``."""
+    from rich.console import Console
+
+    facts = environment()
+    probes = tuple(run(probe) for probe in PROBES)
+    report = Report(facts, probes, "" if all(probe.passed for probe in probes) else advice())
+    Console().print(report)
+    return report
+
+
+def run(probe: Callable[[], Case]) -> Probe:
+    """Runs one probe twenty times and keeps the largest error; an exception is a failure, not the end of the report."""
+    start, passed, error, message = time.perf_counter(), False, float("nan"), ""
+    try:
+        case = probe()
+        compiled = jax.jit(case.operation)
+        error = float(np.max([relative_error(compiled(*case.operands), case.expected) for _ in range(REPETITIONS)]))
+        passed = error <= (0 if case.exact else tolerance())
+    except Exception as exception:
+        message = f"{type(exception).__name__}: {exception}"
+    return Probe(probe.__name__.replace("_", " "), passed, error, time.perf_counter() - start, message)
+
+
+def relative_error(result: Any, expected: Any) -> float:
+    """The largest ``|result − expected| / |expected|`` over the leaves; NaN if one of them is NaN."""
+    leaves, treedef = jax.tree.flatten(result)
+    pairs = zip(leaves, treedef.flatten_up_to(expected), strict=True)
+    errors = []
+    for got, wanted in pairs:
+        got, wanted = np.asarray(got, np.float64), np.asarray(wanted, np.float64)
+        if got.shape != wanted.shape:
+            raise ValueError(f"the result has shape {got.shape} where {wanted.shape} was expected")
+        errors.append(np.linalg.norm(got - wanted) / np.linalg.norm(wanted))
+    return float(np.max(errors))
+
+
+def tolerance() -> float:
+    """What rounding explains: float32 on CPU; elsewhere, or if the user says so, products may be TF32 or bfloat16."""
+    exact = jax.default_backend() == "cpu" and setting("jax_default_matmul_precision") is None
+    return 1e-4 if exact else 1e-2
+
+
+def environment() -> dict[str, str]:
+    """The versions, the devices and the settings that decide what is computed."""
+    guarded = xla.guard()  # before anything here starts the backend
+    devices = [f"{device.platform}:{device.id} {device.device_kind}" for device in jax.devices()]
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return {
+        "Python": f"{platform.python_version()} ({platform.python_implementation()})",
+        "system": f"{platform.system()} {platform.release()}, {platform.machine()}",
+        "CPUs": f"{usable} usable of {os.cpu_count()}",
+        **{name: installed(name) for name in ("jax", "jaxlib", "numpy", "fnn")},
+        "default backend": jax.default_backend(),
+        "devices": ", ".join(devices),
+        "x64": "on" if setting("jax_enable_x64") else "off",
+        "matmul precision": str(setting("jax_default_matmul_precision") or "default"),
+        "XLA_FLAGS": os.environ.get("XLA_FLAGS", "") or "not set",
+        "fnn's guard": guarded.value,
+    }
+
+
+def setting(name: str) -> Any:
+    """One of JAX's settings, as it holds here: a context manager counts."""
+    return getattr(jax.config, name)
+
+
+def installed(name: str) -> str:
+    """The version of an installed package."""
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def advice() -> str:
+    """What to do when a probe fails: set the flag if it is not set and may help, else use another jaxlib."""
+    unset = xla.SETTING not in os.environ.get("XLA_FLAGS", "").split()
+    if jax.default_backend() == "cpu" and xla.affected(jaxlib.version.__version__) and unset and xla.flag_known():
+        return (
+            f"This jaxlib is known to compute wrongly on CPU; training with it goes wrong silently. What to do: unset"
+            f" {xla.SWITCH} and import fnn before the first JAX computation, or set the flag before Python starts:"
+            f'\n\n    export XLA_FLAGS="$XLA_FLAGS {xla.SETTING}"\n\nand run `python -m fnn doctor` again.'
+        )
+    return (
+        "With these versions, flags and devices, training goes wrong silently: do not use them. What to do: try without"
+        " flags of your own, then another version of jaxlib (on CPU, 0.9.2 passes every probe: pip install jax==0.9.2"
+        " jaxlib==0.9.2), and report this page at https://github.com/jax-ml/jax/issues."
+    )

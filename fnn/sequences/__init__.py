@@ -1,0 +1,1 @@
+"""Sequences of different lengths, and how their lengths go through a model."""
