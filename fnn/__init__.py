@@ -139,6 +139,7 @@ from fnn.penalties import L2 as L2
 from fnn.penalties import ElasticNet as ElasticNet
 from fnn.platform import xla
 from fnn.platform.doctor import doctor as doctor
+from fnn.platform.version import __version__ as __version__
 from fnn.stacked import Stacked as Stacked
 from fnn.sweep.result import SweepResult as SweepResult
 from fnn.sweep.sweep import sweep as sweep

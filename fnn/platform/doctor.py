@@ -21,6 +21,7 @@ import numpy as np
 from fnn.describe.rendering import as_text, spelled
 from fnn.platform import xla
 from fnn.platform.probes import PROBES, Case
+from fnn.platform.version import __version__
 
 REPETITIONS = 20
 
@@ -133,7 +134,8 @@ def environment() -> dict[str, str]:
         "Python": f"{platform.python_version()} ({platform.python_implementation()})",
         "system": f"{platform.system()} {platform.release()}, {platform.machine()}",
         "CPUs": f"{usable} usable of {os.cpu_count()}",
-        **{name: installed(name) for name in ("jax", "jaxlib", "numpy", "fnn")},
+        **{name: installed(name) for name in ("jax", "jaxlib", "numpy")},
+        "fnn": __version__,
         "default backend": jax.default_backend(),
         "devices": ", ".join(devices),
         "x64": "on" if setting("jax_enable_x64") else "off",
