@@ -154,4 +154,4 @@ from fnn.train.make_train import TrainResult as TrainResult
 from fnn.train.make_train import make_train as make_train
 from fnn.train.saving import Checkpoints as Checkpoints
 
-xla.guard()  # nothing above starts JAX's backend, and nothing may before this
+xla.guard()  # must come before JAX starts its backend; no import above starts it

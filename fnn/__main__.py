@@ -1,4 +1,4 @@
-"""The command line: ``python -m fnn doctor`` says whether this machine computes correctly."""
+"""The command line: ``python -m fnn doctor`` checks whether JAX computes correctly on this machine."""
 
 import argparse
 import sys

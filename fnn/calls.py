@@ -1,7 +1,7 @@
-"""The calls of a layer inside another: lengths beside x are led past it, and what it returns is looked at.
+"""How a layer calls another: lengths beside x go around it, and what it returns is checked.
 
-A layer that returns one value too few is else found by Python where the values are unpacked, or not at all: two rows
-of an array are unpacked as well as ``(y, state)``. How lengths go past a layer is said in fnn/sequences/over_time.py.
+Without the check, a layer that returns too few values would fail where Python unpacks them, or not at all: an array of
+two rows unpacks just as ``(y, state)`` does. How lengths go around a layer is in fnn/sequences/over_time.py.
 """
 
 import inspect
@@ -20,7 +20,7 @@ GIVEN = ("params", "state", "x")
 
 
 def init_of(layer: Layer, key: jax.Array | None, x: Any) -> tuple[Params, State]:
-    """``layer.init(key, x)``, with lengths beside x led past it."""
+    """``layer.init(key, x)``; lengths beside x go around it."""
     with explained(layer, x):
         return checked_init(layer, key, way_through(layer, x).x)
 
@@ -28,7 +28,7 @@ def init_of(layer: Layer, key: jax.Array | None, x: Any) -> tuple[Params, State]
 def forward_of(
     layer: Layer, params: Params, state: State, x: Any, *, train: bool, key: jax.Array | None
 ) -> tuple[Any, State, Cache]:
-    """``layer.forward(…)``, with lengths beside x led past it; ``backward_of`` and ``backprop`` take the cache."""
+    """``layer.forward(…)``; lengths beside x go around it. ``backward_of`` and ``backprop`` take the cache."""
     way = way_through(layer, x)
     with explained(layer, x):
         y, state, cache = checked_forward(layer, params, state, way.x, train=train, key=key)
@@ -38,7 +38,7 @@ def forward_of(
 def apply_of(
     layer: Layer, params: Params, state: State, x: Any, *, train: bool = False, key: jax.Array | None = None
 ) -> tuple[Any, State]:
-    """``layer.apply(…)``, with lengths beside x led past it."""
+    """``layer.apply(…)``; lengths beside x go around it."""
     way = way_through(layer, x)
     with explained(layer, x):
         y, state = checked_apply(layer, params, state, way.x, train=train, key=key)
@@ -46,7 +46,7 @@ def apply_of(
 
 
 def backward_of(layer: Layer, cache: Cache, dy: Any) -> tuple[Params, Any]:
-    """``layer.backward(cache, dy)``, of a cache that ``forward_of`` returned."""
+    """``layer.backward(cache, dy)``, for a cache that ``forward_of`` returned."""
     if passed_lengths(layer, cache):
         return backward_over_time(cache, dy, lambda cache, dy: backward_of(layer, cache, dy))
     return checked_backward(layer, cache, dy)
@@ -58,7 +58,7 @@ def output_shape(layer: Layer, params: Params, state: State, x: Any) -> Any:
 
 
 def checked_init(layer: Layer, key: jax.Array | None, x: Any) -> tuple[Params, State]:
-    """``layer.init(key, x)`` as it stands."""
+    """``layer.init(key, x)`` with checks, and x passed unchanged."""
     with _signature(layer, "init", "key", "x"):
         found = layer.init(key, x)  # pyright: ignore[reportArgumentType]
     made = returned(layer, "init", "(params, state)", found)
@@ -74,7 +74,7 @@ def checked_init(layer: Layer, key: jax.Array | None, x: Any) -> tuple[Params, S
 def checked_forward(
     layer: Layer, params: Params, state: State, x: Any, *, train: bool, key: jax.Array | None
 ) -> tuple[Any, State, Cache]:
-    """``layer.forward(…)`` as it stands."""
+    """``layer.forward(…)`` with checks, and x passed unchanged."""
     with _signature(layer, "forward", *GIVEN, train=train, key=key):
         found = layer.forward(params, state, x, train=train, key=key)
     return _with_state(layer, "forward", returned(layer, "forward", "(y, state, cache)", found))
@@ -83,14 +83,14 @@ def checked_forward(
 def checked_apply(
     layer: Layer, params: Params, state: State, x: Any, *, train: bool, key: jax.Array | None
 ) -> tuple[Any, State]:
-    """``layer.apply(…)`` as it stands."""
+    """``layer.apply(…)`` with checks, and x passed unchanged."""
     with _signature(layer, "apply", *GIVEN, train=train, key=key):
         found = layer.apply(params, state, x, train=train, key=key)
     return _with_state(layer, "apply", returned(layer, "apply", "(y, state)", found))
 
 
 def checked_backward(layer: Layer, cache: Cache, dy: Any) -> tuple[Params, Any]:
-    """``layer.backward(cache, dy)`` as it stands."""
+    """``layer.backward(cache, dy)`` with checks."""
     with _signature(layer, "backward", "cache", "dy"):
         found = layer.backward(cache, dy)
     return returned(layer, "backward", "(dparams, dx)", found)
@@ -107,11 +107,11 @@ def _with_state(layer: Layer, method: str, found: Any) -> Any:
 
 @contextmanager
 def _signature(layer: Layer, method: str, *names: str, **keywords: Any) -> Iterator[None]:
-    """Around a call of a method: says which arguments it is to take, and that ``train`` is not to be traced."""
+    """Around a call: if the method takes other arguments, or ``train`` is traced, raises an error that says so."""
     try:
         yield
     except jax.errors.TracerBoolConversionError:
-        # Conditions of a layer are on train; if that is not traced, the error is what it says.
+        # A layer usually branches on train: raise for a traced train, else leave the error as it is.
         is_training(keywords.get("train", False))
         raise
     except TypeError:

@@ -1,4 +1,4 @@
-"""Errors that teach: what every layer checks, and the one note that says where in the model it happened."""
+"""Errors that teach: the checks that all layers share, and the one note that says where in the model an error arose."""
 
 import numbers
 from collections.abc import Iterable, Iterator
@@ -14,7 +14,7 @@ from fnn.guards.foreign import foreign, leaves
 from fnn.paths import join
 
 MEMBERS = 16
-"""So many members of a list of numbers are described one by one."""
+"""How many members of a list of numbers are described one by one."""
 
 
 def describe(x: Any) -> str:
@@ -34,7 +34,7 @@ def describe(x: Any) -> str:
 
 
 class Place(str):
-    """The note on an exception raised inside a model; a type of its own, so that outer combinators can extend it."""
+    """The note on an exception raised inside a model; outer combinators recognise it by its type and extend it."""
 
     __slots__ = ("path", "rest")
     path: str
@@ -51,7 +51,7 @@ class Place(str):
 
 @contextmanager
 def located(name: str, layer: Any, x: Any, verb: str = "applied to") -> Iterator[None]:
-    """Gives an exception one note with the path: the innermost combinator adds it, the enclosing ones prefix theirs."""
+    """Adds one note with the path to an exception: the innermost combinator adds it, outer ones prefix their names."""
     try:
         yield
     except Exception as error:
@@ -66,17 +66,17 @@ def located(name: str, layer: Any, x: Any, verb: str = "applied to") -> Iterator
 
 
 def is_floating(x: Any) -> bool:
-    """Whether x holds floating-point numbers, so that a gradient with respect to it exists."""
+    """Whether x is floating, so that it has a gradient."""
     return jnp.issubdtype(jax.dtypes.result_type(x) if not hasattr(x, "dtype") else x.dtype, jnp.floating)
 
 
 def is_concrete(x: Any) -> bool:
-    """Whether the values of x can be looked at: outside jit, vmap, scan and grad."""
+    """Whether the values of x can be read: it is not traced by jit, vmap, scan or grad."""
     return not isinstance(x, Tracer)
 
 
 def one_array(x: Any) -> jax.Array:
-    """Returns x as an array, or raises: a tuple of arrays would be stacked to one."""
+    """Returns x as an array, or raises: ``jnp.asarray`` would silently stack a tuple of arrays."""
     if isinstance(x, tuple | dict | None) or (isinstance(x, list) and any(hasattr(each, "shape") for each in x)):
         raise TypeError(not_one_array(x))
     if (other := foreign(x)) is not None:
@@ -85,7 +85,7 @@ def one_array(x: Any) -> jax.Array:
 
 
 def floating_array(x: Any) -> jax.Array:
-    """Returns x as an array of floating dtype that is not empty, or raises."""
+    """Returns x as a non-empty array of floating dtype, or raises."""
     if isinstance(x, list):
         raise TypeError(not_one_array(x))
     x = one_array(x)
@@ -99,7 +99,7 @@ def floating_array(x: Any) -> jax.Array:
 
 
 def not_one_array(x: Any) -> str:
-    """What is said of several members, or of a list of numbers, in the place of one array."""
+    """The message for several arrays, or a list of numbers, where one array was expected."""
     if x is None:
         return "expected one array, got None"
     found = leaves(x)
@@ -109,12 +109,12 @@ def not_one_array(x: Any) -> str:
 
 
 def exact_array(x: Any) -> jax.Array:
-    """Returns x as an array or raises: JAX would wrap NumPy's 64-bit integers round to 32 bits without a word."""
+    """Returns x as an array or raises: JAX would silently wrap NumPy's 64-bit integers to 32 bits."""
     return jnp.asarray(x if isinstance(x, jax.Array) else exact_numpy(x))
 
 
 def exact_numpy(x: Any) -> np.ndarray:
-    """Returns x as an array on the host, of the dtype that JAX would give it, or raises where that cannot hold it."""
+    """Returns x as a NumPy array of the dtype that JAX would give it; raises if that dtype cannot hold the values."""
     nested = isinstance(x, tuple | list) and any(getattr(each, "ndim", 0) for each in x)
     if nested or isinstance(x, dict | None):
         raise TypeError(f"expected one array, got {describe(x)}")
@@ -123,7 +123,9 @@ def exact_numpy(x: Any) -> np.ndarray:
     try:
         x = np.asarray(x)
     except ValueError:
-        raise ValueError(f"expected one array, got rows of different lengths, {describe(x)}; pad them to one") from None
+        raise ValueError(
+            f"expected one array, got rows of different lengths, {describe(x)}; pad them to one length"
+        ) from None
     if (other := foreign(x)) is not None:
         raise other.refusal("expected an array of numbers")
     kept = jax.dtypes.canonicalize_dtype(x.dtype)
@@ -138,7 +140,7 @@ def exact_numpy(x: Any) -> np.ndarray:
 
 
 def integer_array(x: Any, what: str = "indices") -> jax.Array:
-    """Returns x as an array of integers of 32 bits or more, or raises: one of 8 or 16 bits cannot count up to V."""
+    """Returns x as an array of integers of 32 bits or more, or raises: 8 or 16 bits may not count up to V."""
     x = exact_array(x)
     if not jnp.issubdtype(x.dtype, jnp.integer):
         raise TypeError(f"{what} are integers, got {describe(x)}; convert them with astype(int)")
@@ -146,11 +148,11 @@ def integer_array(x: Any, what: str = "indices") -> jax.Array:
 
 
 def whose(kind: str, names: Any) -> str:
-    """What to say of params or state that hold these names and are another model's."""
+    """A hint for params or state with these names that seem to belong to another model."""
     if "loss" in names:
         return (
-            f"{kind} with 'loss' are those of objective.model, which ends with the head of its loss: apply"
-            f" objective.model, not the model that it was made of"
+            f"{kind} with an entry 'loss' belong to objective.model, which ends with the head of its loss: apply"
+            f" objective.model, not the model that you gave the Objective"
         )
     return f"were these {kind} made by this model's init?"
 
@@ -158,19 +160,21 @@ def whose(kind: str, names: Any) -> str:
 def part(params: Any, name: str) -> Any:
     """Returns ``params[name]``, a parameter or a dict of them, or raises."""
     if not isinstance(params, dict) or name not in params:
-        other = describe(params) if isinstance(params, jax.Array) else type(params).__name__  # a tracer's means nothing
+        other = (
+            describe(params) if isinstance(params, jax.Array) else type(params).__name__
+        )  # a tracer's type means nothing
         found = sorted(params) if isinstance(params, dict) else other
         raise ValueError(f"expected a parameter {name!r}, found {found}; {whose('params', found)}")
     return params[name]
 
 
 def parameter(params: Any, name: str, shape: tuple[int, ...], dtype: Any) -> jax.Array:
-    """Returns ``params[name]`` or raises: it must be there, with the shape that the input asks for and its dtype."""
+    """Returns ``params[name]`` or raises unless it has the shape that the input needs and the dtype of the input."""
     value = part(params, name)
     if jnp.shape(value) != shape:
         raise ValueError(
             f"parameter {name!r} has shape {jnp.shape(value)} where this input needs {shape};"
-            f" give the model inputs like those it was initialised with, or initialise it with one of this shape"
+            f" give the model inputs like those of its init, or initialise it again with an input of this shape"
         )
     return same_dtype(name, value, dtype)
 
@@ -184,7 +188,7 @@ def same_dtype(name: str, value: Any, dtype: Any) -> jax.Array:
 
 
 def output_gradient(dy: Any, shape: tuple[int, ...]) -> jax.Array:
-    """Returns dy or raises: it has the shape of the output, and nothing is broadcast to it."""
+    """Returns dy, or raises unless it has the shape of the output: nothing is broadcast."""
     if isinstance(dy, tuple | list | dict) or not hasattr(dy, "shape"):
         raise TypeError(f"expected the gradient of one output, an array of shape {shape}, got {describe(dy)}")
     if dy.shape != shape:
@@ -193,12 +197,12 @@ def output_gradient(dy: Any, shape: tuple[int, ...]) -> jax.Array:
 
 
 def instance_hint(thing: Any) -> str:
-    """What to say where an object was expected and a class came."""
+    """A hint for a class given in place of an object."""
     return f"; did you mean {thing.__name__}(…)?" if isinstance(thing, type) else ""
 
 
 def tuple_of(kind: type, name: str, things: Any) -> tuple:
-    """The things as a tuple, all of one class, or ``TypeError``."""
+    """Returns the things as a tuple, or raises ``TypeError`` unless all are of one class."""
     if isinstance(things, kind):
         raise TypeError(f"{name} is a list, got one {type(things).__name__}; write {name}=[{things!r}]")
     if isinstance(things, type) and issubclass(things, kind):
@@ -213,11 +217,11 @@ def tuple_of(kind: type, name: str, things: Any) -> tuple:
 
 
 def positive(name: str, value: Any) -> None:
-    """Raises unless value is an integer (one of NumPy's, too) of at least 1."""
+    """Raises unless value is an integer (Python's or NumPy's) of at least 1."""
     if isinstance(value, Tracer):
         raise TypeError(
-            f"{name} is an integer, got the traced {describe(value)}: a size is known before a program is compiled, so"
-            f" it cannot be swept in one; loop over it in Python, a program each"
+            f"{name} is an integer, got the traced {describe(value)}: a size must be known when a program is compiled,"
+            f" so one program cannot sweep it; loop over it in Python, with one program for each value"
         )
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         raise TypeError(f"{name} is an integer, got {value!r}")
@@ -226,7 +230,7 @@ def positive(name: str, value: Any) -> None:
 
 
 def returned(owner: Any, method: str, names: str, value: Any) -> Any:
-    """Returns what a method of the owner returned, a tuple of so many as the names, ``(y, state)``, or raises."""
+    """Returns what a method returned, or raises unless it is a tuple of as many values as ``names``, ``(y, state)``."""
     if not isinstance(value, tuple) or len(value) != names.count(",") + 1:
         raise TypeError(f"{type(owner).__name__}.{method} returns {names}, got {describe(value)}")
     return value

@@ -1,12 +1,12 @@
-"""Names, paths and globs: the one way to speak of a place in a model or in a tree of arrays.
+"""Names, paths and globs: the one way to name a place in a model or in a tree of arrays.
 
 A **path** is the sequence of names from the root, joined by a slash: ``encoder/dense_0/kernel``. A layer's path is the
 prefix of the paths of its parameters. A **glob** selects paths:
 
-* ``*`` matches any characters, slashes included; ``?`` one character; ``[ab]`` one of those;
+* ``*`` matches any characters, slashes included; ``?`` one character; ``[ab]`` an a or a b;
 * a leading ``*/`` also matches nothing, so ``*/bias`` selects ``bias`` and ``encoder/dense_0/bias``;
 * a last name ``kernel`` stands for ``kernel`` and every ``*_kernel``: ``*/kernel`` selects recurrent kernels too;
-* a glob that selects no path is an error: a misspelt selector must not pass for an empty selection.
+* a glob that selects no path is an error: a misspelt glob must not silently select nothing.
 """
 
 from collections.abc import Callable, Iterable
@@ -19,7 +19,7 @@ SEPARATOR = "/"
 
 
 def join(*names: str) -> str:
-    """Joins names or paths; empty ones (of children that add no segment) leave no trace."""
+    """Joins names or paths; empty ones, of children that add no segment, are left out."""
     return SEPARATOR.join(name for name in names if name)
 
 
@@ -31,7 +31,7 @@ def check_name(name: str) -> str:
 
 
 def path_of(key_path: tuple) -> str:
-    """The path of a key path as ``jax.tree_util`` gives it."""
+    """The path of a key path of ``jax.tree_util``."""
     return jax.tree_util.keystr(key_path, simple=True, separator=SEPARATOR)
 
 

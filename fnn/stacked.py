@@ -1,7 +1,7 @@
-"""Parameters of several layers in one array: a dict that knows it, and functions of one layer's array mapped over it.
+"""Parameters of several layers stacked in one array: a dict that marks them, and maps that see one layer at a time.
 
-The shape alone does not tell: (3, 8) is the matrix of one layer, or the biases of three. An optimiser that looks at
-matrices, norms or sizes asks here, and gives every layer what it would get alone.
+The shape alone is ambiguous: (3, 8) may be the matrix of one layer or the biases of three. An optimiser that depends on
+matrices, norms or sizes uses this module, so that every layer gets the update that it would get alone.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,11 +16,11 @@ from fnn.paths import path_of
 
 @jax.tree_util.register_pytree_with_keys_class
 class Stacked(dict):
-    """The parameters of as many layers as ``sizes`` multiply to, stacked on that many leading axes of every leaf.
+    """A dict of parameters stacked over layers: ``sizes`` are the lengths of the leading axes that every leaf has.
 
-    It is what ``Repeat`` returns from ``init``, and the dict of one layer in all else: its entries, its printed form
-    and its paths. To ``jax.tree.map`` it is a container of a type of its own, so that all trees of one call have it, or
-    none; ``Stacked(plain, (3,))`` and ``dict(stacked)`` go from one to the other.
+    ``Repeat.init`` returns it. Its entries, paths and printed form are those of the dict of one layer. ``jax.tree.map``
+    treats it as another container than ``dict``, so all trees of one call must be of the same kind:
+    ``Stacked(plain, (3,))`` and ``dict(stacked)`` convert.
 
     >>> params = Stacked({"bias": jnp.zeros((3, 8))}, (3,))
     >>> params["bias"].shape, params.sizes, jax.tree.map(jnp.sum, params)
@@ -34,7 +34,7 @@ class Stacked(dict):
         self.sizes = tuple(sizes)
 
     def tree_flatten_with_keys(self) -> tuple[list, tuple]:
-        """The entries by name, as those of a dict."""
+        """The entries by name, as for a dict."""
         names = sorted(self)
         return [(jax.tree_util.DictKey(name), self[name]) for name in names], (tuple(names), self.sizes)
 
@@ -58,23 +58,23 @@ class Stacked(dict):
 
 
 def stack(tree: Any, n: int) -> Any:
-    """A tree whose leaves have one more leading axis, of n layers; what is no dict, or an empty one, as it is."""
+    """Marks a tree whose leaves have gained a leading axis of n layers; an empty dict, or a leaf, stays as it is."""
     if isinstance(tree, Stacked):
         return Stacked(tree, (n, *tree.sizes))
     return Stacked(tree, (n,)) if isinstance(tree, dict) and tree else tree
 
 
 def unstack(tree: Any) -> Any:
-    """The tree of one layer of the first leading axis, once that axis is gone: the inverse of ``stack``."""
+    """Marks a tree whose leaves have lost their first leading axis: the inverse of ``stack``."""
     if not isinstance(tree, Stacked):
         return tree
     return Stacked(tree, tree.sizes[1:]) if len(tree.sizes) > 1 else dict(tree)
 
 
 def map_layers(function: Callable[..., Any], tree: Any, *rest: Any) -> Any:
-    """Like ``fnn.paths.map_named``, with the arrays of one layer at a time where several are stacked.
+    """Like ``fnn.paths.map_named``, but where layers are stacked the function sees one layer at a time.
 
-    ``function(path, *leaves)`` returns a pytree of arrays, which come out stacked as the leaves are.
+    ``function(path, *leaves)`` returns a pytree of arrays, which are stacked again as the leaves are.
 
     >>> stacked = Stacked({"kernel": jnp.arange(6.0).reshape(2, 3)}, (2,))
     >>> map_layers(lambda path, w: w / w.sum(), stacked)["kernel"].sum(1)
@@ -93,7 +93,7 @@ def map_layers(function: Callable[..., Any], tree: Any, *rest: Any) -> Any:
 
 
 def layer_shapes(tree: Any) -> dict[str, tuple[int, ...]]:
-    """The shape that every leaf has in its own layer, by path.
+    """The shape of every leaf in one layer, without the stacked axes, by path.
 
     >>> layer_shapes({"first": jnp.zeros((2, 8)), "rest": Stacked({"bias": jnp.zeros((3, 8))}, (3,))})
     {'first': (2, 8), 'rest/bias': (8,)}
@@ -106,7 +106,7 @@ def layer_shapes(tree: Any) -> dict[str, tuple[int, ...]]:
 
 
 def stacked_sizes(tree: Any) -> list[tuple[int, ...]]:
-    """For every leaf, in the order of ``jax.tree.leaves``, its leading axes of layers: none, where it is of one."""
+    """The lengths of the stacked axes of every leaf, in the order of ``jax.tree.leaves``; ``()`` if not stacked."""
     return list(_sizes(tree, ()))
 
 
@@ -129,6 +129,6 @@ def _of_one_layer(function: Callable[..., Any], path: str) -> Callable[..., Any]
 def _check(key_path: tuple, leaf: Any, sizes: tuple[int, ...]) -> None:
     if jnp.shape(leaf)[: len(sizes)] != sizes:
         raise ValueError(
-            f"the leaf at {path_of(key_path)!r} stands for layers stacked on leading axes of length {sizes}, got"
-            f" {describe(leaf)}; the parameters of one of these layers alone are a plain dict: dict(params)"
+            f"the leaf at {path_of(key_path)!r} belongs to layers stacked on leading axes of length {sizes}, got"
+            f" {describe(leaf)}; for the parameters of one of these layers, use a plain dict: dict(params)"
         )

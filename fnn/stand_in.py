@@ -1,4 +1,4 @@
-"""A layer in the place of another, for whoever looks at a model: printed, and given lengths, as that one is."""
+"""A layer that replaces another while a model is inspected; it prints, and treats lengths, as that layer does."""
 
 import dataclasses
 from typing import Any
@@ -8,7 +8,7 @@ from fnn.layer import Layer, OverTime
 
 @dataclasses.dataclass(frozen=True)
 class StandIn(Layer, name="stand_in"):
-    """The base of such layers; a subclass runs ``inner``, which is no child: paths stay those of the model."""
+    """The base of such layers. A subclass runs ``inner``, which is not a child: paths stay those of the model."""
 
     inner: Layer
 
@@ -20,4 +20,4 @@ class StandIn(Layer, name="stand_in"):
         return self.inner.lengths_after(lengths, steps)
 
     def __repr__(self) -> str:
-        return repr(self.inner)  # errors name the layer that the reader wrote
+        return repr(self.inner)  # errors then name the layer that the user wrote

@@ -1,17 +1,17 @@
-"""Values: frozen dataclasses that print as the call that makes them, and compare and hash by their fields."""
+"""Values: frozen dataclasses that print as their constructor call, and compare and hash by their fields."""
 
 import dataclasses
 from typing import Any
 
 MANY = {"many": True}
-"""Metadata of a field that holds what a constructor takes as ``*arguments``."""
+"""Metadata of a field that holds the constructor's ``*arguments``."""
 
 
 class Value:
-    """A base of frozen dataclasses made with ``eq=False, repr=False``: equal fields, equal values.
+    """A base of frozen dataclasses made with ``eq=False, repr=False``: values are equal if their fields are.
 
-    A field that cannot be hashed, an array or a traced number above all, is equal to nothing but itself; a value with
-    such a field is equal to itself alone and hashes by identity. Neither ever raises.
+    A value with a field that cannot be hashed, such as an array or a traced number, equals only itself and hashes by
+    identity. Comparing and hashing never raise.
     """
 
     def __eq__(self, other: object) -> bool:
@@ -27,12 +27,12 @@ class Value:
         return object.__hash__(self) if fields is None else hash((type(self), fields))
 
     def __repr__(self) -> str:
-        """The call, with what has a default by name, and left out where it is at its default."""
+        """The call; arguments with defaults are shown by name, and left out at their defaults."""
         return called(self, bare=True)
 
 
 def called(value: Any, *, bare: bool = False) -> str:
-    """A dataclass as the call that makes it, without those at their defaults; ``bare``: required ones unnamed."""
+    """A dataclass as its constructor call, without fields at their defaults; ``bare``: required ones without names."""
     shown: list[str] = []
     for field in dataclasses.fields(value):
         if not field.repr or _is_default(field, content := getattr(value, field.name)):
@@ -52,7 +52,7 @@ def _is_default(field: dataclasses.Field, value: Any) -> bool:
 
 
 def _shown(value: Any) -> str:
-    """A value as it prints, a function by its name and not by its address."""
+    """A value as it prints; a function by its name, without its address."""
     return getattr(value, "__qualname__", repr(value)) if callable(value) else repr(value)
 
 
@@ -63,5 +63,5 @@ def _compared(value: Any) -> tuple:
 def _hash(fields: tuple) -> int | None:
     try:
         return hash(fields)
-    except TypeError:  # an array, or something else that can change
+    except TypeError:  # an array, or something else that is mutable
         return None

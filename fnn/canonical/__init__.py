@@ -1,1 +1,1 @@
-"""Any value as text that is the same in every process, to tell whether two are the same."""
+"""Any value as text that is the same in every process, so that values of different processes can be compared."""

@@ -1,4 +1,4 @@
-"""What a function computes: its instructions without the places in files, what it captured, the globals it reads."""
+"""What a function computes: its instructions without source positions, its captured variables, the globals it reads."""
 
 import dis
 import inspect
@@ -18,15 +18,15 @@ _KINDS = (
 )
 
 _PLACES = ("__doc__", "__firstlineno__", "__static_attributes__")
-"""What the body of a class stores of where and how it is written."""
+"""What a class body stores about its source, not its behaviour."""
 
 
 def instructions(code: types.CodeType, constant: Callable[[Any], str]) -> str:
-    """The instructions as lines of text, other only where the function does something else.
+    """The instructions as lines of text, which differ only where the behaviour of the function differs.
 
-    File, line numbers, docstring and the names of local variables are not in it. Constants are written by
-    ``constant``. That a function has run, which makes CPython specialise its instructions, changes nothing. Another
-    minor version of Python has other instructions for the same function.
+    File, line numbers, docstring and the names of local variables are left out. ``constant`` writes the constants.
+    The text does not change when the function runs and CPython specialises its instructions. Another minor version
+    of Python has other instructions for the same function.
     """
     arguments = code.co_argcount + code.co_kwonlyargcount
     lines = [
@@ -40,18 +40,18 @@ def instructions(code: types.CodeType, constant: Callable[[Any], str]) -> str:
             argument = None
         elif isinstance(step.argval, types.CodeType):
             argument = instructions(step.argval, constant)
-        elif step.opcode in dis.hasconst:  # by the constant, not by its number: the docstring is one that nobody loads
+        elif step.opcode in dis.hasconst:  # by value: the unused docstring shifts the indices
             argument = constant(step.argval)
         lines.append(f"{step.opname} {argument}")
     return "\n".join(lines)
 
 
 class Unset:
-    """What stands for a variable that has no value yet."""
+    """The stand-in for a variable that has no value yet."""
 
 
 def captured(function: types.FunctionType) -> dict[str, Any]:
-    """The variables of the functions around it that a function uses, by name."""
+    """The variables that a function captures from enclosing functions, by name."""
     found: dict[str, Any] = {}
     cells = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
     for name, cell in sorted(cells.items()):
@@ -63,10 +63,10 @@ def captured(function: types.FunctionType) -> dict[str, Any]:
 
 
 def globals_read(function: types.FunctionType) -> dict[str, Any]:
-    """The globals of its module that a function or one inside it reads, by name; ``settings.RATE`` by that name.
+    """The globals that a function, or one nested in it, reads, by name.
 
-    Attributes are followed where the global is a module of the program itself. What it assigns to is left out: that
-    changes as it runs.
+    Attributes of modules of the program itself are followed, and named ``settings.RATE``. Globals that the function
+    assigns to are left out: they change as it runs.
     """
     found: dict[str, Any] = {}
     stored: set[str] = set()

@@ -1,4 +1,4 @@
-"""Arrays as text: all their numbers if they are few, else a digest of their bytes."""
+"""Arrays as text: every number of a small array, a digest of the bytes of a larger one."""
 
 import hashlib
 from collections.abc import Iterator
@@ -9,20 +9,20 @@ import jax.numpy as jnp
 import numpy as np
 
 CHUNK = 1 << 22
-"""Bytes that are read at a time: no array is copied whole."""
+"""Bytes read at a time, so that no array is copied whole."""
 
 WHOLE = 1 << 32
-"""A memory-mapped file of more bytes is read in ``SAMPLED`` chunks of 1 MiB, its first and its last among them."""
+"""Of a memory-mapped file with more bytes, only ``SAMPLED`` chunks of 1 MiB are read, the first and last included."""
 
 SAMPLED = 1024
 
 
 FEW = 8
-"""An array of at most so many numbers is written out."""
+"""An array of at most this many numbers is written out."""
 
 
 def array_text(array: jax.Array | np.ndarray) -> str:
-    """Dtype, shape and numbers, which are exact; a ``~`` in front of a dtype that gives way to others.
+    """Dtype, shape and the exact numbers; ``~`` marks a weak dtype, which gives way to others in a sum.
 
     >>> array_text(np.array([0.1, -0.0], np.float32)), array_text(np.arange(100.0))
     ('float32[2](0.10000000149011612, -0.0)', 'float64[100]#df8192236b254cb79863a567b0e09945')
@@ -43,14 +43,14 @@ def described(array: Any) -> str:
 
 
 def sha256(text: str) -> str:
-    """Half of the digest of a text, which is enough against chance."""
+    """The first half of the SHA-256 of a text: enough to rule out a chance match."""
     return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:32]
 
 
 def array_digest(array: Any) -> str:
-    """The first half of the SHA-256 of all the bytes, C-contiguous; dtype and shape are not in it.
+    """The first half of the SHA-256 of the bytes in C order; dtype and shape do not enter.
 
-    Takes about a second a GiB. One on a device is fetched piece by piece, and no copy of it stays on the host. Of a
+    Takes about a second per GiB. An array on a device is fetched piece by piece, and no copy stays on the host. Of a
     memory-mapped file of more than 4 GiB only 1 GiB is read, spread evenly, with its beginning and its end.
 
     >>> array_digest(np.arange(3.0)), array_digest(np.arange(6.0)[::2] / 2)
@@ -64,7 +64,7 @@ def array_digest(array: Any) -> str:
 
 def _parts(array: Any) -> Iterator[np.ndarray]:
     if not isinstance(array, jax.Array) or [device.platform for device in array.devices()] == ["cpu"]:
-        array = np.asanyarray(array)  # of one on the CPU, no copy
+        array = np.asanyarray(array)  # on the CPU this does not copy
     if array.ndim == 0 or array.size == 0:
         yield np.asarray(array)
         return

@@ -1,4 +1,4 @@
-"""A memory for what is made of a value, so that it is made once."""
+"""A cache for what is made from a value, so that it is made once."""
 
 import functools
 from collections.abc import Callable
@@ -10,11 +10,11 @@ T = TypeVar("T")
 
 
 def once_for_same(make: Callable[[Any], T], kept: int = 32) -> Callable[[Any], T]:
-    """``make`` with a memory: the same value gets what the last of the ``kept`` latest got.
+    """``make`` with a cache of the ``kept`` latest results.
 
-    The same is one that is equal and has the same canonical text: what its functions capture, read from global
-    variables or hold as attributes has not changed either. For a value that cannot be hashed it is made anew.
-    ``cache_clear()`` forgets everything.
+    A result is reused for a value that is equal and has the same canonical text: nothing that its functions capture,
+    read from globals or hold as attributes has changed. Without a hash, the result is made anew each time.
+    ``cache_clear()`` empties the cache.
     """
 
     @functools.lru_cache(maxsize=kept)
@@ -26,7 +26,7 @@ def once_for_same(make: Callable[[Any], T], kept: int = 32) -> Callable[[Any], T
     def made(value: Any) -> T:
         try:
             hash(value)
-        except TypeError:  # an array in it, or something else that can change
+        except TypeError:  # it holds an array, or something else that is mutable
             return make(value)
         text, code, _ = canonical(value)
         return remembered(value, text, tuple(code.items()))

@@ -1,4 +1,4 @@
-"""Whose a class or a function is: the program's own, to be compared by what it says, or a package's, by its name."""
+"""Where a class or function comes from: the program's own are compared by their code, a package's by their name."""
 
 import functools
 import sys
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def is_installed(module: str) -> bool:
-    """Whether a module is fnn's, Python's or an installed package's, and not a part of the program itself.
+    """Whether a module belongs to fnn, Python or an installed package, not to the program itself.
 
     >>> is_installed("fnn.layers"), is_installed("functools"), is_installed("jax"), is_installed("__main__")
     (True, True, True, False)
@@ -23,7 +23,7 @@ def is_installed(module: str) -> bool:
 
 
 def public_name(thing: Any) -> str | None:
-    """The name by which an installed class or function can be imported, the shortest of fnn's; ``None`` if it has none.
+    """The name by which an installed class or function can be imported, in fnn the shortest; ``None`` if it has none.
 
     >>> import fnn, jax
     >>> public_name(fnn.optim.momentum), public_name(jax.jit(max)), public_name(max)
@@ -31,7 +31,7 @@ def public_name(thing: Any) -> str | None:
     """
     try:
         module, name = thing.__module__, thing.__qualname__
-    except Exception:  # a foreign object may answer anything
+    except Exception:  # a foreign object may raise anything
         return None
     if not isinstance(module, str) or not isinstance(name, str) or not is_installed(module):
         return None
@@ -47,10 +47,9 @@ def public_name(thing: Any) -> str | None:
 
 
 def written(kind: type) -> dict[str, Any]:
-    """What the author of a class wrote in it, by name: its methods, as functions, the values beside them, its bases.
+    """What the author wrote in a class, by name: methods, as functions, other attributes, and bases.
 
-    Left out are docstring and annotations, what Python adds, what ``dataclass`` makes of the fields, and bases of
-    packages.
+    Docstring, annotations, what Python or ``dataclass`` generates, and bases from packages are left out.
     """
     own: dict[str, Any] = {
         f"base {base.__name__}": base for base in kind.__bases__ if not is_installed(base.__module__)
@@ -59,7 +58,7 @@ def written(kind: type) -> dict[str, Any]:
 
 
 def _inside(attribute: Any) -> Any:
-    """The functions of a method, a property and the like."""
+    """The functions inside a method, a property and the like."""
     if isinstance(attribute, staticmethod | classmethod):
         return attribute.__func__
     if isinstance(attribute, property):
@@ -78,4 +77,4 @@ def _is_written(name: str, attribute: Any) -> bool:
     function = _inside(attribute)
     if not isinstance(function, types.FunctionType) or is_installed(function.__globals__.get("__name__", "__main__")):
         return False
-    return function.__code__.co_filename != "<string>"  # as that of what dataclass generates
+    return function.__code__.co_filename != "<string>"  # the file name of what dataclass generates

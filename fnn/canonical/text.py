@@ -17,14 +17,14 @@ from fnn.canonical.digest import array_text, described, sha256
 from fnn.canonical.origin import is_installed, public_name, written
 
 DEPTH, SIZE = 100, 100_000
-"""How many values may lie in each other, and how many a text may describe."""
+"""How deep values may nest, and how many a text may describe."""
 
 SHORT, LISTED = 200, 10
-"""A string of at most so many characters is written out, and so many things that cannot be compared are listed."""
+"""The most characters of a string that is written out, and of values that cannot be compared that are listed."""
 
 
 class Text(NamedTuple):
-    """``text``; the digests of the ``code`` of the functions in it, by name; what could not be compared, in words."""
+    """The ``text``; digests of the ``code`` of its functions, by name; in words, what cannot be compared."""
 
     text: str
     code: dict[str, str]
@@ -32,14 +32,14 @@ class Text(NamedTuple):
 
 
 def canonical(value: Any) -> Text:
-    """Describes a value so that another process, a later one above all, can tell whether it has the same.
+    """Describes a value so that another process, such as a later run, can tell whether it has the same value.
 
-    Written are class names, fields and exact numbers; arrays by dtype, shape and digest; functions and classes of an
-    installed package by name. A function of the program itself, and one made inside another (optax's are) is written
-    with its defaults, what it captured and the globals it reads, recursively, and its code is digested: see
-    ``instructions``. So are the methods of the program's own classes. Other objects are written as they would be
-    pickled. What cannot be pickled (a lock, a file, a generator) or goes on without end is named by its class, and
-    listed. Never raises.
+    The text holds class names, fields and exact numbers; arrays by dtype, shape and digest; functions and classes of an
+    installed package by name. A function of the program itself, or one made inside another (as optax does), is written
+    with its defaults, the variables it captured and the globals it reads, recursively, and with a digest of its code
+    (see ``instructions``). The same holds for the methods of the program's own classes. Other objects are written as
+    they would be pickled. Those that cannot be pickled (a lock, a file, a generator), or nest without end, are named by
+    their class and listed. Never raises.
 
     >>> canonical((1, 1.0, True, {"b": -0.0, "a": np.arange(3)})).text
     "(1, 1.0, True, {'a': int64[3](0, 1, 2), 'b': -0.0})"
@@ -59,12 +59,12 @@ class _Writer:
         self.code: dict[str, str] = {}
         self.not_compared: list[str] = []
         self._place, self._left = "", SIZE
-        self._open: dict[int, int] = {}  # what is being written, by identity: its depth
+        self._open: dict[int, int] = {}  # the depth of each value that is being written, by identity
         self._digests: dict[types.CodeType, str] = {}
-        self._named: dict[int, tuple[Any, str]] = {}  # classes and functions that were written in full, and their names
+        self._named: dict[int, tuple[Any, str]] = {}  # classes and functions already written in full, with their names
 
     def write(self, value: Any, place: str) -> str:
-        """The text of a value, which is found in this place."""
+        """The text of a value that is found at this place."""
         before, self._place = self._place, place
         self._left -= 1
         try:
@@ -72,14 +72,15 @@ class _Writer:
                 return repr(value)
             if type(value) in (str, bytes):
                 return _quoted(value)
-            if id(value) in self._open:  # inside itself
+            if id(value) in self._open:  # the value contains itself
                 return f"<{len(self._open) - self._open[id(value)]} up>"
             if len(self._open) >= DEPTH or self._left < 0:
-                return self._foreign(value, f", which lies too {'far down' if self._left >= 0 else 'far on'},")
+                limit = "is nested too deeply" if self._left >= 0 else f"lies beyond the limit of {SIZE:,} values"
+                return self._foreign(value, f", which {limit},")
             self._open[id(value)] = len(self._open)
             try:
                 return self._written(value)
-            except Exception:  # deleted, of other processes, of a class whose author did not think of this
+            except Exception:  # a deleted array, one of other processes, a class that fails to pickle
                 return self._foreign(value)
             finally:
                 del self._open[id(value)]
@@ -132,7 +133,7 @@ class _Writer:
         return self._pickled(value)
 
     def _alone(self, value: Any) -> str:
-        """The text that a value has wherever it stands: to sort by."""
+        """The text of a value wherever it occurs, as a sort key."""
         if type(value) is str:
             return repr(value)
         writer = _Writer()
@@ -164,7 +165,7 @@ class _Writer:
             return self._named[id(function)][1]
         name = function.__qualname__
         shown = self._label(name, self._digest(function.__code__))
-        if "<" not in name:  # one that is made but once; others may be equal, and are written each time
+        if "<" not in name:  # made only once; local functions may be equal, and are written each time
             self._named[id(function)] = function, f"<{shown}>"
         about = []
         defaults = {"defaults": function.__defaults__, "keyword defaults": function.__kwdefaults__}
@@ -183,7 +184,7 @@ class _Writer:
         return self._digests[code]
 
     def _label(self, name: str, digest: str) -> str:
-        """The name, with a number if other code has that name too."""
+        """The name, numbered if other code has the same name."""
         label, number = name, 1
         while self.code.setdefault(label, digest) != digest:
             number += 1
@@ -207,7 +208,7 @@ class _Writer:
         return f"{shown}{{{'; '.join(about)}}}" if about else shown
 
     def _pickled(self, value: Any) -> str:
-        """An object as it would be pickled: by name, or by what makes it, from what, and its state."""
+        """An object as it would be pickled: by name, or by its constructor, arguments and state."""
         reduce: Any = copyreg.dispatch_table.get(type(value))
         parts: Any = reduce(value) if reduce else value.__reduce_ex__(4)
         if isinstance(parts, str):

@@ -1,7 +1,7 @@
-"""What is no array of numbers, though it comes in the place of one: what it is, and what to write instead.
+"""Inputs that are not arrays of numbers: what they are, and what to write instead.
 
-Tables, sparse matrices, text, arrays of Python objects, generators, masked arrays: NumPy and JAX take them for
-something else, or fail far from where they came in. They are told by what they have, so that no library is imported.
+Tables, sparse matrices, text, arrays of Python objects, generators, masked arrays: NumPy and JAX misread them, or fail
+far from where they came in. They are recognised by their attributes, so that no other library is imported.
 """
 
 from collections.abc import Iterator
@@ -12,18 +12,18 @@ import numpy as np
 
 
 class Foreign(NamedTuple):
-    """What came, in words, and what to do."""
+    """What the input is, in words, and what to write instead."""
 
     kind: str
     advice: str
 
     def refusal(self, expected: str) -> TypeError:
-        """The error where something else was expected."""
+        """The error to raise."""
         return TypeError(f"{expected}, got {self.kind}; {self.advice}")
 
 
 def foreign(x: Any, name: str = "x") -> Foreign | None:
-    """What x is if it is no array of numbers, ``None`` if it may be one; ``name`` is what the advice calls it.
+    """Says what x is if it is not an array of numbers, ``None`` if it may be one; the advice calls it ``name``.
 
     >>> foreign("text"), foreign(1.5)
     (Foreign(kind='text', advice='encode it as integers first'), None)
@@ -32,7 +32,7 @@ def foreign(x: Any, name: str = "x") -> Foreign | None:
     if isinstance(x, str | bytes):
         return Foreign("text", "encode it as integers first")
     if isinstance(x, Iterator):
-        return Foreign(f"a {kind}, which gives its items once", f"write numpy.stack(list({name}))")
+        return Foreign(f"a {kind}, which can be read only once", f"write numpy.stack(list({name}))")
     if isinstance(x, set | frozenset):
         return Foreign(f"a {kind}", f"write numpy.asarray(list({name}))")
     if hasattr(x, "toarray") or hasattr(x, "todense"):  # SciPy's, JAX's
@@ -44,18 +44,18 @@ def foreign(x: Any, name: str = "x") -> Foreign | None:
     if isinstance(x, np.ma.MaskedArray) and np.ma.is_masked(x):
         return Foreign(
             "an array with masked entries",
-            f"the mask would be lost: write {name}.filled(0), and weights that are 0 there",
+            f"the mask would be lost: write {name}.filled(0), and give weights that are 0 there",
         )
     return _of_dtype(x, name)
 
 
 def leaves(tree: Any) -> list[Any]:
-    """The leaves of a pytree, things of other libraries among them as they are: JAX would warn of generators."""
+    """The leaves of a pytree; foreign things count as leaves, since JAX would warn about generators."""
     return jax.tree.leaves(tree, is_leaf=lambda each: foreign(each) is not None)
 
 
 def _of_tensor(x: Any, kind: str, name: str) -> Foreign | None:
-    """PyTorch's tensors are taken as they are, but for those that NumPy cannot read."""
+    """PyTorch's tensors are accepted, unless NumPy cannot read them."""
     try:
         np.asarray(x)
     except (TypeError, RuntimeError) as error:
@@ -69,7 +69,9 @@ def _of_dtype(x: Any, name: str) -> Foreign | None:
     if letter in ("U", "S", "T"):
         return Foreign(f"an array of {dtype}", "encode them as integers first")
     if letter in ("M", "m", "V") and not _is_jax_number(dtype):
-        return Foreign(f"an array of {dtype}", f"make numbers of them first, as {name}.astype('float32') does of times")
+        return Foreign(
+            f"an array of {dtype}", f"convert them to numbers first; for times, write {name}.astype('float32')"
+        )
     if letter != "O":
         return None
     each = [type(item) for item in np.asarray(x).reshape(-1)[:1000]]
@@ -77,13 +79,13 @@ def _of_dtype(x: Any, name: str) -> Foreign | None:
         return Foreign("an array of text", f"encode it as integers: numpy.unique({name}, return_inverse=True)[1]")
     if any(hasattr(item, "__len__") for item in each):
         return Foreign(
-            "an array of sequences of their own lengths", "pad them to one length, and give their lengths beside them"
+            "an array of sequences of different lengths", "pad them to one length, and give their lengths beside them"
         )
     names = sorted({item.__name__ for item in each})
-    missing = "fill what is missing, and " if "NoneType" in names else ""
+    missing = "fill in missing values, and " if "NoneType" in names else ""
     return Foreign(f"an array of objects ({', '.join(names)})", f"{missing}write {name}.astype('float32')")
 
 
 def _is_jax_number(dtype: Any) -> bool:
-    """Whether it is one of the small floating dtypes, whose kind NumPy calls void."""
+    """Whether it is one of JAX's small floating dtypes, whose kind NumPy calls void."""
     return isinstance(dtype, np.dtype) and dtype.kind == "V" and dtype.type is not np.void

@@ -1,4 +1,4 @@
-"""What a layer is initialised with: arrays or their shapes, looked at before any of it is traced."""
+"""Checks of what ``init`` is given, arrays or their shapes, before anything is traced."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from fnn.guards.foreign import foreign, leaves
 
 
 def arrays_or_shapes(x: Any) -> Any:
-    """Returns the x that a layer is initialised with, arrays or ``jax.ShapeDtypeStruct``s in any pytree, or raises."""
+    """Returns x, or raises unless it is a pytree of arrays or ``jax.ShapeDtypeStruct``s."""
     refuse_shapes(x)
     for leaf in leaves(x):
         if (other := foreign(leaf)) is not None:
@@ -19,19 +19,19 @@ def arrays_or_shapes(x: Any) -> Any:
 
 
 def array_or_shape(x: Any) -> Any:
-    """Returns the x that a layer of one array is initialised with, or raises."""
+    """Returns x, or raises unless it is one array or one ``jax.ShapeDtypeStruct``."""
     if isinstance(arrays_or_shapes(x), tuple | list | dict | None):
         raise TypeError(not_one_array(x))
     return x
 
 
 def refuse_shapes(x: Any) -> None:
-    """Raises for the numbers of a shape in the place of an array: to JAX ``(1, 5)`` is two arrays of integers."""
+    """Raises for a bare shape: to JAX, ``(1, 5)`` is a pytree of two integers."""
     found = leaves(x) if isinstance(x, tuple | list) else []
     if found and all(type(leaf) is int for leaf in found):
         shape = x if all(type(size) in (int, type(None)) for size in x) else x[0]
         known = tuple(size if type(size) is int else 1 for size in shape) if isinstance(shape, tuple | list) else (1, 5)
         raise TypeError(
-            f"expected an array, or the shape and dtype of one, got {x!r}; a shape is given as"
+            f"expected an array, or the shape and dtype of one, got {x!r}; write a shape as"
             f" jax.ShapeDtypeStruct({known}, 'float32')"
         )

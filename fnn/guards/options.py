@@ -1,4 +1,4 @@
-"""Options of a run, looked at where they are given: what would be taken for something else, or fail much later."""
+"""Checks of a run's options where they are given: wrong ones would be misread, or fail much later."""
 
 import os
 from pathlib import Path
@@ -12,20 +12,20 @@ from fnn.errors import instance_hint
 
 
 def flag(name: str, value: Any) -> None:
-    """Raises unless value is True or False: "no" would be taken for yes."""
+    """Raises unless value is True or False: the string "no" would count as true."""
     if not isinstance(value, bool | np.bool_):
         raise TypeError(f"{name} is True or False, got {value!r}")
 
 
 def path_of(name: str, value: Any) -> Path:
-    """The path, or ``TypeError``."""
+    """Returns the value as a path, or raises ``TypeError``."""
     if not isinstance(value, str | os.PathLike):
         raise TypeError(f"{name} is the name of a file or folder, got {value!r}{instance_hint(value)}")
     return Path(value)
 
 
 def one_key(key: Any, name: str = "key") -> None:
-    """Raises unless it is one random key, of ``jax.random.key`` or of ``jax.random.PRNGKey``; it may be traced."""
+    """Raises unless key is one random key, from ``jax.random.key`` or ``jax.random.PRNGKey``; it may be traced."""
     if not isinstance(key, jax.Array | np.ndarray):
         number = key if type(key) is int else 0
         raise TypeError(f"{name} is a random key, got {key!r}; write jax.random.key({number})")
@@ -34,6 +34,6 @@ def one_key(key: Any, name: str = "key") -> None:
         raise TypeError(f"{name} is a random key, got an array of {key.dtype}; write jax.random.key(0)")
     if key.ndim != (0 if typed else 1):
         raise ValueError(
-            f"{name} is one random key, got an array of them of shape {key.shape}; take one, or map over them with"
+            f"{name} is one random key, got an array of keys of shape {key.shape}; take one, or map over them with"
             f" jax.vmap"
         )

@@ -1,8 +1,8 @@
-"""Ranges of numbers, and what becomes of a number outside: an error if it can be looked at, else NaN.
+"""Ranges of numbers: a Python number out of range is an error, a traced one becomes NaN.
 
-What constructors take (a rate, a strength, a decay) is a Python number or an array of shape (), which may be traced, so
-that a sweep can vary it. A number is checked where it is given. Of a traced value nothing can be raised, so one out of
-range turns into NaN, and with it the run: a dropout rate of −1 would else give losses that look plausible.
+Constructors take a rate, a strength or a decay as a Python number or an array of shape (), which may be traced, so that
+a sweep can vary it. A number is checked where it is given. A traced value cannot be checked in Python, so out of range
+it becomes NaN, and so does the run: otherwise a dropout rate of −1 would give losses that look plausible.
 """
 
 import math
@@ -15,14 +15,14 @@ import numpy as np
 
 
 class Range(NamedTuple):
-    """The values that a number may have, in words and as a test: ``holds`` takes numbers and arrays, entry by entry."""
+    """The allowed values of a number, in words and as a test; ``holds`` takes a number, or an array entry by entry."""
 
     words: str
     holds: Callable[[Any], Any]
     verb: str = "is"
 
     def refusal(self, name: str, value: Any) -> str:
-        """What is wrong with a value outside."""
+        """The message for a value out of range."""
         return f"{name} {self.verb} {self.words}, got {value}"
 
 
@@ -38,12 +38,12 @@ FINITE = Range("a finite number", lambda value: (value > -math.inf) & (value < m
 
 
 def is_number(value: Any) -> bool:
-    """Whether the value can be looked at: a number, Python's or NumPy's, and no array."""
+    """Whether the value is a number of Python or NumPy, which can be checked at once, and not an array."""
     return isinstance(value, int | float | np.number) and not isinstance(value, bool)
 
 
 def in_range(name: str, value: Any, allowed: Range) -> Any:
-    """Returns a number in the range, or raises; of an array, traced or not, the entries that are not are NaN.
+    """Returns a number in the range, or raises; in an array, traced or not, entries out of range become NaN.
 
     >>> in_range("rate", 0.5, FRACTION), in_range("rate", jnp.array([0.5, 1.5]), FRACTION)
     (0.5, Array([0.5, nan], dtype=float32))
@@ -58,7 +58,7 @@ def in_range(name: str, value: Any, allowed: Range) -> Any:
 
 
 def or_nan(value: Any, allowed: Range) -> Any:
-    """The array, floating, with NaN where it is out of range."""
+    """The value as a floating array, NaN where it is out of range."""
     value = jnp.asarray(value)
     if not jnp.issubdtype(value.dtype, jnp.floating):
         value = value.astype(jnp.zeros(()).dtype)
@@ -67,18 +67,18 @@ def or_nan(value: Any, allowed: Range) -> Any:
 
 
 def keep_in_range(frozen: Any, **ranges: Range) -> None:
-    """Holds these fields of a frozen dataclass to their ranges, in its ``__post_init__``.
+    """Checks these fields of a frozen dataclass against their ranges; call it in ``__post_init__``.
 
-    A number stays the object that it is, so the dataclass compares and hashes as before.
+    A number stays the same object, so the dataclass compares and hashes as before.
     """
     for name, allowed in ranges.items():
         object.__setattr__(frozen, name, in_range(name, getattr(frozen, name), allowed))
 
 
 def nan_where_any(strengths: Any, tree: Any) -> Any:
-    """The tree of arrays, all NaN if one of the strengths is: for what a comparison or a draw would lose it in.
+    """The tree, all NaN if one of the strengths is: for uses in which a comparison or a random draw would hide NaN.
 
-    Strengths that are numbers are in their ranges, so nothing is computed for these.
+    Strengths that are Python numbers have been checked, so they cost nothing.
     """
     arrays = [jnp.isnan(each) for each in strengths if not is_number(each)]
     if not arrays:

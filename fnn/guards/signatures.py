@@ -1,6 +1,6 @@
-"""Functions and methods of a user's own that are called with arguments they do not take.
+"""Checks that a user's functions and methods take the arguments that fnn calls them with.
 
-Python says how many arguments came and how many are missing; here it is said which they are to be.
+Python's own error counts the arguments; these errors name them.
 """
 
 import inspect
@@ -8,7 +8,7 @@ from typing import Any
 
 
 def takes(function: Any, *names: str, **keywords: Any) -> bool:
-    """Whether a function can be called with so many arguments, and these keywords; true if nothing is known of it."""
+    """Whether a function can be called with these arguments; true if its signature is unknown."""
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError):
@@ -21,7 +21,7 @@ def takes(function: Any, *names: str, **keywords: Any) -> bool:
 
 
 def check_takes(what: str, function: Any, *names: str) -> None:
-    """Raises ``TypeError`` for what is no function, or cannot be called with arguments of these names."""
+    """Raises ``TypeError`` unless ``function`` can be called with arguments of these names."""
     if not callable(function):
         raise TypeError(f"{what} is a function of ({', '.join(names)}), got {function!r}")
     if not takes(function, *names):
@@ -32,7 +32,7 @@ def check_takes(what: str, function: Any, *names: str) -> None:
 
 
 def check_methods(cls: type, **methods: tuple[str, ...]) -> None:
-    """Raises ``TypeError`` for a method in the body of a class that cannot be called with arguments of these names."""
+    """Raises ``TypeError`` for a method defined in a class that cannot be called with arguments of these names."""
     for name, names in methods.items():
         method = vars(cls).get(name)
         if inspect.isfunction(method) and not takes(method, "self", *names):

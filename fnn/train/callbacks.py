@@ -191,8 +191,8 @@ class Callback:
         for name in unread(cls):
             if re.match("on(_|[A-Z])", name) or _is_moment(name):
                 raise TypeError(
-                    f"{cls.__name__}.{name} is called by nobody: the hooks of a callback are {', '.join(HOOKS)}; give a"
-                    f" method of your own a name that is no moment of a run"
+                    f"nothing calls {cls.__name__}.{name}: the hooks of a callback are {', '.join(HOOKS)}; a"
+                    f" method that is not a hook needs a name that does not look like one"
                 )
 
     def on_start(self, run: Run) -> None:

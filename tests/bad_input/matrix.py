@@ -154,7 +154,7 @@ TABLE = (
     Bad("a repeated layer that changes the shape", applied(fnn.Repeat(fnn.Dense(3), 2)), (zeros(2, 4),), "keeps the shape"),
     Bad("sizes that do not reshape", applied(fnn.Reshape((5,))), (zeros(2, 4),), "does not fit the shape"),
     # Things that are no arrays.
-    Bad("a shape for an input", lambda: DENSE.init(KEY, (1, 5)), (), "a shape is given as jax.ShapeDtypeStruct((1, 5), 'float32')", jit=False),
+    Bad("a shape for an input", lambda: DENSE.init(KEY, (1, 5)), (), "write a shape as jax.ShapeDtypeStruct((1, 5), 'float32')", jit=False),
     Bad("text for an input", applied(DENSE, like=zeros(1, 2)), ("text",), "got text; encode it as integers first", jit=False),
     Bad("objects for an input", applied(DENSE, like=zeros(1, 2)), (zeros(4, 2).astype(object),), "write x.astype('float32')", jit=False),
     Bad("masked entries", applied(DENSE, like=zeros(1, 2)), (np.ma.masked_equal(ones(4, 2), 1),), "the mask would be lost", jit=False),

@@ -59,11 +59,13 @@ def test_nothing_is_too_deep_or_too_long_or_inside_itself():
     deep: Any = 0
     for _ in range(3000):
         deep = [deep]
-    assert canonical(deep).not_compared == ["an entry of a list, which lies too far down, is a list"]
+    assert canonical(deep).not_compared == ["an entry of a list, which is nested too deeply, is a list"]
     wide: Any = 0
     for _ in range(60):  # 2⁶⁰ paths
         wide = (wide, wide)
-    assert canonical(wide).not_compared == ["an entry of a tuple, which lies too far on, is a tuple"]
+    assert canonical(wide).not_compared == [
+        "an entry of a tuple, which lies beyond the limit of 100,000 values, is a tuple"
+    ]
 
     def again(n):
         return again(n - 1)

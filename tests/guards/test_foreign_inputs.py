@@ -20,7 +20,7 @@ from tests.cases import LAYERS
 
 KEY = jax.random.key(0)
 FIRST = list({case.kind: case for case in reversed(LAYERS)}.values())
-SHAPE = "a shape is given as jax.ShapeDtypeStruct((1, 5), 'float32')"
+SHAPE = "write a shape as jax.ShapeDtypeStruct((1, 5), 'float32')"
 
 
 @pytest.mark.parametrize("shape", [(1, 5), [1, 5], (None, 5), ((1, 5), (1, 5))], ids=repr)
@@ -120,12 +120,12 @@ FOREIGN = [
     ("an array of text", lambda: np.array(["a", "b"]), "got an array of <U1; encode them as integers first"),
     ("text in objects", lambda: np.array(["a", 1], object), r"got an array of text; .*numpy.unique\(x, return_inverse=True"),
     ("numbers in objects", lambda: np.array([1, 2.5], object), r"got an array of objects \(float, int\); write x.astype\('fl"),
-    ("None in objects", lambda: np.array([1.0, None], object), r"objects \(NoneType, float\); fill what is missing, and wr"),
-    ("ragged rows", ragged, "got an array of sequences of their own lengths; pad them to one length"),
-    ("times", lambda: np.array(["2020-01-01"], "M8[D]"), r"got an array of datetime64\[D\]; make numbers of them first"),
+    ("None in objects", lambda: np.array([1.0, None], object), r"objects \(NoneType, float\); fill in missing values, and wr"),
+    ("ragged rows", ragged, "got an array of sequences of different lengths; pad them to one length"),
+    ("times", lambda: np.array(["2020-01-01"], "M8[D]"), r"got an array of datetime64\[D\]; convert them to numbers first"),
     ("a structured array", lambda: np.zeros(2, [("a", int)]), r"got an array of \[\('a'"),
-    ("a generator", lambda: (each for each in [1.0]), r"got a generator, which gives its items once; write numpy.stack"),
-    ("a map", lambda: map(float, [1]), "got a map, which gives its items once"),
+    ("a generator", lambda: (each for each in [1.0]), r"got a generator, which can be read only once; write numpy.stack"),
+    ("a map", lambda: map(float, [1]), "got a map, which can be read only once"),
     ("a set", lambda: {1.0, 2.0}, r"got a set; write numpy.asarray\(list\(x\)\)"),
     ("a table", Table, r"got a Table; write x.to_numpy\(\)"),
     ("SciPy's sparse matrix", lambda: scipy.sparse.csr_matrix(np.eye(2)), r"got a sparse csr_matrix; write x.toarray\(\)"),

@@ -135,7 +135,7 @@ def test_a_leading_axis_that_is_not_n_is_refused():
     params = ones()
     one = jax.tree.map(lambda leaf: leaf[0], params)
     for optimizer in (optim.muon(0.1), optim.adafactor(0.1)):
-        with pytest.raises(ValueError, match=r"at 'bias' stands for layers stacked on leading axes of length \(3,\)"):
+        with pytest.raises(ValueError, match=r"at 'bias' belongs to layers stacked on leading axes of length \(3,\)"):
             optimizer.init(one)
     optim.muon(0.1).init(dict(one))
 

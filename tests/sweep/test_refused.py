@@ -140,7 +140,7 @@ def test_sizes_and_conditions_cannot_be_swept_and_the_error_says_so(objective):
 def test_a_size_that_is_swept_is_told_of_as_a_size():
     """It said that a JitTracer came."""
     train = runner(lambda h: fnn.Objective(fnn.Dense(h["width"]), fnn.CrossEntropy()), fnn.optim.sgd(0.1))
-    words = r"features is an integer, got the traced int32\[\]: a size is known .* cannot be swept in one; loop over it"
+    words = r"features is an integer, got the traced int32\[\]: a size must be known .* cannot sweep it; loop over it"
     with pytest.raises(TypeError, match=words):
         fnn.sweep(train, KEY, DATA, width=[3, 4])
 

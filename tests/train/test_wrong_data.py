@@ -46,13 +46,13 @@ KINDS = [
     ("a sparse matrix of JAX", lambda: (sparse.BCOO.fromdense(jnp.asarray(X)), Y), "inputs are numbers, got a sparse BCOO; write inputs.todense()"),
     ("objects", lambda: (X.astype(object), Y), "inputs are numbers, got an array of objects (float); write inputs.astype('float32')"),
     ("ragged lists", lambda: ([[1.0, 2.0], [3.0]], Y[:2]), "inputs are arrays, got list; its rows are of different lengths"),
-    ("ragged objects", lambda: (ragged(), Y[:2]), "inputs are numbers, got an array of sequences of their own lengths"),
+    ("ragged objects", lambda: (ragged(), Y[:2]), "inputs are numbers, got an array of sequences of different lengths"),
     ("lists", lambda: (X.tolist(), Y), "inputs are arrays, got list; write numpy.asarray(inputs)"),
     ("a word", lambda: (X, "yes"), "targets are numbers, got text; encode it as integers first"),
     ("words", lambda: (X, list("abcdefgh")), "targets are numbers, got text; encode it as integers first"),
     ("an array of words", lambda: (X, np.array(list("abcdefgh"))), "targets are numbers, got an array of <U1; encode them as integers first"),
     ("words as weights", lambda: (X, Y, "balanced"), "weights are numbers, got text"),
-    ("a generator", lambda: ((row for row in X), Y), "inputs are numbers, got a generator, which gives its items once; write numpy.stack(list(inputs))"),
+    ("a generator", lambda: ((row for row in X), Y), "inputs are numbers, got a generator, which can be read only once; write numpy.stack(list(inputs))"),
     ("a tensor with a gradient", lambda: (X, Tensor(grad=True)), "targets are numbers, got a Tensor that NumPy cannot read"),
     ("masked entries", lambda: (np.ma.masked_greater(X, 0), Y), "inputs are numbers, got an array with masked entries; the mask would be lost"),
     ("times", lambda: (X.astype("M8[s]"), Y), "inputs are numbers, got an array of datetime64[s]"),
@@ -180,9 +180,7 @@ HEADS = [fnn.Serial(fnn.Dense(4)), fnn.Serial(fnn.Dense(4), fnn.BatchNorm()), fn
 def test_the_params_of_an_objective_in_the_body_of_its_model_say_whose_they_are(body: fnn.Layer):
     objective = fnn.Objective(body, fnn.LinearCrossEntropy(3))
     params, state = objective.init(KEY, X)
-    words = (
-        "params with 'loss' are those of objective.model, which ends with the head of its loss: apply objective.model"
-    )
+    words = "params with an entry 'loss' belong to objective.model, which ends with the head of its loss: apply"
     with pytest.raises(ValueError, match=re.escape(words)):
         body.apply(params, state, X)
     with pytest.raises(ValueError, match=r"were these params made by this model's init\?"):
@@ -196,7 +194,9 @@ def test_targets_and_weights_of_a_loss_called_by_hand():
             loss(logits, wrong)
     with pytest.raises(TypeError, match="got an array of <U1; encode them"):
         loss(logits, ["a", "b"])
-    with pytest.raises(ValueError, match=r"got rows of different lengths, \(\(int, int\), \(int\)\); pad them to one"):
+    with pytest.raises(
+        ValueError, match=r"got rows of different lengths, \(\(int, int\), \(int\)\); pad them to one length"
+    ):
         loss(logits, [[1, 2], [3]])
     with pytest.raises(TypeError, match="weights are numbers, got text"):
         loss(logits, np.array([0, 1]), "balanced")
