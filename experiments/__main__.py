@@ -19,7 +19,7 @@ EXPERIMENTS: dict[str, type[Experiment]] = {each.name: each for each in (Digits,
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Runs the command and returns its exit code: 0, 1 if what an experiment checks did not hold, 2 for misuse."""
+    """Runs the command and returns its exit code: 0, 1 if a check of the experiment failed, 2 for wrong usage."""
     spell_on(sys.stdout)
     if not arguments or arguments[0] in ("-h", "--help"):
         Console().print(listing())
@@ -32,7 +32,7 @@ def main(arguments: Sequence[str]) -> int:
     experiment = tyro.cli(
         kind,
         args=rest,
-        # The defaults change before the options are read, so that an option given beside --quick still counts.
+        # The defaults change before the options are read, so that an option given with --quick still counts.
         default=kind.quickly() if "--quick" in rest else kind(),
         prog=f"python -m experiments {name}",
         description=sys.modules[kind.__module__].__doc__,

@@ -1,15 +1,15 @@
-"""Augmentation: what does each augmentation make of a digit, and do small motions help where examples are few?
+"""Augmentation: what does each augmentation do to a digit, and do small motions help with few examples?
 
 Claim: small random rotations and translations, up to 10 degrees and an eighth of the image, raise the test accuracy of
-a small convolutional network that has 100 digits to learn from; the strength was chosen before the run.
+a small convolutional network trained on 100 digits; the strength was chosen before the run.
 
-Measure: every seed draws its 100 digits from the training part of scikit-learn's, and trains on them once for each
-strength from the same initial weights: 0 is none, 1 is as claimed, 2 twice that. All runs are one compiled program, the
-strength traced. The test part, 360 digits, is read at the end; the spread is the standard deviation over seeds.
+Measure: every seed draws 100 digits from the training part of scikit-learn's, and trains on them once for each strength
+from the same initial weights: 0 is none, 1 as claimed, 2 twice that. All runs are one compiled program with a traced
+strength. The test part, 360 digits, is read only at the end; the spread is the standard deviation over seeds.
 
 Result: mean test accuracy 90.47 % without, 91.69 % at half, 92.36 % at the claimed strength and 87.56 % at twice that
-(standard deviations 1.6, 1.9, 2.6, 2.6). At the claimed strength 9 of 10 seeds gain and one loses 3.3 points, which
-makes +1.9 on average; at twice it none gains. Seeds 0 to 9, 41 s of processor time in all, two CPU cores, Python
+(standard deviations 1.6, 1.9, 2.6, 2.6). At the claimed strength 9 of 10 seeds gain and one loses 3.3 points, +1.9 on
+average; at twice that no seed gains. Seeds 0 to 9, 41 s of processor time in all, two CPU cores, Python
 3.11.7, jax 0.9.2.
 """
 
@@ -46,7 +46,7 @@ SHOWN: dict[str, augment.Augmentation] = {
     "Mixup(1)": augment.Mixup(1, classes=10),
     "CutMix(1)": augment.CutMix(1, classes=10),
 }
-"""The rows of the contact sheet by what is written beside them, strong enough to be seen."""
+"""The rows of the contact sheet by their labels, strong enough to be visible."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,19 +63,19 @@ class Augmentation(Experiment):
     """How many networks to train at each strength."""
 
     examples: int = 100
-    """How many digits each has to learn from."""
+    """Training digits of each network."""
 
     batch_size: int = 20
     """Images a step."""
 
     learning_rate: float = 3e-3
-    """The learning rate of Adam at its highest; it falls to zero along a cosine."""
+    """The initial learning rate of Adam; it decays to zero along a cosine."""
 
     width: int = 16
     """Channels of the first convolution; the second has twice as many."""
 
     columns: int = 10
-    """Draws on the contact sheet."""
+    """Random draws of each augmentation on the contact sheet."""
 
     def __post_init__(self) -> None:
         for name, least in (("seeds", 1), ("columns", 1), ("examples", 2)):
@@ -94,11 +94,11 @@ class Augmentation(Experiment):
         runs.write_report(
             folder / "report.md",
             "# Augmentation",
-            f"Test accuracy of networks with {self.examples} digits to learn from, {self.seeds} seeds a strength."
+            f"Test accuracy of networks trained on {self.examples} digits, {self.seeds} seeds for each strength."
             + (" This was a quick run, which proves nothing." if self.quick else ""),
             runs.markdown_table(HEADINGS, table),
             "![Accuracy by strength](strengths.png)",
-            "What each augmentation makes of a digit; those of the last two rows are mixed with others.",
+            "What each augmentation does to a digit; the last two rows mix it with others.",
             "![Contact sheet](contact_sheet.png)",
             runs.machine_section(),
         )
@@ -107,14 +107,14 @@ class Augmentation(Experiment):
         return True
 
     def sheet(self, digits: data.Digits) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        """The original (8, 8) and, by the names of augmentations, what each key makes of it (columns, 8, 8)."""
+        """The original (8, 8) and, by augmentation, its version for each key (columns, 8, 8)."""
         images, labels = (jnp.asarray(part[:10]) for part in digits.train[:2])
         keys = jax.random.split(jax.random.key(self.seed), self.columns)
 
         @jax.jit
         def drawn() -> dict[str, Any]:
             def one(augmentation: augment.Augmentation, key: jax.Array) -> jax.Array:
-                # The digit stands first in a batch of ten: some rows mix it with the others.
+                # The digit is the first of a batch of ten: some rows mix it with the others.
                 if augmentation.mixes:
                     return augmentation(key, (images, labels))[0][0, ..., 0]
                 return augmentation(key, images)[0, ..., 0]
@@ -159,12 +159,12 @@ class Augmentation(Experiment):
 
 
 def motions(strength: Any) -> augment.Augmentation:
-    """Small rotations and translations, which may be traced."""
+    """Small rotations and translations; the strength may be traced."""
     return augment.Affine(degrees=10 * strength, translate=strength / 8)
 
 
 def rows(accuracies: np.ndarray) -> list[tuple[str, ...]]:
-    """A row a strength; gains are over the same seed without motions."""
+    """One row for each strength; gains are relative to the same seed without motions."""
     gains = accuracies - accuracies[0]
     return [
         (

@@ -9,11 +9,11 @@ from experiments.plots import BLUE, DIM, GREY, INK, clean, new_figure, save, tit
 
 
 def contact_sheet(path: Path, original: np.ndarray, drawn: dict[str, np.ndarray]) -> None:
-    """A row an augmentation: the original (H, W), then what each key makes of it (columns, H, W)."""
+    """One row for each augmentation: the original (H, W), then its version for each key (columns, H, W)."""
     columns = 1 + len(next(iter(drawn.values())))
     width, height = 0.62 * columns + 2.1, 0.64 * len(drawn) + 0.95
     figure = new_figure(width, height)
-    title(figure, "What each augmentation makes of a digit", "the original on the left, then one column a key")
+    title(figure, "What each augmentation does to a digit", "the original on the left, then one column for each key")
     room = (0.1 / width, 0, 1 - 0.2 / width, 1 - 0.62 / height)
     figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0, hspace=0, rect=room)  # pyright: ignore
     grid = figure.subplots(len(drawn), columns, squeeze=False)
@@ -32,10 +32,10 @@ def contact_sheet(path: Path, original: np.ndarray, drawn: dict[str, np.ndarray]
 
 
 def strengths(path: Path, values: Sequence[float], accuracies: np.ndarray, *, examples: int) -> None:
-    """Test accuracy (strengths, seeds) by strength: every seed a thin line, the mean a thick one."""
+    """Test accuracy (strengths, seeds) by strength: thin lines for seeds, a thick one for their mean."""
     figure = new_figure(7, 4.4)
     seeds = accuracies.shape[1]
-    subtitle = f"test accuracy in % with {examples} digits to learn from; {seeds} seeds thin, their mean thick"
+    subtitle = f"test accuracy in %, trained on {examples} digits; {seeds} seeds thin, their mean thick"
     title(figure, "Motions of growing strength", subtitle)
     axes = figure.add_subplot()
     axes.plot(values, 100 * accuracies, color=GREY, linewidth=0.8, alpha=0.6)

@@ -1,4 +1,4 @@
-"""The data sets of the experiments and their splits; nothing is downloaded."""
+"""The data sets of the experiments and their splits; no downloads."""
 
 import hashlib
 from typing import NamedTuple
@@ -20,7 +20,7 @@ class Part(NamedTuple):
 
 
 class Digits(NamedTuple):
-    """The handwritten digits, in three parts that have no image in common."""
+    """The handwritten digits, in three disjoint parts."""
 
     train: Part
     validation: Part
@@ -28,19 +28,19 @@ class Digits(NamedTuple):
 
     @property
     def checksum(self) -> str:
-        """A fingerprint of who is where: SHA-256 of the indices of the three parts, in order."""
+        """A fingerprint of the split: SHA-256 of the indices of the three parts, in order."""
         return hashlib.sha256(b"".join(part.indices.astype("<i4").tobytes() for part in self)).hexdigest()[:16]
 
 
 def load_digits() -> Digits:
     """The 1797 digits that come with scikit-learn: 8 × 8 pixels, 17 levels of grey, ten classes.
 
-    They are split once and for all, stratified by class. The 13 people who wrote them are not told apart in the data
-    and so appear in every part: accuracy on the test part says nothing about a new hand.
+    The split is fixed and stratified by class. The data do not say which of 13 writers wrote a digit, so all of them
+    appear in every part: accuracy on the test part says nothing about a new writer.
 
     Source: Alpaydin and Kaynak, Optical Recognition of Handwritten Digits, UCI, 1998 (its test set).
     """
-    # Imported where it is used: the list of experiments does not wait for scikit-learn.
+    # Imported here so that listing the experiments does not import scikit-learn.
     from sklearn.datasets import load_digits as load
     from sklearn.model_selection import train_test_split
 
@@ -54,7 +54,7 @@ def load_digits() -> Digits:
 
 
 def shift(key: jax.Array, images: jax.Array) -> jax.Array:
-    """Moves every image by −1, 0 or 1 pixels in each direction; what comes in from outside is black."""
+    """Shifts every image by −1, 0 or 1 pixels in each direction; pixels from outside are black."""
     offsets = jax.random.randint(key, (images.shape[0], 2), 0, 3)
     padded = jnp.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)))
 

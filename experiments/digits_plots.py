@@ -10,11 +10,12 @@ from matplotlib.colors import LinearSegmentedColormap
 from experiments.plots import BLUE, GREY, INK, ORANGE, RED, band, clean, new_figure, save, title
 
 SHOWN = 40
-"""The misread digits that fit on one picture."""
+"""How many misread digits fit on one picture."""
 
 
 class Mistake(NamedTuple):
-    """A digit, its place in the test part, and what the ``wrong`` networks take it for, how surely."""
+    """A misread digit: its place in the test part, its label, the most common wrong answer, the mean ``confidence`` in
+    it, and how many networks are ``wrong``."""
 
     place: int
     label: int
@@ -46,7 +47,7 @@ def learning_curves(path: Path, history: dict[str, np.ndarray]) -> None:
 
 
 def _zoom(axes: Any, values: np.ndarray, top: float | None) -> None:
-    """Leaves out the first steep part of long runs, where the rest would be a flat line."""
+    """Leaves out the steep start of long runs, beside which the rest would look flat."""
     late = values[:, values.shape[1] // 10 :]
     low, high = float(late.min()), float(late.max())
     margin = 0.06 * (high - low) or 0.01
@@ -54,13 +55,13 @@ def _zoom(axes: Any, values: np.ndarray, top: float | None) -> None:
 
 
 def confusion(path: Path, predicted: np.ndarray, labels: np.ndarray) -> None:
-    """Counts over all networks (``predicted`` is (seeds, N)); the diagonal in grey, so that errors stand out."""
+    """Counts over all networks (``predicted`` is (seeds, N)); the diagonal is grey so that errors stand out."""
     counts = np.zeros((10, 10), int)
     np.add.at(counts, (np.broadcast_to(labels, predicted.shape), predicted), 1)
     errors = counts * (1 - np.eye(10, dtype=int))
     figure = new_figure(6.4, 6.2)
-    subtitle = f"{errors.sum()} errors in {predicted.size} readings: {len(predicted)} networks, {len(labels)} digits"
-    title(figure, "Which digits are taken for which", subtitle)
+    subtitle = f"{errors.sum()} errors in {predicted.size} predictions: {len(predicted)} networks, {len(labels)} digits"
+    title(figure, "Which digits are mistaken for which", subtitle)
     axes = figure.add_subplot()
     colours = LinearSegmentedColormap.from_list("errors", ["#ffffff", "#f7c9b6", RED])
     most = max(1, errors.max())
@@ -92,14 +93,14 @@ def _cell(place: int) -> Any:
 
 
 def misread(path: Path, images: np.ndarray, found: Sequence[Mistake], *, networks: int) -> None:
-    """The misread digits, each with what it is, what it is taken for, how surely and by how many networks."""
+    """The misread digits: label, most common wrong answer, its confidence, and how many networks are wrong."""
     shown = found[:SHOWN]
     columns = min(8, max(5, len(shown)))
     rows = max(1, -(-len(shown) // columns))
     figure = new_figure(1.35 * columns + 0.3, 1.85 * rows + 0.75)
     left_out = f"; the first {SHOWN} of {len(found)}" if len(found) > SHOWN else ""
-    subtitle = f"as what most of those that are wrong read them, and how sure these are{left_out}"
-    title(figure, "Test digits that some network misreads", subtitle if shown else "there are none")
+    subtitle = f"the most common wrong answer, and its mean confidence{left_out}"
+    title(figure, "Test digits that at least one network misreads", subtitle if shown else "there are none")
     for i, axes in enumerate(figure.subplots(rows, columns, squeeze=False).flat):
         axes.set_axis_off()
         if i < len(shown):

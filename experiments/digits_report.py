@@ -1,4 +1,4 @@
-"""What the digits experiment leaves behind: tables, pictures, the checkpoint and the page that ties them together."""
+"""The output of the digits experiment: tables, pictures, the checkpoint and the report."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,7 +16,7 @@ HEADINGS = ("seed", "train", "validation", "test", "")
 
 
 class Trained(NamedTuple):
-    """Networks and their history, seeds on the first axis."""
+    """Networks and their history, with seeds on the first axis."""
 
     seeds: tuple[int, ...]
     params: Params
@@ -31,7 +31,7 @@ class Trained(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """Accuracies (seeds,) in inference, the index of the selected seed, and test ``probabilities`` (seeds, N, 10)."""
+    """Accuracies (seeds,) in inference, the index of the selected seed, test ``probabilities`` (seeds, N, 10)."""
 
     train: np.ndarray
     validation: np.ndarray
@@ -65,7 +65,7 @@ def write(
 
 
 def history_rows(trained: Trained) -> list[dict[str, Any]]:
-    """One row a seed and epoch."""
+    """One row for each seed and epoch."""
     names = sorted(trained.history)
     return [
         {"seed": seed, "epoch": epoch + 1, **{name: float(trained.history[name][i, epoch]) for name in names}}
@@ -75,7 +75,7 @@ def history_rows(trained: Trained) -> list[dict[str, Any]]:
 
 
 def rows(trained: Trained, outcome: Outcome) -> list[tuple[str, ...]]:
-    """The accuracies in percent: a row a seed, and their mean and standard deviation."""
+    """The accuracies in percent: one row for each seed, then their mean and standard deviation."""
     parts = (outcome.train, outcome.validation, outcome.test)
     each = [
         (str(seed), *(f"{100 * part[i]:.2f}" for part in parts), "selected" if i == outcome.selected else "")
@@ -87,7 +87,7 @@ def rows(trained: Trained, outcome: Outcome) -> list[tuple[str, ...]]:
 
 
 def mistakes(labels: np.ndarray, probabilities: np.ndarray) -> list[Mistake]:
-    """The digits that some network misreads, those that most misread first, then the surest."""
+    """The digits that at least one network misreads: those that most networks misread first, then by confidence."""
     predicted, found = probabilities.argmax(-1), []
     for place, label in enumerate(labels):
         wrong = predicted[predicted[:, place] != label, place]
@@ -129,12 +129,12 @@ def sections(
         "## Method\n\n"
         f"- Data: 1797 images of 8 × 8 pixels, split once, stratified, into train / validation / test = {sizes}"
         f" (fingerprint of the split: {digits.checksum}). The validation part selects the seed that is saved. The test"
-        " part is used once, after that. The people who wrote the digits are not told apart in the data and appear in"
-        " every part, so this says nothing about a new hand.\n"
+        " part is used once, after that. The data do not say who wrote a digit, and all writers appear in every part,"
+        " so this says nothing about a new writer.\n"
         f"- Model: `{options.model()!r}`\n"
-        f"- Training: AdamW, rate warmed up to {options.learning_rate:g} and down along a cosine, decay"
-        f" {options.weight_decay:g} of kernels, label smoothing {options.label_smoothing:g}, shifts by up to one pixel,"
-        f" batches of {options.batch_size}, gradient: `{options.method}`.\n"
+        f"- Training: AdamW, learning rate warmed up to {options.learning_rate:g} and decayed along a cosine, weight"
+        f" decay {options.weight_decay:g} of kernels, label smoothing {options.label_smoothing:g}, shifts by up to one"
+        f" pixel, batches of {options.batch_size}, gradient: `{options.method}`.\n"
         f"- All {options.seeds} seeds in one compiled program (`jax.lax.map` over `fnn.make_train`).",
         "## The checkpoint\n\nParameters and state of the selected seed. From the root of the repository:\n\n"
         "```python\n" + snippet(folder, options) + "```",
@@ -143,7 +143,7 @@ def sections(
 
 
 def snippet(folder: Path, options: Any) -> str:
-    """Python that loads the checkpoint and tests it once more."""
+    """Python code that loads the checkpoint and tests it again."""
     return f"""import jax
 import jax.numpy as jnp
 import fnn

@@ -1,4 +1,4 @@
-"""What all experiments share: the options, and how ``--quick`` changes their defaults."""
+"""The base of all experiments: their options, and how ``--quick`` changes the defaults."""
 
 import dataclasses
 from pathlib import Path
@@ -7,17 +7,17 @@ from typing import Any, ClassVar, Self
 
 @dataclasses.dataclass(frozen=True)
 class Experiment:
-    """The base of experiments. A subclass is a frozen dataclass too: its fields and their docstrings are the options.
+    """The base of experiments. A subclass is a frozen dataclass; its fields and their docstrings are the options.
 
-    The module of a subclass opens with one line for the list of experiments.
+    The first line of the subclass's module docstring appears in the list of experiments.
     """
 
     name: ClassVar[str] = "experiment"
     quick_options: ClassVar[dict[str, Any]] = {}
-    """The defaults under ``--quick``; an option that is given goes before them."""
+    """The defaults with ``--quick``; options given explicitly override them."""
 
     seed: int = 0
-    """Where all randomness comes from."""
+    """The seed of all randomness."""
 
     epochs: int = 1
     """Passes over the training data."""
@@ -26,7 +26,7 @@ class Experiment:
     """The folder to write to, new or empty; by default runs/NAME/TIME."""
 
     quick: bool = False
-    """A short run that goes through everything: it has smaller defaults, and proves nothing."""
+    """A short run through all the code, with smaller defaults; its results prove nothing."""
 
     @classmethod
     def quickly(cls, **options: Any) -> Self:
@@ -35,7 +35,7 @@ class Experiment:
         return cls(**changed)
 
     def run(self) -> bool:
-        """Runs the experiment, writes its folder, and says whether what it checks held."""
+        """Runs the experiment, writes its folder, and returns whether its checks passed."""
         raise NotImplementedError(f"{type(self).__name__} does not define run")
 
     def options(self) -> dict[str, Any]:

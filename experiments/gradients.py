@@ -4,12 +4,12 @@ Claim: on a multi-layer perceptron, a convolutional network with batch norm and 
 parameter's gradient and every layer's delta by hand equals ``jax.grad`` to 1e-12 in float64, and five-point differences
 to 1e-8.
 
-Measure: each model is trained for some epochs on digits, so that it stands where training stands, and
+Measure: each model is trained on digits for some epochs, so that its weights are those of a real run, and
 ``fnn.compare_gradients`` compares the four methods on a fresh batch, in training.
 
 Result: by hand equals ``jax.grad`` to 6e-16, 2.1e-15 and 8e-16 on the three models, and differences to 4.9e-10, on 46
-leaves; the two biases in front of a batch norm have gradient zero by every method, and three deltas stand on kinks of
-the max pool, where differences are not judged. Seed 0, two CPU cores, Python 3.11.7, jax 0.9.2. The exit code is 1 if a
+leaves; the two biases before a batch norm have gradient zero by every method, and three deltas lie on kinks of the max
+pool, where differences are not judged. Seed 0, two CPU cores, Python 3.11.7, jax 0.9.2. The exit code is 1 if a
 report fails.
 """
 
@@ -37,16 +37,16 @@ class Gradients(Experiment):
     """Passes over the training data before the gradients are compared."""
 
     batch_size: int = 32
-    """Images in the batch whose gradient is compared, and in a step of training."""
+    """Images in the batch that is compared, and in a training step."""
 
     width: int = 16
-    """Channels of the convolutions, and a quarter of the features of dense layers."""
+    """Channels of the convolutions; dense layers have four times as many features."""
 
     training_images: int = 1293
-    """How many images to train on."""
+    """Images to train on."""
 
     cost: bool = True
-    """Whether to measure what each method costs."""
+    """Whether to measure the cost of each method."""
 
     def models(self) -> dict[str, fnn.Layer]:
         """The three models by name."""
@@ -83,7 +83,7 @@ class Gradients(Experiment):
         return ok
 
     def compare(self, model: fnn.Layer) -> fnn.GradientReport:
-        """Trains a model a little and compares its gradients on a batch of the validation part."""
+        """Trains a model briefly and compares its gradients on a validation batch."""
         digits, key = data.load_digits(), jax.random.key(self.seed)
         objective = fnn.Objective(model, fnn.CrossEntropy(label_smoothing=0.1), (fnn.L2(1e-4),))
         train = fnn.make_train(objective, fnn.optim.adam(1e-3), epochs=self.epochs, batch_size=self.batch_size)

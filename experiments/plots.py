@@ -1,4 +1,4 @@
-"""How the pictures of the experiments look: one style, colours that the colour-blind can tell apart, no windows."""
+"""The style of all pictures: colours that the colour-blind can tell apart, and no windows."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +13,7 @@ RED, INK, DIM, GREY, PALE = "#c8102e", "#222222", "#5c5c5c", "#8a8a8a", "#e6e6e6
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """An empty figure that belongs to no window and no global state, so that nothing has to be closed."""
+    """An empty figure without a window or global state, so that it need not be closed."""
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     figure.get_layout_engine().set(w_pad=0.08, h_pad=0.08)  # pyright: ignore
@@ -26,17 +26,17 @@ def save(figure: Figure, path: Path) -> None:
 
 
 def title(figure: Figure, text: str, subtitle: str = "") -> None:
-    """What the picture shows, above on the left."""
+    """Writes a title and a subtitle at the top left."""
     width, height = figure.get_size_inches()
     figure.text(0.15 / width, 1 - 0.13 / height, text, va="top", fontsize=12, weight="bold", color=INK)
     figure.text(0.15 / width, 1 - 0.37 / height, subtitle, va="top", fontsize=9.5, color=DIM)
-    # The layout knows nothing of these texts: it is told to stay below them.
+    # The layout does not know these texts, so it must be told to stay below them.
     room = 0.62 if subtitle else 0.38
     figure.get_layout_engine().set(rect=(0, 0, 1, 1 - room / height))  # pyright: ignore
 
 
 def clean(axes: Any) -> None:
-    """Only the lines that say something."""
+    """Removes the lines that carry no information."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(GREY)
     axes.tick_params(colors=INK, labelsize=9, color=GREY)

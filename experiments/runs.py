@@ -1,4 +1,4 @@
-"""The folder of a run, and the words and tables of its report."""
+"""The folder of a run, and the texts and tables of its report."""
 
 import datetime
 import json
@@ -13,17 +13,17 @@ from rich.table import Table
 from fnn.platform.doctor import environment
 
 SHOWN = ("Python", "jax", "jaxlib", "numpy", "fnn", "CPUs", "devices", "XLA_FLAGS")
-"""Of what is known about the machine, what a report states."""
+"""The facts about the machine that a report states."""
 
 
 def new_folder(out: Path | None, name: str) -> Path:
-    """Makes the folder of a run: ``out``, or ``runs/NAME/TIME``; nothing that is there is ever written over.
+    """Makes the folder of a run: ``out``, or ``runs/NAME/TIME``; existing files are never overwritten.
 
-    Errors: ``FileExistsError`` if ``out`` is there and not empty.
+    Errors: ``FileExistsError`` if ``out`` exists and is not empty.
     """
     if out is not None:
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
-            raise FileExistsError(f"{out} is already there and not empty; give --out another folder")
+            raise FileExistsError(f"{out} exists and is not empty; give --out another folder")
         out.mkdir(parents=True, exist_ok=True)
         return out
     stem = Path("runs") / name / f"{datetime.datetime.now():%Y%m%d-%H%M%S}"
@@ -31,7 +31,7 @@ def new_folder(out: Path | None, name: str) -> Path:
     folder, count = stem, 1
     while True:
         try:
-            folder.mkdir()  # two runs of the same second do not meet
+            folder.mkdir()  # two runs started in the same second get two folders
         except FileExistsError:
             count += 1
             folder = stem.with_name(f"{stem.name}-{count}")
@@ -40,7 +40,7 @@ def new_folder(out: Path | None, name: str) -> Path:
 
 
 def wide_console() -> Console:
-    """A console for wide tables: on a narrower terminal lines wrap, but no column is lost."""
+    """A console for wide tables: on a narrow terminal lines wrap, but no column is lost."""
     return Console(width=max(120, Console().width))
 
 
@@ -50,7 +50,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def write_json_lines(path: Path, rows: Iterable[dict[str, Any]]) -> None:
-    """Writes one line of strict JSON a row."""
+    """Writes each row as one line of strict JSON."""
     path.write_text("".join(json.dumps(row, allow_nan=False) + "\n" for row in rows), encoding="utf-8")
 
 
@@ -66,13 +66,13 @@ def machine() -> dict[str, str]:
 
 
 def markdown_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table whose columns are aligned right, but for the first."""
+    """A Markdown table; the first column is aligned left, the others right."""
     lines = [f"| {' | '.join(headings)} |", "|:---" + "|---:" * (len(headings) - 1) + "|"]
     return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
 
 
 def rich_table(title: str, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
-    """The same for the terminal."""
+    """The same table for the terminal."""
     table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
     for i, heading in enumerate(headings):
         table.add_column(heading, justify="right" if i else "left", no_wrap=True)
@@ -82,5 +82,5 @@ def rich_table(title: str, headings: Sequence[str], rows: Iterable[Sequence[str]
 
 
 def machine_section() -> str:
-    """The section of a report on versions and hardware."""
+    """The section on versions and hardware."""
     return "## Versions and hardware\n\n" + "\n".join(f"- {name}: {value}" for name, value in machine().items())

@@ -1,12 +1,12 @@
-"""Plants faults in the hand-written backward functions and shows that the suite finds every one.
+"""Plants faults in the hand-written backward functions and checks that the suite finds every one.
 
     python -m tools.mutate                    all of them, in two processes
     python -m tools.mutate --only LayerNorm   in the functions that this class's backward runs; or a file or function
     python -m tools.mutate --sample 40        some of them, drawn by --seed
 
-The parts are in ``tools/mutation/``. The rows of the quick proof are asked first, the others only where they find
-nothing. Exits with 1 if a fault is found by no row and not explained in ``tools/mutation/equivalent.py``, or if the
-quick proof by itself finds less than 99 % or leaves a fault that ``tools/mutation/left.py`` does not explain.
+The parts are in ``tools/mutation/``. Rows of the quick proof run first, the others only if those find nothing. Exits
+with 1 if no row finds a fault that ``tools/mutation/equivalent.py`` does not explain, or if the quick proof by itself
+finds less than 99 % or misses a fault that ``tools/mutation/left.py`` does not explain.
 """
 
 import argparse
@@ -21,12 +21,12 @@ from tools.mutation.run import Fault, Outcome, Plan, sampled, unexplained, unmat
 from tools.mutation.subjects import subjects
 
 QUICK = 0.99
-"""The part of the faults that the quick proof has to find by itself."""
+"""The share of the faults that the quick proof must find by itself."""
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tools.mutate", description=str(__doc__).splitlines()[0])
-    parser.add_argument("--sample", type=int, metavar="N", help="plant so many faults, drawn at random")
+    parser.add_argument("--sample", type=int, metavar="N", help="plant only N faults, drawn at random")
     parser.add_argument("--seed", type=int, default=0, help="of the sample")
     parser.add_argument("--only", default="", metavar="NAME", help="a class, or part of a file or function")
     parser.add_argument("--processes", type=int, default=2)
@@ -46,7 +46,7 @@ def main() -> int:
 
 
 def _part(part: int, options: argparse.Namespace) -> Outcome:
-    """One process's share of the faults."""
+    """Plants the share of the faults of one process."""
     compile_cheaply()
     with strict():
         plan = Plan(subjects())
@@ -55,7 +55,7 @@ def _part(part: int, options: argparse.Namespace) -> Outcome:
             print(f"{len(everything)} faults in {len({f.place for f in everything})} functions", flush=True)
         if options.sample:
             faults = sampled(faults, options.sample, options.seed)
-        # Dealt by functions, so that each process makes the checks of few rows.
+        # Functions are divided among the processes, so that each process prepares few rows.
         places = sorted({fault.place for fault in faults})
         mine = set(places[part :: options.processes])
         outcome = plan.run((fault for fault in faults if fault.place in mine), _progress)

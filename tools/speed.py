@@ -1,13 +1,13 @@
 """Times forward and backward of every row of the table, by hand and by ``jax.vjp``.
 
     python -m tools.speed                  all rows
-    python -m tools.speed --below 0.95     the limit under which a row is listed again at the end
+    python -m tools.speed --below 0.95     rows with a smaller "auto / hand" are listed again at the end
     python -m tools.speed --only conv      rows with this in their name
 
-The rows' inputs are repeated along the batch axis up to ``--entries`` numbers, unless a row brings an input worth
-timing. Both programs are compiled, take every operand as an argument and run in turn; the ratio is automatic over
-manual, the median of the pairs with the quartiles, so more than 1 means that by hand is faster. The megabytes are what
-each program needs beside its operands and results. A measurement, no test.
+The inputs of a row are repeated along the batch axis up to ``--entries`` numbers, unless the row has a large input of
+its own. Both programs are compiled, take every operand as an argument and run in turn. "auto / hand" is the time of
+``jax.vjp`` over that by hand, the median of the pairs with quartiles: above 1, by hand is faster. The megabytes are
+what each program needs beside its operands and results. This is a measurement, not a test.
 """
 
 import argparse
@@ -26,9 +26,9 @@ from tests.points import drawn_point
 
 DTYPE = "float32"
 
-_ATTENTION = "the weights are computed again, block by block, so that memory grows with T and not with T²"
-_NORM = "the standardised input is computed again, not kept"
-_OUTPUT = "the slope is found from y, which the next layer keeps anyway, so that nothing is kept for it"
+_ATTENTION = "the weights are recomputed block by block, so that memory grows with T and not with T²"
+_NORM = "the standardised input is recomputed, not kept"
+_OUTPUT = "the slope is computed from y, which the next layer keeps anyway, so that the cache needs nothing else"
 _PLACE = "the gradient of the kernel is one convolution, as fast inside loops; jax.vjp sums place by place"
 
 REASONS = {
@@ -40,16 +40,16 @@ REASONS = {
     "log s": _OUTPUT,
     "depthwise": _PLACE,
     "separable": _PLACE,
-    "conv transpose": "XLA:CPU's speed depends on the layout: this is as fast inside loops; over three axes none is",
-    "conv 3-D, 2 groups": "jax.vjp sums place by place, faster where XLA:CPU has no fast convolution, and less exact",
-    "bilinear": "each gradient is contracted in its own best order: for unequal sizes that saves more than sharing one",
-    "ctc": "beta is a recursion of logarithms of its own, and of the one forward nothing is kept but alpha",
+    "conv transpose": "the speed of XLA:CPU depends on the layout; this one is as fast inside loops, except in 3-D",
+    "conv 3-D, 2 groups": "jax.vjp sums place by place: faster where XLA:CPU has no fast convolution, but less exact",
+    "bilinear": "each gradient has its own best order of contraction, which for unequal sizes saves more than sharing",
+    "ctc": "beta is a second recursion of logarithms, and the cache keeps nothing of the forward one but alpha",
 }
-"""Why the rule by hand is slower, by a part of the row's name: what it saves instead."""
+"""Why a rule by hand is slower and what it saves instead, by a part of the row's name."""
 
 
 class Programs(NamedTuple):
-    """What is timed: two functions of the same operands."""
+    """The two functions to time, of the same operands."""
 
     name: str
     manual: Callable[..., Any]
@@ -58,7 +58,7 @@ class Programs(NamedTuple):
 
 
 class Timing(NamedTuple):
-    """Seconds by hand, and how many times as long ``jax.vjp`` takes: quartiles over the pairs; the memory of both."""
+    """Seconds by hand, how many times as long ``jax.vjp`` takes (quartiles over the pairs), and the memory of both."""
 
     name: str
     seconds: float
@@ -75,15 +75,16 @@ class Timing(NamedTuple):
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tools.speed", description=str(__doc__).splitlines()[0])
-    parser.add_argument("--below", type=float, default=0.95, help="list the rows with a smaller ratio again")
+    parser.add_argument("--below", type=float, default=0.95, help="list rows with a smaller auto / hand again")
     parser.add_argument("--only", default="", metavar="NAME", help="rows with this in their name")
     parser.add_argument("--entries", type=int, default=2**17, help="numbers in an input")
-    parser.add_argument("--limit", type=float, default=1.0, help="seconds a row")
+    parser.add_argument("--limit", type=float, default=1.0, help="seconds for each row")
     options = parser.parse_args()
     rows: list[tuple[Callable, Any]] = [(layer_programs, case) for case in LAYERS]
     rows += [(loss_programs, case) for case in LOSSES] + [(penalty_programs, case) for case in PENALTIES]
     timings = []
-    print("ms by hand   ratio       quartiles   MB hand   MB auto  row")
+    print("auto / hand: above 1, by hand is faster")
+    print("ms by hand  auto/hand     quartiles   MB hand   MB auto  row")
     for make, case in rows:
         if options.only in case.name:
             try:
@@ -97,14 +98,14 @@ def main() -> None:
             print(timings[-1], flush=True)
             jax.clear_caches()
     below = [timing for timing in timings if timing.ratio < options.below]
-    print(f"\n{len(below)} of {len(timings)} rows below {options.below}")
+    print(f"\n{len(below)} of {len(timings)} rows with auto / hand below {options.below}, where by hand is slower")
     for timing in below:
         reasons = [reason for part, reason in REASONS.items() if part in timing.name]
         print(timing, *reasons[:1], sep=": ")
 
 
 def timed(programs: Programs, limit: float) -> Timing:
-    """Both programs compiled and run in turn."""
+    """Compiles both programs and runs them in turn."""
     compiled = {
         name: jax.jit(function).lower(*programs.operands).compile()
         for name, function in (("manual", programs.manual), ("automatic", programs.automatic))
@@ -168,7 +169,7 @@ def penalty_programs(case: PenaltyCase, entries: int) -> Programs:
 
 
 def repeated(tree: Any, entries: int, rows: int | None = None) -> Any:
-    """Every array (of so many rows) as often along its first axis as brings the largest to that many entries."""
+    """Repeats every array (only those of ``rows`` rows, if given) until the largest has about that many entries."""
     largest = max(np.size(leaf) for leaf in jax.tree.leaves(tree))
     times = max(1, entries // largest)
 

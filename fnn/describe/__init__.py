@@ -1,1 +1,1 @@
-"""What a model is, for a reader: its sizes and costs, its derivation, and how text is printed."""
+"""A model for its reader: sizes and costs, the derivation, and how text is printed."""

@@ -1,6 +1,6 @@
 """The derivation of a model, written out: the equations of its layers, forward and backward, as Markdown with LaTeX.
 
-The equations are those of the docstrings, which the tests hold to the code; they stand nowhere twice.
+The equations come from the docstrings, which the tests hold to the code; they are written nowhere else.
 """
 
 import inspect
@@ -25,24 +25,24 @@ class Derivation(str):
     __slots__ = ()
 
     def __str__(self) -> str:
-        return printable(super().__str__())  # print asks for it; a file is written with the string itself
+        return printable(super().__str__())  # for print; writing to a file uses the string itself
 
     def _repr_markdown_(self) -> str:
         return super().__str__()
 
 
 class Equations(NamedTuple):
-    """One paragraph of a docstring: ``heading`` is "Forward" or "Backward", with what follows up to the colon."""
+    """One paragraph of a docstring; ``heading`` is "Forward" or "Backward" with everything up to the colon."""
 
     heading: str
     lines: tuple[str, ...]
 
 
 def derivation(subject: Any) -> Derivation:
-    r"""The equations of a layer, a loss or a penalty, or of all that is in a model or an ``Objective``, in order.
+    r"""The equations of a layer, a loss or a penalty, or of every part of a model or an ``Objective``, in order.
 
     Forward runs from the first part to the last, backward from the last to the first: the dx of a part is the dy of the
-    part before it. Of a class that comes again the equations are not repeated.
+    part before it. The equations of a class that occurs again are not repeated.
 
     Errors: ``TypeError`` for anything else.
 
@@ -74,32 +74,29 @@ def _parts(subject: Any, path: str = "") -> Iterator[tuple[str, Any]]:
         for name, child in subject.children().items() if isinstance(subject, Layer) else ():
             yield from _parts(child, join(path, name))
     else:
-        raise TypeError(
-            f"a derivation is that of a layer, a loss, a penalty or an Objective,"
-            f" got {subject!r}{instance_hint(subject)}"
-        )
+        raise TypeError(f"expected a layer, a loss, a penalty or an Objective, got {subject!r}{instance_hint(subject)}")
 
 
 def _section(path: str, part: Any, shown: dict[type, str]) -> str:
     kind = type(part)
-    # A combinator that holds a long model is shown by its name alone: the layers inside follow.
+    # A combinator may hold a long model, so it is shown by its name alone: the layers inside follow.
     title = f"{kind.__name__}(…)" if isinstance(part, Combinator) else repr(part)
     heading = f"### {path}: `{title}`" if path else f"### `{title}`"
     if kind in shown:
-        return f"{heading}\n\nAs {shown[kind]}."
+        return f"{heading}\n\nSee {shown[kind]}."
     shown[kind] = f"`{path or title}`"
     paragraphs = []
     for equations in equations_of(kind):
         paragraphs += [f"**{equations.heading}**", "\n".join(f"$${latex(line)}$$" for line in equations.lines)]
     if getattr(part, "rule", "hand") == "auto" and not isinstance(part, Combinator):
-        paragraphs.append("The gradient is `jax.vjp` of `apply`: no rule was derived by hand.")
+        paragraphs.append("The gradient is `jax.vjp` of `apply`: this layer has no hand-derived rule.")
     return "\n\n".join([heading, *paragraphs])
 
 
 def equations_of(kind: type) -> list[Equations]:
     """What the docstring of a class says under "Forward" and "Backward", line by line.
 
-    A paragraph goes on over the indented lines that follow; a line that ends inside brackets goes on in the next.
+    A paragraph includes the indented lines that follow; a line that ends inside brackets continues on the next.
     """
     found: list[Equations] = []
     lines: list[str] | None = None

@@ -1,17 +1,17 @@
 """Floating-point operations of a function, counted from what JAX traces: the same on every platform and version.
 
-Counted as 1: an addition, a product, a comparison, an elementary function, an entry of a reduction. A product of
-matrices or a convolution is 2 a multiply-add. Moving, reshaping, indexing, sorting and drawing random bits are free,
-and so are integers. A loop of known length counts its body each time (XLA's own analysis counts it once), a choice its
-dearest branch.
+An addition, a product, a comparison, an elementary function and an entry of a reduction count as 1; in a product of
+matrices or a convolution, a multiply-add counts as 2. Moving, reshaping, indexing, sorting, drawing random bits and
+integer operations are free. A loop of known length counts its body each time (XLA's own analysis counts it once), a
+conditional its most expensive branch.
 
-A convolution over a size with o outputs and k places of the kernel has o · k multiply-adds for each pair of channels:
-those on the padding count too. The zeros that a dilated input has between its entries do not (the gradient of a strided
-convolution, a transposed one): of the pairs (output, place) only those that meet an entry, or padding where an entry
-would stand. The pools' windows count alike.
+Along one axis with o outputs and a kernel of size k, a convolution has o · k multiply-adds for each pair of channels;
+those on the padding count too. The zeros between the entries of a dilated input (the gradient of a strided convolution,
+or a transposed one) do not count: a pair (output, kernel entry) counts only if it meets an entry of the input, or
+padding where an entry would be. The windows of pools count in the same way.
 
-The count is NaN where it cannot be known: of a loop that runs until a condition holds, of a decomposition of a matrix,
-a Fourier transform, a call of a foreign kernel. What no result needs is not counted: XLA leaves it out.
+The count is NaN where it cannot be known: for a loop that runs until a condition holds, a decomposition of a matrix, a
+Fourier transform, a call of a foreign kernel. What no result needs is not counted: XLA leaves it out.
 """
 
 import itertools
@@ -48,11 +48,11 @@ UNKNOWN = frozenset(
     """,
     )
 )
-"""What costs as much as its values or its insides say, which are not to be seen."""
+"""Operations whose cost depends on values, or on code that cannot be inspected."""
 
 
 def flops(function: Callable, *shapes: Any) -> float:
-    """The operations of one call on arguments of these shapes, NaN if they cannot be counted; nothing is computed.
+    """The operations of one call on arguments of these shapes, NaN if they cannot be counted. Nothing is computed.
 
     >>> x = jax.ShapeDtypeStruct((8, 3), "float32")
     >>> flops(lambda x: jnp.tanh(x @ x.T), x)
@@ -62,7 +62,7 @@ def flops(function: Callable, *shapes: Any) -> float:
 
 
 def _count(jaxpr: Any, used: Sequence[bool] | None = None) -> float:
-    """The operations behind the outputs that are used: what nobody uses is not computed."""
+    """The operations that the used outputs need."""
     total = 0
     live = {id(output) for i, output in enumerate(jaxpr.outvars) if used is None or used[i]}
     for equation in reversed(jaxpr.eqns):
@@ -75,7 +75,7 @@ def _count(jaxpr: Any, used: Sequence[bool] | None = None) -> float:
 
 def _cost(equation: Any, wanted: list[bool]) -> float:
     name, given = equation.primitive.name, equation.params
-    if not equation.outvars:  # an effect alone: a callback, a print
+    if not equation.outvars:  # only an effect: a callback, a print
         return 0
     if name in UNKNOWN:
         return math.nan
@@ -90,7 +90,7 @@ def _cost(equation: Any, wanted: list[bool]) -> float:
     if name == "cond":
         counts = [_count(branch.jaxpr) for branch in given["branches"]]
         return sum(counts) if any(map(math.isnan, counts)) else max(counts)
-    if name.startswith("select_and_scatter"):  # every window of the source is searched
+    if name.startswith("select_and_scatter"):  # searches every window of the source
         source = operands[0 if name == "select_and_scatter_add" else 1]
         return _floating(source) * source.size * math.prod(given["window_dimensions"])
     if name.startswith(("reduce_window", "select_and_gather")):
@@ -121,7 +121,7 @@ def _products(kernel: Any, out: Any, given: dict[str, Any]) -> int:
 
 
 def _entries(out: Any, given: dict[str, Any]) -> int:
-    """The entries of all windows of a reduction."""
+    """The entries in all windows of a reduction."""
     plain = (1,) * out.ndim
     dilation, spread = (given.get(name) or plain for name in ("window_dilation", "base_dilation"))
     each = out.shape, given["window_dimensions"], given["window_strides"], dilation, spread, given["padding"]
@@ -129,7 +129,7 @@ def _entries(out: Any, given: dict[str, Any]) -> int:
 
 
 def _meetings(out: int, window: int, stride: int, dilation: int, spread: int, pads: tuple[int, int]) -> int:
-    """How many pairs of an output o and a place k have o·stride + k·dilation − pad at a multiple of ``spread``."""
+    """How many pairs (output o, kernel entry k) have o·stride + k·dilation − pad at a multiple of ``spread``."""
     if spread == 1:
         return out * window
     starts = Counter((o * stride - pads[0]) % spread for o in range(out))
@@ -139,7 +139,7 @@ def _meetings(out: int, window: int, stride: int, dilation: int, spread: int, pa
 def _inner(parameters: dict[str, Any]) -> Iterator[Any]:
     """The programs inside an equation: those of jit, remat and custom derivatives."""
     if "call_jaxpr" in parameters:
-        parameters = {"call_jaxpr": parameters["call_jaxpr"]}  # beside it stand the derivative's own programs
+        parameters = {"call_jaxpr": parameters["call_jaxpr"]}  # the others are the programs of its derivative
     for value in parameters.values():
         value = getattr(value, "jaxpr", value)
         if hasattr(value, "eqns"):

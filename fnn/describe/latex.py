@@ -1,7 +1,7 @@
-"""Equations in plain Unicode, as docstrings have them, to LaTeX.
+"""Converts equations in plain Unicode, as written in docstrings, to LaTeX.
 
-A word of two letters or more is text, or a function if a bracket follows it; d in front of a symbol makes its gradient;
-Unicode sub- and superscripts, ``_(…)``, ``^(…)`` and ``√(…)`` group; two spaces stand for a wide one.
+A word of two letters or more is text, or a function if a bracket follows; d before a symbol makes its gradient; Unicode
+sub- and superscripts, ``_(…)``, ``^(…)`` and ``√(…)`` group; two spaces become a wide one.
 """
 
 import itertools
@@ -20,7 +20,7 @@ SYMBOLS = {letter: f"\\{name}" for letter, name in re.findall(r"(\S) (\S+)", _NA
 SYMBOLS |= {"−": "-", "½": "\\frac{1}{2}", "*": "{*}", "\\": "\\backslash "}
 ACCENTS = {"\u0302": "\\hat", "\u0303": "\\tilde", "\u0304": "\\bar", "\u0305": "\\bar", "\u0307": "\\dot"}
 FUNCTIONS = {"argmax", "cos", "cosh", "exp", "log", "max", "min", "sin", "tanh"}
-"""Those that are written without brackets too."""
+"""Functions that may be written without brackets."""
 
 GRADIENTS = {"bias", "carry", "gate", "hidden", "kernel", "logits", "params", "prediction", "scale", "terms", "value"}
 
@@ -38,12 +38,12 @@ _TOKEN = re.compile(
 
 
 def latex(text: str) -> str:
-    r"""An equation, with the words that stand in it, for LaTeX's math mode.
+    r"""An equation, words included, for LaTeX's math mode.
 
     >>> print(latex("dx = r (dx̂ − mean(dx̂)),  r = 1/√(σ²)"))
     \mathrm{d}x = r (\mathrm{d}\hat{x} - \operatorname{mean}(\mathrm{d}\hat{x})), \quad r = 1/\sqrt{\sigma^{2}}
     """
-    text = re.sub(r"\s+=", " =", text)  # equations below each other are aligned by spaces
+    text = re.sub(r"\s+=", " =", text)  # docstrings align equations by spaces
     text = "".join(_decomposed(character) for character in text)
     parts, place = [], 0
     while place < len(text):
@@ -54,7 +54,7 @@ def latex(text: str) -> str:
 
 
 def _next(text: str, place: int) -> tuple[str, int]:
-    """The LaTeX of what stands at a place, and the place behind it."""
+    """The LaTeX of the token at a place, and the place after it."""
     match: Any = _TOKEN.match(text, place)  # the last alternative takes anything
     kind, found, end = match.lastgroup, match.group(), match.end()
     if kind == "group":
@@ -90,7 +90,7 @@ def _group(text: str, opening: str, start: int) -> tuple[str, int]:
 
 
 def _words(text: str, place: int, match: re.Match) -> tuple[str, int]:
-    """A function, or a run of words as text with the spaces around it."""
+    """A function, or a run of words as text, with the surrounding spaces."""
     word, end = match.group(), match.end()
     name, _, index = word.partition("_")
     if name in FUNCTIONS or (text[end : end + 1] == "(" and index == ""):
@@ -108,7 +108,7 @@ def _symbol(character: str) -> str:
 
 
 def _small(character: str) -> str:
-    """``^`` or ``_`` for a superscript or subscript character."""
+    """``^`` for a superscript character, ``_`` for a subscript, else an empty string."""
     return {"<super>": "^", "<sub>": "_"}.get(unicodedata.decomposition(character).partition(" ")[0], "")
 
 

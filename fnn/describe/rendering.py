@@ -1,7 +1,7 @@
-"""What is printed, as the stream at hand can hold it: rich tables as plain text, and ASCII in the place of what is not.
+"""Printing that works in every encoding: rich tables as plain text, and ASCII for characters that a stream lacks.
 
-A terminal or a pipe whose encoding is ASCII or cp1252 has no ×, no ✓ and no lines of tables; ``print`` raises
-``UnicodeEncodeError`` there. Reports are written with what is best to read, and what an encoding lacks is spelled.
+A terminal or pipe in ASCII or cp1252 has no ×, no ✓ and no table lines, and ``print`` raises ``UnicodeEncodeError``.
+Reports use the most readable characters; those that the encoding lacks are spelled in ASCII.
 """
 
 import codecs
@@ -21,14 +21,14 @@ SPELLED = dict(
     """,
     )
 )
-"""Signs in ASCII; Greek letters are spelled by their names."""
+"""Characters and their spelling in ASCII; Greek letters are spelled by name."""
 
 ERRORS = "fnn.spelled"
 """The error handler that spells, for ``str.encode`` and for streams."""
 
 
 def encodable(text: str, encoding: str | None) -> str:
-    """The text with what an encoding lacks spelled in ASCII; as it is for an encoding that is not known.
+    """The text, with characters that the encoding lacks spelled in ASCII; unchanged if the encoding is unknown.
 
     >>> encodable("Δ: 2×3 ✓", "ascii"), encodable("2×3 ✓", "cp1252")
     ('d: 2x3 ok', '2×3 ok')
@@ -40,19 +40,19 @@ def encodable(text: str, encoding: str | None) -> str:
 
 
 def printable(text: str) -> str:
-    """The text as ``print`` can print it now."""
+    """The text with the characters that ``sys.stdout`` lacks spelled in ASCII."""
     return encodable(text, getattr(sys.stdout, "encoding", None))
 
 
 def spell_on(stream: Any) -> None:
-    """From now on a stream spells what its encoding lacks: for command lines, whose streams they are."""
+    """Makes a stream spell what its encoding lacks, from now on; for command lines, which own their streams."""
     if hasattr(stream, "reconfigure"):
         stream.reconfigure(errors=ERRORS)
 
 
 def as_text(renderable: Any, width: int = 120) -> str:
-    """What rich would show on a terminal of that width, without colours and trailing blanks, ready to ``print``."""
-    # Imported where it is used: importing fnn does not pay for rich.
+    """What rich shows on a terminal of that width, without colours and trailing spaces, ready to ``print``."""
+    # Imported here so that importing fnn does not import rich.
     from rich.console import Console
 
     page = io.StringIO()
@@ -61,7 +61,7 @@ def as_text(renderable: Any, width: int = 120) -> str:
 
 
 def spelled(console: Any, options: Any, *renderables: Any) -> Iterator[Any]:
-    """What ``__rich_console__`` yields for these, as the console's stream can hold it."""
+    """What ``__rich_console__`` yields for these, spelled for the encoding of the console."""
     from rich.segment import Segment
 
     for renderable in renderables:

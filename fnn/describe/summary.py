@@ -1,4 +1,4 @@
-"""What a model is made of and what it costs, from shapes alone."""
+"""The layers of a model and what they cost, from shapes alone."""
 
 import dataclasses
 import functools
@@ -24,12 +24,12 @@ from fnn.stand_in import StandIn
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """One layer that is not a combinator. ``times`` is how often ``Repeat`` runs it; the figures are for all of them.
+    """One layer that is not a combinator. ``times`` is how often ``Repeat`` runs it; the figures include all runs.
 
-    FLOPs are those of ``fnn/describe/flops.py``, NaN where they cannot be counted; inside ``Remat`` the backward pass
-    has those of the forward pass run again. ``cache_bytes`` is what the layer keeps for its backward pass, where an
-    array that two layers keep is counted for both. What combinators do themselves (a sum, a product, a norm of weights)
-    is in no row.
+    FLOPs are counted as in ``fnn/describe/flops.py``, NaN where they cannot be; inside ``Remat`` the backward pass
+    includes the forward pass that it runs again. ``cache_bytes`` is what the layer keeps for its backward pass; an
+    array that two layers keep counts for both. What combinators compute themselves (a sum, a product, a norm of
+    weights) is in no row.
     """
 
     path: str
@@ -42,17 +42,17 @@ class Row:
     rule: str
     times: int
     seen: str = ""
-    """Of a convolution or a pool whose window is one integer, how many axes and channels it saw."""
+    """For a convolution or a pool with an integer window: the axes and channels of its input."""
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class Summary:
-    """The rows of a model and their sums; ``print`` shows a table."""
+    """The rows of a model and their totals; ``print`` shows a table."""
 
     rows: tuple[Row, ...]
     parameters: int
-    """The number of parameters, that is of their entries. Where a combinator makes a layer's parameters from others
-    (``Tied``, ``WeightNorm``), the row counts what the layer sees, and this sum alone what there is."""
+    """How many numbers the parameters hold. Where a combinator computes the parameters of a layer (``Tied``,
+    ``WeightNorm``), the row counts what the layer sees; only this total counts what is stored."""
 
     @property
     def forward_flops(self) -> float:
@@ -66,7 +66,7 @@ class Summary:
 
     @property
     def cache_bytes(self) -> int:
-        """Bytes kept between forward and backward, if nothing is rematerialised."""
+        """Bytes kept between forward and backward, without rematerialisation."""
         return sum(row.cache_bytes for row in self.rows)
 
     def __repr__(self) -> str:
@@ -102,7 +102,7 @@ class Summary:
 
 
 def summary(model: Layer, x: Any) -> Summary:
-    """The layers of a model in the order in which they run on inputs like ``x`` (arrays or shapes), in training.
+    """The layers of a model, in the order in which they run in training on inputs like ``x`` (arrays or shapes).
 
     >>> import fnn
     >>> result = summary(fnn.Serial(fnn.Dense(8), fnn.Relu()), jax.ShapeDtypeStruct((32, 4), "float32"))
@@ -119,7 +119,7 @@ def summary(model: Layer, x: Any) -> Summary:
 
 
 class _Place(NamedTuple):
-    """Where a layer stands: its path, how often ``Repeat`` runs it, and how many ``Remat`` run it forward again."""
+    """The place of a layer: its path, how often ``Repeat`` runs it, and how many ``Remat`` layers run it again."""
 
     path: str
     times: int
@@ -128,7 +128,7 @@ class _Place(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class _Recorder(StandIn):
-    """Stands in the place of a layer and writes down what passes."""
+    """Runs in place of a layer and records its costs."""
 
     place: _Place
     rows: list[Row] = dataclasses.field(compare=False, repr=False)
@@ -182,7 +182,7 @@ def _shape(leaf: Any) -> jax.ShapeDtypeStruct:
 
 
 def short(number: float) -> str:
-    """A count in three digits with the prefix of its size; nothing for 0, and a question mark for what is not known.
+    """A count in three digits with a prefix; an empty string for 0, a question mark for an unknown count.
 
     >>> short(0), short(999), short(1_500_000), short(float("nan"))
     ('', '999', '1.5 M', '?')

@@ -1,1 +1,1 @@
-"""What is handed in by mistake: looked at where it comes in, and refused with what to write instead."""
+"""Checks of what users give, made where it comes in; each error says what to write instead."""

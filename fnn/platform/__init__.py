@@ -1,1 +1,1 @@
-"""The machine underneath: guards against wrong results, and the doctor that looks for them."""
+"""The machine that JAX runs on: the guard against wrong results, and the doctor that looks for them."""

@@ -1,9 +1,9 @@
-"""Whether this machine computes correctly: what is installed and in use, and probes compared with NumPy in float64.
+"""Does this machine compute correctly? Versions and devices, and probes compared with NumPy in float64.
 
-``fnn.doctor()`` prints a report and returns it; ``python -m fnn doctor`` also exits with 1 if a probe failed. A probe
-is one of the computations that training rests on, among them two that XLA:CPU is known to get wrong (see xla.py).
-It runs on the default device, in float32, with its operands passed as arguments, so that XLA cannot fold the answer at
-compile time, and twenty times over, since one of those two is wrong only now and then.
+``fnn.doctor()`` prints a report and returns it; ``python -m fnn doctor`` also exits with 1 if a probe fails. A probe is
+a computation that training relies on; XLA:CPU is known to get two of them wrong (see xla.py). Probes run on the default
+device in float32. Their operands are arguments, so that XLA cannot compute the answer while it compiles, and each runs
+twenty times, since one of those two goes wrong only now and then.
 """
 
 import dataclasses
@@ -28,8 +28,8 @@ REPETITIONS = 20
 
 @dataclasses.dataclass(frozen=True)
 class Probe:
-    """What a probe found. ``error`` is the largest of ``|got − expected| / |expected|`` over leaves and repetitions,
-    in Euclidean norms; NaN if something was NaN. ``message`` is what was raised, if anything. ``seconds`` counts
+    """The result of a probe. ``error`` is the largest ``|got − expected| / |expected|`` over leaves and repetitions, in
+    Euclidean norms; NaN if any value was. ``message`` is the exception, if one was raised. ``seconds`` includes
     compilation."""
 
     name: str
@@ -41,7 +41,7 @@ class Probe:
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """What ``doctor`` found: ``print(report)`` shows it all, ``report.ok`` is whether every probe passed."""
+    """The findings of ``doctor``: ``print(report)`` shows them all, ``report.ok`` says whether every probe passed."""
 
     environment: dict[str, str]
     probes: tuple[Probe, ...]
@@ -52,7 +52,7 @@ class Report:
         """Whether every probe passed."""
         return all(probe.passed for probe in self.probes)
 
-    # doctor() has printed the report already: at a prompt, its value is shown in one line.
+    # doctor() has already printed the report, so at a prompt its value takes one line.
     def __repr__(self) -> str:
         return f"Report(ok={self.ok}, {sum(probe.passed for probe in self.probes)} of {len(self.probes)} probes passed)"
 
@@ -63,7 +63,7 @@ class Report:
         yield from spelled(console, options, self._page())
 
     def _page(self) -> Any:
-        # Rich is imported where it is used: importing fnn does not pay for it.
+        # Imported here so that importing fnn does not import rich.
         from rich.console import Group
         from rich.table import Table
         from rich.text import Text
@@ -83,7 +83,7 @@ class Report:
 
 
 def doctor() -> Report:
-    """Prints what JAX, devices and flags are in use and whether the probes pass; returns the same as a ``Report``."""
+    """Prints the versions, devices and flags in use and whether the probes pass; returns the same as a ``Report``."""
     from rich.console import Console
 
     facts = environment()
@@ -94,7 +94,7 @@ def doctor() -> Report:
 
 
 def run(probe: Callable[[], Case]) -> Probe:
-    """Runs one probe twenty times and keeps the largest error; an exception is a failure, not the end of the report."""
+    """Runs one probe twenty times and keeps the largest error; an exception fails the probe, not the report."""
     start, passed, error, message = time.perf_counter(), False, float("nan"), ""
     try:
         case = probe()
@@ -120,14 +120,14 @@ def relative_error(result: Any, expected: Any) -> float:
 
 
 def tolerance() -> float:
-    """What rounding explains: float32 on CPU; elsewhere, or if the user says so, products may be TF32 or bfloat16."""
+    """What rounding explains: float32 on CPU; elsewhere, or by a setting, products may be TF32 or bfloat16."""
     exact = jax.default_backend() == "cpu" and setting("jax_default_matmul_precision") is None
     return 1e-4 if exact else 1e-2
 
 
 def environment() -> dict[str, str]:
-    """The versions, the devices and the settings that decide what is computed."""
-    guarded = xla.guard()  # before anything here starts the backend
+    """The versions, devices and settings that affect results."""
+    guarded = xla.guard()  # before the lines below start the backend
     devices = [f"{device.platform}:{device.id} {device.device_kind}" for device in jax.devices()]
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
@@ -146,7 +146,7 @@ def environment() -> dict[str, str]:
 
 
 def setting(name: str) -> Any:
-    """One of JAX's settings, as it holds here: a context manager counts."""
+    """The current value of one of JAX's settings, context managers included."""
     return getattr(jax.config, name)
 
 
@@ -159,16 +159,16 @@ def installed(name: str) -> str:
 
 
 def advice() -> str:
-    """What to do when a probe fails: set the flag if it is not set and may help, else use another jaxlib."""
+    """What to do when a probe fails: set the flag if it is unset and may help, else use another jaxlib."""
     unset = xla.SETTING not in os.environ.get("XLA_FLAGS", "").split()
     if jax.default_backend() == "cpu" and xla.affected(jaxlib.version.__version__) and unset and xla.flag_known():
         return (
-            f"This jaxlib is known to compute wrongly on CPU; training with it goes wrong silently. What to do: unset"
+            f"This jaxlib is known to give wrong results on CPU, and training silently goes wrong. What to do: unset"
             f" {xla.SWITCH} and import fnn before the first JAX computation, or set the flag before Python starts:"
             f'\n\n    export XLA_FLAGS="$XLA_FLAGS {xla.SETTING}"\n\nand run `python -m fnn doctor` again.'
         )
     return (
-        "With these versions, flags and devices, training goes wrong silently: do not use them. What to do: try without"
-        " flags of your own, then another version of jaxlib (on CPU, 0.9.2 passes every probe: pip install jax==0.9.2"
+        "With these versions, flags and devices, training silently goes wrong: do not use them. What to do: try without"
+        " your own flags, then another version of jaxlib (on CPU, 0.9.2 passes every probe: pip install jax==0.9.2"
         " jaxlib==0.9.2), and report this page at https://github.com/jax-ml/jax/issues."
     )

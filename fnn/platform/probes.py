@@ -1,6 +1,6 @@
-"""The computations that training rests on, each with the right answer from NumPy in float64; ``fnn.doctor`` runs them.
+"""Computations that training relies on, each with the answer of NumPy in float64; ``fnn.doctor`` runs them.
 
-Two of them XLA:CPU is known to get wrong (see fnn/platform/xla.py).
+XLA:CPU is known to get two of them wrong (see fnn/platform/xla.py).
 """
 
 from collections.abc import Callable
@@ -12,8 +12,8 @@ import numpy as np
 
 
 class Case(NamedTuple):
-    """What a probe runs: ``operation(*operands)`` must equal ``expected``, both pytrees of arrays, leaf by leaf, up to
-    rounding or, if ``exact``, in every bit."""
+    """A computation and its answer: ``operation(*operands)``, a pytree of arrays, must equal ``expected`` leaf by
+    leaf, up to rounding or, if ``exact``, in every bit."""
 
     operation: Callable[..., Any]
     operands: tuple[Any, ...]
@@ -27,7 +27,7 @@ def normal(seed: int, *shape: int) -> np.ndarray:
 
 
 def broadcast_sum() -> Case:
-    """The sum of a column repeated along two axes; in many processes 1.5 % off or more in jaxlib 0.10.2 on CPU."""
+    """The sum of a column broadcast along two axes; off by 1.5 % or more in many processes of jaxlib 0.10.2 on CPU."""
 
     def operation(x: jax.Array) -> jax.Array:
         return jnp.sum(jnp.broadcast_to(x, (2, 1024, 1024)))
@@ -78,7 +78,7 @@ def batch_norm_gradient() -> Case:
 
 
 def log_softmax_gradient() -> Case:
-    """y = z − log Σ exp z for z around 10⁴, where exp z overflows, with dz = dy − softmax(z) · Σ dy."""
+    """y = z − log Σ exp z with z near 10⁴, where exp z overflows; dz = dy − softmax(z) · Σ dy."""
     z, dy = 1e4 + 3 * normal(6, 64, 100), normal(7, 64, 100)
 
     def operation(z: jax.Array, dy: jax.Array) -> Any:
@@ -136,7 +136,7 @@ def scan_gradient() -> Case:
 
 
 def embedding_gradient() -> Case:
-    """Rows added at repeated indices: dtable_v = Σ dy_i over the i with index v."""
+    """Rows added at repeated indices: dtable_v = Σ dy_i over all i with index v."""
     indices, dy = np.random.default_rng(15).integers(0, 20, 500).astype(np.int32), normal(16, 500, 8)
     dtable = np.zeros((20, 8))
     np.add.at(dtable, indices, dy.astype(np.float64))
@@ -144,7 +144,7 @@ def embedding_gradient() -> Case:
 
 
 def random_bits() -> Case:
-    """``fold_in`` of a Threefry key, word for word: the same seed gives the same bits at each call, everywhere."""
+    """``fold_in`` of a Threefry key, bit by bit: a seed gives the same bits at every call, on every machine."""
 
     def operation(seed: jax.Array, data: jax.Array) -> jax.Array:
         key = jax.random.key(seed, impl="threefry2x32")

@@ -1,21 +1,21 @@
 """Guards against wrong results from XLA:CPU; ``import fnn`` calls ``guard()`` before anything else.
 
-From jaxlib 0.10 on, XLA:CPU hands groups of operations to the YNNPACK library, and some of the kernels that come back
-are wrong. With E of shape (5, 60, 60), ``jit(lambda E, c: sum((E @ full_like(E, c)) * E, -1))`` gives NaN or 1e30
-in 0.10.2 and 0.12.0.1, differently at each call; a gradient is wrong in the same way, silently. 0.9.2 is right, and so
-are the later ones once XLA is told to build no such groups:
+From jaxlib 0.10 on, XLA:CPU compiles groups of operations with the YNNPACK library, and some of these kernels are
+wrong. With E of shape (5, 60, 60), ``jit(lambda E, c: sum((E @ full_like(E, c)) * E, -1))`` gives NaN or 1e30
+in 0.10.2 and 0.12.0.1, differently at each call, and a gradient is silently wrong in the same way. 0.9.2 is right, and
+so are later versions once XLA is told not to build such groups:
 
     XLA_FLAGS=--xla_cpu_experimental_ynn_fusion_type=
 
 ``guard`` adds this flag to the environment when all of the following hold, so that subprocesses inherit it:
 
 - jaxlib is 0.10 or newer, and it and every installed plugin know the flag (XLA *aborts* at a flag it does not know);
-- ``XLA_FLAGS`` does not name the flag yet: what the user chose stays, and other flags are kept;
-- the environment variable ``FNN_KEEP_XLA_FLAGS`` is unset, empty or ``0``: set it to ``1`` to be left alone;
-- JAX has not started its backend, which is when XLA reads its flags (importing JAX is not starting it).
+- ``XLA_FLAGS`` does not contain the flag yet: the user's choice and other flags are kept;
+- the environment variable ``FNN_KEEP_XLA_FLAGS`` is unset, empty or ``0``: set it to ``1`` to turn the guard off;
+- JAX has not started its backend, which is when XLA reads its flags (importing JAX does not start it).
 
-If the backend has started and is a CPU, the process cannot be mended, and one ``RuntimeWarning`` says what to do.
-The flag concerns CPUs only. ``python -m fnn doctor`` measures whether this machine computes correctly.
+If the CPU backend has already started, it is too late to set the flag, and one ``RuntimeWarning`` says what to do. The
+flag affects CPUs only. ``python -m fnn doctor`` tests whether this machine computes correctly.
 """
 
 import enum
@@ -52,13 +52,13 @@ class Outcome(enum.Enum):
 
 @functools.cache
 def guard() -> Outcome:
-    """Sets the flag or warns, as the top of this file says; a second call returns what the first one did."""
+    """Sets the flag or warns, as described at the top of this file; later calls return the outcome of the first."""
     version, flags = jaxlib.version.__version__, os.environ.get("XLA_FLAGS", "").strip()
     outcome = decide(version, flags, switched_off(), flag_known, started_backend)
     if outcome is Outcome.SET:
         os.environ["XLA_FLAGS"] = f"{flags} {SETTING}".lstrip()
     elif outcome is Outcome.STARTED:
-        # Level 3 is the line that imports fnn: this function is called by fnn/__init__.py.
+        # Level 3 is the line that imports fnn: fnn/__init__.py calls this function.
         warnings.warn(
             (
                 f"jaxlib {version} computes some sums and gradients wrongly on CPU, and JAX had started"
@@ -85,8 +85,8 @@ def decide(
 ) -> Outcome:
     """What to do for this jaxlib and these ``XLA_FLAGS``.
 
-    ``known()`` tells whether the flag is known, ``backend()`` the started backend or None; each is asked only if the
-    answer matters.
+    ``known()`` says whether the flag is known, ``backend()`` gives the started backend or None; each is called only if
+    its answer matters.
     """
     if not affected(version):
         return Outcome.UNAFFECTED
@@ -103,18 +103,18 @@ def decide(
 
 
 def affected(version: str) -> bool:
-    """Whether this jaxlib groups operations for YNNPACK unless told not to: 0.10 and newer."""
+    """Whether this jaxlib uses YNNPACK by default: 0.10 and newer do."""
     release = [int(number) for number in re.findall(r"\d+", version)[:2]]
     return release >= [0, 10]
 
 
 def switched_off() -> bool:
-    """Whether the user asked to be left alone."""
+    """Whether the user turned the guard off."""
     return os.environ.get(SWITCH, "") not in ("", "0")
 
 
 def file_of_flags(flags: str) -> str:
-    """The contents of the file that ``XLA_FLAGS`` names: XLA takes a value that does not begin with ``-`` for one."""
+    """The contents of the file that ``XLA_FLAGS`` names: to XLA, a value without a leading ``-`` is a file name."""
     if not flags or flags.startswith("-"):
         return ""
     try:
@@ -127,9 +127,9 @@ def file_of_flags(flags: str) -> str:
 def flag_known() -> bool:
     """Whether every library here that reads ``XLA_FLAGS`` knows the flag.
 
-    Asking XLA itself would abort the process if it does not, so the name is looked up in the libraries' own bytes. As
-    the name of a flag it stands between two zeros; the field of that name in a message's descriptor, which outlives
-    the flag, does not.
+    XLA aborts the process at an unknown flag, so the name is searched in the bytes of the libraries. A flag's name
+    lies between two zero bytes; the field of the same name in a protobuf descriptor, which stays when the flag is
+    removed, does not.
     """
     name = b"\0" + FLAG.encode() + b"\0"
     common = [library for library in shared_libraries(Path(jaxlib.__file__).parent) if "jax_common" in library.name]
@@ -138,7 +138,7 @@ def flag_known() -> bool:
 
 
 def plugin_libraries() -> Iterator[Path]:
-    """The shared libraries of the installed JAX plugins: each brings an XLA of its own, which reads the same flags."""
+    """The shared libraries of the installed JAX plugins: each contains its own XLA, which reads the same flags."""
     declared = importlib.metadata.entry_points(group="jax_plugins")
     for package in {"jax_plugins", "libtpu"} | {entry.module.partition(".")[0] for entry in declared}:
         specification = importlib.util.find_spec(package)
@@ -147,12 +147,12 @@ def plugin_libraries() -> Iterator[Path]:
 
 
 def shared_libraries(folder: Path) -> Iterator[Path]:
-    """The shared libraries in a folder and below it."""
+    """The shared libraries in a folder and its subfolders."""
     return (path for path in folder.rglob("*") if path.suffix in {".so", ".dylib", ".dll", ".pyd"} and path.is_file())
 
 
 def contains(library: Path, wanted: bytes) -> bool:
-    """Whether a file contains these bytes; it is mapped, not read."""
+    """Whether a file contains these bytes; the file is memory-mapped."""
     if not library.stat().st_size:
         return False
     with library.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as contents:
@@ -162,7 +162,7 @@ def contains(library: Path, wanted: bytes) -> bool:
 def started_backend() -> str | None:
     """The platform of JAX's default backend if it has started, else None, without starting it.
 
-    JAX has no public query for this, but it refuses to change the number of CPU devices once it has started.
+    JAX has no public query for this, but refuses to change the number of CPU devices after the start.
     """
     count = getattr(jax.config, "jax_num_cpu_devices", None)
     if count is None:

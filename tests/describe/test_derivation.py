@@ -66,7 +66,7 @@ def test_a_model_in_the_order_of_its_layers():
         "penalty: `L2(strength=0.1, paths='*/kernel')`",
     ]
     assert text.count("$$y = x W + b$$") == 1
-    assert text.count("As `dense_0`.") == 2
+    assert text.count("See `dense_0`.") == 2
     assert text._repr_markdown_() == text
 
 
@@ -92,10 +92,10 @@ class Sine(Layer):
 def test_a_layer_without_a_hand_rule_says_so():
     text = fnn.derivation(Sine())
     assert "$$y = \\operatorname{sin} x$$" in text
-    assert "no rule was derived by hand" in text
-    assert "no rule was derived by hand" not in fnn.derivation(fnn.Serial(fnn.Relu()))
+    assert "this layer has no hand-derived rule" in text
+    assert "this layer has no hand-derived rule" not in fnn.derivation(fnn.Serial(fnn.Relu()))
 
 
 def test_anything_else_is_refused():
-    with pytest.raises(TypeError, match=r"a derivation is that of a layer.*did you mean Dense\(…\)\?"):
+    with pytest.raises(TypeError, match=r"expected a layer, .* or an Objective, got.*did you mean Dense\(…\)\?"):
         fnn.derivation(fnn.Dense)

@@ -29,7 +29,7 @@ def test_help_shows_the_options(name, capsys):
 def test_nothing_is_written_over(tmp_path, capsys):
     (tmp_path / "kept").write_text("here")
     assert main(["digits", "--quick", "--out", str(tmp_path)]) == 2
-    assert "is already there and not empty" in capsys.readouterr().err
+    assert "exists and is not empty" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["kept"]
 
 

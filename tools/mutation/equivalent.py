@@ -1,25 +1,25 @@
-"""Rewritings that change nothing that a test may ask for, each with the reason.
+"""Rewritings that change no behaviour that a test may check, each with the reason.
 
-A row names the file, the function, the operator and the source before and after: of the node that is rewritten or of
-one around it, as much as tells the place from others in the function. It holds for every place that reads so. One that
-matches no planted fault, or one that is found, is an error: the table says what is.
+A row names the file, the function, the operator and the source before and after: of the rewritten node, or of one
+around it if that is needed to distinguish the place. It covers every place with this source. A row that matches no
+planted fault, or whose fault is found, is an error: the table must be exact.
 """
 
 _ONE = "one_group((x[0], dy[0]))[None] if len(x) == 1 else lax.map(one_group, (x, dy))"
-_GROUPS = "a single group alone, or in a loop of one step: the loop is only slower"
-_PRESENT = "of the weights only whether there are a scale and a bias is asked, and both have the same"
-_SELECTED = "what is divided by where the divisor would be 0 is selected away"
-_TWO_AXES = "of two axes the last is the second"
-_STEPS = "the end of a range that goes in steps of two: one more adds no step"
+_GROUPS = "a single group without a loop, or in a loop of one step: the loop is only slower"
+_PRESENT = "only the presence of the weights' scale and bias is used, and both have the same"
+_SELECTED = "the replacement of a zero divisor: ``where`` discards the quotient"
+_TWO_AXES = "with two axes, the last is the second"
+_STEPS = "the end of a range in steps of two: one more adds no step"
 _LARGEST = "lax.stop_gradient(log_p.max(-1, keepdims=True))"
 _CENTRED = f"log_p - {_LARGEST}"
 _ABOVE = "jnp.where(x > 0, 0, wide_dy)"
-_ZEROED = "any number there is multiplied by 0"
+_ZEROED = "every number there is multiplied by 0"
 _GATE = "layers/activation/self_gated.py"
-_INFINITE = "asked of infinite x alone: the product is infinite too, or NaN"
+_INFINITE = "used only for infinite x: the product is infinite too, or NaN"
 _MEAN = "(wide_dy * y).sum(self.axis, keepdims=True)"
-_ONE_IN_ALL = "probabilities add up to 1 but for rounding, for which test_softmax.py asks in bfloat16"
-_SHIFT = "a shift of all logarithms, which the softmax that follows takes out again; it keeps digits in long sequences"
+_ONE_IN_ALL = "probabilities sum to 1 up to rounding, which test_softmax.py checks in bfloat16"
+_SHIFT = "a shift of all logarithms, which the following softmax removes; it keeps digits in long sequences"
 
 EQUIVALENT: dict[tuple[str, str, str, str, str], str] = {
     (
@@ -42,7 +42,7 @@ EQUIVALENT: dict[tuple[str, str, str, str, str], str] = {
         "integer",
         "outputs[0].shape",
         "outputs[-1].shape",
-    ): "all outputs to be multiplied have one shape",
+    ): "all outputs to be multiplied have the same shape",
     (
         "combinators/parallel.py",
         "Parallel._split",
@@ -77,14 +77,14 @@ EQUIVALENT: dict[tuple[str, str, str, str, str], str] = {
         "comparison",
         "self.whole and isinstance(dy, tuple)",
         "self.whole",
-    ): "of an array there are no other members whose gradients could be added",
+    ): "an array has no other members whose gradients could be added",
     (
         "layers/linear/bilinear.py",
         "Bilinear.backward",
         "wrong key",
         "(*cache['first'].shape[:-1], self.features)",
         "(*cache['second'].shape[:-1], self.features)",
-    ): "both inputs have the same leading axes, and only those are read",
+    ): "both inputs have the same leading axes, and only these are read",
     ("layers/conv/_sums.py", "_over_groups", "wrong selection", _ONE, "lax.map(one_group, (x, dy))"): _GROUPS,
     ("layers/conv/_sums.py", "_over_groups", "integer", "1", "0"): _GROUPS,
     ("layers/conv/_sums.py", "_over_groups", "integer", "0", "1"): _GROUPS,
@@ -119,7 +119,7 @@ EQUIVALENT: dict[tuple[str, str, str, str, str], str] = {
         "dropped cast",
         "da.astype(v.dtype)",
         "da",
-    ): "the delta has the dtype of v already where it comes from a scan, and the product is cast in any case",
+    ): "a delta from a scan already has the dtype of v, and the product is cast in any case",
     (
         "layers/activation/rectifiers.py",
         "Celu.derivative",
@@ -140,7 +140,7 @@ EQUIVALENT: dict[tuple[str, str, str, str, str], str] = {
         "wrong selection",
         "carry_outside(_cast(dcarry, dtype)) if carried else None",
         "carry_outside(_cast(dcarry, dtype))",
-    ): "where no carry came in, its gradient is cut off with the members that were not given",
+    ): "if no carry was given, its gradient is dropped with the other members that were not given",
     (
         "layers/shape/up_sample.py",
         "PixelShuffle.transpose",
@@ -161,7 +161,7 @@ EQUIVALENT: dict[tuple[str, str, str, str, str], str] = {
         "wrong result",
         "return (Tanh().derivative(h) * dh, (jnp.zeros_like(dh),))",
         "return (Tanh().derivative(h) * dh, __zeros_of__((jnp.zeros_like(dh),)))",
-    ): "zeros in the place of zeros",
+    ): "zeros instead of zeros",
     (
         "layers/activation/softmax.py",
         "Softmax.backward",

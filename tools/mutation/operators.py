@@ -1,7 +1,7 @@
-"""What a fault is: the rewritings of one node of a syntax tree that a person could have written by mistake.
+"""The kinds of fault: rewritings of one node of a syntax tree that a person could have written by mistake.
 
-An operator maps a node to the nodes that may stand in its place. Raised errors, and the conditions under which they are
-raised, are left alone: they belong to the tests of bad input.
+An operator maps a node to possible replacements. Raised errors and their conditions are left alone: the tests of bad
+input cover them.
 """
 
 import ast
@@ -15,10 +15,10 @@ import jax
 import jax.numpy as jnp
 
 Path = tuple[tuple[str, int | None], ...]
-"""The way from a function to one of its nodes: fields, with an index where the field is a list."""
+"""The path from a function to one of its nodes: fields, with an index if the field is a list."""
 
 Operator = Callable[[ast.AST], Iterator[ast.AST | None]]
-"""Gives what may stand in a node's place; ``None`` takes a statement out."""
+"""Yields replacements of a node; ``None`` removes a statement."""
 
 REDUCTIONS = {"sum": "mean", "mean": "sum"}
 PAIRS = {"max": "min", "min": "max", "maximum": "minimum", "minimum": "maximum"}
@@ -57,7 +57,7 @@ class Mutation:
         return ast.fix_missing_locations(function)
 
     def readings(self, function: ast.FunctionDef) -> Iterator[tuple[str, str]]:
-        """The source before and after: of the node, then of each node around it, outwards."""
+        """The source before and after, of the node, then of each enclosing node, outwards."""
         yield self.before, self.after
         changed = self.planted(function)
         for end in range(len(self.path) - 1, 0, -1):
@@ -79,7 +79,7 @@ def mutations(function: ast.FunctionDef) -> Iterator[Mutation]:
 
 
 def _text(node: ast.AST) -> str:
-    """The source of a node; of a statement with a body, its first line."""
+    """The source of a node; for a statement with a body, its first line."""
     return ast.unparse(node).strip().splitlines()[0]
 
 
@@ -181,7 +181,7 @@ def changed_float(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def wrong_entry(node: ast.AST) -> Iterator[ast.AST]:
-    """a, b = f(x) → b, a = f(x), in loops too;  x[0], x[1] = … aside, where integers are changed"""
+    """a, b = f(x) → b, a = f(x), in loops too;  not x[0], x[1] = …, where the integers are changed"""
     targets = None
     if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Tuple):
         targets = node.targets[0]
@@ -230,7 +230,7 @@ def changed_comparison(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def wrong_result(node: ast.AST) -> Iterator[ast.AST]:
-    """A returned entry, or one of a dict, zeroed;  two of them exchanged"""
+    """A returned entry, or an entry of a dict, zeroed;  two of them exchanged"""
     if isinstance(node, ast.Return) and node.value is not None:
         entries = node.value.elts if isinstance(node.value, ast.Tuple) else [node.value]
         for place, entry in enumerate(entries):
@@ -249,7 +249,7 @@ def wrong_result(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def flipped_option(node: ast.AST) -> Iterator[ast.AST]:
-    """f(…, reverse=True) → f(…, reverse=False), for every option given as True or False but the strict of zip"""
+    """f(…, reverse=True) → f(…, reverse=False), for every option given as True or False, except ``strict`` of zip"""
     if isinstance(node, ast.keyword) and node.arg != "strict" and isinstance(node.value, ast.Constant):
         value = node.value.value
         if isinstance(value, bool):
@@ -286,7 +286,7 @@ def _other_key(keys: dict[str, list[str]], node: ast.AST) -> Iterator[ast.AST]:
 
 
 def _keys(function: ast.FunctionDef) -> dict[str, list[str]]:
-    """The names under which each dict of a function is read, in their order."""
+    """The names that a function reads from each dict, in order."""
     keys: dict[str, list[str]] = {}
     for node in ast.walk(function):
         if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant) and isinstance(node.ctx, ast.Load):
@@ -322,7 +322,7 @@ OPERATORS: dict[str, Operator] = {
 }
 
 
-# ---- what they are made of
+# ---- parts of the operators
 
 
 def _name(node: ast.AST) -> str:
@@ -343,7 +343,7 @@ def _first_argument(call: ast.Call) -> ast.expr:
 
 
 def _other_subscripts(subscripts: str) -> Iterator[str]:
-    """Two neighbouring letters of one operand, or of the result, exchanged."""
+    """The subscripts with two neighbouring letters of one operand, or of the result, exchanged."""
     inputs, _, output = subscripts.partition("->")
     parts = [*inputs.split(","), output]
     for place, part in enumerate(parts):
@@ -370,4 +370,4 @@ def _first_of(x: jax.Array, axis: Any = None, keepdims: bool = False, **_: Any) 
 
 
 NAMES = {"__zeros_of__": _zeros_of, "__first_of__": _first_of}
-"""What planted code may call; they stand among the globals of its module for as long as it does."""
+"""Functions that planted code may call; they are in the globals of its module while it is planted."""

@@ -1,4 +1,4 @@
-"""Plants one fault after another and asks the rows that run the function."""
+"""Plants one fault after another and runs the rows that use the function."""
 
 import dataclasses
 import random
@@ -15,7 +15,7 @@ from tools.mutation.subjects import Subject
 from tools.mutation.targets import Place, functions, named, planted, source
 
 PATIENCE = 30
-"""Seconds of computing after which a fault that makes a row run on counts as found: a busy machine is none."""
+"""Seconds of processor time after which a fault that makes a row run endlessly counts as found."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,12 +27,12 @@ class Fault:
 
     @property
     def description(self) -> tuple[str, str, str, str, str]:
-        """What the table of equivalents may know it by; it does not move with the lines around it."""
+        """How the table of equivalents identifies it: not by line numbers, which move."""
         return self.place.file, self.place.name, self.mutation.operator, self.mutation.before, self.mutation.after
 
     @property
     def equivalent(self) -> tuple[str, str, str, str, str] | None:
-        """The row of the table of equivalents that it is, if it is one."""
+        """Its row in the table of equivalents, if it has one."""
         described = self.place.file, self.place.name, self.mutation.operator
         if described not in {row[:3] for row in EQUIVALENT}:
             return None
@@ -46,7 +46,7 @@ class Fault:
 
 @dataclasses.dataclass
 class Outcome:
-    """What became of the planted faults; ``late`` are those found, but by no row of the quick proof."""
+    """What became of the planted faults; ``late`` are those that only the full proof finds."""
 
     killed: list[tuple[Fault, str, str]] = dataclasses.field(default_factory=list)
     late: list[tuple[Fault, str]] = dataclasses.field(default_factory=list)
@@ -56,7 +56,7 @@ class Outcome:
 
     @property
     def quick(self) -> float:
-        """The part of the faults found that the quick proof finds by itself."""
+        """The share of the found faults that the quick proof finds by itself."""
         return 1 - len(self.late) / max(len(self.killed), 1)
 
     def join(self, other: "Outcome") -> None:
@@ -68,7 +68,7 @@ class Outcome:
         return not self.survivors and not self.errors
 
     def counts(self, by: Callable[[Fault], str]) -> Iterator[tuple[str, int, int]]:
-        """Killed and planted, equivalents aside, by what ``by`` says of a fault."""
+        """Numbers of killed and planted faults, without equivalents, grouped by ``by(fault)``."""
         killed = Counter(by(fault) for fault, _, _ in self.killed)
         planted = killed + Counter(map(by, self.survivors))
         for name in sorted(planted):
@@ -81,26 +81,26 @@ class Plan:
     def __init__(self, subjects: Iterable[Subject]) -> None:
         self.subjects = list(subjects)
         self._wrong: dict[str, str] = {}
-        rows = [subject for subject in self.subjects if subject.kind]  # a test does not tell its passes apart
+        rows = [subject for subject in self.subjects if subject.kind]  # a test does not separate its passes
         forward = set().union(*(row.forward for row in rows))
         backward = set().union(*(row.backward for row in rows))
         self.places = sorted(((backward - forward) & functions().keys()) | named())
 
     def asked(self, place: Place) -> list[Subject]:
-        """The rows whose backward runs a function."""
+        """The rows whose backward runs this function."""
         return [subject for subject in self.subjects if place in subject.backward]
 
     def classes(self, place: Place) -> set[str]:
-        """The classes whose backward reaches a function."""
+        """The classes whose backward reaches this function."""
         return {subject.kind for subject in self.asked(place)}
 
     def faults(self, only: str = "") -> list[Fault]:
-        """Every fault, or those in functions of that name, in files of that name, or reached by a class of it."""
+        """Every fault, or those whose file or function contains ``only``, or that a class of this name reaches."""
         wanted = [place for place in self.places if only in str(place) or only in self.classes(place)]
         return [Fault(place, mutation) for place in wanted for mutation in mutations(source(place))]
 
     def run(self, faults: Iterable[Fault], seen: Callable[[Fault], Any] = lambda fault: None) -> Outcome:
-        """Plants each fault in turn; a fault of the table of equivalents must survive."""
+        """Plants each fault in turn; those in the table of equivalents must survive."""
         outcome = Outcome()
         for fault in faults:
             seen(fault)
@@ -109,7 +109,7 @@ class Plan:
             if fault.equivalent:
                 outcome.equivalent.append(fault)
                 if name:
-                    outcome.errors.append(f"called equivalent, but found by {name} ({line}): {fault}")
+                    outcome.errors.append(f"listed as equivalent, but found by {name} ({line}): {fault}")
             elif name:
                 outcome.killed.append((fault, name, line))
                 if not quick:
@@ -119,15 +119,15 @@ class Plan:
         return outcome
 
     def _sound(self, row: Subject, outcome: Outcome) -> bool:
-        """Whether a row passes with no fault planted: one that does not finds everything, and proves nothing."""
+        """Whether a row passes without a fault: one that fails would find every fault and prove nothing."""
         if row.name not in self._wrong:
             self._wrong[row.name] = row.fault()
             if self._wrong[row.name]:
-                outcome.errors.append(f"{row.name} fails with no fault planted: {self._wrong[row.name]}")
+                outcome.errors.append(f"{row.name} fails without a planted fault: {self._wrong[row.name]}")
         return not self._wrong[row.name]
 
     def _found(self, fault: Fault, rows: list[Subject]) -> tuple[str, str, bool]:
-        """The first row that finds a fault, what it says, and whether it is one of the quick proof."""
+        """The first row that finds a fault, its message, and whether it is in the quick proof."""
         quick = True
         try:
             with planted(fault.place, fault.mutation.planted(source(fault.place))):
@@ -140,25 +140,25 @@ class Plan:
         except SyntaxError as error:
             return "the compiler", str(error), True
         except TimeoutError:
-            return "impatience", f"a row computed for more than {PATIENCE} seconds", quick
+            return "the time limit", f"a row computed for more than {PATIENCE} seconds", quick
         return "", "", False
 
 
 def unexplained(outcome: Outcome) -> list[str]:
-    """Where the faults that only the full proof finds are not those of the table that gives the reasons."""
+    """Where the faults that only the full proof finds differ from the table of reasons."""
     found = {fault.place for fault, _ in outcome.late}
-    new = [f"found by the full proof alone, and not explained: {place}" for place in found - LEFT.keys()]
+    new = [f"found only by the full proof, and not explained: {place}" for place in found - LEFT.keys()]
     return new + [f"explained, but the quick proof finds every fault there: {place}" for place in LEFT.keys() - found]
 
 
 def unmatched(faults: Iterable[Fault]) -> list[str]:
-    """The rows of the table of equivalents that no fault matches any more."""
+    """The rows of the table of equivalents that no longer match a fault."""
     known = {fault.equivalent for fault in faults}
-    return [f"matches no fault any more: {each}" for each in EQUIVALENT if each not in known]
+    return [f"no longer matches a fault: {each}" for each in EQUIVALENT if each not in known]
 
 
 def sampled(faults: list[Fault], count: int, seed: int) -> list[Fault]:
-    """Some faults, drawn without repetition, in their order."""
+    """A random sample of the faults, in their order."""
     chosen = random.Random(seed).sample(range(len(faults)), min(count, len(faults)))
     return [faults[index] for index in sorted(chosen)]
 
@@ -169,7 +169,7 @@ def _patience() -> Iterator[None]:
         raise TimeoutError
 
     before = signal.signal(signal.SIGPROF, stop)
-    signal.setitimer(signal.ITIMER_PROF, PATIENCE, 1)  # once more a second, for what swallows the first
+    signal.setitimer(signal.ITIMER_PROF, PATIENCE, 1)  # again every second, in case the first is swallowed
     try:
         yield
     finally:

@@ -1,13 +1,13 @@
 """What finds a planted fault: rows of the table, each checked against the automatic gradient without compiling.
 
-The outputs, caches and automatic gradients of a row are computed once, from the library as it is; then only its
-backward runs, operation by operation (``jax.disable_jit``), so that asking one row about one fault takes a millisecond
-or so. Every row is asked as the full proof asks it, and those of the quick proof are asked first:
+The outputs, caches and automatic gradients of a row are computed once, without a fault; then only its backward runs,
+operation by operation (``jax.disable_jit``), so that one row checks one fault in about a millisecond. Every row checks
+the same things as in the full proof, and rows of the quick proof come first:
 
-    its gradient        ``tests/test_cases.py``; of a loss, the derivative of that too
+    its gradient        ``tests/test_cases.py``; for a loss, the second derivative too
     on kinks and ties   ``tests/test_cases.py``, ``tests/test_kinks.py``: inputs at multiples of one half
-    in other shapes     ``tests/test_output_gradient.py``: what is said of an output gradient that is not of y's
-    in other dtypes     ``tests/test_cases.py``: float32 and bfloat16 kept
+    in other shapes     ``tests/test_output_gradient.py``: errors for a dy of another shape than y
+    in other dtypes     ``tests/test_cases.py``: float32 and bfloat16 are kept
 """
 
 import dataclasses
@@ -40,7 +40,7 @@ from tools.mutation.targets import Calls, Place
 TOLERANCE, SECOND_TOLERANCE = 1e-12, 1e-10
 DTYPES = ("float32", "bfloat16")
 BRANCHES = ("cpu", "default")
-"""Of ``lax.platform_dependent``: the code for other devices is held too."""
+"""The branches of ``lax.platform_dependent`` that are run: the code for other devices is checked too."""
 
 TESTS = (
     test_activations.test_at_infinity_a_gate_is_open_or_shut,
@@ -56,16 +56,16 @@ TESTS = (
     test_extremes.test_a_negative_that_is_infinitely_far_away_pushes_nothing,
     test_backprop.test_a_rule_is_asked_at_every_layer_that_is_not_a_combinator_last_to_first,
 )
-"""Tests of what no row shows; they run as they are."""
+"""Tests of what no row checks; they run unchanged."""
 
 Check = Callable[[Violations], None]
 
 
 @dataclasses.dataclass
 class Subject:
-    """A row or a test: the functions that it runs, and its checks, made when first asked for.
+    """A row or a test: the functions that it runs, and its checks, made at the first use.
 
-    ``quick`` says whether the quick proof has it.
+    ``quick`` says whether it is in the quick proof.
     """
 
     name: str
@@ -80,7 +80,7 @@ class Subject:
         return self.make()
 
     def fault(self) -> str:
-        """What is wrong with the library as it is now, or nothing."""
+        """What is wrong with the library in its present state, or an empty string."""
         with jax.disable_jit():
             for check in self.checks:
                 found = Violations(self.name)
@@ -92,7 +92,7 @@ class Subject:
 
 
 def subjects(wanted: Callable[[str], bool] = lambda name: True) -> list[Subject]:
-    """A subject for every row of the table and of the kinks, those first that take the least work."""
+    """A subject for every row of the table and of the kinks, the cheapest first."""
     found = []
     layers = [(case.name, case.layer, case.input()) for case in LAYERS if wanted(case.name)]
     layers += [(name, layer, x) for name, (layer, x, _) in test_kinks.LAYERS.items() if wanted(name)]
@@ -116,7 +116,7 @@ def subjects(wanted: Callable[[str], bool] = lambda name: True) -> list[Subject]
 
 @contextmanager
 def branch(*names: str) -> Iterator[None]:
-    """``lax.platform_dependent`` taking the branch of this name; of several, all, for what the last gives."""
+    """Makes ``lax.platform_dependent`` run the branches of these names and return the result of the last."""
     original = lax.platform_dependent
 
     def chosen(*operands: Any, default: Callable | None = None, **branches: Callable) -> Any:
@@ -254,7 +254,7 @@ def _dtype_check(point: Point) -> Check:
 
 
 def _if_sound(make: Callable[[], Check]) -> list[Check]:
-    """The check, unless the row cannot stand where it is asked to: out of range, or where a value is not finite."""
+    """The check, skipped where the row is out of range or a value is not finite."""
     try:
         check = make()
         found = Violations("")

@@ -1,9 +1,9 @@
 """Where faults are planted: the functions that a backward pass runs and no forward pass does.
 
-Nothing is listed by hand. Every function under ``fnn/`` that a row of the table runs in its backward, and none runs in
-its init, forward or apply, is a target; so is every method with one of the names by which layers, combinators, losses
-and penalties bring their derivatives, whether a row runs it or not. What both passes run is left to the tests of the
-forward: a fault there changes both sides of every comparison of gradients.
+Nothing is listed by hand. A function under ``fnn/`` is a target if a row of the table runs it in its backward and no
+row runs it in init, forward or apply; so is every method that computes a derivative by its name (``METHODS``), whether
+a row runs it or not. Functions that both passes run are left to the tests of the forward: a fault there changes both
+sides of every comparison of gradients.
 """
 
 import ast
@@ -24,11 +24,11 @@ from tools.mutation.operators import NAMES
 ROOT = Path(fnn.__file__).parent
 METHODS = ("backward", "fold", "terms_backward", "derivative", "slope", "transpose")
 PLACES = ("layers/", "combinators/", "losses/", "penalties.py", "layer.py", "backprop.py")
-"""Where targets may stand, below ``fnn/``: the checkers and reports of gradients are held by tests of their own."""
+"""Where targets may be, below ``fnn/``; the checkers and reports of gradients have their own tests."""
 
 
 class Place(NamedTuple):
-    """A function by where it is written: its file below ``fnn/`` and its qualified name."""
+    """A function, named by its file below ``fnn/`` and its qualified name."""
 
     file: str
     name: str
@@ -38,14 +38,14 @@ class Place(NamedTuple):
 
 
 def place_of(code: types.CodeType) -> Place | None:
-    """Where the outermost function around some code is written, if under ``fnn/``."""
+    """The place of the outermost function around some code, if it is under ``fnn/``."""
     if not code.co_filename.startswith(str(ROOT)):
         return None
     return Place(str(Path(code.co_filename).relative_to(ROOT)), code.co_qualname.partition(".<locals>")[0])
 
 
 class Calls:
-    """The places run in a block of code, by the phase in which they were."""
+    """The places that a block of code runs, by phase."""
 
     def __init__(self) -> None:
         self.phase = "forward"
@@ -73,7 +73,7 @@ class Calls:
 
 @functools.cache
 def functions() -> dict[Place, types.FunctionType]:
-    """Every function that stands in a module or a class under ``PLACES``."""
+    """Every function in a module or class under ``PLACES``."""
     found = {}
     for module in _modules():
         for value in vars(module).values():
@@ -87,7 +87,7 @@ def functions() -> dict[Place, types.FunctionType]:
 
 
 def named() -> set[Place]:
-    """The methods that bring a derivative by their name."""
+    """The methods whose name says that they compute a derivative."""
     return {place for place in functions() if place.name.rpartition(".")[2] in METHODS and "." in place.name}
 
 
@@ -102,10 +102,10 @@ def source(place: Place) -> ast.FunctionDef:
 
 @contextmanager
 def planted(place: Place, function: ast.FunctionDef) -> Iterator[None]:
-    """The library with this in the place of a function's source, for the length of a block."""
+    """Replaces a function of the library by this source within a block."""
     target = functions()[place]
     code, free = target.__code__, target.__code__.co_freevars
-    if "__class__" in free:  # kept in the closure, though the fault may have taken out the use of it
+    if "__class__" in free:  # keeps it in the closure even if the fault removed its use
         function.body.insert(0, ast.Expr(ast.Name("__class__", ast.Load())))
     function.decorator_list = []
     body: ast.stmt = function
@@ -145,7 +145,7 @@ def _tree(file: str) -> ast.Module:
 def _code_named(code: types.CodeType, name: str) -> types.CodeType:
     found = _find(code, lambda each: each.co_qualname == name)
     if found is None:
-        raise LookupError(f"no function {name} in what was compiled")
+        raise LookupError(f"the compiled code has no function {name}")
     return found
 
 
