@@ -4,7 +4,9 @@ import dataclasses
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
+from fnn.corners import Kinks, on_corners
 from fnn.guards.ranges import AT_LEAST_ZERO, FINITE, Range, keep_in_range
 from fnn.layers.activation._elementwise import Elementwise
 
@@ -24,6 +26,7 @@ class Relu(Elementwise, name="relu"):
     """
 
     cached = "y"
+    corners = (0,)
 
     def f(self, x: jax.Array) -> jax.Array:
         return jnp.where(x <= 0, 0, x)
@@ -48,6 +51,8 @@ class LeakyRelu(Elementwise, name="leaky_relu"):
     """
 
     slope: float = 0.01
+
+    corners = (0,)
 
     def __post_init__(self) -> None:
         keep_in_range(self, slope=FINITE)
@@ -74,6 +79,7 @@ class Relu6(Elementwise, name="relu6"):
     """
 
     cached = "y"
+    corners = (0, 6)
 
     def f(self, x: jax.Array) -> jax.Array:
         return clip(x, 0, 6)
@@ -133,6 +139,9 @@ class Elu(Elementwise, name="elu"):
     def derivative(self, value: jax.Array) -> jax.Array:
         return jnp.where(value > 0, 1, value + self.alpha)
 
+    def kinks_at(self, x: np.ndarray) -> Kinks | None:
+        return on_corners(x, 0) if self.alpha != 1 else None
+
 
 DIVISOR = Range("not 0; the limit at 0 is Relu()", lambda value: value != 0, verb="divides and is")
 
@@ -186,6 +195,7 @@ class Selu(Elementwise, name="selu"):
     """
 
     cached = "y"
+    corners = (0,)
 
     def f(self, x: jax.Array) -> jax.Array:
         return SELU_SCALE * Elu(SELU_ALPHA).f(x)

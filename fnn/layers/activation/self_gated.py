@@ -119,6 +119,8 @@ class HardSwish(Elementwise, name="hard_swish"):
     Array([-0.375,  1.125,  4.   ], dtype=float32)
     """
 
+    corners = HardSigmoid.corners
+
     def f(self, x: jax.Array) -> jax.Array:
         return gated(x, HardSigmoid().f)
 

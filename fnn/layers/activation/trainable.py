@@ -5,7 +5,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
+from fnn.corners import Kinks, on_corners
 from fnn.errors import floating_array, output_gradient, parameter
 from fnn.guards.inputs import array_or_shape
 from fnn.initializers import Constant, Initializer, Ones
@@ -60,6 +62,9 @@ class PRelu(Layer, name="p_relu"):
         dslope = (jnp.where(x > 0, 0, wide_dy) * nonpositive(x)).sum(leading)
         dx = jnp.where(x > 0, wide_dy, slope * wide_dy)
         return {"slope": dslope.astype(dy.dtype)}, dx.astype(dy.dtype)
+
+    def kinks_at(self, x: np.ndarray) -> Kinks:
+        return on_corners(x, 0)
 
 
 @dataclasses.dataclass(frozen=True)
