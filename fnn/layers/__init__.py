@@ -28,19 +28,18 @@ in snake case.
 """
 
 from fnn.layers.activation._elementwise import Elementwise as Elementwise
+from fnn.layers.activation.elu import Celu as Celu
+from fnn.layers.activation.elu import Elu as Elu
+from fnn.layers.activation.elu import Selu as Selu
+from fnn.layers.activation.gelu import Gelu as Gelu
+from fnn.layers.activation.hard_swish import HardSwish as HardSwish
 from fnn.layers.activation.maxout import Maxout as Maxout
-from fnn.layers.activation.rectifiers import Celu as Celu
-from fnn.layers.activation.rectifiers import Elu as Elu
+from fnn.layers.activation.mish import Mish as Mish
+from fnn.layers.activation.p_relu import PRelu as PRelu
 from fnn.layers.activation.rectifiers import LeakyRelu as LeakyRelu
 from fnn.layers.activation.rectifiers import Relu as Relu
 from fnn.layers.activation.rectifiers import Relu6 as Relu6
-from fnn.layers.activation.rectifiers import Selu as Selu
 from fnn.layers.activation.rectifiers import SquaredRelu as SquaredRelu
-from fnn.layers.activation.self_gated import Gelu as Gelu
-from fnn.layers.activation.self_gated import HardSwish as HardSwish
-from fnn.layers.activation.self_gated import Mish as Mish
-from fnn.layers.activation.self_gated import Silu as Silu
-from fnn.layers.activation.self_gated import Swish as Swish
 from fnn.layers.activation.sigmoids import HardSigmoid as HardSigmoid
 from fnn.layers.activation.sigmoids import HardTanh as HardTanh
 from fnn.layers.activation.sigmoids import LogSigmoid as LogSigmoid
@@ -51,8 +50,9 @@ from fnn.layers.activation.sigmoids import Step as Step
 from fnn.layers.activation.sigmoids import Tanh as Tanh
 from fnn.layers.activation.softmax import LogSoftmax as LogSoftmax
 from fnn.layers.activation.softmax import Softmax as Softmax
-from fnn.layers.activation.trainable import PRelu as PRelu
-from fnn.layers.activation.trainable import TrainableSwish as TrainableSwish
+from fnn.layers.activation.swish import Silu as Silu
+from fnn.layers.activation.swish import Swish as Swish
+from fnn.layers.activation.trainable_swish import TrainableSwish as TrainableSwish
 from fnn.layers.attention.multi_head_attention import MultiHeadAttention as MultiHeadAttention
 from fnn.layers.attention.positions import PositionalEmbedding as PositionalEmbedding
 from fnn.layers.attention.positions import SinusoidalEmbedding as SinusoidalEmbedding
@@ -84,9 +84,9 @@ from fnn.layers.recurrent.gru import GRU as GRU
 from fnn.layers.recurrent.lstm import LSTM as LSTM
 from fnn.layers.recurrent.simple_rnn import SimpleRNN as SimpleRNN
 from fnn.layers.shape.pad import Pad as Pad
+from fnn.layers.shape.pixel_shuffle import PixelShuffle as PixelShuffle
 from fnn.layers.shape.reshape import Flatten as Flatten
 from fnn.layers.shape.reshape import Identity as Identity
 from fnn.layers.shape.reshape import Reshape as Reshape
 from fnn.layers.shape.reshape import Transpose as Transpose
-from fnn.layers.shape.up_sample import PixelShuffle as PixelShuffle
 from fnn.layers.shape.up_sample import UpSample as UpSample
