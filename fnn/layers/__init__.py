@@ -1,28 +1,8 @@
 """The layers, one concept a file.
 
-A positional layer of a combinator is named after its class, with a count; these names stand in the paths of parameters
-and checkpoints and do not change:
-
-    AvgPool avg_pool            BatchNorm batch_norm        Bilinear bilinear           Celu celu
-    Conv conv                   ConvTranspose conv_transpose                            Dense dense
-    DepthwiseConv depthwise_conv                            Dropout dropout             Elu elu
-    Embedding embedding         FeedbackRNN feedback_rnn    Flatten flatten             GEGLU geglu
-    GLU glu                     GRU gru                     GaussianNoise gaussian_noise
-    Gelu gelu                   GlobalAvgPool global_avg_pool
-    GlobalMaxPool global_max_pool                           GroupNorm group_norm        HardSigmoid hard_sigmoid
-    HardSwish hard_swish        HardTanh hard_tanh          Identity identity           InstanceNorm instance_norm
-    LSTM lstm                   Lambda lambda               LayerNorm layer_norm        LeakyRelu leaky_relu
-    LogSigmoid log_sigmoid      LogSoftmax log_softmax      MaxPool max_pool            Maxout maxout
-    Mish mish                   MultiHeadAttention multi_head_attention                 PRelu p_relu
-    Pad pad                     PixelShuffle pixel_shuffle  PositionalEmbedding positional_embedding
-    RMSNorm rms_norm            ReGLU reglu                 Relu relu                   Relu6 relu6
-    Reshape reshape             RotaryEmbedding rotary_embedding                        Selu selu
-    Sigmoid sigmoid             Silu silu                   SimpleRNN simple_rnn
-    SinusoidalEmbedding sinusoidal_embedding                Softmax softmax             Softplus softplus
-    Softsign softsign           SquaredRelu squared_relu    Step step                   SwiGLU swiglu
-    Swish swish                 Tanh tanh                   TrainableSwish trainable_swish
-    Transpose transpose         UpSample up_sample
-
+A positional layer of a combinator is named after its class, with a count: ``dense_0``, ``batch_norm_0``, ``dense_1``.
+These names stand in the paths of parameters and checkpoints and do not change. The name of a class is its own in snake
+case (PRelu p_relu, GEGLU geglu, FeedbackRNN feedback_rnn, RMSNorm rms_norm), but for two: ReGLU reglu, SwiGLU swiglu.
 A class of your own takes the name that it declares, ``class MyLayer(fnn.Layer, name="my_layer")``, or that of its class
 in snake case.
 """

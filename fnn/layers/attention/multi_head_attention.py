@@ -199,8 +199,7 @@ class MultiHeadAttention(Layer, name="multi_head_attention"):
         if self.rotary:
             check_even(each)
         options = {"use_bias": self.use_bias, "kernel_init": self.kernel_init, "bias_init": self.bias_init}
-        own = HeadProjection((self.num_heads, each), **options)
-        shared = HeadProjection((self._kv_heads, each), **options)
+        own, shared = (HeadProjection((heads, each), **options) for heads in (self.num_heads, self._kv_heads))
         out = HeadProjection((features,), contracted=2, **options)
         return {"query": own, "key": shared, "value": shared, "out": out}
 
