@@ -12,7 +12,7 @@ from fnn.combinators.serial import Serial
 from fnn.errors import describe, floating_array, positive
 from fnn.initializers import Initializer, LecunNormal, Zeros
 from fnn.layer import Cache, Layer, Params, State, Static
-from fnn.layers.activation.self_gated import Gelu
+from fnn.layers.activation.gelu import Gelu
 from fnn.layers.linear.dense import Dense
 
 

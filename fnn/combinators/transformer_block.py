@@ -8,7 +8,7 @@ from fnn.combinators.first import First
 from fnn.combinators.residual import Residual
 from fnn.combinators.serial import Serial
 from fnn.layer import Layer
-from fnn.layers.activation.self_gated import Gelu
+from fnn.layers.activation.gelu import Gelu
 from fnn.layers.attention.multi_head_attention import MultiHeadAttention
 from fnn.layers.norm.layer_norm import LayerNorm
 from fnn.layers.random.dropout import Dropout, drops
