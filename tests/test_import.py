@@ -1,4 +1,4 @@
-"""What ``import fnn`` imports: JAX, NumPy and the standard library, and nothing of those that would take long."""
+"""``import fnn`` imports JAX, NumPy and parts of the standard library, and nothing that takes long."""
 
 import json
 import os

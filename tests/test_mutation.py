@@ -1,4 +1,4 @@
-"""Planted faults are found: some in every run, so that the planting itself stays alive, more in the slow one."""
+"""Planted faults are found: a few in every run, which keeps the planting itself tested, more in the slow run."""
 
 import ast
 from typing import Any
@@ -31,7 +31,7 @@ def test_a_sample_of_all_faults():
     assert outcome.good, "\n".join(map(str, (*outcome.survivors, *outcome.errors)))
 
 
-def test_what_is_planted_is_taken_out_again():
+def test_a_planted_fault_is_removed_again():
     place = Place("layers/linear/dense.py", "Dense.backward")
     before = fnn.Dense.backward.__code__
     with planted(place, next(mutations(source(place))).planted(source(place))):
@@ -46,7 +46,7 @@ def test_every_derivative_is_a_target():
     assert {Place(*place) for place in places.items()} <= named()
 
 
-def test_a_rewriting_is_known_by_what_stands_around_it_too():
+def test_a_rewriting_may_be_identified_by_the_code_around_it():
     function: Any = ast.parse("def f():\n    return g(a[0]) + h(a[0])").body[0]
     readings = [list(each.readings(function)) for each in mutations(function) if each.after == "1"]
     assert [reading[:3] for reading in readings] == [

@@ -1,4 +1,4 @@
-"""Of a function counts what it computes, not where and how it is written."""
+"""The text of a function depends on what it computes, not on where and how it is written."""
 
 import dataclasses
 import sys
@@ -83,7 +83,7 @@ def test_a_docstring_before_many_constants_does_not_matter(tmp_path):
     assert differences(*prints) == []
 
 
-def test_what_a_dataclass_makes_of_its_fields_is_not_code():
+def test_methods_generated_by_dataclass_do_not_count_as_code():
     @dataclasses.dataclass
     class Shift:
         by: float = 1.0
@@ -153,7 +153,7 @@ def test_that_a_function_was_compiled_does_not_matter():
     assert differences(before, fingerprint(augment=function)) == []
 
 
-def test_a_variable_without_a_value_is_one():
+def test_a_captured_variable_may_be_unset():
     def early():
         return late
 

@@ -1,4 +1,4 @@
-"""Digests are of all the bytes of an array, however it lies in memory."""
+"""Digests cover all bytes of an array, whatever its layout in memory."""
 
 import jax.numpy as jnp
 import numpy as np

@@ -1,4 +1,4 @@
-"""What is made of a value is remembered for the same value, and for no other."""
+"""Results are cached for the same value, and for no other."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from fnn.canonical.once import once_for_same
 FACTOR = 1.0
 
 
-def test_an_equal_value_gets_what_the_first_got_until_too_many_others_came():
+def test_an_equal_value_gets_the_cached_result_until_too_many_others_came():
     made = []
     function = once_for_same(lambda value: made.append(value) or len(made), kept=2)
     assert [function((1, 2)), function((1, 2)), function("other"), function((1, 2))] == [1, 1, 2, 1]
@@ -24,14 +24,14 @@ def test_everything_can_be_forgotten():
     assert function(1) == 2
 
 
-def test_what_cannot_be_hashed_is_made_anew():
+def test_results_of_unhashable_values_are_not_cached():
     function = once_for_same(lambda value: object())
     array = np.ones(2)
     assert function(array) is not function(array)
     assert function(1) is function(1)
 
 
-def test_an_equal_value_that_reads_something_else_by_now_is_another(monkeypatch):
+def test_an_equal_value_whose_globals_changed_is_another(monkeypatch):
     made, captured = [], [1.0]
     function = once_for_same(lambda value: made.append(value) or len(made))
 

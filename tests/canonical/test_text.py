@@ -1,4 +1,4 @@
-"""What the canonical text of a value says, and what it leaves out."""
+"""What the canonical text of a value contains, and what it leaves out."""
 
 import sys
 import threading
@@ -52,7 +52,7 @@ def test_a_lock_is_not_a_number():
     assert differences(fingerprint(augment=scaled(threading.Lock())), fingerprint(augment=scaled(1))) != []
 
 
-def test_nothing_is_too_deep_or_too_long_or_inside_itself():
+def test_deep_long_and_recursive_values_have_a_text():
     itself: list = [1]
     itself.append(itself)
     assert canonical(itself) == ("[1, <1 up>]", {}, [])

@@ -1,4 +1,4 @@
-"""Operations are counted from what JAX traces, as numbers worked by hand say."""
+"""Operations are counted from what JAX traces, and equal counts worked by hand."""
 
 import dataclasses
 
@@ -89,7 +89,7 @@ UNKNOWN = {
 
 
 @pytest.mark.parametrize("name", UNKNOWN)
-def test_what_cannot_be_counted_is_nan(name: str):
+def test_a_count_that_cannot_be_known_is_nan(name: str):
     assert np.isnan(flops(UNKNOWN[name], shape(4, 4)))
 
 

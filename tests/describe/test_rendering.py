@@ -1,4 +1,4 @@
-"""What is printed can be printed where the stream's encoding is ASCII or cp1252, and is left as it is elsewhere."""
+"""Reports print on streams in ASCII or cp1252 too, and are unchanged on others."""
 
 import dataclasses
 import io
@@ -32,13 +32,13 @@ SPELLED = {
 
 
 @pytest.mark.parametrize("name", SPELLED)
-def test_what_an_encoding_lacks_is_spelled(name: str):
+def test_characters_that_an_encoding_lacks_are_spelled(name: str):
     text, expected = SPELLED[name]
     assert encodable(text, "ascii") == expected
     assert encodable(text, "utf-8") == encodable(text, None) == encodable(text, "no encoding") == text
 
 
-def test_what_an_encoding_has_stays():
+def test_characters_that_an_encoding_has_stay():
     assert encodable("naïve 2×3 – ✓", "cp1252") == "naïve 2×3 – ok"
 
 

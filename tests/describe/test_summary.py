@@ -1,4 +1,4 @@
-"""A summary is worked out from shapes and agrees with numbers worked by hand."""
+"""A summary is computed from shapes and agrees with numbers worked by hand."""
 
 import jax
 import numpy as np
@@ -54,14 +54,14 @@ def test_the_table_shows_every_layer_and_the_total():
     assert max(map(len, text.splitlines())) <= 120
 
 
-def test_state_and_remat_are_no_obstacle():
+def test_models_with_state_and_remat_have_a_summary():
     model = fnn.Remat(fnn.Serial(fnn.Dense(4), fnn.BatchNorm(), fnn.Dropout(0.5)))
     rows = fnn.summary(model, np.zeros((3, 2), np.float32)).rows
     assert [row.path for row in rows] == ["dense_0", "batch_norm_0", "dropout_0"]
 
 
 def test_a_convolution_with_one_integer_says_over_how_many_axes_it_ran():
-    """Images without channels are sequences to it, and nothing once said so."""
+    """It takes images without channels for sequences, which the summary did not show."""
     model = fnn.Serial(fnn.Conv(4, 3), fnn.MaxPool(2), fnn.Conv(3, (3,)), fnn.Relu())
     result = fnn.summary(model, jax.ShapeDtypeStruct((2, 8, 6), "float32"))
     assert [row.seen for row in result.rows] == ["1-D over 8, 6 channels", "1-D over 8, 4 channels", "", ""]
@@ -92,7 +92,7 @@ def test_inside_remat_the_backward_pass_has_the_forward_pass_again():
     assert rows(fnn.Remat(fnn.Repeat(fnn.Remat(fnn.Dense(4)), 3))) == (3 * forward, 3 * (backward + 2 * forward))
 
 
-def test_what_cannot_be_counted_is_shown_as_a_question():
+def test_an_unknown_count_is_shown_as_a_question_mark():
     import dataclasses
 
     @dataclasses.dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Experiments run as a user runs them: in float32, without the strictness of the other tests."""
+"""Experiments run as users run them: in float32, without the strict settings of the other tests."""
 
 import pytest
 

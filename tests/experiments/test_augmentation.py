@@ -1,4 +1,4 @@
-"""A quick run of the augmentation experiment: every file, and pictures that show what they say."""
+"""A quick run of the augmentation experiment: every file, and pictures that show what their titles say."""
 
 import inspect
 import json
@@ -31,7 +31,7 @@ def test_every_file_is_there_and_no_other(folder):
 
 
 @pytest.mark.full
-def test_results_have_a_row_a_strength_and_a_column_a_seed(folder):
+def test_results_have_a_row_for_each_strength_and_a_column_for_each_seed(folder):
     results = json.loads((folder / "results.json").read_text())
     accuracies = np.array(results["test_accuracy"])
     assert results["strengths"] == list(STRENGTHS)

@@ -1,4 +1,4 @@
-"""A quick run of the bench: every file, and figures that can be right."""
+"""A quick run of the bench: every file, and plausible figures."""
 
 import json
 import re
@@ -52,7 +52,7 @@ def test_both_ways_do_the_same_work(results):
 
 
 @pytest.mark.full
-def test_the_report_has_a_row_a_case_and_the_picture(folder, results):
+def test_the_report_has_a_row_for_each_case_and_the_picture(folder, results):
     report = (folder / "report.md").read_text()
     assert all(f"| {result['name']} |" in report for result in results)
     assert "![Ratios](ratios.png)" in report

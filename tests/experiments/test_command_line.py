@@ -26,7 +26,7 @@ def test_help_shows_the_options(name, capsys):
     assert all(option in shown for option in ("--seed", "--epochs", "--out", "--quick"))
 
 
-def test_nothing_is_written_over(tmp_path, capsys):
+def test_existing_files_are_not_overwritten(tmp_path, capsys):
     (tmp_path / "kept").write_text("here")
     assert main(["digits", "--quick", "--out", str(tmp_path)]) == 2
     assert "exists and is not empty" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""The digits are split once and for all."""
+"""The split of the digits is fixed."""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""A quick run of the digits experiment: every file, and that the files say the same as each other."""
+"""A quick run of the digits experiment: every file is written, and the files agree."""
 
 import contextlib
 import io
@@ -55,7 +55,7 @@ def test_the_options_in_the_folder_make_the_same_experiment(folder):
     assert Digits(**options) == Digits.quickly()
 
 
-def test_metrics_have_one_row_a_seed_and_epoch(folder):
+def test_metrics_have_one_row_for_each_seed_and_epoch(folder):
     rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     quick = Digits.quickly()
     assert [(row["seed"], row["epoch"]) for row in rows] == [
@@ -113,7 +113,7 @@ def test_the_snippet_of_the_report_runs_and_gives_the_accuracy_reported(folder, 
     assert accuracy == pytest.approx(metadata["test_accuracy"], abs=1e-6)
 
 
-def test_mistakes_are_told_as_most_networks_make_them():
+def test_a_mistake_shows_the_most_common_wrong_answer():
     labels = np.array([3, 5, 7])
     probabilities = np.full((3, 3, 10), 0.01)
     for network, guesses in enumerate([(3, 6, 1), (3, 6, 7), (3, 5, 7)]):
@@ -124,7 +124,7 @@ def test_mistakes_are_told_as_most_networks_make_them():
     assert [m.confidence for m in found] == pytest.approx([0.55, 0.5])
 
 
-def test_pictures_are_drawn_of_nothing_misread_and_of_a_single_epoch(tmp_path):
+def test_pictures_work_without_misread_digits_and_for_a_single_epoch(tmp_path):
     labels = np.arange(10)
     digits_plots.misread(tmp_path / "none.png", np.zeros((10, 8, 8, 1)), [], networks=1)
     digits_plots.confusion(tmp_path / "perfect.png", labels[None], labels)

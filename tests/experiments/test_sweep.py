@@ -1,4 +1,4 @@
-"""A quick run of the sweep: every file, and that they say the same as each other."""
+"""A quick run of the sweep: every file is written, and the files agree."""
 
 import csv
 import json
@@ -26,7 +26,7 @@ def test_every_file_is_there_and_no_other(folder):
         assert path.read_bytes().startswith(b"\x89PNG")
 
 
-def test_there_is_a_row_a_run(folder):
+def test_there_is_a_row_for_each_run(folder):
     quick = Sweep.quickly()
     rows = list(csv.DictReader((folder / "runs.csv").read_text().splitlines()))
     assert len(rows) == quick.rates * len(quick.momenta) * quick.seeds

@@ -1,4 +1,4 @@
-"""Predictions, targets and weights that do not fit a loss, eagerly and under jit; one row a fault."""
+"""Predictions, targets and weights that do not fit a loss, one row for each fault, eagerly and under jit."""
 
 # Arguments are wrong on purpose, and a row is a line.
 # pyright: reportArgumentType=false

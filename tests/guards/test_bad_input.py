@@ -1,4 +1,4 @@
-"""Bad input, one row a fault: the error's type, its message and the one note with the place, eagerly and under jit."""
+"""Bad input, one row for each fault: the type and message of the error and its one note, eagerly and under jit."""
 
 # Arguments are wrong on purpose, and a row is a line.
 # pyright: reportArgumentType=false
@@ -49,7 +49,7 @@ def zeros(*shape: int, dtype: Any = np.float64) -> np.ndarray:
 
 
 def places(error: BaseException) -> list[str]:
-    """The notes that say where; JAX may add notes of its own."""
+    """The notes that name the place; JAX may add other notes."""
     return [note for note in getattr(error, "__notes__", []) if note.startswith("in ")]
 
 
@@ -113,7 +113,7 @@ def test_configuration(make: Callable[[], Any], error: type, message: str):
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """A layer that is given a wrong input: the error comes from ``init`` already, unless ``made`` is another input."""
+    """A layer with a wrong input; ``init`` raises too, unless ``made`` is a good input for it."""
 
     layer: Layer
     x: Any
@@ -202,7 +202,7 @@ def test_the_note_says_which_layer_and_what_it_was_applied_to():
 
 @pytest.mark.parametrize("wrap", [Residual, Remat, lambda inner: Repeat(inner, 2), fnn.with_manual_vjp])
 @pytest.mark.parametrize("method", ["init", "forward", "apply"])
-def test_combinators_without_a_segment_of_their_own_add_none(wrap: Callable[[Layer], Layer], method: str):
+def test_combinators_without_a_path_segment_add_none(wrap: Callable[[Layer], Layer], method: str):
     model = Serial(body=wrap(Serial(Relu(), Dense(4))))
     params, state = model.init(KEY, zeros(2, 4))
     bad = zeros(2, 4, dtype=np.int32)
@@ -212,7 +212,7 @@ def test_combinators_without_a_segment_of_their_own_add_none(wrap: Callable[[Lay
     assert places(raised.value) == ["in body/relu_0: Relu(), applied to int32[2,4]"]
 
 
-def test_a_fault_in_the_backward_says_where_too():
+def test_an_error_in_the_backward_names_the_layer_too():
     model = Serial(body=Serial(Dense(3), Tanh()))
     params, state = model.init(KEY, zeros(2, 4))
     _, _, cache = model.forward(params, state, zeros(2, 4))
@@ -222,7 +222,7 @@ def test_a_fault_in_the_backward_says_where_too():
     assert places(raised.value)[0].startswith("in body/tanh_0: Tanh(), given the output gradient float64[2,5]")
 
 
-def test_a_fault_of_the_loss_is_placed_at_the_loss():
+def test_an_error_in_the_loss_names_the_loss():
     objective = fnn.Objective(Serial(Dense(3)), CrossEntropy())
     params, state = objective.init(KEY, zeros(2, 4))
     batch = (jnp.zeros((2, 4)), jnp.zeros(3, int))
@@ -264,7 +264,7 @@ def test_params_and_state_of_another_model(change: Any, error: type, message: st
         (jax.jit(run) if jit else run)(np.ones((4, 2)))
 
 
-def test_repeat_wants_its_own_number_of_layers():
+def test_repeat_refuses_params_of_another_number_of_layers():
     params, state = Repeat(Dense(4), 3).init(KEY, zeros(2, 4))
     with pytest.raises(ValueError, match="params are stacked on a leading axis of length n=2, got"):
         Repeat(Dense(4), 2).apply(params, state, zeros(2, 4))
@@ -285,8 +285,8 @@ def test_an_index_out_of_range_is_nan_inside_jit_and_has_no_gradient():
 
 
 @pytest.mark.parametrize("good", [True, False])
-def test_values_known_while_a_function_is_traced_are_looked_at(good: bool):
-    """They were constants of the trace, and looking at them by jnp made tracers of them."""
+def test_constants_in_a_traced_function_are_checked(good: bool):
+    """Reading these constants with jnp had turned them into tracers."""
     label = jnp.array([0, 1 if good else 7])
     layer = Embedding(3, 2)
     params, _ = layer.init(KEY, label)

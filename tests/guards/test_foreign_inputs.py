@@ -1,4 +1,4 @@
-"""What is no array in the place of one: shapes, tuples, tables, sparse matrices, text, objects. Every layer says so."""
+"""Inputs that are not arrays: shapes, tuples, tables, sparse matrices, text, objects. Every layer refuses them."""
 
 # A row is a line.
 # ruff: noqa: E501
@@ -24,7 +24,7 @@ SHAPE = "write a shape as jax.ShapeDtypeStruct((1, 5), 'float32')"
 
 
 @pytest.mark.parametrize("shape", [(1, 5), [1, 5], (None, 5), ((1, 5), (1, 5))], ids=repr)
-def test_every_layer_says_how_a_shape_is_given(shape: Any):
+def test_every_layer_says_how_to_write_a_shape(shape: Any):
     for layer in [case.layer for case in FIRST if case.kind.__module__.startswith("fnn.")] + [
         fnn.Objective(fnn.Dense(2), fnn.MeanSquaredError())
     ]:
@@ -32,7 +32,7 @@ def test_every_layer_says_how_a_shape_is_given(shape: Any):
             layer.init(KEY, shape)
 
 
-def test_a_summary_says_it_too():
+def test_a_summary_says_how_to_write_a_shape_too():
     with pytest.raises(TypeError, match=re.escape(SHAPE)):
         fnn.summary(fnn.Serial(fnn.Dense(2)), (1, 5))
 
@@ -53,7 +53,7 @@ X = jnp.ones((2, 4, 4, 4))
     ids=repr,
 )  # fmt: skip
 def test_a_layer_of_one_array_refuses_two(layer: fnn.Layer):
-    """A tuple of arrays of one shape was stacked by some, and the others ended in an error of Python's."""
+    """Some layers stacked a tuple of arrays of one shape; others failed with an error of Python."""
     params, state = layer.init(KEY, X)
     hint = r"expected one array, got \(.*\); First\(layer\) applies a layer to the first of them"
     for pair in ((X, jnp.ones(2, int)), (X, X), [X, X]):
@@ -67,7 +67,7 @@ def test_a_layer_of_one_array_refuses_two(layer: fnn.Layer):
             layer.apply(params, state, nothing)
 
 
-def test_what_is_given_to_init_is_an_array_or_its_shape():
+def test_init_takes_arrays_or_shapes_only():
     for layer in (fnn.Dense(2), fnn.Serial(fnn.Dense(2)), fnn.LSTM(2), fnn.Bilinear(2)):
         for wrong in (3.0, [[1.0, 2.0], [3.0, 4.0]], {"x": 3.0}):
             with pytest.raises(TypeError, match=r"expected arrays or their shapes, jax\.ShapeDtypeStruct"):
@@ -84,7 +84,7 @@ def test_what_is_given_to_init_is_an_array_or_its_shape():
 
 
 class Table:
-    """What is asked of a pandas or polars table."""
+    """The attributes of a pandas or polars table that fnn looks at."""
 
     columns, shape = ["a", "b"], (2, 2)
 
@@ -96,7 +96,7 @@ class Table:
 
 
 class Tensor:
-    """What is asked of a PyTorch tensor, of which NumPy reads those without a gradient."""
+    """The attributes of a PyTorch tensor that fnn looks at; NumPy reads only tensors without a gradient."""
 
     shape, dtype, detach = (2,), "torch.float32", None
 
@@ -139,7 +139,7 @@ FOREIGN = [
     ("thing", "match"),
     [pytest.param(*row[1:], id=row[0], marks=[pytest.mark.full] * ("JAX" in row[0])) for row in FOREIGN],
 )
-def test_what_is_foreign_is_told_with_what_to_write(thing: Any, match: str):
+def test_a_foreign_input_is_named_with_what_to_write(thing: Any, match: str):
     layer = fnn.Dense(2)
     params, state = layer.init(KEY, jnp.ones((2, 2)))
     calls = [
@@ -164,7 +164,7 @@ def test_what_is_foreign_is_told_with_what_to_write(thing: Any, match: str):
     ],
     ids=lambda thing: type(thing).__name__,
 )  # fmt: skip
-def test_what_may_be_an_array_or_hold_some_is_not_foreign(thing: Any):
+def test_arrays_and_containers_of_arrays_are_not_foreign(thing: Any):
     assert foreign(thing) is None
 
 

@@ -1,4 +1,4 @@
-"""Ranges are stated once: a number outside is refused, and a traced one turns what is computed with it into NaN."""
+"""Ranges: a Python number out of range raises, and a traced one makes everything computed from it NaN."""
 
 import dataclasses
 from typing import Any
@@ -33,7 +33,7 @@ def test_a_number_out_of_range_is_refused(value):
 
 
 @pytest.mark.parametrize("value", ["a", None, True, [0.5]])
-def test_what_is_no_number_is_refused(value):
+def test_a_value_that_is_not_a_number_is_refused(value):
     with pytest.raises(TypeError, match="rate is a number, got"):
         in_range("rate", value, FRACTION)
 
@@ -45,7 +45,7 @@ def test_a_range_may_have_a_verb():
 
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16, jnp.int32])
 @pytest.mark.usefixtures("strict_numerics")
-def test_of_an_array_what_is_out_of_range_is_nan_and_the_rest_as_it_was(dtype):
+def test_entries_of_an_array_out_of_range_become_nan_and_the_others_stay(dtype):
     found = jax.jit(lambda value: or_nan(value, ABOVE_ZERO))(jnp.array([1, 0, -3, 2], dtype))
     np.testing.assert_array_equal(np.asarray(found, float), [1, np.nan, np.nan, 2])
     assert found.dtype == (dtype if dtype != jnp.int32 else jnp.zeros(()).dtype)
@@ -78,7 +78,7 @@ def test_strengths_that_are_numbers_cost_nothing():
 
 
 def by_layer(make, x=X):
-    """The sum of what a layer puts out in training, and of its gradients by hand and by JAX."""
+    """The sum of a layer's outputs in training, and of its gradients by hand and by JAX."""
 
     def run(value):
         layer = make(value)
@@ -166,7 +166,7 @@ each_row = pytest.mark.parametrize(
 
 @pytest.mark.full
 @each_row
-def test_what_is_made_of_a_traced_number_out_of_range_is_nan(name):
+def test_results_of_a_traced_number_out_of_range_are_nan(name):
     run, good, bad = ROWS[name]
     found = jax.jit(jax.vmap(run))(jnp.array([good, *bad], X.dtype))
     assert np.isfinite(found).tolist() == [True] + [False] * len(bad), found
@@ -174,7 +174,7 @@ def test_what_is_made_of_a_traced_number_out_of_range_is_nan(name):
 
 
 @each_row
-def test_of_the_same_number_untraced_the_constructor_raises(name):
+def test_the_constructor_raises_for_the_same_number_untraced(name):
     run, _, bad = ROWS[name]
     for value in bad:
         with pytest.raises(ValueError, match=r"(is|lies|divides and is) .*, got "):
@@ -236,7 +236,7 @@ def value_fn(params):
 
 
 def updated(name, option, value, steps=2):
-    """The params after some steps, beside a rate that every constructor which wants one gets."""
+    """The params after some steps; constructors that need a rate get one."""
     make = OPTIMIZERS[name][0]
     given = {option: value}
     if name in ("momentum",) or not hasattr(make, "__signature__"):
@@ -266,7 +266,7 @@ def test_an_optimizer_with_a_traced_number_out_of_range_makes_the_params_nan(nam
         updated(name, option, bad)
 
 
-def test_a_state_says_what_it_was_given_and_can_be_set_right():
+def test_a_state_shows_the_bad_number_and_can_be_corrected():
     optimizer = optim.sgd(jnp.array(-0.1))
     opt_state = optimizer.init(PARAMS)
     assert optim.hyperparams(opt_state)["learning_rate"] < 0
@@ -277,7 +277,7 @@ def test_a_state_says_what_it_was_given_and_can_be_set_right():
     assert jnp.isnan(optimizer.update(PARAMS, bad)[0]["kernel"]).all()
 
 
-def test_what_a_schedule_returns_is_taken_as_it_is():
+def test_the_value_of_a_schedule_is_not_checked():
     optimizer = optim.sgd(lambda step: jnp.where(step < 1, 0.1, -0.1))
     updates, opt_state = optimizer.update(PARAMS, optimizer.init(PARAMS))
     again, _ = optimizer.update(PARAMS, opt_state)

@@ -1,4 +1,4 @@
-"""A method that nobody calls, named nearly as one of its contract, is refused where its class is defined."""
+"""A method that nothing calls, with nearly the name of one of the contract, raises where its class is defined."""
 
 # A row is a line.
 
@@ -76,7 +76,7 @@ OWN = [
 
 
 @pytest.mark.parametrize(("base", "names"), OWN, ids=[row[0].__name__ for row in OWN])
-def test_a_helper_of_ones_own_is_allowed(base: type, names: tuple[str, ...]):
+def test_helpers_with_other_names_are_allowed(base: type, names: tuple[str, ...]):
     assert set(names) <= set(vars(defined(base, dict.fromkeys(names, method))))
 
 
@@ -95,7 +95,7 @@ def test_a_method_that_the_class_calls_itself_is_a_helper_whatever_its_name():
     assert Listed().on_epoch(1) == [[1]]  # type: ignore[arg-type]
 
 
-def test_fields_are_no_methods():
+def test_fields_are_not_taken_for_methods():
     @dataclasses.dataclass(frozen=True)
     class Values(fnn.Metric):
         values: object = method
@@ -155,5 +155,5 @@ HELPERS = [
 
 
 @pytest.mark.parametrize(("base", "names"), HELPERS)
-def test_a_helper_with_a_name_of_more_words_or_beside_what_it_helps_is_none(base: type, names: tuple[str, ...]):
+def test_a_helper_with_more_words_or_beside_the_method_it_resembles_is_allowed(base: type, names: tuple[str, ...]):
     assert defined(base, dict.fromkeys(names, method))

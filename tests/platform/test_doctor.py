@@ -26,7 +26,7 @@ SETS_FLAG = AFFECTED and xla.flag_known()
 
 
 def python(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Runs a fresh Python on the CPU, with none of this process's flags."""
+    """Runs a fresh Python on the CPU, without the flags of this process."""
     ours = ("XLA_FLAGS", "JAX_", xla.SWITCH)
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     everything = inherited | {"PYTHONPATH": str(Path(__file__).parents[2]), "JAX_PLATFORMS": "cpu"} | environment
@@ -314,7 +314,7 @@ def test_a_report_shows_values_as_they_are():
     assert not report.ok
 
 
-def test_what_is_not_installed_is_said_to_be_so():
+def test_a_package_that_is_not_installed_is_reported_as_such():
     assert doctor_module.installed("jaxlib") == importlib.metadata.version("jaxlib")
     assert doctor_module.installed("no-such-package-of-fnn") == "not installed"
 
