@@ -16,7 +16,7 @@ from fnn.gradients.makers import delta_rules
 from fnn.gradients.point import Key, Point
 from fnn.gradients.problem import Operands, Problem, cast
 from fnn.gradients.report import GradientReport
-from fnn.gradients.rows import Kind, Measured, Row, Rule, Scale, judge, norm_of, same_computation
+from fnn.gradients.rows import Kind, Measured, Row, RuleKind, Scale, judge, norm_of, same_computation
 from fnn.gradients.surrogates import held, is_straight_through, surrogates
 from fnn.gradients.suspect import suspect
 from fnn.layer import Params, State
@@ -160,7 +160,9 @@ def _rows(
     allowed: dict[str, float],
 ) -> tuple[Row, ...]:
     """The rows, parameters first, each kind in the order of the model."""
-    layers: list[tuple[str, Rule]] = [(path, layer.rule) for path, layer, _ in placed_layers(problem.objective.model)]
+    layers: list[tuple[str, RuleKind]] = [
+        (path, layer.rule) for path, layer, _ in placed_layers(problem.objective.model)
+    ]
     made, rows = dict(delta_rules(problem.objective.model)), []
     for kind in KINDS:
         keys = sorted((key for key in point.variables if key[0] == kind), key=lambda key: _place(key[1], layers))
@@ -170,7 +172,7 @@ def _rows(
             place = _place(key[1], layers)[0]
             r, directions = found[reference][key], probes(key)
             zero = norms[key] <= scale.zero + r.noise
-            rule: Rule = layers[place][1] if place < len(layers) else "hand"  # a combinator's own parameters
+            rule: RuleKind = layers[place][1] if place < len(layers) else "hand"  # a combinator's own parameters
             maker = rule if kind == "parameter" or place == len(layers) else made[layers[place][0]]
             comparisons = []
             for method, each in found.items():
@@ -182,7 +184,7 @@ def _rows(
     return tuple(rows)
 
 
-def _place(path: str, layers: list[tuple[str, Rule]]) -> tuple[int, str]:
+def _place(path: str, layers: list[tuple[str, RuleKind]]) -> tuple[int, str]:
     """Where the layer of a path stands in the model: the longest that the path begins with."""
     inside = [i for i, (layer, _) in enumerate(layers) if not layer or path == layer or path.startswith(f"{layer}/")]
     return (max(inside, key=lambda i: len(layers[i][0])) if inside else len(layers), path)

@@ -11,7 +11,7 @@ from fnn.gradients.directions import Directions
 
 Status = Literal["ok", "zero", "empty", "auto", "kink", "frozen", "surrogate", "FAIL"]
 Kind = Literal["parameter", "delta"]
-Rule = Literal["hand", "auto"]
+RuleKind = Literal["hand", "auto"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Row:
     kind: Kind
     path: str
     shape: tuple[int, ...]
-    rule: Rule
+    rule: RuleKind
     norm: float
     zero: bool
     comparisons: tuple[Comparison, ...]
