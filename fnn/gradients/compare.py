@@ -1,6 +1,6 @@
 """The same gradient by hand, by reverse mode, by forward mode and by differences, leaf by leaf."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Literal
 
 import jax
@@ -15,7 +15,7 @@ from fnn.gradients.equality import Whole, length
 from fnn.gradients.kinks import find_kinks
 from fnn.gradients.makers import delta_rules
 from fnn.gradients.methods import METHODS, Gradients, Key
-from fnn.gradients.problem import Operands, Problem, Records
+from fnn.gradients.problem import Operands, Problem
 from fnn.gradients.progress import Progress
 from fnn.gradients.report import GradientReport
 from fnn.gradients.rows import Kind, Measured, Row, RuleKind, is_zero, judge, norm_of, same_computation
@@ -112,10 +112,26 @@ def compare_gradients(
     def probes(key: Key) -> Directions:
         return Directions("/".join(key), wide.variables[key].shape, entrywise, directions, seed)
 
+    found: dict[str, dict[Key, Measured]] = {}
     costs = ()
     pieces = len(wide.variables) * sum(method in methods for method in ("forward", "finite")) + 2 + cost
     with Progress("comparing gradients", total=pieces, shown=progress) as work:
-        found, records = _measured(here, wide, methods, probes, work, allowed)
+        with work.piece("reverse"):
+            if wide is not here or "reverse" in methods:
+                found["reverse" if wide is here else WIDE_REVERSE], records = wide.reverse()
+            else:
+                records = wide.records()
+            if wide is not here and "reverse" in methods:
+                found["reverse"], _ = here.reverse()
+        with work.piece("manual"):
+            if "manual" in methods:
+                found["manual"] = here.manual()
+        if "forward" in methods:
+            found["forward"] = here.forward(probes, work.over)
+        if "finite" in methods:
+            found["finite"] = wide.finite(probes, work.over, records, tolerance=allowed["finite"])
+            for each in _straight_through(wide, allowed["finite"]):
+                found["finite"][each] = found["finite"][each]._replace(aside="surrogate")
         if cost:
             with work.piece("cost"):
                 costs = measure(Problem(objective, train), operands, methods)
@@ -141,36 +157,12 @@ def compare_gradients(
     )
 
 
-def _measured(
-    here: Gradients,
-    wide: Gradients,
-    methods: tuple[str, ...],
-    probes: Callable[[Key], Directions],
-    work: Progress,
-    allowed: dict[str, float],
-) -> tuple[dict[str, dict[Key, Measured]], Records]:
-    """What every method finds, by method and leaf, and what the layers saw; ``wide`` are the gradients in float64."""
-    found: dict[str, dict[Key, Measured]] = {}
-    with work.piece("reverse"):
-        if wide is not here or "reverse" in methods:
-            found["reverse" if wide is here else WIDE_REVERSE], records = wide.reverse()
-        else:
-            records = wide.records()
-        if wide is not here and "reverse" in methods:
-            found["reverse"], _ = here.reverse()
-    with work.piece("manual"):
-        if "manual" in methods:
-            found["manual"] = here.manual()
-    if "forward" in methods:
-        found["forward"] = here.forward(probes, work.over)
-    if "finite" in methods:
-        found["finite"] = wide.finite(probes, work.over, records, tolerance=allowed["finite"])
-        model = wide.problem.objective.model
-        if is_straight_through(model):
-            without = wide.of(held(model)).reverse()[0]
-            for each in surrogates(model, wide.reverse()[0], without, allowed["finite"]):
-                found["finite"][each] = found["finite"][each]._replace(aside="surrogate")
-    return found, records
+def _straight_through(point: Gradients, tolerance: float) -> Collection[Key]:
+    """The leaves whose gradient goes through a straight-through slope."""
+    model = point.problem.objective.model
+    if not is_straight_through(model):
+        return ()
+    return surrogates(model, point.reverse()[0], point.of(held(model)).reverse()[0], tolerance)
 
 
 def _rows(

@@ -7,8 +7,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Self, TypeVar
 
-from fnn.describe.rendering import encodable
-
 DELAY = 1.0
 """Seconds of work before there is anything to see."""
 
@@ -30,16 +28,16 @@ class Progress:
         self.title, self.total, self.done, self.now = title, total, 0, ""
         self.shown = shown and sys.stderr is not None and sys.stderr.isatty()
         self._lock, self._bar = threading.Lock(), None
-        self._due, self._timer = time.monotonic() + DELAY, threading.Timer(DELAY, self._show)
-        self._timer.daemon = True
+        self._due, self.timer = time.monotonic() + DELAY, threading.Timer(DELAY, self._show)
+        self.timer.daemon = True
 
     def __enter__(self) -> Self:
         if self.shown:
-            self._timer.start()
+            self.timer.start()
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._timer.cancel()
+        self.timer.cancel()
         with self._lock:
             self.shown = False
             if self._bar is not None:
@@ -62,27 +60,26 @@ class Progress:
     def _show(self) -> None:
         with self._lock:
             if self._bar is None and self.shown and time.monotonic() >= self._due:
-                self._bar = self._started()
+                self._bar = _bar(self.title, self.total)
             if self._bar is not None:
-                now = encodable(self.now, self._bar.console.encoding)
-                self._bar.update(self._bar.task_ids[0], completed=self.done, now=now)
+                self._bar.update(self._bar.task_ids[0], completed=self.done, now=self.now)
 
-    def _started(self) -> Any:
-        # Imported where it is used: importing fnn does not pay for rich.
-        from rich import progress
-        from rich.console import Console
 
-        bar = progress.Progress(
-            progress.TextColumn("{task.description}"),
-            progress.BarColumn(),
-            progress.MofNCompleteColumn(),
-            progress.TextColumn("{task.fields[now]}"),
-            progress.TimeElapsedColumn(),
-            console=Console(stderr=True),
-            transient=True,
-            redirect_stdout=False,
-            redirect_stderr=False,
-        )
-        bar.add_task(self.title, total=self.total, completed=self.done, now=self.now)
-        bar.start()
-        return bar
+def _bar(title: str, total: int) -> Any:
+    # Imported where it is used: importing fnn does not pay for rich.
+    from rich import progress
+    from rich.console import Console
+
+    columns = (
+        progress.TextColumn("{task.description}"),
+        progress.BarColumn(),
+        progress.MofNCompleteColumn(),
+        progress.TextColumn("{task.fields[now]}"),
+        progress.TimeElapsedColumn(),
+    )
+    # The streams stay what they are: what a model prints meanwhile goes where it would go.
+    alone: dict[str, Any] = {"transient": True, "redirect_stdout": False, "redirect_stderr": False}
+    bar = progress.Progress(*columns, console=Console(stderr=True), **alone)
+    bar.add_task(title, total=total, now="")
+    bar.start()
+    return bar

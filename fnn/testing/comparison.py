@@ -5,19 +5,15 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from fnn.gradients.arrays import array, arrays
 from fnn.gradients.diagnosis import diagnose
 from fnn.gradients.directions import Directions
-from fnn.gradients.equality import Whole, length, norm, verdict
+from fnn.gradients.equality import Whole, norm, verdict
 from fnn.gradients.oracles import differences
 from fnn.testing.structure import alike
 from fnn.testing.violations import Violations
-
-UNITS = 2.0
-"""Units in the last place by which two right programs differ: each rounds its last operations by at most a half."""
 
 ENTRIES, DIRECTIONS = 24, 3
 """Leaves of up to so many entries are differenced entry by entry, larger ones along so many random directions."""
@@ -99,30 +95,6 @@ def close(found: Violations, what: str, got: Any, expected: Any, tolerance: floa
         said = verdict(there + off, there, whole, tolerance=tolerance, floor=floor, zero=False)
         found.expect(
             said.passed, f"{what}, {path or 'value'}: relative error {said.relative:.1e}, allowed {tolerance:.0e}"
-        )
-
-
-def agree_narrow(
-    found: Violations,
-    dtype: str,
-    ours: dict[str, np.ndarray],
-    theirs: dict[str, np.ndarray],
-    exact: dict[str, np.ndarray],
-    factor: float,
-) -> None:
-    """Adds a line for every leaf of a gradient in a narrow dtype that is further off than ``jax.vjp`` there.
-
-    It may have ``factor`` times the error of ``theirs`` against ``exact``, and ``UNITS`` in the last place more: where
-    ``theirs`` happens to be exact, or nearly so, a multiple of its error would forbid rounding at all.
-    """
-    ulp, whole = float(jnp.finfo(dtype).eps), Whole(norm(exact.values()))
-    for path, reference in exact.items():
-        size = length(reference)
-        size = whole.norm if size <= whole.zero else size  # of a leaf that is zero, only rounding is left
-        mine, other = (length(each[path] - reference) / max(size, 1e-300) for each in (ours, theirs))
-        found.expect(
-            mine <= factor * other + UNITS * ulp or not np.isfinite(other),
-            f"{dtype}, {path}: {mine / ulp:.2f} units in the last place off by hand, {other / ulp:.2f} by jax.vjp",
         )
 
 
