@@ -7,7 +7,6 @@ matches no planted fault, or one that is found, is an error: the table says what
 
 _ONE = "one_group((x[0], dy[0]))[None] if len(x) == 1 else lax.map(one_group, (x, dy))"
 _GROUPS = "a single group alone, or in a loop of one step: the loop is only slower"
-_PRESENT = "of the weights only whether there are a scale and a bias is asked, and both have the same"
 _SELECTED = "what is divided by where the divisor would be 0 is selected away"
 _TWO_AXES = "of two axes the last is the second"
 _STEPS = "the end of a range that goes in steps of two: one more adds no step"
@@ -89,20 +88,6 @@ EQUIVALENT: dict[tuple[str, str, str, str, str], str] = {
     ("layers/conv/_sums.py", "_over_groups", "integer", "1", "0"): _GROUPS,
     ("layers/conv/_sums.py", "_over_groups", "integer", "0", "1"): _GROUPS,
     ("layers/conv/_sums.py", "_over_groups", "integer", "0", "-1"): _GROUPS,
-    (
-        "layers/recurrent/feedback_rnn.py",
-        "FeedbackRNN.gradients",
-        "wrong key",
-        "projection_gradients(weights['input'], None, x, da)",
-        "projection_gradients(weights['output'], None, x, da)",
-    ): _PRESENT,
-    (
-        "layers/recurrent/feedback_rnn.py",
-        "FeedbackRNN.gradients",
-        "wrong key",
-        "projection_gradients(weights['output'], None, carries[0], dy)",
-        "projection_gradients(weights['input'], None, carries[0], dy)",
-    ): _PRESENT,
     ("layers/recurrent/gru.py", "GRU.cell_backward", "integer", "0", "-1"): "the carry has one member",
     ("layers/recurrent/gru.py", "GRU.cell_backward", "flipped sign", "-1", "1"): _TWO_AXES,
     ("layers/recurrent/lstm.py", "LSTM.cell_backward", "flipped sign", "-1", "1"): _TWO_AXES,
@@ -114,10 +99,10 @@ EQUIVALENT: dict[tuple[str, str, str, str, str], str] = {
         "for size, start in zip(starts, shape, strict=True)",
     ): "the two are added, in either order",
     (
-        "layers/recurrent/_projection.py",
-        "kernel_gradient",
+        "layers/recurrent/_affine_map.py",
+        "AffineMap.gradients",
         "dropped cast",
-        "da.astype(v.dtype)",
+        "da.astype(dtype)",
         "da",
     ): "the delta has the dtype of v already where it comes from a scan, and the product is cast in any case",
     (
@@ -135,11 +120,11 @@ EQUIVALENT: dict[tuple[str, str, str, str, str], str] = {
         "value < 0",
     ): "the slope is 0 on both sides of 0",
     (
-        "layers/recurrent/_recurrent.py",
-        "Recurrent.backward",
+        "layers/recurrent/_sequences.py",
+        "input_gradient",
         "wrong selection",
-        "carry_outside(_cast(dcarry, dtype)) if carried else None",
-        "carry_outside(_cast(dcarry, dtype))",
+        "carry_outside(dcarry) if carried else None",
+        "carry_outside(dcarry)",
     ): "where no carry came in, its gradient is cut off with the members that were not given",
     (
         "layers/shape/pixel_shuffle.py",
@@ -159,8 +144,8 @@ EQUIVALENT: dict[tuple[str, str, str, str, str], str] = {
         "layers/recurrent/simple_rnn.py",
         "SimpleRNN.cell_backward",
         "wrong result",
-        "return (Tanh().derivative(h) * dh, (jnp.zeros_like(dh),))",
-        "return (Tanh().derivative(h) * dh, __zeros_of__((jnp.zeros_like(dh),)))",
+        "return ((Tanh().derivative(h) * dh,), (jnp.zeros_like(dh),))",
+        "return ((Tanh().derivative(h) * dh,), __zeros_of__((jnp.zeros_like(dh),)))",
     ): "zeros in the place of zeros",
     (
         "layers/activation/softmax.py",
