@@ -47,7 +47,7 @@ def convolutional(h):
 def test_convolutional_models_are_mapped_and_others_run_side_by_side():
     assert jax.default_backend() == "cpu"
     images = np.ones((20, 4, 4, 1), np.float32), np.arange(20) % 3
-    train = runner(convolutional, epochs=1)
+    train = runner(convolutional, epochs=1, batch_size=10)
     result = fnn.sweep(train, KEY, images, seeds=2, learning_rate=0.1)
     assert result.layout[2:] == (2, 1)
     check_alone(result, train, images)
@@ -63,7 +63,10 @@ def test_a_convolution_with_the_same_kernel_in_all_runs_is_no_reason_to_map():
         return jax.lax.conv_general_dilated(images, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
 
     train = runner(
-        lambda h: fnn.Objective(fnn.Serial(fnn.Flatten(), fnn.Dense(3)), fnn.CrossEntropy()), augment=blurred, epochs=1
+        lambda h: fnn.Objective(fnn.Serial(fnn.Flatten(), fnn.Dense(3)), fnn.CrossEntropy()),
+        augment=blurred,
+        epochs=1,
+        batch_size=10,
     )
     images = np.ones((20, 4, 4, 1), np.float32), np.arange(20) % 3
     assert fnn.sweep(train, KEY, images, seeds=2, learning_rate=0.1).layout[2:] == (1, 2)
