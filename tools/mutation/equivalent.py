@@ -7,7 +7,6 @@ planted fault, or whose fault is found, is an error: the table must be exact.
 
 _ONE = "one_group((x[0], dy[0]))[None] if len(x) == 1 else lax.map(one_group, (x, dy))"
 _GROUPS = "a single group without a loop, or in a loop of one step: the loop is only slower"
-_PRESENT = "only the presence of the weights' scale and bias is used, and both have the same"
 _SELECTED = "the replacement of a zero divisor: ``where`` discards the quotient"
 _TWO_AXES = "with two axes, the last is the second"
 _STEPS = "the end of a range in steps of two: one more adds no step"
@@ -89,20 +88,6 @@ EQUIVALENT: dict[tuple[str, str, str, str, str], str] = {
     ("layers/conv/_sums.py", "_over_groups", "integer", "1", "0"): _GROUPS,
     ("layers/conv/_sums.py", "_over_groups", "integer", "0", "1"): _GROUPS,
     ("layers/conv/_sums.py", "_over_groups", "integer", "0", "-1"): _GROUPS,
-    (
-        "layers/recurrent/feedback_rnn.py",
-        "FeedbackRNN.gradients",
-        "wrong key",
-        "projection_gradients(weights['input'], None, x, da)",
-        "projection_gradients(weights['output'], None, x, da)",
-    ): _PRESENT,
-    (
-        "layers/recurrent/feedback_rnn.py",
-        "FeedbackRNN.gradients",
-        "wrong key",
-        "projection_gradients(weights['output'], None, carries[0], dy)",
-        "projection_gradients(weights['input'], None, carries[0], dy)",
-    ): _PRESENT,
     ("layers/recurrent/gru.py", "GRU.cell_backward", "integer", "0", "-1"): "the carry has one member",
     ("layers/recurrent/gru.py", "GRU.cell_backward", "flipped sign", "-1", "1"): _TWO_AXES,
     ("layers/recurrent/lstm.py", "LSTM.cell_backward", "flipped sign", "-1", "1"): _TWO_AXES,
@@ -114,10 +99,10 @@ EQUIVALENT: dict[tuple[str, str, str, str, str], str] = {
         "for size, start in zip(starts, shape, strict=True)",
     ): "the two are added, in either order",
     (
-        "layers/recurrent/_projection.py",
-        "kernel_gradient",
+        "layers/recurrent/_affine_map.py",
+        "AffineMap.gradients",
         "dropped cast",
-        "da.astype(v.dtype)",
+        "da.astype(dtype)",
         "da",
     ): "a delta from a scan already has the dtype of v, and the product is cast in any case",
     (
@@ -135,11 +120,11 @@ EQUIVALENT: dict[tuple[str, str, str, str, str], str] = {
         "value < 0",
     ): "the slope is 0 on both sides of 0",
     (
-        "layers/recurrent/_recurrent.py",
-        "Recurrent.backward",
+        "layers/recurrent/_sequences.py",
+        "input_gradient",
         "wrong selection",
-        "carry_outside(_cast(dcarry, dtype)) if carried else None",
-        "carry_outside(_cast(dcarry, dtype))",
+        "carry_outside(dcarry) if carried else None",
+        "carry_outside(dcarry)",
     ): "if no carry was given, its gradient is dropped with the other members that were not given",
     (
         "layers/shape/pixel_shuffle.py",
@@ -159,8 +144,8 @@ EQUIVALENT: dict[tuple[str, str, str, str, str], str] = {
         "layers/recurrent/simple_rnn.py",
         "SimpleRNN.cell_backward",
         "wrong result",
-        "return (Tanh().derivative(h) * dh, (jnp.zeros_like(dh),))",
-        "return (Tanh().derivative(h) * dh, __zeros_of__((jnp.zeros_like(dh),)))",
+        "return ((Tanh().derivative(h) * dh,), (jnp.zeros_like(dh),))",
+        "return ((Tanh().derivative(h) * dh,), __zeros_of__((jnp.zeros_like(dh),)))",
     ): "zeros instead of zeros",
     (
         "layers/activation/softmax.py",
