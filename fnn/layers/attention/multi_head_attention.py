@@ -200,8 +200,12 @@ class MultiHeadAttention(Layer, name="multi_head_attention"):
             check_even(each)
         options = {"use_bias": self.use_bias, "kernel_init": self.kernel_init, "bias_init": self.bias_init}
         own, shared = (HeadProjection((heads, each), **options) for heads in (self.num_heads, self._kv_heads))
-        out = HeadProjection((features,), contracted=2, **options)
-        return {"query": own, "key": shared, "value": shared, "out": out}
+        return {
+            "query": own,
+            "key": shared,
+            "value": shared,
+            "out": HeadProjection((features,), contracted=2, **options),
+        }
 
     def _project(self, name: str, params: Params, x: jax.Array, features: int, cache: Cache) -> jax.Array:
         own = params.get(name) if isinstance(params, dict) else params
@@ -228,8 +232,7 @@ class MultiHeadAttention(Layer, name="multi_head_attention"):
         return jnp.moveaxis(x.reshape(*x.shape[:2], self._kv_heads, -1, x.shape[-1]), 1, 3)
 
     def _ungrouped(self, x: jax.Array) -> jax.Array:
-        x = jnp.moveaxis(x, 3, 1)
-        return x.reshape(*x.shape[:2], self.num_heads, x.shape[-1])
+        return jnp.moveaxis(x, 3, 1).reshape(x.shape[0], x.shape[3], self.num_heads, x.shape[-1])
 
     def _spread(self, mask: jax.Array | None) -> jax.Array | None:
         """The mask as (N, kv_heads or 1, heads / kv_heads or 1, T or 1, S)."""
