@@ -200,12 +200,8 @@ class MultiHeadAttention(Layer, name="multi_head_attention"):
             check_even(each)
         options = {"use_bias": self.use_bias, "kernel_init": self.kernel_init, "bias_init": self.bias_init}
         own, shared = (HeadProjection((heads, each), **options) for heads in (self.num_heads, self._kv_heads))
-        return {
-            "query": own,
-            "key": shared,
-            "value": shared,
-            "out": HeadProjection((features,), contracted=2, **options),
-        }
+        out = HeadProjection((features,), contracted=2, **options)
+        return {"query": own, "key": shared, "value": shared, "out": out}
 
     def _project(self, name: str, params: Params, x: jax.Array, features: int, cache: Cache) -> jax.Array:
         own = params.get(name) if isinstance(params, dict) else params
