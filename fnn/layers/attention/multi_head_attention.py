@@ -228,8 +228,7 @@ class MultiHeadAttention(Layer, name="multi_head_attention"):
         return jnp.moveaxis(x.reshape(*x.shape[:2], self._kv_heads, -1, x.shape[-1]), 1, 3)
 
     def _ungrouped(self, x: jax.Array) -> jax.Array:
-        x = jnp.moveaxis(x, 3, 1)
-        return x.reshape(*x.shape[:2], self.num_heads, x.shape[-1])
+        return jnp.moveaxis(x, 3, 1).reshape(x.shape[0], x.shape[3], self.num_heads, x.shape[-1])
 
     def _spread(self, mask: jax.Array | None) -> jax.Array | None:
         """The mask as (N, kv_heads or 1, heads / kv_heads or 1, T or 1, S)."""
