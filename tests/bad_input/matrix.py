@@ -159,7 +159,7 @@ TABLE = (
     Bad("objects for an input", applied(DENSE, like=zeros(1, 2)), (zeros(4, 2).astype(object),), "write x.astype('float32')", jit=False),
     Bad("masked entries", applied(DENSE, like=zeros(1, 2)), (np.ma.masked_equal(ones(4, 2), 1),), "the mask would be lost", jit=False),
     Bad("two targets for one", CLASSES, (LOGITS, (LABELS, LABELS)), "expected one array"),
-    Bad("labels of classes for squares", fnn.MeanSquaredError(), (LOGITS, LABELS), "labels of classes go with CrossEntropy()"),
+    Bad("labels of classes for squares", fnn.MeanSquaredError(), (LOGITS, LABELS), "for class labels use CrossEntropy()"),
     # Dtypes.
     Bad("an input of another dtype", applied(DENSE, like=zeros(1, 2)), (zeros(4, 2, dtype=np.float16),), "cast one of them"),
     Bad("an integer input", applied(DENSE, like=zeros(1, 2)), (zeros(4, 2, dtype=np.int32),), "floating dtype"),

@@ -252,7 +252,7 @@ def test_a_loss_over_time_takes_lengths_as_weights():
     close(loss.weight((p, LENGTHS), y, weights), loss.weight(p, y, each * weights[:, None]))
     labels = np.argmax(y, -1)
     close(fnn.CrossEntropy()((p, LENGTHS), labels), fnn.CrossEntropy()(p, labels, each))
-    with pytest.raises(ValueError, match="lengths stand beside the prediction, so every step has a target"):
+    with pytest.raises(ValueError, match="a prediction with lengths needs a target for every step"):
         fnn.CrossEntropy()((p, LENGTHS), labels[:, 0])
 
 
