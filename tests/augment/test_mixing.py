@@ -180,7 +180,7 @@ def test_a_batch_that_cannot_be_mixed_says_why(kind, batch, error, message):
 
 
 def test_cut_mix_needs_images():
-    with pytest.raises(ValueError, match=r"CutMix pastes parts of images \(N, H, W, C\), got a sample float32\[4\]"):
+    with pytest.raises(ValueError, match=r"CutMix expects images \(N, H, W, C\), got a sample float32\[4\]"):
         CutMix(1.0)(KEY, (np.ones((N, 4), np.float32), np.ones(N, np.float32)))
 
 

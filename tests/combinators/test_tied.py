@@ -104,7 +104,7 @@ def test_ties_and_transforms_of_another_kind():
 def test_parameters_of_the_model_untied_are_refused():
     tied = fnn.Tied(PAIR, {"b/kernel": "a/kernel"})
     whole, state = compiled.init(PAIR, KEY, np.ones((1, 2)))
-    with pytest.raises(ValueError, match="'b/kernel' is tied to 'a/kernel' and not among the parameters"):
+    with pytest.raises(ValueError, match="'b/kernel' is tied to 'a/kernel' and must not be in the parameters"):
         tied.apply(whole, state, np.ones((1, 2)))
 
 

@@ -34,7 +34,7 @@ FAULTS = {
     "average": (lambda: fnn.F1("mean"), "average is one of"),  # type: ignore[arg-type]
     "binary of four": (
         lambda: fnn.F1()(OUTPUTS, LABELS),
-        r"F1\(\) is the score of class 1 of two, .* outputs of 4 classes",
+        r"F1\(\) is the score of class 1 of two, .* outputs have 4 classes",
     ),
     "positive and all": (
         lambda: fnn.F1("macro", positive=1),

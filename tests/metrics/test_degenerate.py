@@ -146,7 +146,7 @@ SQUARES = {
     "labels for a column": (np.zeros((4, 1)), np.zeros(4), r"nothing is broadcast, .* \(targets\[..., None\]\)"),
     "a column of targets": (np.zeros(4), np.zeros((4, 1)), r"nothing is broadcast, .* \(outputs\[..., None\]\)"),
     "labels of classes": (np.zeros((4, 3)), np.zeros(4, int), r"for class labels use Accuracy\(\)"),
-    "numbers": (np.zeros(()), np.zeros(()), r"outputs and targets \(N, …\) have the same shape"),
+    "numbers": (np.zeros(()), np.zeros(()), r"outputs and targets \(N, …\) must have the same shape"),
 }
 
 
