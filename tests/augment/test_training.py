@@ -127,7 +127,7 @@ def test_yes_or_no_labels_without_a_metric_are_mixed():
 
 @pytest.mark.parametrize("metric", [fnn.F1("macro"), fnn.ConfusionMatrix(3)], ids=repr)
 def test_a_metric_that_counts_labels_is_refused_too(metric):
-    with pytest.raises(ValueError, match=r"needs labels, and the augmentation mixes"):
+    with pytest.raises(ValueError, match=r"needs labels, but the augmentation mixes"):
         run(MIXUP, metrics=(metric,), epochs=1)(KEY, bars())
 
 

@@ -110,7 +110,7 @@ def test_parameters_of_the_model_untied_are_refused():
 
 @pytest.mark.parametrize("ties", [{"b": "a", "b/kernel": "c"}, {"b/kernel": "c", "b": "a"}])
 def test_targets_do_not_lie_in_each_other(ties: dict):
-    with pytest.raises(ValueError, match="'b/kernel' lies in 'b': both are targets"):
+    with pytest.raises(ValueError, match="'b/kernel' lies in 'b', and both are targets; remove one"):
         fnn.Tied(PAIR, ties)
 
 

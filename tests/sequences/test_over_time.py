@@ -193,7 +193,7 @@ def test_the_mean_over_time_is_that_of_the_steps_within_the_length():
 @pytest.mark.parametrize("layer", [fnn.GlobalAvgPool(), fnn.GlobalMaxPool()], ids=repr)
 def test_a_sequence_without_steps_has_no_mean_and_no_maximum(layer: fnn.Layer):
     given = (X, np.array([7, 0, 4]))
-    with pytest.raises(ValueError, match=r"without steps has no mean and no maximum, got the lengths \[7, 0, 4\]"):
+    with pytest.raises(ValueError, match=r"an empty sequence has no mean and no maximum, got the lengths \[7, 0, 4\]"):
         layer.apply({}, {}, given)
     y = compiled.apply(layer, {}, {}, given)[0]
     assert np.isnan(y[1]).all()
