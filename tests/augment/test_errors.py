@@ -73,7 +73,7 @@ def test_a_wrong_strength_is_told_when_it_is_given(make, error, message):
 @pytest.mark.parametrize(
     ("images", "error", "message"),
     [
-        (np.ones((3, 4, 1), np.float32), ValueError, r"images \(N, H, W, C\), got float32\[3,4,1\]; for one image write"),
+        (np.ones((3, 4, 1), np.float32), ValueError, r"images \(N, H, W, C\), got float32\[3,4,1\]; for one image"),
         (np.ones((2, 3, 4, 1), np.uint8), TypeError, r"floating dtype, got uint8\[2,3,4,1\]; convert it"),
         (np.ones((0, 3, 4, 1), np.float32), ValueError, r"the batch is empty"),
         ((np.ones((2, 3, 4, 1)),), TypeError, r"expected one array, got \(float64\[2,3,4,1\]\)"),
