@@ -18,6 +18,9 @@ value (train or not, a shape) is stored as ``Static(value)``. Configuration is r
 ``jax.grad`` through ``apply`` is the *automatic* gradient and never goes through a hand rule: the two check each other.
 A layer whose author writes only ``apply`` works everywhere: its backward is then ``jax.vjp`` of ``apply``.
 
+A layer with kinks or ties counts the inputs at them in ``kinks_at``: the slope there is a convention, which
+``compare_gradients`` reports (fnn/corners.py).
+
 For sequences with their lengths, ``(x, lengths)``, a model carries the lengths from layer to layer; each layer declares
 in ``over_time`` how it treats the time steps (fnn/sequences/over_time.py).
 
@@ -34,6 +37,7 @@ import jax
 import jax.numpy as jnp
 from jax.core import Tracer
 
+from fnn.corners import Kinks
 from fnn.errors import describe, is_floating, returned
 from fnn.guards.inputs import refuse_shapes
 from fnn.guards.spelling import check_spelling
@@ -146,6 +150,10 @@ class Layer:
     def lengths_after(self, lengths: Any, steps: int) -> Any:
         """The output's lengths, from those of an input of ``steps`` steps; ``None`` if the output has no time axis."""
         return lengths
+
+    def kinks_at(self, x: Any) -> Kinks | None:
+        """How many entries of a NumPy x are at a kink or tie, ``(count, total, words)``; ``None`` without kinks."""
+        return None
 
     def children(self) -> dict[str, "Layer"]:
         """The layers inside, by name. The name is the path segment that a child adds, ``""`` if it adds none."""
