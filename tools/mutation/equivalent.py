@@ -14,7 +14,7 @@ _LARGEST = "lax.stop_gradient(log_p.max(-1, keepdims=True))"
 _CENTRED = f"log_p - {_LARGEST}"
 _ABOVE = "jnp.where(x > 0, 0, wide_dy)"
 _ZEROED = "any number there is multiplied by 0"
-_GATE = "layers/activation/self_gated.py"
+_GATE = "layers/activation/_gated.py"
 _INFINITE = "asked of infinite x alone: the product is infinite too, or NaN"
 _MEAN = "(wide_dy * y).sum(self.axis, keepdims=True)"
 _ONE_IN_ALL = "probabilities add up to 1 but for rounding, for which test_softmax.py asks in bfloat16"
@@ -106,7 +106,7 @@ EQUIVALENT: dict[tuple[str, str, str, str, str], str] = {
         "da",
     ): "the delta has the dtype of v already where it comes from a scan, and the product is cast in any case",
     (
-        "layers/activation/rectifiers.py",
+        "layers/activation/elu.py",
         "Celu.derivative",
         "comparison",
         "value > 0",
@@ -127,7 +127,7 @@ EQUIVALENT: dict[tuple[str, str, str, str, str], str] = {
         "carry_outside(dcarry)",
     ): "where no carry came in, its gradient is cut off with the members that were not given",
     (
-        "layers/shape/up_sample.py",
+        "layers/shape/pixel_shuffle.py",
         "PixelShuffle.transpose",
         "integer",
         "range(2, 2 * rank + 1, 2)",
@@ -162,23 +162,23 @@ EQUIVALENT: dict[tuple[str, str, str, str, str], str] = {
         f"{_MEAN} * y.sum(self.axis, keepdims=True)",
     ): _ONE_IN_ALL,
     (
-        "layers/activation/trainable.py",
+        "layers/activation/p_relu.py",
         "PRelu.backward",
         "comparison",
         "jnp.where(x > 0, 0, wide_dy)",
         "jnp.where(x >= 0, 0, wide_dy)",
     ): "the gradient of the slope is x dy, which is 0 at x = 0",
-    ("layers/activation/trainable.py", "PRelu.backward", "integer", _ABOVE, "jnp.where(x > 0, 1, wide_dy)"): _ZEROED,
-    ("layers/activation/trainable.py", "PRelu.backward", "integer", _ABOVE, "jnp.where(x > 0, -1, wide_dy)"): _ZEROED,
+    ("layers/activation/p_relu.py", "PRelu.backward", "integer", _ABOVE, "jnp.where(x > 0, 1, wide_dy)"): _ZEROED,
+    ("layers/activation/p_relu.py", "PRelu.backward", "integer", _ABOVE, "jnp.where(x > 0, -1, wide_dy)"): _ZEROED,
     (
-        "layers/activation/self_gated.py",
+        "layers/activation/gelu.py",
         "Gelu._slope",
         "flipped sign",
         "-math.sqrt(0.5)",
         "math.sqrt(0.5)",
     ): "only the square of z is used",
     (
-        "layers/activation/self_gated.py",
+        "layers/activation/_gated.py",
         "gated_slope",
         "comparison",
         "steepness * x < 0",
