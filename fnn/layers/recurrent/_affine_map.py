@@ -31,8 +31,8 @@ class AffineMap(NamedTuple):
     """A map by the names of its K (D, F), s (F,) and b (F,) in ``weights``; s and b may be absent there."""
 
     kernel: str
-    scale: str | None = None
-    bias: str | None = None
+    scale: str = ""
+    bias: str = ""
 
     def without_bias(self, weights: Params, v: jax.Array) -> jax.Array:
         """p − b, in at least float32."""
