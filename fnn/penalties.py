@@ -6,7 +6,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
+from fnn.corners import Kinks
 from fnn.guards.ranges import AT_LEAST_ZERO, keep_in_range
 from fnn.guards.signatures import check_methods
 from fnn.guards.spelling import check_spelling
@@ -16,21 +18,22 @@ from fnn.paths import map_named, named_leaves, select
 
 
 class Penalty:
-    """The base of penalties: a subclass, a frozen dataclass, has ``paths`` and gives ``value`` and ``slope``.
+    """The base of penalties: a subclass is a frozen dataclass with ``paths`` that defines ``value`` and ``slope``.
 
     Forward:   value = Σ over the selected arrays W of value(W)
     Backward:  dW = dvalue · slope(W) for the selected arrays, 0 for the others
 
-    Cache:   ``params``, as given
+    Cache:   ``params``, unchanged
     """
 
     paths: str | tuple[str, ...]
-    """The globs of the parameters that are penalised: a field, after those of the strength."""
+    """The globs of the penalised parameters: a field, after the strengths."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         check_spelling(cls, "a penalty")
-        check_methods(cls, value=("w",), slope=("w",), forward=("params",), backward=("cache", "dvalue"))
+        check_methods(cls, value=("w",), slope=("w",), kinks_at=("w",))
+        check_methods(cls, forward=("params",), backward=("cache", "dvalue"))
 
     def value(self, w: jax.Array) -> jax.Array:
         """The penalty of one array."""
@@ -39,6 +42,10 @@ class Penalty:
     def slope(self, w: jax.Array) -> jax.Array:
         """Its gradient."""
         raise NotImplementedError(f"{type(self).__name__} does not define slope")
+
+    def kinks_at(self, w: np.ndarray) -> Kinks | None:
+        """How many parameters stand on a kink, ``(count, total, words)``; ``None`` if the penalty has none."""
+        return None
 
     def __call__(self, params: Params) -> jax.Array:
         leaves = {path: jnp.asarray(leaf) for path, leaf in named_leaves(params).items()}
@@ -89,6 +96,9 @@ class L1(Penalty):
     def slope(self, w: jax.Array) -> jax.Array:
         return jnp.asarray(self.strength, w.dtype) * jnp.sign(w)
 
+    def kinks_at(self, w: np.ndarray) -> Kinks:
+        return Kinks(int((w == 0).sum()), w.size, "parameters are exactly 0")
+
 
 @dataclasses.dataclass(frozen=True)
 class L2(Penalty):
@@ -97,7 +107,7 @@ class L2(Penalty):
     Forward:   value = ½ λ Σ w²
     Backward:  dw = λ w dvalue
 
-    Under plain gradient descent this is decoupled decay of strength λ times the rate; under Adam it is not.
+    Under plain gradient descent this equals decoupled weight decay of λ times the rate; under Adam it does not.
 
     Errors: ``ValueError`` for a negative strength, and for a glob that selects nothing.
 
@@ -122,7 +132,7 @@ class L2(Penalty):
 
 @dataclasses.dataclass(frozen=True)
 class ElasticNet(Penalty):
-    """Both: λ₁ Σ|w| + ½ λ₂ Σw², which drives weights to zero and keeps those of like inputs together.
+    """L1 and L2: λ₁ Σ|w| + ½ λ₂ Σw², which drives weights to zero and gives similar inputs similar weights.
 
     Forward:   value = λ₁ Σ |w| + ½ λ₂ Σ w²
     Backward:  dw = (λ₁ sign(w) + λ₂ w) dvalue, with sign(0) = 0
@@ -147,3 +157,6 @@ class ElasticNet(Penalty):
 
     def slope(self, w: jax.Array) -> jax.Array:
         return L1(self.l1).slope(w) + L2(self.l2).slope(w)
+
+    def kinks_at(self, w: np.ndarray) -> Kinks:
+        return L1(self.l1).kinks_at(w)

@@ -1,4 +1,4 @@
-"""The transformer block and what it is made of: first members, the feed-forward network, compositions."""
+"""The transformer block and what it is made of: first members, compositions."""
 
 from typing import Any, NamedTuple
 
@@ -8,9 +8,7 @@ import numpy as np
 import pytest
 
 import fnn
-from fnn.combinators.feed_forward import DenseTo, WithWidth
 from fnn.paths import named_leaves
-from fnn.testing import check_layer
 from tests import compiled
 from tests.cases.users import Gated
 from tests.drawing import drawn
@@ -73,44 +71,6 @@ def test_first_is_made_of_a_layer():
         fnn.First(fnn.Relu)  # type: ignore[arg-type]
 
 
-# ---- FeedForward
-
-
-def test_the_feed_forward_network_is_its_equation_and_returns_to_the_width_of_its_input(random: Any):
-    layer = fnn.FeedForward(7, activation=fnn.Relu())
-    params = made(random, layer, X)
-    hidden, out = (jax.tree.map(np.asarray, params[name]) for name in ("hidden", "out"))
-    expected = np.maximum(X @ hidden["kernel"] + hidden["bias"], 0) @ out["kernel"] + out["bias"]
-    np.testing.assert_allclose(compiled.apply(layer, params, {}, X)[0], expected, rtol=1e-12)
-    assert {path: leaf.shape for path, leaf in named_leaves(params).items()} == {
-        "hidden/bias": (7,),
-        "hidden/kernel": (4, 7),
-        "out/bias": (4,),
-        "out/kernel": (7, 4),
-    }
-
-
-def test_a_layer_with_parameters_can_be_the_activation():
-    params, _ = fnn.FeedForward(7, activation=fnn.Serial(fnn.LayerNorm())).init(KEY, X)
-    assert params["activation"]["layer_norm_0"]["scale"].shape == (7,)
-
-
-@pytest.mark.full
-def test_the_layers_that_carry_the_width_keep_the_contract():
-    check_layer(WithWidth(), X)
-    check_layer(DenseTo(), (X, fnn.Static(3)))
-    check_layer(DenseTo(use_bias=False), (X, fnn.Static(3)), dtypes=())
-
-
-def test_a_width_is_asked_for():
-    with pytest.raises(TypeError, match=r"expected an array and a Static .* got float64\[2,5,4\]"):
-        DenseTo().init(KEY, X)
-    with pytest.raises(ValueError, match="hidden is at least 1, got 0"):
-        fnn.FeedForward(0)
-    with pytest.raises(TypeError, match="FeedForward is made of layers"):
-        fnn.FeedForward(3, activation=jnp.tanh)  # type: ignore[arg-type]
-
-
 # ---- TransformerBlock
 
 
@@ -167,11 +127,9 @@ def test_rules_reach_the_layers_inside_and_reports_of_repeated_blocks_are_stacke
         return fnn.backprop(model, cache, (y, None), tap)
 
     reports, (dx, dmask) = jax.eval_shape(run, jax.eval_shape(model.init, KEY, (X, MASK))[0], X)
-    assert sorted(seen) == sorted(
-        ["attention/norm", "attention/heads", *(f"mlp/{n}" for n in ("norm", "width", "hidden", "activation", "out"))]
-    )
+    assert sorted(seen) == sorted(["attention/norm", "attention/heads", "mlp"])
     assert reports["attention"]["heads"]["dy"].shape == (3, 2, 5, 4)
-    assert reports["mlp"]["activation"]["dy"].shape == (3, 2, 5, 6)
+    assert reports["mlp"]["dy"].shape == (3, 2, 5, 4)
     assert dx.shape == X.shape
     assert dmask is None
 
@@ -239,7 +197,7 @@ def test_an_error_inside_says_where():
 def test_the_tools_see_its_layers():
     model = fnn.Serial(fnn.Repeat(fnn.TransformerBlock(2, 6, activation=fnn.Tanh()), 2), head=fnn.Dense(3))
     rows = {row.path: row for row in fnn.summary(model, X).rows}
-    assert rows["repeat_0/mlp/out"].parameters == 2 * (6 * 4 + 4)
+    assert rows["repeat_0/mlp"].parameters == 2 * (2 * 4 + 4 * 6 + 6 + 6 * 4 + 4)
     assert rows["repeat_0/attention/heads"].rule == "hand"
 
 

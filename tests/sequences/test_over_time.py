@@ -102,12 +102,11 @@ def test_each_sequence_has_what_it_has_alone_and_padding_leaves_no_trace(model: 
         )
 
 
+# Of the layers other than activations of each entry alone, which have it from their base.
 DECLARED = {
     "each step": (
-        "Celu Dense Dropout Elementwise Elu Embedding GEGLU GLU GaussianNoise Gelu HardSigmoid HardSwish HardTanh"
-        " Identity LayerNorm LeakyRelu LogSigmoid LogSoftmax Maxout Mish PRelu PositionalEmbedding RMSNorm ReGLU Relu"
-        " Relu6 RotaryEmbedding Selu Sigmoid Silu SinusoidalEmbedding Softmax Softplus Softsign SquaredRelu Step SwiGLU"
-        " Swish Tanh TrainableSwish"
+        "Dense Dropout Embedding GEGLU GLU GaussianNoise Identity LayerNorm LogSoftmax Maxout PRelu PositionalEmbedding"
+        " RMSNorm ReGLU RotaryEmbedding SinusoidalEmbedding Softmax SwiGLU TrainableSwish"
     ),
     "zeros": "Conv DepthwiseConv",
     "lengths": (
@@ -120,8 +119,11 @@ DECLARED = {
 
 def test_every_layer_says_what_it_does_over_time():
     said = {name: kind for kind, names in DECLARED.items() for name in names.split()}
-    public = {name for name in vars(fnn.layers) if name[0].isupper() and isinstance(getattr(fnn.layers, name), type)}
-    assert set(said) == {name for name in public if issubclass(getattr(fnn.layers, name), fnn.Layer)}
+    public = {name: kind for name, kind in vars(fnn.layers).items() if isinstance(kind, type)}
+    layers = {name for name, kind in public.items() if issubclass(kind, fnn.Layer)}
+    activations = {name for name in layers if issubclass(public[name], fnn.layers.Elementwise)}
+    assert all(public[name].over_time == "each step" for name in activations)
+    assert set(said) == layers - activations
     for case in LAYERS:
         name = type(case.layer).__name__
         if name in said and getattr(case.layer, "axis", -1) == -1:
@@ -154,14 +156,14 @@ def test_each_step_means_that_no_step_sees_another(case: Any):
         (fnn.GroupNorm(1), r"GroupNorm\(groups=1\) mixes the steps"),
         (
             fnn.Conv(2, 3, strides=2),
-            r"mixes the steps .* use padding='VALID', give x alone if nothing in it is padding",
+            r"mixes the steps .* use padding='VALID', pass x alone if it has no padding",
         ),
-        (fnn.MaxPool(2, padding="SAME"), "mixes the steps .* or give integers that are no lengths a second axis"),
+        (fnn.MaxPool(2, padding="SAME"), "mixes the steps .* or give integers that are not lengths a second axis"),
         (fnn.DepthwiseConv(3, strides=2), "mixes the steps"),
         (fnn.Softmax(axis=1), "mixes the steps"),
         (
             fnn.TimeDistributed(fnn.Serial(fnn.BatchNorm())),
-            r"BatchNorm\(\) would take its statistics over padding here",
+            r"BatchNorm\(\) would include padding in its statistics here",
         ),
     ],
     ids=repr,
@@ -184,7 +186,7 @@ def test_batch_norm_takes_its_statistics_over_the_steps_within_the_lengths():
     assert not np.asarray(y)[~WITHIN].any()
     assert lengths is LENGTHS or (np.asarray(lengths) == LENGTHS).all()
     for few, found in (([0, 1, 0], "one"), ([0, 0, 0], "none")):
-        with pytest.raises(ValueError, match=f"at least two values a channel to take a variance of, got {found}"):
+        with pytest.raises(ValueError, match=f"at least two values per channel for a variance, got {found}"):
             layer.apply(params, state, (X, np.array(few)), train=True)
     y, after = compiled.apply(layer, params, state, (X, np.array([0, 1, 0])), train=True)
     assert np.isnan(y[0][1, 0]).all()  # undecidable inside a program
@@ -201,7 +203,7 @@ def test_the_mean_over_time_is_that_of_the_steps_within_the_length():
 @pytest.mark.parametrize("layer", [fnn.GlobalAvgPool(), fnn.GlobalMaxPool()], ids=repr)
 def test_a_sequence_without_steps_has_no_mean_and_no_maximum(layer: fnn.Layer):
     given = (X, np.array([7, 0, 4]))
-    with pytest.raises(ValueError, match=r"without steps has no mean and no maximum, got the lengths \[7, 0, 4\]"):
+    with pytest.raises(ValueError, match=r"an empty sequence has no mean and no maximum, got the lengths \[7, 0, 4\]"):
         layer.apply({}, {}, given)
     y = compiled.apply(layer, {}, {}, given)[0]
     assert np.isnan(y[1]).all()
@@ -263,7 +265,7 @@ def test_a_loss_over_time_takes_lengths_as_weights():
     close(loss.weight((p, LENGTHS), y, weights), loss.weight(p, y, each * weights[:, None]))
     labels = np.argmax(y, -1)
     close(fnn.CrossEntropy()((p, LENGTHS), labels), fnn.CrossEntropy()(p, labels, each))
-    with pytest.raises(ValueError, match="lengths stand beside the prediction, so every step has a target"):
+    with pytest.raises(ValueError, match="a prediction with lengths needs a target for every step"):
         fnn.CrossEntropy()((p, LENGTHS), labels[:, 0])
 
 
@@ -333,7 +335,7 @@ def test_a_layer_that_says_nothing_is_given_the_pair_and_its_author_told_what_to
     with pytest.raises(TypeError) as caught:
         model.init(KEY, (X, LENGTHS))
     notes = "\n".join(caught.value.__notes__)
-    assert 'Lambda was given (x, lengths): if it looks at each step alone, write over_time = "each step"' in notes
+    assert 'Lambda was given (x, lengths): if it treats each step separately, write over_time = "each step"' in notes
     doubled = fnn.Lambda(jnp.negative, over_time="each step")
     assert repr(doubled).endswith("over_time='each step')")
     y, lengths = fnn.Serial(doubled).apply({}, {}, (X, LENGTHS))[0]
@@ -476,6 +478,6 @@ def test_no_loss_looks_at_targets_past_the_lengths(loss: fnn.losses.Loss, target
 def test_a_run_refuses_lengths_beyond_the_steps():
     objective = fnn.Objective(fnn.Serial(fnn.Dense(3)), fnn.MeanSquaredError())
     with pytest.raises(
-        ValueError, match=r"lengths lie in \[0, 7\], got values from 4 to 9; integers that are no lengths"
+        ValueError, match=r"lengths lie in \[0, 7\], got values from 4 to 9; integers that are not lengths"
     ):
         fnn.evaluate(objective, *objective.init(KEY, (X, LENGTHS)), ((X, np.array([7, 9, 4])), X))

@@ -10,7 +10,7 @@ from fnn.errors import floating_array, output_gradient, parameter, positive
 from fnn.guards.inputs import array_or_shape
 from fnn.initializers import Initializer, LecunNormal, Zeros
 from fnn.layer import Cache, Layer, Params, State, float_dtype
-from fnn.layers.linear._affine import add_bias, affine_gradients, init_affine
+from fnn.layers.linear._kernel_and_bias import add_bias, affine_gradients, init_affine
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,8 +25,8 @@ class Dense(Layer, name="dense"):
     Cache:   ``x`` (…, D), ``kernel`` (D, F)
     Shapes:  (…, D) → (…, F), any floating dtype, kept
 
-    Errors: ``ValueError`` if the size of the last axis is not the kernel's, ``TypeError`` for an input that is not
-    floating or whose dtype is not the parameters'.
+    Errors: ``ValueError`` if the last axis does not match the kernel, ``TypeError`` for an input that is not floating
+    or not of the parameters' dtype.
 
     >>> layer = Dense(3)
     >>> params, state = layer.init(jax.random.key(0), jax.ShapeDtypeStruct((1, 2), "float32"))

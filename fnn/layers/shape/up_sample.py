@@ -1,8 +1,7 @@
-"""Images with more places than before: repeated, interpolated, or made of channels."""
+"""Upsampling: by repetition or by interpolation."""
 
 import dataclasses
 import itertools
-import math
 from typing import Literal
 
 import jax
@@ -10,21 +9,15 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from fnn.errors import describe, floating_array
+from fnn.errors import floating_array
 from fnn.layer import wide_dtype
 from fnn.layers.conv._windows import per_axis, sizes
-from fnn.layers.shape._fixed_map import FixedMap
-
-
-def _spatial(x: jax.Array, name: str, factors: int | tuple[int, ...]) -> tuple[int, ...]:
-    if x.ndim < 3:
-        raise ValueError(f"expected an input (N, spatial, …, C), got the shape {x.shape}")
-    return per_axis(name, factors, x.ndim - 2)
+from fnn.layers.shape._fixed_map import FixedMap, spatial_factors
 
 
 @dataclasses.dataclass(frozen=True)
 class UpSample(FixedMap, name="up_sample"):
-    """Enlarges the spatial axes by ``scale``, an integer for all or one for each.
+    """Enlarges the spatial axes by ``scale``, one integer for all or one per axis.
 
     Forward, nearest, along one axis with scale s:
 
@@ -42,15 +35,15 @@ class UpSample(FixedMap, name="up_sample"):
 
         dx = Aᵀ dy, axis by axis, with the matrix A (size·s, size) of y = A x
 
-    The place u of output j among the inputs is drawn into [0, size − 1].
+    u, the position of output j among the inputs, is clipped to [0, size − 1].
 
     Cache:   ``shape`` Static, of x
-    Shapes:  (N, *spatial, C) → (N, *spatial·s, C); nearest: any dtype, linear: any floating one; kept
+    Shapes:  (N, *spatial, C) → (N, *spatial·s, C); nearest: any dtype, linear: any floating dtype; kept
 
-    Linear is that of ``jax.image.resize`` and, in PyTorch, of linear, bilinear and trilinear interpolation with
+    Linear agrees with ``jax.image.resize``, and with PyTorch's linear, bilinear and trilinear interpolation with
     ``align_corners=False``.
 
-    Errors: ``ValueError`` for an unknown method, an input without spatial axes, a wrong number of scales.
+    Errors: ``ValueError`` for an unknown method, an input without spatial axes, or a wrong number of scales.
 
     >>> UpSample(2).apply({}, {}, jnp.array([[[1.0], [2.0]]]))[0].ravel()
     Array([1., 1., 2., 2.], dtype=float32)
@@ -68,7 +61,7 @@ class UpSample(FixedMap, name="up_sample"):
             raise ValueError(f"method is 'nearest' or 'linear', got {self.method!r}")
 
     def mapped(self, x: jax.Array) -> jax.Array:
-        scales = _spatial(x, "scale", self.scale)
+        scales = spatial_factors(x, "scale", self.scale)
         if self.method == "linear":
             return _along_axes(floating_array(x), _interpolations(x.shape, scales))
         for axis, s in enumerate(scales, start=1):
@@ -78,19 +71,19 @@ class UpSample(FixedMap, name="up_sample"):
     def transpose(self, dy: jax.Array, shape: tuple[int, ...]) -> jax.Array:
         scales = per_axis("scale", self.scale, dy.ndim - 2)
         if self.method == "linear":
-            # In the reverse order of forward, so that what stands between the axes has the same sizes.
+            # In the reverse order of forward, so that intermediate arrays have the same shapes.
             return _along_axes(dy, {axis: a.T for axis, a in reversed(_interpolations(shape, scales).items())})
         blocks = itertools.chain.from_iterable(zip(shape[1:-1], scales, strict=True))
         return dy.reshape(shape[0], *blocks, shape[-1]).sum(tuple(range(2, 2 * len(scales) + 1, 2)))
 
 
 def _interpolations(shape: tuple[int, ...], scales: tuple[int, ...]) -> dict[int, np.ndarray]:
-    """The matrices by axis, of those that change."""
+    """The interpolation matrices, by axis, for the axes with a scale above 1."""
     return {axis: _interpolation(shape[axis], scale) for axis, scale in enumerate(scales, start=1) if scale > 1}
 
 
 def _interpolation(size: int, scale: int) -> np.ndarray:
-    """A (size·scale, size): the weights with which the inputs enter each output."""
+    """A (size·scale, size): the weights of the inputs in each output."""
     places = np.clip((np.arange(size * scale) + 0.5) / scale - 0.5, 0, size - 1)
     return np.maximum(1 - np.abs(places[:, None] - np.arange(size)), 0)
 
@@ -102,53 +95,3 @@ def _along_axes(x: jax.Array, matrices: dict[int, np.ndarray]) -> jax.Array:
         product = jnp.tensordot(y, jnp.asarray(matrix, y.dtype), (axis, 1), precision=lax.Precision.HIGHEST)
         y = jnp.moveaxis(product, -1, axis)
     return y.astype(x.dtype)
-
-
-@dataclasses.dataclass(frozen=True)
-class PixelShuffle(FixedMap, name="pixel_shuffle"):
-    """Moves channels into space: every place becomes a block of ``factor`` r along each spatial axis.
-
-    Forward, for images:  y[n, h·r + i, w·r + j, c] = x[n, h, w, c·r² + i·r + j],  0 ≤ i, j < r
-    Backward:             dx[n, h, w, c·r² + i·r + j] = dy[n, h·r + i, w·r + j, c]
-
-    With d spatial axes the channel is c·rᵈ plus the place in the block in row order; with a factor for each axis, rᵈ is
-    their product.
-
-    Cache:   ``shape`` Static, of x
-    Shapes:  (N, *spatial, C·rᵈ) → (N, *spatial·r, C), any dtype, kept
-
-    The channels are in PyTorch's order, c·r² + i·r + j, not TensorFlow's (i·r + j)·C + c.
-
-    Errors: ``ValueError`` for channels that are no multiple of rᵈ.
-
-    >>> PixelShuffle(2).apply({}, {}, jnp.arange(4.0).reshape(1, 1, 1, 4))[0][0, :, :, 0]
-    Array([[0., 1.],
-           [2., 3.]], dtype=float32)
-
-    Source: Shi et al. 2016, eq. 4.
-    """
-
-    factor: int | tuple[int, ...]
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "factor", sizes("factor", self.factor))
-
-    def mapped(self, x: jax.Array) -> jax.Array:
-        factors = _spatial(x, "factor", self.factor)
-        block, rank = math.prod(factors), len(factors)
-        if x.shape[-1] % block:
-            raise ValueError(f"the channels of {describe(x)} are no multiple of {block}, the places of a block")
-        split = x.reshape(*x.shape[:-1], x.shape[-1] // block, *factors)
-        # From (N, *spatial, C, *r) to (N, spatial₁, r₁, spatial₂, r₂, …, C).
-        pairs = ((1 + axis, rank + 2 + axis) for axis in range(rank))
-        moved = split.transpose(0, *itertools.chain.from_iterable(pairs), rank + 1)
-        enlarged = (size * factor for size, factor in zip(x.shape[1:-1], factors, strict=True))
-        return moved.reshape(x.shape[0], *enlarged, x.shape[-1] // block)
-
-    def transpose(self, dy: jax.Array, shape: tuple[int, ...]) -> jax.Array:
-        factors = per_axis("factor", self.factor, dy.ndim - 2)
-        rank = len(factors)
-        blocks = itertools.chain.from_iterable(zip(shape[1:-1], factors, strict=True))
-        split = dy.reshape(shape[0], *blocks, dy.shape[-1])
-        places, within = range(1, 2 * rank, 2), range(2, 2 * rank + 1, 2)
-        return split.transpose(0, *places, 2 * rank + 1, *within).reshape(shape)
