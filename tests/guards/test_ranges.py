@@ -168,9 +168,9 @@ each_row = pytest.mark.parametrize(
 @each_row
 def test_results_of_a_traced_number_out_of_range_are_nan(name):
     run, good, bad = ROWS[name]
-    found = jax.jit(jax.vmap(run))(jnp.array([good, *bad], X.dtype))
+    found, untraced = jax.jit(lambda values: (jax.vmap(run)(values), run(good)))(np.array([good, *bad], X.dtype))
     assert np.isfinite(found).tolist() == [True] + [False] * len(bad), found
-    np.testing.assert_allclose(found[0], jax.jit(lambda: run(good))(), rtol=1e-5)
+    np.testing.assert_allclose(found[0], untraced, rtol=1e-5)
 
 
 @each_row

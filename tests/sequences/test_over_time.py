@@ -15,7 +15,7 @@ from fnn.sequences.lengths import checked_lengths
 from tests import compiled
 from tests.cases import LAYERS
 from tests.comparing import close
-from tests.drawing import drawn
+from tests.drawing import drawn, generator
 
 pytestmark = pytest.mark.usefixtures("strict_numerics")
 
@@ -60,21 +60,31 @@ def outputs(model: Any, params: Any, state: Any, x: Any) -> Any:
 
 @partial(jax.jit, static_argnums=0)
 def gradients(objective: Any, params: Any, state: Any, batch: Any) -> Any:
-    """By hand and by ``jax.grad``, of the parameters and of x."""
+    """By hand and by ``jax.grad``, of the parameters and of x; and the outputs."""
 
     def value(params: Any, x: Any) -> Any:
         return objective(params, state, ((x, batch[0][1]), batch[1]), train=True, key=KEY)[0]
 
-    _, by_hand = objective.value_and_grad(params, state, batch, train=True, key=KEY)
-    return by_hand, jax.grad(value, (0, 1))(params, batch[0][0])
+    (_, aux), by_hand = objective.value_and_grad(params, state, batch, train=True, key=KEY)
+    return by_hand, jax.grad(value, (0, 1))(params, batch[0][0]), aux.outputs
+
+
+def drawn_for(layer: Any, x: Any) -> tuple[Any, Any]:
+    """Random parameters, and a state of ones, in the shapes of those that init makes."""
+    params, state = jax.eval_shape(layer.init, KEY, x)
+    draw = generator(repr(layer))
+    params = jax.tree.map(lambda leaf: 0.5 * draw.standard_normal(leaf.shape).astype(leaf.dtype), params)
+    return params, jax.tree.map(lambda leaf: np.ones(leaf.shape, leaf.dtype), state)
 
 
 @pytest.mark.parametrize("model", MODELS, ids=repr)
 def test_each_sequence_has_what_it_has_alone_and_padding_leaves_no_trace(model: fnn.Layer):
     objective = fnn.Objective(model, fnn.MeanSquaredError())
     padded = np.where(WITHIN[..., None], X, 1e3)
-    params, state = jax.jit(objective.init)(KEY, (padded, LENGTHS))
-    y = outputs(model, params, state, (padded, LENGTHS))
+    params, state = drawn_for(objective, (padded, LENGTHS))
+    shapes = jax.eval_shape(partial(outputs, model), params, state, (padded, LENGTHS))
+    target = drawn("targets", *(shapes[0] if isinstance(shapes, tuple) else shapes).shape)
+    by_hand, (automatic, dx), y = gradients(objective, params, state, ((padded, LENGTHS), target))
     y, after = y if isinstance(y, tuple) else (y, None)
     alone = outputs(model, params, state, X[2:, : LENGTHS[2]])
     if after is None:
@@ -82,8 +92,6 @@ def test_each_sequence_has_what_it_has_alone_and_padding_leaves_no_trace(model: 
     else:
         assert int(after[2]) == alone.shape[1]
         close(y[2, : int(after[2])], alone[0], atol=1e-13)
-    target = drawn("targets", *y.shape)
-    by_hand, (automatic, dx) = gradients(objective, params, state, ((padded, LENGTHS), target))
     close(by_hand, automatic, rtol=1e-11, atol=1e-13)
     assert not dx[~WITHIN].any()
     assert dx[WITHIN].any()
@@ -202,6 +210,11 @@ def test_a_sequence_without_steps_has_no_mean_and_no_maximum(layer: fnn.Layer):
     assert np.isfinite(y[::2]).all()
 
 
+@partial(jax.jit, static_argnums=0)
+def value(objective: Any, params: Any, state: Any, batch: Any) -> Any:
+    return objective(params, state, batch)[0]
+
+
 IMPOSSIBLE = [
     fnn.Serial(fnn.GRU(2)),
     fnn.Serial(fnn.Conv(2, 3)),
@@ -220,15 +233,13 @@ IMPOSSIBLE = [
 @pytest.mark.parametrize("length", [pytest.param(-1, marks=full), 8])
 def test_an_impossible_length_is_an_error_and_inside_a_program_nan(model: fnn.Layer, length: int):
     objective = fnn.Objective(model, fnn.MeanSquaredError())
-    params, state = jax.eval_shape(objective.init, KEY, (X, LENGTHS))
-    params = jax.tree.map(lambda leaf: np.full(leaf.shape, 0.1, leaf.dtype), params)
-    state = jax.tree.map(lambda leaf: np.ones(leaf.shape, leaf.dtype), state)
+    params, state = drawn_for(objective, (X, LENGTHS))
     given = (X, np.array([7, length, 4], np.int32))
     shapes = jax.eval_shape(partial(apply_of, model), params, state, (X, LENGTHS))[0]
     target = np.zeros((shapes[0] if isinstance(shapes, tuple) else shapes).shape)
     with pytest.raises(ValueError, match=rf"lengths lie in \[0, 7\], got values from {min(length, 4)} to"):
         objective(params, state, (given, target))
-    assert np.isnan(jax.jit(objective)(params, state, (given, target))[0])
+    assert np.isnan(value(objective, params, state, (given, target)))
 
 
 def test_lengths_are_integers_one_a_sequence():
@@ -263,11 +274,21 @@ def test_a_head_that_projects_takes_them_too():
     model = fnn.Serial(fnn.Embedding(6, 4), fnn.LSTM(4))
     objective = fnn.Objective(model, fnn.LinearCrossEntropy(5, chunk=4))
     tokens, labels = np.arange(21).reshape(3, 7) % 6, np.arange(21).reshape(3, 7) % 5
-    params, state = objective.init(KEY, (tokens, LENGTHS))
-    (value, _), grads = objective.value_and_grad(params, state, ((tokens, LENGTHS), labels))
-    hidden, _ = model.apply({name: params[name] for name in ("embedding_0", "lstm_0")}, state, (tokens, LENGTHS))
-    close(value, fnn.CrossEntropy()(hidden[0] @ params["loss"]["kernel"], labels, WITHIN.astype(float)))
-    close(grads, objective.value_and_grad(params, state, ((tokens, LENGTHS), labels), method="auto")[1], 1e-11, 1e-13)
+    params, state = drawn_for(objective, (tokens, LENGTHS))
+
+    @jax.jit
+    def everything(params: Any) -> Any:
+        hidden, _ = model.apply({name: params[name] for name in ("embedding_0", "lstm_0")}, state, (tokens, LENGTHS))
+        expected = fnn.CrossEntropy()(hidden[0] @ params["loss"]["kernel"], labels, WITHIN.astype(float))
+        batch = ((tokens, LENGTHS), labels)
+        by_hand, automatic = (
+            objective.value_and_grad(params, state, batch, method=method) for method in ("manual", "auto")
+        )
+        return by_hand[0][0], expected, by_hand[1], automatic[1]
+
+    value, expected, grads, automatic = everything(params)
+    close(value, expected)
+    close(grads, automatic, 1e-11, 1e-13)
 
 
 @pytest.mark.full
@@ -297,7 +318,8 @@ def test_the_report_of_a_model_given_lengths_confirms_every_layer():
     model = fnn.Serial(fnn.Conv(3, 3), fnn.BatchNorm(), fnn.Bidirectional(fnn.GRU(2)), fnn.GlobalAvgPool())
     objective = fnn.Objective(model, fnn.MeanSquaredError())
     params, state = objective.init(KEY, (X, LENGTHS))
-    report = fnn.compare_gradients(objective, params, state, ((X, LENGTHS), drawn("t", 3, 4)), key=KEY)
+    batch = ((X, LENGTHS), drawn("t", 3, 4))
+    report = fnn.compare_gradients(objective, params, state, batch, key=KEY, cost=False)
     assert report.ok, report
     assert "conv_0" in {row.path for row in report.rows}
     assert [row.path for row in fnn.summary(model, (X, LENGTHS)).rows] == [
@@ -338,8 +360,8 @@ def test_padding_may_hold_anything():
     params, state = objective.init(KEY, (X, LENGTHS))
     clean = ((np.where(WITHIN[..., None], X, 0.0), LENGTHS), np.where(WITHIN, labels, 0))
     for given, right in zip(
-        gradients(objective, params, state, ((x, LENGTHS), labels)),
-        gradients(objective, params, state, clean),
+        gradients(objective, params, state, ((x, LENGTHS), labels))[:2],
+        gradients(objective, params, state, clean)[:2],
         strict=True,
     ):
         close(given, right)
@@ -384,13 +406,16 @@ def test_a_cache_that_a_wrapper_hands_on_is_not_taken_for_its_own(inner: fnn.Lay
     """``First`` returns the cache of its layer as it is, and its mark of lengths was unwrapped twice."""
     layer = fnn.First(inner)
     objective = fnn.Objective(fnn.Serial(fnn.Dense(3), layer), fnn.MeanSquaredError())
-    params, state = jax.jit(objective.init)(KEY, (X, LENGTHS))
+    params, state = drawn_for(objective, (X, LENGTHS))
     target = drawn("targets in first", 3, 7, 3)
-    by_hand, (automatic, _) = gradients(objective, params, state, ((X, LENGTHS), target))
+    by_hand, (automatic, _), _ = gradients(objective, params, state, ((X, LENGTHS), target))
     close(by_hand, automatic, rtol=1e-11, atol=1e-13)
-    params, state = jax.jit(layer.init)(KEY, (X, LENGTHS))
-    y, _, cache = compiled.forward(layer, params, state, (X, LENGTHS), train=True, key=KEY)
-    dx, dlengths = compiled.backward(layer, cache, (jnp.ones_like(y[0]), None))[1]
+
+    def alone(params: Any, state: Any) -> Any:
+        y, _, cache = layer.forward(params, state, (X, LENGTHS), train=True, key=KEY)
+        return layer.backward(cache, (jnp.ones_like(y[0]), None))[1]
+
+    dx, dlengths = jax.eval_shape(alone, *drawn_for(layer, (X, LENGTHS)))
     assert dx.shape == X.shape
     assert dlengths is None
 
