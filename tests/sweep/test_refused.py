@@ -31,7 +31,7 @@ LINEAR = linear()
         (
             {"rate": [0.1]},
             KeyError,
-            r"reads the hyper-parameter 'learning_rate', which is not .*are: rate\); add learning_rate=\[…\]",
+            r"reads the hyper-parameter 'learning_rate', which is not .*given: rate\); add learning_rate=\[…\]",
         ),
         ({}, TypeError, "is taken for a function of hyperparams"),
         ({"learning_rate": 0.1, "seeds": 0}, ValueError, "seeds is at least 1"),
@@ -112,14 +112,14 @@ def clip_that_nothing_is_made_of(h):
 @pytest.mark.parametrize("jit", [False, pytest.param(True, marks=pytest.mark.full)])
 def test_reading_a_hyperparameter_is_not_using_it(read, jit):
     train = linear(lambda h: (read(h), fnn.optim.sgd(h["learning_rate"]))[1])
-    words = r"nothing in a run depends on the hyper-parameter 'clip': .*\(used are: learning_rate\)"
+    words = r"nothing in a run depends on the hyper-parameter 'clip': .*\(used: learning_rate\)"
     with pytest.raises(ValueError, match=words):
         fnn.sweep(jax.jit(train) if jit else train, KEY, DATA, learning_rate=[0.1], clip=[1, 2])
 
 
 def test_a_run_without_hyperparameters_has_nothing_to_sweep():
     train = runner(fnn.Objective(classifier(), fnn.CrossEntropy()), fnn.optim.sgd(0.1))
-    with pytest.raises(ValueError, match=r"nothing in a run depends .* as a function of hyperparams .*used are: none"):
+    with pytest.raises(ValueError, match=r"nothing in a run depends .* as a function of hyperparams .*used: none"):
         fnn.sweep(train, KEY, DATA, learning_rate=[0.1, 0.2])
 
 
