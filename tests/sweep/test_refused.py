@@ -55,8 +55,8 @@ LINEAR = linear()
             ValueError,
             "key is one random key",
         ),
-        ({"train": 3}, TypeError, "train is what fnn.make_train returns, a function, got 3"),
-        ({"train": fnn.Objective(fnn.Dense(1), fnn.CrossEntropy())}, TypeError, "train is what fnn.make_train returns"),
+        ({"train": 3}, TypeError, "train is the function that fnn.make_train returns, got 3"),
+        ({"train": fnn.Objective(fnn.Dense(1), fnn.CrossEntropy())}, TypeError, "train is the function that fnn"),
         (
             {"train": lambda key, data: {"loss": jnp.ones(1)}},
             TypeError,
@@ -71,7 +71,7 @@ LINEAR = linear()
         ({"combinations": []}, ValueError, "combinations is empty"),
         ({"combinations": {"learning_rate": 0.1}}, TypeError, "a list of dicts"),
         ({"combinations": [0.1]}, TypeError, "a combination is a dict"),
-        ({"combinations": [{"learning_rate": [0.1, 0.2]}]}, ValueError, "holds one number a name"),
+        ({"combinations": [{"learning_rate": [0.1, 0.2]}]}, ValueError, "has one number per name"),
         ({"combinations": [{"learning_rate": 0.1}, {"rate": 1}]}, ValueError, "number 1 names"),
         ({"combinations": [{"learning_rate": 0.1}] * 2}, ValueError, "is given twice"),
         ({"combinations": [{"learning_rate": 0.1}], "learning_rate": 1}, ValueError, "both in the combinations and"),
@@ -134,7 +134,7 @@ def test_a_run_without_hyperparameters_has_nothing_to_sweep():
 def test_sizes_and_conditions_cannot_be_swept_and_the_error_says_so(objective):
     with pytest.raises(TypeError) as caught:
         fnn.sweep(runner(objective, fnn.optim.sgd(0.1)), KEY, DATA, width=[3, 4])
-    assert any("no sizes and no conditions" in note for note in getattr(caught.value, "__notes__", [])), caught.value
+    assert any("not sizes or conditions" in note for note in getattr(caught.value, "__notes__", [])), caught.value
 
 
 def test_a_size_that_is_swept_is_told_of_as_a_size():
