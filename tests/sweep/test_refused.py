@@ -47,8 +47,8 @@ LINEAR = linear()
             TypeError,
             "seeds is a number of seeds, .* got None",
         ),
-        ({"learning_rate": 0.1, "devices": "cpu"}, TypeError, "devices is a list, .* got 'cpu'"),
-        ({"learning_rate": 0.1, "devices": ["cpu"]}, TypeError, "devices holds devices, .* got .'cpu'"),
+        ({"learning_rate": 0.1, "devices": "cpu"}, TypeError, "devices is a list such as .* got 'cpu'"),
+        ({"learning_rate": 0.1, "devices": ["cpu"]}, TypeError, "devices is a list of devices .* got .'cpu'"),
         ({"learning_rate": 0.1, "key": 0}, TypeError, r"key is a random key, got 0; write jax.random.key\(0\)"),
         (
             {"learning_rate": 0.1, "key": jax.random.split(KEY)},
