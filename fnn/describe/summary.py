@@ -23,7 +23,7 @@ from fnn.stand_in import StandIn
 
 
 @dataclasses.dataclass(frozen=True)
-class Row:
+class LayerRow:
     """One layer that is not a combinator. ``times`` is how often ``Repeat`` runs it; the figures are for all of them.
 
     FLOPs are those of ``fnn/describe/flops.py``, NaN where they cannot be counted; inside ``Remat`` the backward pass
@@ -49,7 +49,7 @@ class Row:
 class Summary:
     """The rows of a model and their sums; ``print`` shows a table."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[LayerRow, ...]
     parameters: int
     """The number of parameters, that is of their entries. Where a combinator makes a layer's parameters from others
     (``Tied``, ``WeightNorm``), the row counts what the layer sees, and this sum alone what there is."""
@@ -111,7 +111,7 @@ def summary(model: Layer, x: Any) -> Summary:
     """
     key = jax.random.key(0)
     params, state = jax.eval_shape(lambda key, x: init_of(model, key, x), key, arrays_or_shapes(x))
-    rows: list[Row] = []
+    rows: list[LayerRow] = []
     recorder = _recording(model, _Place("", 1, 0), rows)
     run = functools.partial(forward_of, recorder, train=True)
     jax.eval_shape(lambda *given: run(*given[:3], key=given[3]), params, state, x, key)
@@ -131,7 +131,7 @@ class _Recorder(StandIn):
     """Stands in the place of a layer and writes down what passes."""
 
     place: _Place
-    rows: list[Row] = dataclasses.field(compare=False, repr=False)
+    rows: list[LayerRow] = dataclasses.field(compare=False, repr=False)
 
     def forward(
         self, params: Params, state: State, x: Any, *, train: bool = False, key: jax.Array | None = None
@@ -143,7 +143,7 @@ class _Recorder(StandIn):
         backward = flops(self.inner.backward, jax.tree.map(_shape, cache), dy)
         path, times, again = self.place
         self.rows.append(
-            Row(
+            LayerRow(
                 path,
                 self.inner,
                 describe(y),
@@ -159,7 +159,7 @@ class _Recorder(StandIn):
         return y, new_state, cache
 
 
-def _recording(layer: Layer, place: _Place, rows: list[Row]) -> Layer:
+def _recording(layer: Layer, place: _Place, rows: list[LayerRow]) -> Layer:
     if not isinstance(layer, Combinator):
         return _Recorder(layer, place, rows)
     path, times, again = place

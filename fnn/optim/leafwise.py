@@ -16,14 +16,14 @@ from fnn.optim.transform import (
     zero_count,
 )
 
-Rule = Callable[..., tuple[Any, ...]]
+EntryRule = Callable[..., tuple[Any, ...]]
 """``rule(values, count, g, *accumulators) -> (u, *accumulators)``, all arrays of one leaf in one dtype.
 
 ``values`` are the hyper-parameters by name, in that dtype; ``count`` counts this update (1 at the first).
 """
 
 
-def leafwise(given: Hyperparameters, rule: Rule, **starts: Any) -> Optimizer:
+def leafwise(given: Hyperparameters, rule: EntryRule, **starts: Any) -> Optimizer:
     """The transformation with this rule; ``starts`` gives each accumulator, a field of the state, its initial value.
 
     The state is the one of ``given``: ``count``, ``hyperparams`` and the accumulators, which have the shapes of the

@@ -8,7 +8,7 @@ import jax
 
 from fnn.errors import positive
 
-Method = Literal["auto", "vmap", "map"]
+Arrangement = Literal["auto", "vmap", "map"]
 
 SHARE = 0.5
 """The fraction of a device's free memory that a sweep uses by default."""
@@ -46,7 +46,7 @@ class Layout(NamedTuple):
 def layout_of(
     runs: int,
     *,
-    method: Method,
+    method: Arrangement,
     kernels: bool,
     run_bytes: int,
     result_bytes: int,
