@@ -178,7 +178,7 @@ class TestErrorsOfTraining:
         [
             ({"metrics": [fnn.Accuracy]}, r"did you mean Accuracy\(…\)\?"),
             ({"metrics": fnn.Accuracy()}, "metrics is a list, got one Accuracy"),
-            ({"optimizer": fnn.optim.adam}, r"called first: adam\(1e-3\)"),
+            ({"optimizer": fnn.optim.adam}, r"such as adam first: adam\(1e-3\)"),
             ({"objective": fnn.Dense(2)}, r"expected an Objective\(model, loss\)"),
             ({"key": 0}, r"write jax.random.key\(0\)"),
             ({"data": ([[1.0, 2.0]], [0])}, r"inputs are arrays, got list; write numpy.asarray\(inputs\)"),

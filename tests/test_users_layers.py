@@ -239,7 +239,7 @@ def test_a_state_that_a_step_changes_is_named():
             return x, {"seen": jnp.ones(())}
 
     objective = fnn.Objective(fnn.Serial(Counts(), fnn.Dense(2)), fnn.MeanSquaredError())
-    with pytest.raises(ValueError, match="a step made others at 'counts_0/seen'"):
+    with pytest.raises(ValueError, match="a step changed them at 'counts_0/seen'"):
         fnn.fit(
             objective,
             fnn.optim.sgd(0.1),

@@ -1,8 +1,8 @@
 """A file that is written whole or not at all.
 
-What is being written stands beside its place under a hidden name, ``.fnn-*.tmp``, and is locked until it takes that
-place. The system drops the lock of a process that is killed, whatever killed it and on whichever machine: so a file of
-that name which nobody holds was abandoned, and can be removed without guessing from its age or from a process id.
+A new file is written under a hidden name, ``.fnn-*.tmp``, in the target's folder, and stays locked until it is renamed
+onto the target. The system drops the lock when its process dies, however it dies and on whatever machine: a temporary
+file that nobody holds was abandoned, and can be removed without guessing from its age or from a process id.
 """
 
 import contextlib
@@ -22,11 +22,11 @@ TEMPORARY = re.compile(r"\.fnn-[0-9a-f]{16}\.tmp")
 
 
 def write(path: Path, parts: Iterable[bytes | memoryview]) -> None:
-    """Writes the parts one after the other under a hidden name beside, syncs them, and renames the file onto ``path``.
+    """Writes the parts to a temporary file in the same folder, syncs it, and renames it onto ``path``.
 
-    Missing folders are made. Whatever fails before the renaming, the previous file stays and the new one is removed. If
-    only the last step fails, the sync of the folder, the new file stands in its place and the error says that a power
-    cut may still undo the renaming.
+    Creates missing folders. If anything fails before the rename, the previous file stays and the temporary one is
+    removed. If only the last step fails, the sync of the folder, the new file is in place and the error says that a
+    power cut may still undo the rename.
     """
     missing = [folder for folder in path.parents if not folder.exists()]
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -46,9 +46,9 @@ def write(path: Path, parts: Iterable[bytes | memoryview]) -> None:
 
 
 def remove_abandoned(folder: Path) -> None:
-    """Removes what killed processes left of their unfinished files; a file that is being written is left alone.
+    """Removes the unfinished files that killed processes left behind, and no file that is still being written.
 
-    Where files cannot be locked (Windows, some network drives), nothing is removed.
+    Removes nothing where files cannot be locked (Windows, some network drives).
     """
     if fcntl is None:
         return
@@ -61,7 +61,7 @@ def remove_abandoned(folder: Path) -> None:
 
 @contextlib.contextmanager
 def _replacing(path: Path) -> Iterator[IO[bytes]]:
-    """A new file that takes its place at ``path`` when the block is left, and vanishes if the block raises."""
+    """Opens a temporary file that is renamed onto ``path`` when the block ends, and removed if the block raises."""
     temporary = path.with_name(f".fnn-{secrets.token_hex(8)}.tmp")
     try:
         with _locked(temporary) as file:
@@ -69,7 +69,7 @@ def _replacing(path: Path) -> Iterator[IO[bytes]]:
             if os.name != "nt":
                 os.replace(temporary, path)  # before the file is closed, and with it unlocked
         if os.name == "nt":
-            os.replace(temporary, path)  # Windows renames no open file
+            os.replace(temporary, path)  # Windows cannot rename an open file
     except BaseException:
         with contextlib.suppress(OSError):
             temporary.unlink()
@@ -78,7 +78,7 @@ def _replacing(path: Path) -> Iterator[IO[bytes]]:
 
 @contextlib.contextmanager
 def _locked(path: Path) -> Iterator[IO[bytes]]:
-    """A new file, held until the block is left."""
+    """Creates a file and holds its lock until the block ends."""
     while True:
         with open(path, "xb") as file:
             if fcntl is not None:
@@ -87,18 +87,18 @@ def _locked(path: Path) -> Iterator[IO[bytes]]:
             if path.exists():
                 yield file
                 return
-        # In the instant before the lock it was taken for abandoned and removed.
+        # Just before it was locked, another process took it for abandoned and removed it.
 
 
 def _sync_folder(folder: Path) -> None:
-    """Makes a renaming durable. Windows cannot open a folder, and needs no such step."""
+    """Makes a rename durable. Windows cannot open a folder, and needs no such step."""
     if os.name == "nt":
         return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     except OSError as error:
-        error.add_note(f"the checkpoint is in place, but a power cut may undo its renaming: {folder} was not synced")
+        error.add_note(f"the checkpoint is in place, but a power cut may undo its rename: {folder} was not synced")
         raise
     finally:
         os.close(descriptor)

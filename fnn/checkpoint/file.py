@@ -1,8 +1,8 @@
-"""Checkpoints: a pytree in one ``safetensors`` file, written whole or not at all, and checked when it is read.
+"""Checkpoints: a pytree in one ``safetensors`` file, written whole or not at all, and verified when it is read.
 
-The leaves stand in the file under their paths. Its notes (see ``fnn.checkpoint.tensor_file``) are a JSON object: the
-checksum, the version of this layout, the implementations of random keys (stored as their data), the dtypes of float8
-arrays (stored as uint8), and the caller's metadata. The same tree and metadata give the same bytes.
+Leaves are stored under their paths. The notes (see ``fnn.checkpoint.tensor_file``) are a JSON object: the checksum, the
+version of this layout, the implementations of random keys (stored as their data), the dtypes of float8 arrays (stored
+as uint8), and the caller's metadata. The same tree and metadata give the same bytes.
 """
 
 import json
@@ -25,14 +25,14 @@ VERSION = 1
 def save(path: str | os.PathLike, tree: Any, metadata: dict[str, Any] | None = None) -> Path:
     """Writes a pytree of arrays, numbers and typed random keys, and returns the path.
 
-    ``metadata`` comes back from ``read_metadata`` as ``json.loads(json.dumps(metadata))``: tuples as lists, keys as
-    strings, NaN and infinities as they are. Missing folders are made.
+    ``read_metadata`` returns ``metadata`` as ``json.loads(json.dumps(metadata))``: tuples become lists and keys become
+    strings; NaN and infinities are kept. Missing folders are created.
 
-    The file is written beside under a hidden name, synced, and renamed onto ``path``: whatever fails before, the
-    previous file stays and the new one is removed. If only the last step fails, the sync of the folder, the new file
-    stands in its place and the error says that a power cut may still undo the renaming.
+    The file is written under a hidden name in the same folder, synced, and renamed onto ``path``. If anything fails
+    before the rename, the previous file stays and the new one is removed. If only the last step fails, the sync of the
+    folder, the new file is in place and the error says that a power cut may still undo the rename.
 
-    Raises ``TypeError`` for a leaf or metadata that cannot be stored, ``ValueError`` for two leaves of the same path.
+    Raises ``TypeError`` for a leaf or metadata that cannot be stored, ``ValueError`` if two leaves have the same path.
 
     >>> import tempfile
     >>> import jax.numpy as jnp
@@ -59,27 +59,26 @@ def load(
     rename: dict[str, str] | None = None,
     ignore: str | Iterable[str] = (),
 ) -> Any:
-    """The tree that was saved, with the structure of ``like`` and the same kind of leaf at each place.
+    """Loads the saved tree, with the structure of ``like`` and the same kind of leaf at each path.
 
-    A leaf of ``like`` is a JAX array or a ``jax.ShapeDtypeStruct`` (a JAX array comes back, uncommitted on the default
-    device), a NumPy array or scalar, a Python number, or a typed random key. Paths, shapes and dtypes must be those of
-    the file; nothing is cast.
+    A leaf of ``like`` is a JAX array or a ``jax.ShapeDtypeStruct`` (both load as a JAX array, uncommitted, on the
+    default device), a NumPy array or scalar, a Python number, or a typed random key. Paths, shapes and dtypes must
+    match the file; nothing is cast.
 
-    ``rename`` maps paths in the file to those in ``like``, old to new. A path is that of an array or of a whole
-    subtree; ``""`` is the root, so that ``{"encoder": ""}`` loads an encoder alone and ``{"": "encoder"}`` puts the
-    whole file below ``encoder``. Of two that hold a path the longer one applies, and each path is renamed once, so that
-    two can change places.
+    ``rename`` maps paths in the file to paths in ``like``. A path names an array or a whole subtree; ``""`` is the
+    root, so ``{"encoder": ""}`` loads an encoder alone and ``{"": "encoder"}`` puts the whole file under ``encoder``.
+    If two entries match a path, the longer one applies. Each path is renamed once, so two paths can be swapped.
 
-    ``ignore`` holds globs of paths in the file, as they are after renaming, that need not be in ``like``: with ``"*"``
-    only what ``like`` asks for is loaded.
+    ``ignore`` holds globs of paths in the file, after renaming, that need not be in ``like``: ``"*"`` loads only what
+    ``like`` asks for.
 
-    With ``strict=False`` what fits is loaded: the same path, shape and dtype. Elsewhere the leaf of ``like`` itself
-    stays (a ``jax.ShapeDtypeStruct`` there is an error: it holds no value), and a ``PartialLoad`` warning lists these
-    leaves, and what in the file was not used; its attribute ``fit`` holds the same as tuples of paths.
+    ``strict=False`` loads the leaves whose path, shape and dtype match, and keeps the leaf of ``like`` elsewhere (an
+    error for a ``jax.ShapeDtypeStruct``, which has no value to keep). A ``PartialLoad`` warning lists the leaves that
+    were kept and the parts of the file that were not used; its attribute ``fit`` holds them as tuples of paths.
 
-    Raises ``ValueError`` for a file that is damaged or not a checkpoint, for paths or shapes that differ, for a
-    renaming of nothing or of two things to one path, and for 64-bit arrays that JAX would narrow; ``TypeError`` for
-    dtypes that differ; ``OSError`` if there is no such file. Needs little more memory than the tree.
+    Raises ``ValueError`` if the file is damaged or not a checkpoint, if paths or shapes differ, if a renaming matches
+    nothing or gives two arrays one path, and for 64-bit arrays that JAX would narrow; ``TypeError`` if dtypes differ;
+    ``OSError`` if there is no such file. Needs little more memory than the tree.
 
     >>> import tempfile
     >>> import jax.numpy as jnp
@@ -108,13 +107,13 @@ def load(
 
 
 def read_metadata(path: str | os.PathLike) -> dict[str, Any]:
-    """The metadata of a checkpoint, ``{}`` if it was saved without; the whole file is verified, as by ``load``."""
+    """The metadata of a checkpoint, ``{}`` if it was saved without any. Verifies the whole file, as ``load`` does."""
     with tensor_file.opened(path) as file:
         return _contents(path, file)[1]
 
 
 def _leaves(tree: Any) -> dict[str, Any]:
-    """The leaves by path, which must tell them apart (``{"a/b": 1, "a": {"b": 2}}`` does not)."""
+    """The leaves by path; paths must be unique (those of ``{"a/b": 1, "a": {"b": 2}}`` are not)."""
     leaves, duplicates = {}, []
     for key_path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]:
         name = path_of(key_path)
@@ -133,10 +132,10 @@ def _notes(specs: dict[str, Spec], metadata: dict[str, Any] | None) -> dict[str,
     if not isinstance(metadata, dict | None):
         raise TypeError(f"the metadata is a dict, got {type(metadata).__name__}")
     try:
-        # As it will be read: two keys that are one in JSON, such as 1 and "1", are one from here on.
+        # As it will be read back: keys that JSON does not tell apart, such as 1 and "1", become one here.
         metadata = json.loads(json.dumps(metadata or {}))
     except TypeError as error:
-        raise TypeError(f"the metadata is written as JSON: {error}; arrays belong into the tree") from error
+        raise TypeError(f"the metadata is written as JSON: {error}; arrays belong in the tree") from error
     random = {name: spec.random for name, spec in sorted(specs.items()) if spec.random}
     float8 = {name: str(spec.dtype) for name, spec in sorted(specs.items()) if str(spec.dtype) in FLOAT8}
     return {"version": VERSION, "random_keys": random, "float8": float8, "metadata": metadata}
@@ -147,7 +146,7 @@ def _contents(path: Any, file: tensor_file.TensorFile) -> tuple[dict[str, Spec],
     try:
         version, random, float8 = (file.notes[name] for name in ("version", "random_keys", "float8"))
         if isinstance(version, int) and version > VERSION:
-            raise ValueError(f"layout {version} is of a newer fnn; this one reads {VERSION}")
+            raise ValueError(f"layout {version} was written by a newer fnn; this one reads {VERSION}")
         specs = {}
         for name, entry in file.entries.items():
             dtype = FLOAT8[float8[name]] if name in float8 else entry.dtype

@@ -1,4 +1,4 @@
-"""A folder of checkpoints of one run: the last ones and the best ones are kept, and the newest whole one is found."""
+"""A folder of checkpoints of one run: keeps the last and the best, and finds the newest one that is intact."""
 
 import contextlib
 import math
@@ -19,31 +19,30 @@ NAME = re.compile(r"step_([0-9]{9,})\.safetensors")
 
 
 class Score(NamedTuple):
-    """A score, NaN for none, and whether more of it is better: ``None`` where that is not known."""
+    """A score (NaN if there is none), and whether higher is better (``None`` if that is not known)."""
 
     value: float
     higher: bool | None = None
 
 
 class CheckpointFolder:
-    """Saves the checkpoints of a run, one a step, and removes those that are neither among the last nor the best.
+    """Saves the checkpoints of a run, one per step, and removes those that are neither among the last nor the best.
 
-    The last ``keep_last`` and the ``keep_best`` of best score are kept; of equal scores the earlier step's is the best.
-    A score stands in the metadata of its checkpoint, as ``"score"``, and beside it, as ``"higher_is_better"``, whether
-    more of it is better: both outlive the process. A checkpoint without a score, or with one that is not finite, is
-    never among the best.
+    Keeps the last ``keep_last`` checkpoints and the ``keep_best`` with the best scores; on a tie the earlier step wins.
+    The metadata of a checkpoint hold its score as ``"score"`` and the direction as ``"higher_is_better"``, so both
+    outlive the process. A checkpoint without a score, or whose score is not finite, is never among the best.
 
-    ``higher_is_better`` is by default what the checkpoints in the folder say, and where none says so, false. Given, it
-    is what counts when they are ranked; but a score cannot be saved beside scores of the other direction.
+    ``higher_is_better`` defaults to what the checkpoints in the folder say, and to false if none says so. If given, it
+    decides the ranking; but a score cannot be saved next to scores of the other direction.
 
-    A checkpoint is removed only when the new one is on the disk. One that is damaged is never removed and does not
-    count. Files of other names are left alone, except unfinished ones that a killed process left behind.
+    A checkpoint is removed only once the new one is on disk. A damaged one is never removed and does not count. Other
+    files are left alone, except the unfinished ones that a killed process left behind.
 
-    Saving a step again replaces its checkpoint. When a run goes back, and a step is saved while later ones are in the
-    folder, these are of a continuation that was given up, and would be taken for its end: they are moved, with a
-    warning, into a subfolder ``superseded_1`` (or ``_2``, ...), a ``CheckpointFolder`` of its own.
+    Saving a step again replaces its checkpoint. If a run goes back and saves a step while later ones are in the folder,
+    those belong to an abandoned continuation and would be mistaken for the end of the run: they are moved, with a
+    warning, into a subfolder ``superseded_1`` (or ``_2``, ...), which is a ``CheckpointFolder`` too.
 
-    One process at a time saves into a folder; any number may read.
+    One process at a time may save into a folder; any number may read.
 
     >>> import tempfile
     >>> import jax.numpy as jnp
@@ -71,7 +70,7 @@ class CheckpointFolder:
             raise TypeError(f"higher_is_better is True, False or None, got {higher_is_better!r}")
         self.folder = Path(folder)
         self.keep_last, self.keep_best, self.higher_is_better = keep_last, keep_best, higher_is_better
-        # What this process knows of the files: (name, size, time of writing) → score, or None for a damaged one.
+        # The files that this process has verified: (name, size, time of writing) → score, or None if damaged.
         self._scores: dict[tuple[str, int, int], Score | None] = {}
 
     def __repr__(self) -> str:
@@ -81,11 +80,11 @@ class CheckpointFolder:
         return f"CheckpointFolder({str(self.folder)!r}, {options})"
 
     def save(self, step: int, tree: Any, metadata: dict[str, Any] | None = None, score: float | None = None) -> Path:
-        """Writes the checkpoint of a step as ``fnn.save`` does, then removes the superfluous ones; returns the path.
+        """Writes the checkpoint of a step as ``fnn.save`` does, then removes those no longer kept; returns the path.
 
-        Whatever fails, it fails before the new checkpoint is on the disk and nothing was removed, or else is a warning.
-        Raises ``ValueError`` for a negative step, for metadata with an entry of the folder's own, and for a score where
-        ``check_direction`` does; ``TypeError`` for a step that is no integer.
+        An error means that nothing was written and nothing removed; a failure after that is a warning. Raises
+        ``ValueError`` for a negative step, for metadata that use an entry of the folder, and for a score if
+        ``check_direction`` raises; ``TypeError`` if the step is not an integer.
         """
         step = _checked_step(step)
         if not isinstance(metadata, dict | None):
@@ -93,12 +92,12 @@ class CheckpointFolder:
         for name, instead in (("score", "score=... "), ("higher_is_better", "it to the CheckpointFolder ")):
             if metadata and name in metadata:
                 raise ValueError(
-                    f"the metadata has an entry {name!r}, which is the folder's own; give {instead}instead"
+                    f"the metadata has an entry {name!r}, which the folder writes itself; give {instead}instead"
                 )
         path, entry = self.folder / f"step_{step:09d}.safetensors", Score(math.nan)
         if score is not None or self.keep_best:
             others = self._known(apart=path)
-            higher = self._direction(others)  # raises now, not when the superfluous are removed
+            higher = self._direction(others)  # raises now, not when old checkpoints are removed
             if score is not None:
                 self._expect(higher, others)
                 entry = Score(float(score), higher)
@@ -112,26 +111,26 @@ class CheckpointFolder:
         return path
 
     def paths(self) -> list[Path]:
-        """The checkpoints by step, damaged ones too; ``[]`` if there is no folder."""
+        """The checkpoints in order of step, damaged ones included; ``[]`` if there is no folder."""
         with contextlib.suppress(FileNotFoundError):
             found = [each for each in self.folder.iterdir() if _step(each) >= 0 and each.is_file()]
             return sorted(found, key=_step)
         return []
 
     def latest(self) -> Path | None:
-        """The newest checkpoint that verifies; a damaged newer one stays where it is, and a warning names it."""
+        """The newest checkpoint that verifies. Warns of newer ones that are damaged, and leaves them in place."""
         return next((path for path in reversed(self.paths()) if _score(path) is not None), None)
 
     def best(self) -> Path | None:
-        """The checkpoint of the best score, of those that verify and have one that is finite.
+        """The checkpoint with the best score, among those that verify and have a finite score.
 
-        Raises ``ValueError`` if the folder was not told which way is better and its checkpoints do not agree.
+        Raises ``ValueError`` if ``higher_is_better`` was not given and the checkpoints disagree about it.
         """
         scores = {path: _score(path) for path in self.paths()}
         return next(iter(_ranked(scores, self._direction(scores))), None)
 
     def check_direction(self) -> bool:
-        """Whether more of a score is better; ``ValueError`` if checkpoints in the folder say something else."""
+        """Whether a higher score is better; ``ValueError`` if checkpoints in the folder say otherwise."""
         scores = self._known()
         higher = self._direction(scores)
         self._expect(higher, scores)
@@ -140,25 +139,25 @@ class CheckpointFolder:
     def _expect(self, higher: bool, scores: dict[Path, Score | None]) -> None:
         if other := [path.name for path in _saying(scores, not higher)]:
             raise ValueError(
-                f"more of a score is {'better' if higher else 'worse'} here, but not in what {self.folder} holds,"
-                f" {', '.join(other)}: give these scores another folder"
+                f"a higher score is {'better' if higher else 'worse'} here, but not in the checkpoints that"
+                f" {self.folder} holds, {', '.join(other)}: save these scores in another folder"
             )
 
     def _direction(self, scores: dict[Path, Score | None]) -> bool:
-        """Whether more is better: as the folder was told, else as the files say, else not."""
+        """Whether higher is better: as given to the folder, else as the files say, else false."""
         if self.higher_is_better is not None:
             return self.higher_is_better
         higher, lower = (_saying(scores, each) for each in (True, False))
         if higher and lower:
             raise ValueError(
-                f"the scores in {self.folder} have two directions: more is better in"
+                f"the scores in {self.folder} have two directions: higher is better in"
                 f" {', '.join(path.name for path in higher)} and worse in {', '.join(path.name for path in lower)};"
                 f" give higher_is_better=True or False"
             )
         return bool(higher)
 
     def _known(self, apart: Path | None = None) -> dict[Path, Score | None]:
-        """The score of every checkpoint, but of one; a file is verified once a process, not at every save."""
+        """The score of every checkpoint except ``apart``. A process verifies each file once, not at every save."""
         keys = {path: _key(path) for path in self.paths() if path != apart}
         scores = {path: self._scores[key] if key in self._scores else _score(path) for path, key in keys.items()}
         self._scores = {keys[path]: score for path, score in scores.items()}
@@ -201,13 +200,13 @@ def _checked_step(step: Any) -> int:
 
 
 def _step(path: Path) -> int:
-    """The step that a name tells, -1 for the name of no checkpoint."""
+    """The step in a checkpoint's name, -1 if the name is not that of a checkpoint."""
     match = NAME.fullmatch(path.name)
     return int(match[1]) if match and path.name == f"step_{int(match[1]):09d}.safetensors" else -1
 
 
 def _key(path: Path) -> tuple[str, int, int]:
-    """What changes when a file does; it need not be there any more."""
+    """Name, size and time of writing: they change when the file does. The file may be gone already."""
     with contextlib.suppress(OSError):
         status = path.stat()
         return path.name, status.st_size, status.st_mtime_ns
@@ -215,7 +214,7 @@ def _key(path: Path) -> tuple[str, int, int]:
 
 
 def _score(path: Path) -> Score | None:
-    """The score that stands in a checkpoint, NaN if none does; None, with a warning, if the checkpoint is damaged."""
+    """The score that a checkpoint holds, NaN if none; None, with a warning, if the checkpoint is damaged."""
     try:
         metadata = read_metadata(path)
     except FileNotFoundError:  # removed meanwhile
@@ -229,7 +228,7 @@ def _score(path: Path) -> Score | None:
 
 
 def _saying(scores: dict[Path, Score | None], higher: bool) -> list[Path]:
-    """Those that say so of more, by step."""
+    """The checkpoints whose ``higher_is_better`` is this, in order of step."""
     return [path for path, score in scores.items() if score is not None and score.higher is higher]
 
 
@@ -242,7 +241,7 @@ def _ranked(scores: dict[Path, Score | None], higher: bool) -> list[Path]:
 
 @contextlib.contextmanager
 def _warning(what: str) -> Iterator[None]:
-    """Makes a warning of a failure."""
+    """Turns an error into a warning."""
     try:
         yield
     except OSError as error:

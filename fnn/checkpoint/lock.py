@@ -1,12 +1,11 @@
-"""A folder, or a file, that one run at a time may use.
+"""Locks on a folder or a file that only one run at a time may use.
 
-A lock is ``flock`` on a hidden file. The system drops it when its holder dies, whatever killed it: so a file that stays
-behind blocks nobody, and nothing is guessed from its age or from the process id in it, which is there for the error
-message alone.
+A lock is ``flock`` on a hidden file. The system drops it when its holder dies, however it dies. A file left behind
+blocks nobody, and nothing is guessed from its age or from the process id in it, which only the error message uses.
 
-``flock`` belongs to the open file, which a forked process shares: a worker that outlives a killed run would go on
-holding its folder. So the descriptor is closed in every forked child (which leaves the parent's lock alone, as
-unlocking there would not); Python itself closes it in every program that is started.
+``flock`` belongs to the open file, which a forked process shares: a worker that outlives a killed run would keep its
+folder locked. The descriptor is therefore closed in every forked child (unlocking there would release the parent's lock
+too); Python itself closes it in every program that is started.
 """
 
 import contextlib
@@ -26,14 +25,14 @@ except ImportError:  # Windows
 
 _held: set["Lock"] = set()
 _forking = threading.RLock()
-"""Held while a lock is taken or given back, so that no process is forked when its descriptor is open and not known."""
+"""Held while a lock is acquired or released, so that no fork can happen while a descriptor is open but not recorded."""
 
 
 class Lock:
-    """Holds ``place`` by a lock on the hidden ``file``, from ``acquire`` to ``release`` or in a ``with`` block.
+    """Locks ``place`` through the hidden ``file``, from ``acquire`` to ``release`` or for a ``with`` block.
 
-    Meanwhile any other lock on the file, in this process or in another one, is refused with ``RuntimeError``, which
-    names the holder. Where files cannot be locked (Windows, some network drives) there is a warning, and no lock.
+    Until then, any other lock on the file, in this process or another, raises ``RuntimeError`` and names the holder.
+    Where files cannot be locked (Windows, some network drives), it warns and does not lock.
     """
 
     def __init__(self, place: Path, file: Path) -> None:
@@ -50,25 +49,25 @@ class Lock:
         self.release()
 
     def acquire(self) -> None:
-        """Takes the place or raises, and never waits for another run to end. Missing folders are made."""
+        """Takes the lock or raises; never waits for another run to end. Creates missing folders."""
         self.file.parent.mkdir(parents=True, exist_ok=True)
         while not self._acquire():
             pass  # its holder has just removed the file that was opened
 
     def release(self) -> None:
-        """Gives the place back, if it is held; the hidden file is removed."""
+        """Releases the lock, if it is held, and removes the hidden file."""
         with _forking:
             if self._descriptor is None:
                 return
             descriptor, self._descriptor = self._descriptor, None
             _held.discard(self)
             with contextlib.suppress(OSError):
-                if self._stands(descriptor):  # still locked: nobody else can have made another one in its place
+                if self._stands(descriptor):  # still locked: nobody can have replaced it
                     self.file.unlink()
             os.close(descriptor)
 
     def _acquire(self) -> bool:
-        """Whether the file that was locked is the one that stands in the folder, and not one that was removed."""
+        """Locks the file; False if another process removed it meanwhile, so that the lock is on a deleted file."""
         if fcntl is None:
             self._warn("this system has no locks")
             return True
@@ -79,8 +78,8 @@ class Lock:
                     fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError as error:
                     raise RuntimeError(
-                        f"{self.place} is in use by another run{_holder(descriptor)}: wait for its end or stop"
-                        f" it, or give another path"
+                        f"{self.place} is in use by another run{_holder(descriptor)}: wait until it ends, stop it,"
+                        f" or give another path"
                     ) from error
                 except OSError as error:
                     self._warn(str(error))
@@ -104,11 +103,11 @@ class Lock:
             return False
 
     def _warn(self, why: str) -> None:
-        warnings.warn(f"{self.place} could not be locked ({why}): see to it that no other run uses it", stacklevel=4)
+        warnings.warn(f"{self.place} could not be locked ({why}): make sure that no other run uses it", stacklevel=4)
 
 
 class FolderLock(Lock):
-    """A lock on a folder: the hidden file is ``.fnn-lock`` in it.
+    """A lock on a folder, through the hidden file ``.fnn-lock`` in it.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder, FolderLock(folder):
@@ -122,7 +121,7 @@ class FolderLock(Lock):
 
 
 class FileLock(Lock):
-    """A lock on a file, which need not be there and may be replaced: the hidden file is ``.NAME.fnn-lock`` beside."""
+    """A lock on a file, which need not exist and may be replaced, through ``.NAME.fnn-lock`` in the same folder."""
 
     def __init__(self, path: str | os.PathLike) -> None:
         super().__init__(Path(path), Path(path).with_name(f".{Path(path).name}.fnn-lock"))
@@ -133,7 +132,7 @@ def _this_process() -> dict[str, Any]:
 
 
 def _holder(descriptor: int) -> str:
-    """Who holds a locked file, in brackets; nothing if it has not said so yet."""
+    """Who holds a locked file, in parentheses; empty if the holder has not written it yet."""
     try:
         found = json.loads(os.pread(descriptor, 4096, 0))
         process, host, since = int(found["process"]), str(found["host"]), time.localtime(found["since"])
@@ -145,7 +144,7 @@ def _holder(descriptor: int) -> str:
 
 
 def _forget() -> None:
-    """In a forked child: what the parent holds stays the parent's, also when this process ends or releases it."""
+    """In a forked child: drops the parent's locks without releasing them, whatever this process does later."""
     try:
         while _held:
             lock = _held.pop()

@@ -1,4 +1,4 @@
-"""How what a checkpoint holds is laid onto a tree: paths renamed, each leaf compared, what fits told from what not."""
+"""Matches stored arrays to the leaves of a tree: renames paths, compares shapes and dtypes, reports what differs."""
 
 import collections
 from typing import Any, NamedTuple
@@ -10,7 +10,7 @@ from fnn.paths import SEPARATOR, join
 
 
 class Fit(NamedTuple):
-    """Paths of the tree by what became of them, and paths of the file that nothing asked for.
+    """The paths of the tree, by how they matched, and the paths of the file that nothing asked for.
 
     ``other_dtype`` and ``other_shape`` hold lines such as ``a/kernel: float32[2,3] in the file, float32[3,3] wanted``.
     """
@@ -27,7 +27,7 @@ class Fit(NamedTuple):
 
 
 class PartialLoad(UserWarning):
-    """``load(..., strict=False)`` did not find everything, or not use everything; ``fit`` tells paths apart."""
+    """``load(..., strict=False)`` did not find or did not use everything; ``fit`` says which paths."""
 
     def __init__(self, message: str, fit: Fit | None = None):
         super().__init__(message)
@@ -35,7 +35,7 @@ class PartialLoad(UserWarning):
 
 
 def renamed(path: Any, names: list[str], rename: dict[str, str] | None) -> dict[str, str]:
-    """The path in the file by the path that it has in the tree.
+    """A dict from paths in the tree to paths in the file.
 
     >>> renamed("old.safetensors", ["body/dense_0/bias", "head/bias"], {"body": "encoder"})
     {'encoder/dense_0/bias': 'body/dense_0/bias', 'head/bias': 'head/bias'}
@@ -57,7 +57,7 @@ def renamed(path: Any, names: list[str], rename: dict[str, str] | None) -> dict[
 
 
 def fit_of(found: dict[str, Spec], wanted: dict[str, Spec]) -> Fit:
-    """What of the file, by the paths of the tree, fits what is wanted there."""
+    """Compares what the file holds at each path of the tree with what is wanted there."""
     both = [name for name in wanted if name in found]
     dtypes = [n for n in both if (found[n].dtype, found[n].random) != (wanted[n].dtype, wanted[n].random)]
     shapes = [n for n in both if n not in dtypes and found[n].shape != wanted[n].shape]
@@ -71,33 +71,35 @@ def fit_of(found: dict[str, Spec], wanted: dict[str, Spec]) -> Fit:
 
 
 def check_whole(path: Any, fit: Fit) -> None:
-    """Raises unless everything fits; one message names all paths that differ in the same respect."""
+    """Raises unless everything matches; one message names all paths that differ in the same way."""
     if fit.missing or fit.unused:
         raise ValueError(
-            f"checkpoint {path} has other paths than the tree to load into:"
+            f"the paths in checkpoint {path} differ from those of the tree to load into:"
             f" missing in the file: {listed(fit.missing)}; only in the file: {listed(fit.unused)}"
         )
     if fit.other_dtype:
         raise TypeError(
-            f"checkpoint {path} has other dtypes than the tree to load into, and nothing is cast:"
+            f"the dtypes in checkpoint {path} differ from those of the tree to load into, and nothing is cast:"
             f" {listed(fit.other_dtype)}"
         )
     if fit.other_shape:
-        raise ValueError(f"checkpoint {path} has other shapes than the tree to load into: {listed(fit.other_shape)}")
+        raise ValueError(
+            f"the shapes in checkpoint {path} differ from those of the tree to load into: {listed(fit.other_shape)}"
+        )
 
 
 def check_values(path: Any, fit: Fit, leaves: dict[str, Any]) -> None:
-    """Raises for leaves that the file does not fill and that hold no value to keep."""
+    """Raises for leaves that the file does not fill and that have no value to keep."""
     empty = [name for name in leaves.keys() - set(fit.loaded) if isinstance(leaves[name], jax.ShapeDtypeStruct)]
     if empty:
         raise ValueError(
-            f"checkpoint {path} does not fill {listed(sorted(empty))}, where the tree to load into has only a shape and"
-            f" no value to keep; give arrays there.{table(fit)}"
+            f"checkpoint {path} does not fill {listed(sorted(empty))}, where the tree to load into has a shape but no"
+            f" value to keep; give arrays there.{table(fit)}"
         )
 
 
 def check_width(path: Any, fit: Fit, wanted: dict[str, Spec], leaves: dict[str, Any]) -> None:
-    """Raises where JAX would narrow what is loaded."""
+    """Raises for 64-bit arrays that JAX would narrow."""
     if wide := [name for name in fit.loaded if narrowed(wanted[name], leaves[name])]:
         raise ValueError(
             f"checkpoint {path} holds 64-bit arrays that JAX would narrow to 32 bits: {listed(wide)};"
@@ -106,18 +108,18 @@ def check_width(path: Any, fit: Fit, wanted: dict[str, Spec], leaves: dict[str, 
 
 
 def table(fit: Fit) -> str:
-    """What did not fit, a line each.
+    """What did not match, one path per line.
 
     >>> print(table(Fit(("a",), ("b",), ("c",), (), ("d: float32[2] in the file, float32[3] wanted",))))
     <BLANKLINE>
       kept, not in the file      b
-      kept, of another shape     d: float32[2] in the file, float32[3] wanted
+      kept, shape differs        d: float32[2] in the file, float32[3] wanted
       in the file, not used      c
     """
     rows = [
         ("kept, not in the file", fit.missing),
-        ("kept, of another dtype", fit.other_dtype),
-        ("kept, of another shape", fit.other_shape),
+        ("kept, dtype differs", fit.other_dtype),
+        ("kept, shape differs", fit.other_shape),
         ("in the file, not used", fit.unused),
     ]
     return "".join(f"\n  {what:27}{line}" for what, lines in rows for line in lines)
@@ -129,7 +131,7 @@ def listed(items: list[str] | tuple[str, ...], limit: int = 12) -> str:
 
 
 def _below(name: str, source: str) -> str | None:
-    """What follows of a path below a subtree: nothing for the subtree itself, None for a path elsewhere."""
+    """The rest of a path below a subtree: empty for the subtree itself, None for a path outside it."""
     if name == source or not source:
         return name.removeprefix(source)
     return name.removeprefix(source + SEPARATOR) if name.startswith(source + SEPARATOR) else None

@@ -1,4 +1,4 @@
-"""What a checkpoint stores of a leaf, and how the leaf comes back."""
+"""How a leaf is stored in a checkpoint, and restored from it."""
 
 from typing import Any, NamedTuple
 
@@ -9,14 +9,14 @@ import numpy as np
 from fnn.checkpoint.tensor_file import CODES
 
 FLOAT8 = {str(dtype): dtype for dtype in map(np.dtype, (jnp.float8_e4m3fn, jnp.float8_e5m2))}
-"""The dtypes that are stored as uint8: the safetensors library reads no float8 into NumPy."""
+"""The dtypes that are stored as uint8, because the safetensors library cannot read float8 into NumPy."""
 
 ON_HOST = (np.ndarray, np.generic, bool, int, float)
 """The leaves that ``load`` does not turn into JAX arrays."""
 
 
 class Spec(NamedTuple):
-    """What is stored of a leaf; ``random`` is the implementation of a typed random key (the array is then its data)."""
+    """The stored form of a leaf; ``random`` names the implementation of a random key, whose data the array holds."""
 
     dtype: np.dtype
     shape: tuple[int, ...]
@@ -28,14 +28,14 @@ class Spec(NamedTuple):
 
 
 def spec_of(name: str, leaf: Any) -> Spec:
-    """The spec of the leaf at a path, or ``TypeError``."""
+    """The stored form of the leaf at a path; ``TypeError`` if it cannot be stored."""
     if isinstance(leaf, bool):
         return Spec(np.dtype(np.bool_), ())
     if isinstance(leaf, int):
         if not -(2**63) <= leaf < 2**63:
-            raise ValueError(f"the integer at {name!r} does not fit 64 bits: {leaf}; put it into the metadata")
+            raise ValueError(f"the integer at {name!r} does not fit into 64 bits: {leaf}; put it into the metadata")
         return Spec(np.dtype(np.int64), ())
-    # NumPy's float64 scalar is a Python float too; both are stored alike.
+    # NumPy's float64 scalar is a Python float too; both are stored the same way.
     if isinstance(leaf, float):
         return Spec(np.dtype(np.float64), ())
     dtype, shape = getattr(leaf, "dtype", None), getattr(leaf, "shape", None)
@@ -61,7 +61,7 @@ def _key_spec(name: str, key: Any) -> Spec:
         implementations.append(jax.random.key_impl(key))
         return jax.random.key_data(key)
 
-    # Traced, because ``key`` may be a ShapeDtypeStruct, of which JAX does not tell the implementation otherwise.
+    # Traced, because ``key`` may be a ShapeDtypeStruct, and only a traced key tells its implementation.
     array = jax.eval_shape(data, key)
     if not isinstance(implementations[0], str):
         raise TypeError(
@@ -72,13 +72,13 @@ def _key_spec(name: str, key: Any) -> Spec:
 
 
 def stored(leaf: Any, spec: Spec) -> np.ndarray:
-    """The array that stands for a leaf in the file, without a copy where its memory already is as the file wants it."""
+    """The array to write for a leaf; not a copy if its memory already has the layout of the file."""
     array = np.asarray(jax.random.key_data(leaf) if spec.random else leaf, dtype=spec.dtype, order="C")
     return array.view(np.uint8) if str(spec.dtype) in FLOAT8 else array
 
 
 def restored(array: np.ndarray, spec: Spec, like: Any) -> Any:
-    """The leaf that an array stands for, of the same kind as in ``like``."""
+    """The leaf stored as this array, of the same kind as in ``like``."""
     array = array.view(spec.dtype)
     if spec.random:
         return jax.random.wrap_key_data(jax.device_put(array), impl=spec.random)
@@ -90,5 +90,5 @@ def restored(array: np.ndarray, spec: Spec, like: Any) -> Any:
 
 
 def narrowed(spec: Spec, like: Any) -> bool:
-    """Whether JAX at its present setting would make 32 bits of 64 in restoring this leaf."""
+    """Whether JAX, with its current settings, would narrow this leaf from 64 to 32 bits."""
     return not isinstance(like, ON_HOST) and jax.dtypes.canonicalize_dtype(spec.dtype) != spec.dtype

@@ -1,19 +1,19 @@
-"""The ``safetensors`` format, as much of it as a checkpoint uses, with a checksum of the whole file.
+"""The part of the ``safetensors`` format that a checkpoint uses, with a checksum of the whole file.
 
     8 bytes      the length of the header, little-endian
     the header   JSON, padded with spaces to a multiple of 8 bytes: {"__metadata__": {"fnn_checkpoint": notes},
                  path: {"dtype": code, "shape": [...], "data_offsets": [start, stop]}, ...}
     the arrays   C order, little-endian, without gaps; wide dtypes first, so that each is aligned to its items
 
-The notes are a JSON object that opens with the SHA-256 of the file, computed with 64 zeros in the place of its digits.
+The notes are a JSON object that begins with the SHA-256 of the file, computed with 64 zeros in place of its digits.
 
-Nothing is believed before the checksum holds. It is no signature, though, whoever changes a file can make it anew: so a
-header must then be, byte for byte, the one that ``parts`` writes for the paths, dtypes, shapes and notes in it, which
-leaves no room for gaps, overlaps, duplicates or two ways to read it. Nothing in a file is ever executed.
+Nothing is trusted before the checksum is verified. The checksum is not a signature: whoever changes a file can compute
+it again. So the header must also be, byte for byte, what ``parts`` writes for its paths, dtypes, shapes and notes. That
+rules out gaps, overlaps, duplicates and ambiguities. Nothing in a file is ever executed.
 
-The safetensors library writes these same bytes and reads them; it is not used here because it maps the file it reads
-into memory, which takes that much again and kills the process if the file is cut meanwhile, and because the temporary
-file it writes first stays behind, under a name of its own, when the process is killed.
+The safetensors library writes and reads the same bytes. It is not used here because it maps the file into memory, which
+doubles the memory needed and kills the process if the file is truncated meanwhile, and because its temporary file stays
+behind, under a name that fnn cannot recognise, if the process is killed.
 """
 
 import contextlib
@@ -35,7 +35,7 @@ CODES = {
         (np.int16, "I16"), (np.int8, "I8"), (np.uint8, "U8"), (np.bool_, "BOOL"),
     ]
 }  # fmt: skip
-"""The format's name of each dtype, in the order in which arrays stand in a file."""
+"""The format's name for each dtype, in the order in which a file holds its arrays."""
 
 DTYPES = {code: dtype for dtype, code in CODES.items()}
 
@@ -45,16 +45,16 @@ START = b'{"__metadata__":{"fnn_checkpoint":"{\\"sha256\\": \\"'
 """What every header starts with; the digits of the checksum follow."""
 
 DIGITS = slice(8 + len(START), 8 + len(START) + 64)
-"""Where these digits stand in the file."""
+"""The position of these digits in the file."""
 
 ZEROS = b"0" * 64
 
 HEADER_LIMIT = 1 << 24
-"""The longest header, room for some hundred thousand paths: read as JSON it takes a multiple of its bytes in memory."""
+"""The longest header allowed, about a hundred thousand paths. Parsed JSON takes several times its size in memory."""
 
 
 class Stored(NamedTuple):
-    """What the header says of one array."""
+    """The dtype and shape of one array, from the header."""
 
     dtype: np.dtype
     shape: tuple[int, ...]
@@ -65,12 +65,12 @@ class Stored(NamedTuple):
 
 
 def parts(arrays: dict[str, np.ndarray], notes: dict[str, Any]) -> list[bytes | memoryview]:
-    """What stands in a file of C-contiguous arrays, piece by piece; the arrays are not copied."""
+    """The bytes of a file of C-contiguous arrays, in pieces; the arrays are not copied."""
     entries = {name: Stored(array.dtype, array.shape) for name, array in arrays.items()}
     head = _head(entries, json.dumps({"sha256": ZEROS.decode(), **notes}))
     if len(head) > HEADER_LIMIT:
         raise ValueError(
-            f"the paths and the metadata take {len(head)} bytes, a checkpoint has room for {HEADER_LIMIT};"
+            f"the paths and the metadata take {len(head)} bytes, but a checkpoint has room for {HEADER_LIMIT};"
             f" store large values as arrays"
         )
     data = [arrays[name].reshape(-1).view(np.uint8).data for name in _in_order(entries)]
@@ -81,7 +81,7 @@ def parts(arrays: dict[str, np.ndarray], notes: dict[str, Any]) -> list[bytes | 
 
 
 class TensorFile:
-    """A file whose checksum holds: ``entries`` says what is stored, ``notes`` what was noted, ``read`` gives arrays."""
+    """A verified file: ``entries`` describes the arrays, ``notes`` are its notes, ``read`` returns an array."""
 
     def __init__(self, path: Any, file: IO[bytes], size: int):
         self._path, self._file = path, file
@@ -98,7 +98,7 @@ class TensorFile:
             raise contradicted(path, error) from error
 
     def read(self, name: str) -> np.ndarray:
-        """An array in memory of its own, aligned to 64 bytes, so that JAX on CPU takes it over instead of copying."""
+        """An array in new memory, aligned to 64 bytes so that JAX on CPU uses it without a copy."""
         dtype, shape = self.entries[name]
         nbytes = self.entries[name].nbytes
         buffer = np.empty(nbytes + 64, np.uint8)
@@ -108,16 +108,16 @@ class TensorFile:
         if self._file.readinto(memoryview(data)) != nbytes:  # type: ignore[attr-defined]
             raise _changed(self._path)
         if dtype == np.bool_ and data.max(initial=0) > 1:
-            raise contradicted(self._path, ValueError(f"{name!r} holds a byte that is no truth value"))
+            raise contradicted(self._path, ValueError(f"{name!r} holds a byte that is neither 0 nor 1"))
         return data.view(dtype).reshape(shape)
 
 
 @contextlib.contextmanager
 def opened(path: str | os.PathLike) -> Iterator[TensorFile]:
-    """The file, after its checksum.
+    """Opens a file and verifies its checksum.
 
-    A file that takes its place meanwhile does not matter. Raises ``ValueError`` for a file that is damaged, that fnn
-    did not write, or that is written over while it is open.
+    Replacing the file meanwhile does no harm. Raises ``ValueError`` if the file is damaged, was not written by fnn, or
+    is written to while it is open.
     """
     with open(path, "rb") as file:
         before = os.fstat(file.fileno())
@@ -132,9 +132,9 @@ def damaged(path: Any, how: str) -> ValueError:
 
 
 def contradicted(path: Any, error: Exception) -> ValueError:
-    """The error for what ``parts`` would not have written, under a checksum that holds."""
-    # Not its repr: that of a UnicodeDecodeError has all the bytes that were to be decoded.
-    return damaged(path, f"its checksum holds, but not its content ({type(error).__name__}: {str(error)[:200]})")
+    """The error for a file whose checksum is right but whose content ``parts`` would not have written."""
+    # Not the error's repr: that of a UnicodeDecodeError holds all the bytes that it tried to decode.
+    return damaged(path, f"its checksum is right, its content is not ({type(error).__name__}: {str(error)[:200]})")
 
 
 def _in_order(entries: dict[str, Stored]) -> list[str]:
@@ -156,7 +156,7 @@ def _head(entries: dict[str, Stored], text: str) -> bytes:
 
 
 def _parsed(head: bytes) -> tuple[dict[str, Stored], dict[str, Any]]:
-    """The entries and the notes, of a head that ``parts`` would write the same."""
+    """The entries and the notes of a head; raises unless ``parts`` would write the same bytes."""
     header = json.loads(str(memoryview(head)[8:], "utf-8"))
     text = header.pop("__metadata__")[ENTRY]
     entries = {name: Stored(DTYPES[entry["dtype"]], tuple(entry["shape"])) for name, entry in header.items()}
@@ -170,7 +170,7 @@ def _parsed(head: bytes) -> tuple[dict[str, Stored], dict[str, Any]]:
 
 
 def _verified_head(path: Any, file: IO[bytes], size: int) -> bytes:
-    """Reads the file to its end, and returns what stands before the arrays."""
+    """Reads the whole file to verify its checksum, and returns the bytes before the arrays."""
     if size == 0:
         raise damaged(path, "the file is empty")
     start = file.read(DIGITS.stop)
@@ -182,18 +182,18 @@ def _verified_head(path: Any, file: IO[bytes], size: int) -> bytes:
     digest.update(memoryview(head)[DIGITS.stop :])
     hashlib.file_digest(file, lambda: digest)  # type: ignore[arg-type]
     if digest.hexdigest().encode() != start[DIGITS]:
-        raise damaged(path, f"its checksum is not that of its content ({size} bytes)")
+        raise damaged(path, f"its checksum does not match its content ({size} bytes)")
     return head
 
 
 def _not_ours(path: Any, file: IO[bytes], start: bytes, length: int, size: int) -> ValueError:
-    """The error for a file that does not start as ours do: damaged, or another program's."""
+    """The error for a file that does not begin as fnn's do: it is damaged, or another program wrote it."""
     if not 8 < length <= size or start[8:9] != b"{":
         return damaged(path, "it does not begin like a file that fnn.save wrote")
     header = start + file.read(min(length, 1 << 20))
-    # One altered byte takes one of these names away, but not both.
+    # One altered byte can destroy one of these names, but not both.
     if ENTRY.encode() in header or b"random_keys" in header:
-        return damaged(path, "its header is not as fnn.save wrote it")
+        return damaged(path, "its header is not what fnn.save wrote")
     return ValueError(
         f"{path} is not a checkpoint of fnn (it begins like a safetensors file that fnn.save did not write);"
         f" other safetensors files are read with the safetensors library"
@@ -201,4 +201,4 @@ def _not_ours(path: Any, file: IO[bytes], start: bytes, length: int, size: int) 
 
 
 def _changed(path: Any) -> ValueError:
-    return ValueError(f"checkpoint {path} was written over while it was read; load it again")
+    return ValueError(f"checkpoint {path} was overwritten while it was read; load it again")

@@ -1,7 +1,7 @@
 """Optimisers: values with two pure functions in optax's protocol, built by chaining small transformations.
 
-``transform.py`` states the protocol, ``hyperparameters.py`` how a rate is read and set while training runs. Each
-family of optimisers is one file: the update equations stand in the docstrings, and the code computes them as written.
+``transform.py`` states the protocol, ``hyperparameters.py`` how to read and set a rate while training runs. Each family
+of optimisers is one file: the docstrings give the update equations, and the code computes them as written.
 """
 
 from fnn.optim.accumulate import accumulate

@@ -26,7 +26,7 @@ from fnn.optim.waiting import stepped
 class AccumulateState(NamedTuple):
     """State of ``accumulate``: means over the micro-batches since the last update, and the optimiser's own state.
 
-    ``weight`` is the sum of their weights; ``stepped``: whether the last call was an update.
+    ``weight`` is the sum of their weights; ``stepped`` says whether the last call was an update.
     """
 
     count: jax.Array
@@ -40,7 +40,7 @@ class AccumulateState(NamedTuple):
     ranges = MappingProxyType({})
 
     def with_batch(self, grads: Any, extra: dict[str, Any]) -> tuple[jax.Array, dict[str, Any]]:
-        """The weight of all that waits and one more batch, and the extras of them as one batch."""
+        """The total weight including one more batch, and the extras of all these batches as one."""
         a = jnp.asarray(extra.get("weight", 1.0)).astype(self.weight.dtype)
         weight = self.weight + a
         mean = jax.tree.map(lambda m, g: _mean(m, self.weight, g.astype(m.dtype), a), self.mean, grads)
@@ -48,26 +48,26 @@ class AccumulateState(NamedTuple):
         if "value" in extra:
             value = jnp.asarray(extra["value"]).astype(self.mean_value.dtype)
             own["value"] = _mean(self.mean_value, self.weight, value, a)
-        # value_fn is that of one batch: a line search that needs it says so.
+        # value_fn belongs to one batch and is left out: a line search that needs it raises.
         return weight, {name: given for name, given in extra.items() if name != "value_fn"} | own
 
 
 @constructor
 def accumulate(optimizer: Any, steps: int) -> Optimizer:
-    """One update of the optimiser for every ``steps`` batches, on their gradient as one batch.
+    """One update of the optimiser for every ``steps`` batches, with the gradient of all of them as one batch.
 
         G ← (A G + a g) / (A + a),  A ← A + a     a: weight, the sum of the batch's weights, 1 if none is passed
         every ``steps`` calls: the update for the gradient G, then G = A = 0; in between an update of 0
 
-    By the weights it is exact for batches of different sizes and weights: a mean of means is not (of 1, 2 and 3 in
-    batches of two and one it is 2.25, not 2). ``value`` reaches the optimiser as the same weighted mean. Training
-    passes both; ``value_fn``, which is that of one batch, is kept back. Where all of A is 0 the gradient is 0. Models
-    with batch statistics are the exception: theirs are those of the micro-batch. A call counts as a step for ``count``
-    here, but not for the optimiser and its schedules, nor for what stands behind in a ``chain``: that waits, and gets
-    the extras of the whole. With ``last=True``, as a run calls it at its end, what waits is applied though it is less
-    than ``steps`` batches, and the next batch begins anew.
+    Weighting makes it exact for batches of different sizes and weights; a mean of means is not (for 1, 2 and 3 in
+    batches of two and one it is 2.25, not 2). The optimiser gets ``value`` as the same weighted mean. Training passes
+    both; ``value_fn``, which belongs to one batch, is left out. If A is 0 the gradient is 0. Models with batch
+    statistics are the exception: their statistics are those of each micro-batch. A call counts as a step for ``count``
+    here, but not for the optimiser and its schedules, nor for later transformations in a ``chain``: these wait, and get
+    the extras of all the batches. With ``last=True``, which a run passes at its end, the waiting gradients are applied
+    even if they come from fewer than ``steps`` batches, and accumulation starts again.
 
-    Raises ``ValueError`` for ``steps`` below 1 and for a ``skip_nonfinite`` inside, ``TypeError`` for what is no
+    Raises ``ValueError`` for ``steps`` below 1 and for a ``skip_nonfinite`` inside, ``TypeError`` if not an
     optimiser or no integer.
 
     >>> from fnn.optim import sgd
@@ -114,18 +114,18 @@ def accumulate(optimizer: Any, steps: int) -> Optimizer:
 
 
 def _mean(mean: jax.Array, weight: jax.Array, x: jax.Array, a: jax.Array) -> jax.Array:
-    """(weight · mean + a x) / (weight + a), whose terms do not overflow; 0 without any weight."""
+    """(weight · mean + a x) / (weight + a), without overflow in its terms; 0 if both weights are 0."""
     total = weight + a
     power = jnp.ldexp(jnp.ones((), total.dtype), jnp.frexp(total)[1])
     weight, a, total = ((each / power).astype(mean.dtype) for each in (weight, a, total))
-    # A batch of weight 0 counts nothing, whatever its gradient.
+    # A batch of weight 0 adds nothing, even if its gradient is not finite.
     return (weight * mean + jnp.where(a == 0, 0, a * x)) / without_zero(total)
 
 
 def with_remainder(optimizer: Any, opt_state: Any, params: Any, wanted: Any = True) -> tuple[Any, Any]:
-    """``(params, opt_state)`` after one more update for micro-batches that still wait for theirs, if it is ``wanted``.
+    """``(params, opt_state)`` after one more update for the waiting micro-batches, if ``wanted``.
 
-    It is the update for a batch of weight 0, which counts nothing; of ``groups`` those that accumulate take part.
+    It is the update for a batch of weight 0, which adds nothing. In ``groups`` only those that accumulate make it.
     """
     waiting = accumulating(opt_state)
     if not waiting:
@@ -142,6 +142,6 @@ def with_remainder(optimizer: Any, opt_state: Any, params: Any, wanted: Any = Tr
 
 
 def accumulating(opt_state: Any) -> list[AccumulateState]:
-    """The states of ``accumulate`` in that of an optimiser."""
+    """The states of ``accumulate`` in an optimiser state."""
     nodes = jax.tree.leaves(opt_state, is_leaf=lambda node: isinstance(node, AccumulateState))
     return [node for node in nodes if isinstance(node, AccumulateState)]

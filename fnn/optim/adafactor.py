@@ -1,4 +1,4 @@
-"""Adafactor: the second moment of a matrix kept as its row and column means."""
+"""Adafactor: stores the second moment of a matrix as its row and column means."""
 
 from collections.abc import Iterable
 from types import MappingProxyType
@@ -26,16 +26,16 @@ from fnn.paths import named_leaves, select
 from fnn.stacked import map_layers
 
 SMALLEST_SCALE = 1e-3
-"""A leaf of parameters counts as if its root mean square were at least this: one that starts at zero still moves."""
+"""The smallest root mean square that a leaf of parameters counts with, so that a leaf of zeros still moves."""
 
 SMALLEST_FACTORED = 128
 """The default of ``min_dim_size_to_factor``."""
 
 
 class AdafactorState(NamedTuple):
-    """State of ``adafactor``; hyperparams: ``decay_rate``, ``eps``, and those of the other arguments that are given.
+    """State of ``adafactor``; hyperparams: ``decay_rate``, ``eps``, and the other arguments that are not ``None``.
 
-    ``squares`` holds, at a leaf that is factored, ``{"rows": …, "columns": …}``; ``mean`` is ``None`` without momentum.
+    ``squares`` holds ``{"rows": …, "columns": …}`` at a factored leaf; ``mean`` is ``None`` without momentum.
     """
 
     count: jax.Array
@@ -70,7 +70,7 @@ def adafactor(
     *,
     paths: str | Iterable[str] = "*/kernel",
 ) -> Optimizer:
-    """Adafactor: scaling by the second moment in the memory of a row and a column, and steps relative to the weights.
+    """Adafactor: scales by a second moment stored as one row and one column, with steps relative to the weights.
 
         t ← t + 1,  β = 1 − max(t − decay_offset, 1)^(−decay_rate)  0 at the first step: no bias to correct
         R ← β R + (1 − β) mean over columns of (g² + eps)           R, C from 0; a matrix
@@ -84,19 +84,19 @@ def adafactor(
         w ← w − u − λ w                                             only with λ: weight_decay_rate
 
     A leaf is factored if ``factored`` and its two largest axes have at least ``min_dim_size_to_factor`` entries; the
-    means are then over the larger and the smaller of these (of equal ones, the later counts as larger), and any other
-    axes are a batch of matrices. Where ``Repeat`` stacks several layers, axes, sizes and rms are those of one.
+    means are then over the larger and the smaller of these axes (of equal ones, the later counts as larger), and any
+    other axes are a batch of matrices. If ``Repeat`` stacks several layers, axes, sizes and rms are those of one.
     ``multiply_by_parameter_scale=False`` leaves out max(rms(w), 1e-3), so that η is an absolute step. ``None`` leaves a
-    part out: without a learning rate η is 1, a rate relative to the weights that only a schedule makes sense of, like
-    the paper's min(10⁻², 1/√t).
+    part out: without a learning rate η is 1, a rate relative to the weights that only makes sense with a schedule such
+    as the paper's min(10⁻², 1/√t).
 
-    The names, defaults and order of the parts are optax's, which has no relative step either. The decay is *not*
-    multiplied by η, as there; by default it excludes biases and the scales of norms (optax's is ``paths="*"``). The
-    momentum is at least float32 (optax's ``dtype_momentum`` is not taken).
+    The names, defaults and order of the parts are optax's, which has no relative step either. As there, the decay is
+    *not* multiplied by η; by default it excludes biases and the scales of norms (optax: ``paths="*"``). The momentum is
+    at least float32 (there is no ``dtype_momentum`` as in optax).
 
     Raises ``ValueError`` for a negative rate, a momentum outside [0, 1), a size below 1, an ``update`` without params,
-    a glob that matches no path where there is a decay, ``paths`` without a decay, a size with ``factored=False``;
-    ``TypeError`` for what is no number, scalar array or schedule.
+    a glob that matches no path (with a decay), ``paths`` without a decay, a size with ``factored=False``;
+    ``TypeError`` if not a number, scalar array or schedule.
 
     Source: Shazeer and Stern, Adafactor: adaptive learning rates with sublinear memory cost, 2018, algorithms 4 and 5.
 
@@ -128,7 +128,7 @@ def adafactor(
 
     def init(params: Any) -> AdafactorState:
         if weight_decay_rate is not None:
-            select(globs, named_leaves(params))  # a glob that matches nothing raises here, before any step
+            select(globs, named_leaves(params))  # raises here for a glob that matches nothing, before any step
         squares = map_layers(lambda path, zero: _no_squares(zero, smallest), zeros_like(params))
         return AdafactorState(zero_count(), given.initial(), squares, None if momentum is None else zeros_like(params))
 
@@ -169,7 +169,7 @@ def adafactor(
 
 
 def _matrix_axes(shape: tuple[int, ...], smallest: int | None) -> tuple[int, int] | None:
-    """The second largest axis and the largest, if the leaf is factored."""
+    """The second largest axis and the largest, or ``None`` if the leaf is not factored."""
     if smallest is None or len(shape) < 2:
         return None
     *_, smaller, larger = sorted(range(len(shape)), key=lambda axis: shape[axis])
@@ -182,7 +182,7 @@ def _no_squares(zero: jax.Array, smallest: int | None) -> Any:
 
 
 def _scaled(g: jax.Array, squares: Any, decay: jax.Array, eps: jax.Array, smallest: int | None) -> tuple[Any, Any]:
-    """g / √V and the next R and C, or V."""
+    """g / √V, and the next R and C (or V)."""
     g = shortened(g)
     axes, square = _matrix_axes(g.shape, smallest), g * g + eps
     if axes is None:
@@ -191,7 +191,7 @@ def _scaled(g: jax.Array, squares: Any, decay: jax.Array, eps: jax.Array, smalle
     smaller, larger = axes
     rows = running_mean(square.mean(larger), squares["rows"], decay)
     columns = running_mean(square.mean(smaller), squares["columns"], decay)
-    # Roots first: the product R Cᵀ of squares underflows long before g does, and so does a row of R over their mean.
+    # Roots first: R Cᵀ, a product of squares, underflows long before g does, and so does a row of R over their mean.
     mean = divisor(jnp.sqrt(rows.mean(smaller - (smaller > larger), keepdims=True)))
     relative = divisor(jnp.sqrt(rows)) / mean
     u = g / jnp.expand_dims(relative, larger) / jnp.expand_dims(divisor(jnp.sqrt(columns)), smaller)

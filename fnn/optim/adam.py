@@ -31,15 +31,16 @@ class ScaleByAdamState(NamedTuple):
 def scale_by_adam(
     b1: Hyperparameter = 0.9, b2: Hyperparameter = 0.999, eps: Hyperparameter = 1e-8, eps_root: Hyperparameter = 0.0
 ) -> Optimizer:
-    """The gradient's running mean over the root of its running square, from m = v = 0 and t = 0.
+    """Divides the running mean of the gradient by the root of its running mean square, from m = v = 0 and t = 0.
 
         t ← t + 1
         m ← b1 m + (1 − b1) g
         v ← b2 v + (1 − b2) g²
         u = m / (1 − b1ᵗ) / (√(v / (1 − b2ᵗ) + eps_root) + eps)
 
-    The divisions by 1 − bᵗ undo the pull of the zeros that m and v start from: their weights then sum to 1, and the
-    first update is sign(g). m and v are at least float32. Errors and sources: see ``adam``.
+    The divisions by 1 − bᵗ correct the bias of starting m and v at zero: the weights then sum to 1, and the first
+    update is sign(g). m and v are at least float32. Raises ``ValueError`` for b1 or b2 outside [0, 1) or a negative
+    eps; ``TypeError`` if not a number, scalar array or schedule. Source: see ``adam``.
 
     >>> transform = scale_by_adam()
     >>> transform.update(jnp.array([3.0, -0.5]), transform.init(jnp.zeros(2)))[0].round(5)
@@ -71,12 +72,12 @@ def adam(
         w ← w − η m̂ / (√(v̂ + eps_root) + eps)          m̂ = m / (1 − b1ᵗ),  v̂ = v / (1 − b2ᵗ),  η: learning_rate
 
     ``b1``, ``b2``: the decay of the running means of g and g². ``eps``, outside the root as in the paper, bounds the
-    step where gradients vanish (with 0 too, an entry that has only seen zeros stays). ``eps_root``, inside, is for
-    differentiating through the update. A schedule may drive b1 or b2; the bias correction then takes the value of the
-    step. Gradients of any finite size give the step of the equations but at the ends of the dtype: in float32 an entry
-    beyond 4.6e18 counts as that in m and v (fnn/optim/magnitudes.py), and the divisor is at least 1.1e-19.
+    step when gradients vanish (even with 0, an entry that has only seen zeros does not move). ``eps_root``, inside, is
+    for differentiating through the update. A schedule may drive b1 or b2; the bias correction then uses its current
+    value. The equations hold for gradients of any size except at the limits of the dtype: in float32, entries beyond
+    4.6e18 are clipped to that in m and v (fnn/optim/magnitudes.py), and the divisor is at least 1.1e-19.
 
-    Raises ``ValueError`` for a negative rate, b1 or b2 outside [0, 1), a negative eps; ``TypeError`` for what is no
+    Raises ``ValueError`` for a negative rate, b1 or b2 outside [0, 1), a negative eps; ``TypeError`` if not a
     number, scalar array or schedule, and for gradients of another structure than params.
 
     Source: Kingma and Ba, Adam: a method for stochastic optimization, 2015, algorithm 1.
@@ -107,10 +108,10 @@ def adamw(
         w ← w − η (m̂ / (√(v̂ + eps_root) + eps) + λ w)          λ: weight_decay, 0 for leaves outside ``paths``
 
     m̂, v̂ and the other arguments are those of ``adam``. The decay is multiplied by the rate, as in optax and PyTorch
-    (the paper multiplies it by the schedule alone), and is not seen by m and v. By default it excludes biases and the
-    scales of norms: ``paths`` takes path globs (fnn.paths), and optax's decay of everything is ``paths="*"``.
+    (the paper multiplies it by the schedule alone), and does not enter m and v. By default it excludes biases and the
+    scales of norms: ``paths`` takes path globs (fnn.paths); ``paths="*"`` decays everything, as optax does.
 
-    Raises what ``adam`` and ``decay_weights`` raise: above all ``ValueError`` in ``update`` without params, and in
+    Raises what ``adam`` and ``decay_weights`` raise, in particular ``ValueError`` in ``update`` without params, and in
     ``init`` for a glob that matches none of their paths.
 
     Source: Loshchilov and Hutter, Decoupled weight decay regularization, 2019, algorithm 2.

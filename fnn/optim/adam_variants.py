@@ -52,8 +52,8 @@ def amsgrad(
         v̂ ← max(v̂, v / (1 − b2ᵗ))                 from 0
         w ← w − η m̂ / (√(v̂ + eps_root) + eps)     η: learning_rate
 
-    The paper corrects neither moment; PyTorch takes the largest of the uncorrected v; this is optax's form. Errors as
-    ``adam``.
+    The paper corrects neither moment, and PyTorch takes the largest uncorrected v; this is optax's form. Errors:
+    ``ValueError`` for a hyper-parameter out of range, ``TypeError`` if not a number, scalar array or schedule.
 
     Source: Reddi, Kale and Kumar, On the convergence of Adam and beyond, 2018, algorithm 2.
 
@@ -87,7 +87,8 @@ def nadam(
         m̂ = b1 m / (1 − b1ᵗ⁺¹) + (1 − b1) g / (1 − b1ᵗ)
         w ← w − η m̂ / (√(v̂ + eps_root) + eps)     η: learning_rate
 
-    b1 is constant (PyTorch lets it grow by a schedule of its own). Errors as ``adam``.
+    b1 is constant (PyTorch's grows by a built-in schedule). Errors: ``ValueError`` for a hyper-parameter out of range,
+    ``TypeError`` if not a number, scalar array or schedule.
 
     Source: Dozat, Incorporating Nesterov momentum into Adam, 2016, algorithm 2, without its factor b2 in v̂.
 
@@ -117,13 +118,13 @@ def scale_by_nadam(b1: Hyperparameter, b2: Hyperparameter, eps: Hyperparameter, 
 def adamax(
     learning_rate: Hyperparameter, b1: Hyperparameter = 0.9, b2: Hyperparameter = 0.999, eps: Hyperparameter = 1e-8
 ) -> Optimizer:
-    """Adam with the decaying maximum of |g| in the place of the root of the mean square.
+    """Adam with a decaying maximum of |g| instead of the root of the mean square.
 
         m ← b1 m + (1 − b1) g
         s ← max(b2 s, |g| + eps)                  from 0; needs no correction
         w ← w − η m / (1 − b1ᵗ) / s               η: learning_rate
 
-    Errors as ``adam``.
+    Errors: ``ValueError`` for a hyper-parameter out of range, ``TypeError`` if not a number, scalar array or schedule.
 
     Source: Kingma and Ba, Adam, 2015, algorithm 2; eps as in PyTorch and optax.
 
@@ -151,7 +152,7 @@ def radam(
     threshold: float = 5.0,
     nesterov: bool = False,
 ) -> Optimizer:
-    """Rectified Adam: while the second moment rests on few gradients, momentum alone; then Adam, scaled up slowly.
+    """Rectified Adam: momentum alone while few gradients enter the second moment, then Adam, scaled up slowly.
 
         m, v as in ``adam``;  m̂ = m / (1 − b1ᵗ),  v̂ = v / (1 − b2ᵗ)
         ρ∞ = 2 / (1 − b2) − 1,  ρ = ρ∞ − 2 t b2ᵗ / (1 − b2ᵗ)
@@ -159,8 +160,9 @@ def radam(
         w ← w − η r m̂ / (√(v̂ + eps_root) + eps)   ρ ≥ threshold
         w ← w − η m̂                               ρ < threshold
 
-    ``nesterov`` takes m̂ as ``nadam`` does. Errors as ``adam``, and for a ``threshold`` below 4. ρ is computed without
-    the difference of two numbers near ρ∞, which in float32 costs optax 1 % of the first rectified steps.
+    ``nesterov`` takes m̂ as ``nadam`` does. ρ is computed without the difference of two numbers near ρ∞, which in
+    float32 costs optax 1 % of the first rectified steps. Errors: ``ValueError`` for a hyper-parameter out of range or a
+    ``threshold`` below 4, ``TypeError`` if not a number, scalar array or schedule.
 
     Source: Liu et al., On the variance of the adaptive learning rate and beyond, 2020, algorithm 2 (threshold 4).
 
@@ -187,7 +189,7 @@ def radam(
         rectify = length >= threshold
         safe = jnp.where(rectify, length, limit)
         r = jnp.sqrt((safe - 4) * (safe - 2) * limit / ((limit - 4) * (limit - 2) * safe))
-        bounded, _ = mean_of(squarable(g), squarable(m))  # as it is in v
+        bounded, _ = mean_of(squarable(g), squarable(m))  # bounded as in v
         scaled = r * bounded / divisor(jnp.sqrt(v / weights + values["eps_root"]) + values["eps"])
         mean, m = mean_of(g, m)
         return nan_where_any(values.values(), jnp.where(rectify, scaled, mean)), m, v
@@ -198,8 +200,8 @@ def radam(
 def _length(decay: jax.Array, count: jax.Array) -> jax.Array:
     """2 / (1 − b) − 1 − 2 t bᵗ / (1 − bᵗ), the length ρ of a running mean of decay b after t values.
 
-    With a = −log b and h(x) = 1/x − 1/(eˣ − 1), from ½ at 0 down to 0, it is 1 − 2 h(a) + 2 t h(t a), without large
-    terms that cancel.
+    With a = −log b and h(x) = 1/x − 1/(eˣ − 1), which falls from ½ at 0 to 0, it is 1 − 2 h(a) + 2 t h(t a), which has
+    no large terms that cancel.
     """
     t, a = count.astype(decay.dtype), -jnp.log1p(decay - 1)
     return 1 - 2 * _reciprocals_apart(a) + 2 * t * _reciprocals_apart(t * a)
@@ -213,7 +215,7 @@ BERNOULLI = (
 
 
 def _reciprocals_apart(x: jax.Array) -> jax.Array:
-    """h(x) = 1/x − 1/(eˣ − 1) for x ≥ 0: below 1 by its series ½ − Σ B₂ₖ x²ᵏ⁻¹ / (2k)!."""
+    """h(x) = 1/x − 1/(eˣ − 1) for x ≥ 0; for x below 1 by its series ½ − Σ B₂ₖ x²ᵏ⁻¹ / (2k)!."""
     near, far = jnp.minimum(x, 1), jnp.maximum(x, 1)
     series = jnp.polyval(jnp.asarray(BERNOULLI[::-1], x.dtype), near * near)
     return jnp.where(x < 1, 0.5 - near * series, 1 / far - 1 / jnp.expm1(far))

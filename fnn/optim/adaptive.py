@@ -1,4 +1,4 @@
-"""Rates of their own for every entry, from the squares of its gradients: AdaGrad, RMSProp, AdaDelta."""
+"""A separate rate for every entry, from the squares of its gradients: AdaGrad, RMSProp, AdaDelta."""
 
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -25,7 +25,7 @@ class ScaleBySumOfSquaresState(NamedTuple):
 
 
 class ScaleByMeanOfSquaresState(NamedTuple):
-    """State of ``rmsprop``'s scaling; hyperparams: ``decay``, ``eps``. ``mean`` stays 0 unless it is centred."""
+    """State of ``rmsprop``'s scaling; hyperparams: ``decay``, ``eps``. ``mean`` stays 0 unless ``centered``."""
 
     count: jax.Array
     hyperparams: dict[str, Any]
@@ -56,14 +56,14 @@ def adagrad(
 ) -> Optimizer:
     """AdaGrad: the rate of an entry falls with the sum of all its squared gradients.
 
-        s ← s + g²                                from s = initial_accumulator_value; this step's square included
+        s ← s + g²                                from s = initial_accumulator_value, including this step's g²
         w ← w − η g / √(s + eps)                  eps_in_sqrt
         w ← w − η g / (√s + eps)                  otherwise, as in the paper and PyTorch
 
-    η: learning_rate. The square of the step counts before it is divided by: a sum up to the step before would be 0 at
-    the first. An entry that has only seen zeros does not move, whatever ``eps``. PyTorch starts from 0.
+    η: learning_rate. The sum includes the current step, or it would be 0 at the first. An entry that has only seen
+    zeros does not move, whatever ``eps`` is. PyTorch starts from 0.
 
-    Raises ``ValueError`` for a negative rate, eps or start; ``TypeError`` for what is no number, scalar array or
+    Raises ``ValueError`` for a negative rate, eps or start; ``TypeError`` if not a number, scalar array or
     schedule.
 
     Source: Duchi, Hazan and Singer, Adaptive subgradient methods, 2011, figure 1 with diagonal matrices.
@@ -96,19 +96,19 @@ def rmsprop(
     nesterov: bool = False,
     bias_correction: bool = False,
 ) -> Optimizer:
-    """RMSProp: the gradient over the root of the running mean of its square.
+    """RMSProp: divides the gradient by the root of the running mean of its square.
 
         v ← β v + (1 − β) g²                      β: decay, from v = initial_scale
         u = g / √(v + eps)                        eps_in_sqrt
         u = g / (√v + eps)                        otherwise, as in PyTorch
         w ← w − η u                               η: learning_rate
 
-    ``centered``: m ← β m + (1 − β) g, and v − m² stands in the place of v. ``bias_correction`` divides m and v by
-    1 − βᵗ. ``momentum`` μ gives the steps a velocity, after the rate: d ← −η u + μ d, w ← w + d (with ``nesterov``
-    w ← w − η u + μ d). Small gradients make the steps larger, not smaller: the rate near a minimum does not fall.
+    ``centered``: m ← β m + (1 − β) g, and v − m² replaces v. ``bias_correction`` divides m and v by 1 − βᵗ.
+    ``momentum`` μ adds a velocity after the rate: d ← −η u + μ d, w ← w + d (with ``nesterov`` w ← w − η u + μ d).
+    Small gradients are scaled up, so the steps do not shrink near a minimum unless the rate does.
 
-    Raises ``ValueError`` for a negative rate, eps or start, a decay or momentum outside [0, 1); ``TypeError`` for what
-    is no number, scalar array or schedule.
+    Raises ``ValueError`` for a negative rate, eps or start, a decay or momentum outside [0, 1); ``TypeError`` if not a
+    number, scalar array or schedule.
 
     Sources: Tieleman and Hinton, lecture 6.5, 2012; centred: Graves, Generating sequences, 2013, equations 38 to 45.
 
@@ -126,7 +126,7 @@ def rmsprop(
         v = running_mean(g * g, v, values["decay"])
         m = running_mean(g, m, values["decay"]) if centered else m
         weights = sum_of_weights(values["decay"], count) if bias_correction else 1
-        # Of gradients that are all alike it is 0, and would be less in rounding.
+        # If all gradients are equal it is 0, and rounding could make it negative.
         spread = jnp.maximum(v / weights - jnp.square(m / weights), 0) if centered else v / weights
         return g / _root(spread, values["eps"], eps_in_sqrt), m, v
 
@@ -143,7 +143,7 @@ def adadelta(learning_rate: Hyperparameter, rho: Hyperparameter = 0.9, eps: Hype
         d ← ρ d + (1 − ρ) u²                      from v = d = 0
         w ← w − η u                               ρ: rho, η: learning_rate, 1 in the paper
 
-    Raises ``ValueError`` for a negative rate or eps, rho outside [0, 1); ``TypeError`` for what is no number, scalar
+    Raises ``ValueError`` for a negative rate or eps, rho outside [0, 1); ``TypeError`` if not a number, scalar
     array or schedule.
 
     Source: Zeiler, ADADELTA: an adaptive learning rate method, 2012, algorithm 1.

@@ -1,4 +1,4 @@
-"""Averages of the parameters themselves: an exponential one beside the run, and lookahead, which returns to it."""
+"""Averages of the parameters: an exponential moving average beside training, and lookahead, which resets them to it."""
 
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -27,7 +27,7 @@ from fnn.optim.waiting import stepped, where_stepped
 
 
 class EmaState(NamedTuple):
-    """State of ``ema``; hyperparams: ``decay``. ``weight`` is the sum of the weights in ``mean``, below 1 at first."""
+    """State of ``ema``; hyperparams: ``decay``. ``weight``, below 1 at first, is the sum of the weights in ``mean``."""
 
     count: jax.Array
     hyperparams: dict[str, Any]
@@ -37,7 +37,7 @@ class EmaState(NamedTuple):
     ranges = MappingProxyType({"decay": FRACTION})
 
     def evaluated(self, params: Any) -> Any:
-        """The average; before the first update the parameters themselves."""
+        """The average, or the parameters themselves before the first update."""
 
         def average(mean: jax.Array, w: Any) -> jax.Array:
             weight = self.weight.astype(mean.dtype)
@@ -64,15 +64,15 @@ class LookaheadState(NamedTuple):
 
 @constructor
 def ema(decay: Hyperparameter) -> Optimizer:
-    """Keeps an exponential average of the parameters and changes no update; the last of a chain.
+    """Keeps an exponential moving average of the parameters and changes no update; put it last in a chain.
 
         w̄ ← d w̄ + (1 − d) (w + u)                 d: decay, from 0; the parameters after this update
         a ← d a + (1 − d)                         from 0: the sum of the weights in w̄
-        ema_params(opt_state) = w̄ / a             a mean from the first step on, also where a schedule drives d
+        ema_params(opt_state) = w̄ / a             a mean from the first step on, even if a schedule drives d
 
     Raises ``ValueError`` for a decay outside [0, 1) and for an ``update`` without params.
 
-    Source: Polyak and Juditsky 1992, with forgetting.
+    Source: Polyak and Juditsky, 1992, with exponential forgetting.
 
     >>> from fnn.optim import chain, sgd
     >>> optimizer = chain(sgd(1.0), ema(0.5))
@@ -105,7 +105,7 @@ def ema(decay: Hyperparameter) -> Optimizer:
 
 
 def ema_params(opt_state: Any) -> Any:
-    """The average that the one ``ema`` in an optimiser state keeps; ``ValueError`` if there is none, or are several.
+    """The average kept by the ``ema`` in an optimiser state; ``ValueError`` unless there is exactly one.
 
     Its leaves are at least float32. Before the first update it is 0/0, NaN.
     """
@@ -121,14 +121,14 @@ def _is_ema(node: Any) -> bool:
 
 @constructor
 def lookahead(optimizer: Any, sync_period: int = 6, slow_step: Hyperparameter = 0.5) -> Optimizer:
-    """Lets the optimiser run ``sync_period`` steps, then goes a part of the way from where it began to where it is.
+    """Runs the optimiser for ``sync_period`` steps, then moves only part of the way from the start to the end point.
 
         w ← w + u                                 the optimiser's update
         every sync_period steps: s ← s + α (w − s),  w ← s            α: slow_step, s from the first w
 
-    The optimiser's own state goes on; a call at which it waits, for ``accumulate`` say, is no step here either. Raises
-    ``ValueError`` for a period below 1, a negative step and for an ``update`` without params, ``TypeError`` for what is
-    no optimiser.
+    The optimiser's own state is kept. A call at which it waits (for ``accumulate``, say) does not count as a step here
+    either. Raises ``ValueError`` for a period below 1, a negative step and for an ``update`` without params,
+    ``TypeError`` if not an optimiser.
 
     Source: Zhang et al., Lookahead optimizer: k steps forward, 1 step back, 2019, algorithm 1.
 
@@ -146,7 +146,7 @@ def lookahead(optimizer: Any, sync_period: int = 6, slow_step: Hyperparameter = 
     given = Hyperparameters(LookaheadState, slow_step=slow_step)
 
     def init(params: Any) -> LookaheadState:
-        # A copy: a jit that is given params and state to overwrite cannot be given one array twice.
+        # A copy: a jit that may overwrite params and state (donation) cannot take one array twice.
         slow = jax.tree.map(lambda w: jnp.array(w, accumulator_dtype(jnp.asarray(w)), copy=True), params)
         return LookaheadState(zero_count(), given.initial(), slow, optimizer.init(params))
 

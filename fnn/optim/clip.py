@@ -35,19 +35,19 @@ class ClipByGlobalNormState(NamedTuple):
 
 @constructor
 def clip_by_global_norm(max_norm: Hyperparameter) -> Optimizer:
-    """Shortens the gradient, all leaves taken as one vector, to ``max_norm`` where it is longer.
+    """Scales the gradient, all leaves as one vector, down to ``max_norm`` if its norm is larger.
 
         norm = √(Σ g²) over all entries of all leaves
         u = g                                     norm ≤ max_norm
         u = g · max_norm / norm                   norm > max_norm
 
-    The norm is taken as s · √(Σ (g/s)²), s a power of two by the largest |g|, in the widest dtype of the leaves (at
-    least float32): no square overflows, so that a finite gradient of any size is clipped to ``max_norm`` (in float32
-    the plain sum of squares is infinite from 1e19 on, and the clipped gradient zero). A zero gradient stays zero. An
-    infinity or a NaN in any entry makes every entry NaN: it is for ``skip_nonfinite`` to see, not for clipping to hide.
-    ``max_norm=math.inf`` never clips.
+    The norm is computed as s · √(Σ (g/s)²), with s a power of two near the largest |g|, in the widest dtype of the
+    leaves (at least float32). No square overflows, so a finite gradient of any size is clipped to ``max_norm`` (in
+    float32 the plain sum of squares is infinite from 1e19 on, and the clipped gradient would be zero). A zero gradient
+    stays zero. An infinity or a NaN in any entry makes every entry NaN: ``skip_nonfinite`` must see it, so clipping
+    does not hide it. ``max_norm=math.inf`` never clips.
 
-    Raises ``ValueError`` for a norm of 0 or less, ``TypeError`` for what is no number, scalar array or schedule.
+    Raises ``ValueError`` for a norm of 0 or less, ``TypeError`` if not a number, scalar array or schedule.
 
     Source: Pascanu, Mikolov and Bengio, On the difficulty of training recurrent neural networks, 2013, algorithm 1.
 
@@ -61,11 +61,12 @@ def clip_by_global_norm(max_norm: Hyperparameter) -> Optimizer:
 
 @constructor
 def clip_by_norm(max_norm: Hyperparameter) -> Optimizer:
-    """Shortens the gradient of every leaf to ``max_norm`` where it is longer; else as ``clip_by_global_norm``.
+    """Scales the gradient of each leaf down to ``max_norm`` if its norm is larger.
 
         u = g min(1, max_norm / √(Σ g²))          the sum over the entries of one leaf
 
-    Of a leaf that ``Repeat`` stacks, every layer is clipped alone.
+    Zeros, infinities, NaN and errors are handled as in ``clip_by_global_norm``. In a leaf that ``Repeat`` stacks, every
+    layer is clipped by itself.
 
     >>> transform = clip_by_norm(2.5)
     >>> grads = {"bias": jnp.array([1.0]), "kernel": jnp.array([[3.0, 4.0]])}
@@ -81,11 +82,11 @@ def clip_by_norm(max_norm: Hyperparameter) -> Optimizer:
 
 @constructor
 def clip_by_value(max_value: Hyperparameter) -> Optimizer:
-    """Brings every entry of the gradient into [−max_value, max_value].
+    """Clips every entry of the gradient to [−max_value, max_value].
 
-        u = min(max(g, −c), c)                    c: max_value; a NaN stays one
+        u = min(max(g, −c), c)                    c: max_value; NaN stays NaN
 
-    Raises ``ValueError`` for a bound of 0 or less, ``TypeError`` for what is no number, scalar array or schedule.
+    Raises ``ValueError`` for a bound of 0 or less, ``TypeError`` if not a number, scalar array or schedule.
 
     >>> transform = clip_by_value(2.0)
     >>> transform.update(jnp.array([-3.0, 1.0]), transform.init(jnp.zeros(2)))[0]
@@ -101,7 +102,7 @@ def clip_by_value(max_value: Hyperparameter) -> Optimizer:
 
 
 def _clip_by_norm(max_norm: Hyperparameter, clip: Callable[[Any, jax.Array], Any]) -> Optimizer:
-    """The transformation of ``clip(grads, max_norm)``."""
+    """The transformation that applies ``clip(grads, max_norm)``."""
     given = Hyperparameters(ClipByGlobalNormState, max_norm=max_norm)
 
     def init(params: Any) -> ClipByGlobalNormState:
@@ -120,7 +121,7 @@ def _clip_by_norm(max_norm: Hyperparameter, clip: Callable[[Any, jax.Array], Any
 
 
 def _clipped(grads: Any, max_norm: jax.Array) -> Any:
-    """The gradient, all leaves as one vector, at most ``max_norm`` long."""
+    """The gradient, all leaves as one vector, with a norm of at most ``max_norm``."""
     leaves = jax.tree.leaves(grads)
     if not leaves:
         return grads
@@ -129,10 +130,10 @@ def _clipped(grads: Any, max_norm: jax.Array) -> Any:
     scale = scale_of(*(leaf.astype(dtype) for leaf in leaves))
     shrink = 1 / scale
     squares = sum(jnp.sum((leaf.astype(dtype) * shrink) ** 2) for leaf in leaves)
-    # A zero gradient counts as if its squares summed to 1: no slope of a root at 0, no 1/0, and 0 comes out.
+    # For a zero gradient the squares count as if their sum were 1: no root at 0, no 1/0, and the result is 0.
     shrunk_norm = jnp.sqrt(without_zero(squares))
-    # The norm itself may overflow to infinity, which rightly compares as too long: the clipped gradient is made without
-    # it. The comparison is written so that a NaN counts as too long, and spreads; an infinity is one from here on.
+    # The norm itself may overflow to infinity, which rightly compares as too large; the clipped gradient is computed
+    # without it. The comparison is written so that NaN counts as too large, and spreads; an infinity becomes NaN here.
     short = shrunk_norm * scale <= max_norm
     factor = jnp.where(short, jnp.ones((), dtype), max_norm) / jnp.where(jnp.isinf(shrunk_norm), jnp.nan, shrunk_norm)
 

@@ -28,19 +28,19 @@ def decay_weights(
     *,
     name: Literal["strength", "weight_decay"] = "strength",
 ) -> Optimizer:
-    """Adds a multiple of the weights to the updates, at the leaves whose paths the globs select.
+    """Weight decay: adds a multiple of the weights to the updates, at the leaves that ``paths`` selects.
 
         u = g + λ w                               λ: strength, 0 for leaves outside ``paths``
 
-    It stands before the scaling by the rate η, so that a weight shrinks by the factor 1 − ηλ a step, which is below 1
-    in size for 0 < ηλ < 2. After the scaling by moments (``adamw``) the decay is decoupled from the gradient; in
-    front of it, it is the gradient of the penalty ½ λ ‖w‖². Under plain gradient descent the two are the same.
+    Put it before the scaling by the rate η; a weight then shrinks by the factor 1 − ηλ per step, which is below 1 in
+    absolute value for 0 < ηλ < 2. After the scaling by moments (``adamw``) the decay is decoupled from the gradient;
+    before it, it is the gradient of the penalty ½ λ ‖w‖². Under plain gradient descent the two are the same.
 
-    By default biases and the scales of norms do not decay: ``paths`` is a path glob or several (fnn.paths), and
-    ``kernel`` stands for every ``*_kernel`` too. ``name`` is the name of the strength among the hyper-parameters.
+    By default biases and the scales of norms do not decay: ``paths`` is one or more path globs (fnn.paths), and
+    ``kernel`` also matches every ``*_kernel``. ``name`` is the name of the strength among the hyper-parameters.
 
     Raises ``ValueError`` for a negative strength, for a glob that matches no path of the params (in ``init``), and
-    for an ``update`` without params; ``TypeError`` for what is no number, scalar array or schedule.
+    for an ``update`` without params; ``TypeError`` if not a number, scalar array or schedule.
 
     Source: Loshchilov and Hutter, Decoupled weight decay regularization, 2019, algorithm 1, line 9.
 
@@ -57,7 +57,7 @@ def decay_weights(
     given = Hyperparameters(DecayWeightsState, **{name: strength})
 
     def init(params: Any) -> DecayWeightsState:
-        select(globs, named_leaves(params))  # a glob that matches nothing raises here, before any step
+        select(globs, named_leaves(params))  # raises here for a glob that matches nothing, before any step
         return DecayWeightsState(zero_count(), given.initial())
 
     def update(grads: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, DecayWeightsState]:

@@ -1,4 +1,4 @@
-"""One update over flat buffers in place of one for every leaf."""
+"""One update over flat buffers instead of one per leaf."""
 
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -21,7 +21,7 @@ from fnn.optim.transform import (
 
 
 class FlatState(NamedTuple):
-    """State of ``flat``: that of the optimiser, whose accumulators are one buffer for every dtype of the params."""
+    """State of ``flat``: the optimiser's state, with one buffer per dtype of the params as its accumulators."""
 
     count: jax.Array
     hyperparams: dict[str, Any]
@@ -36,25 +36,25 @@ def flat(optimizer: Any) -> Optimizer:
 
         u = unravel(update(ravel(g), …, ravel(w)))
 
-    It is for many small leaves, whose updates cost more in being started than in arithmetic; where leaves are large, to
-    gather the gradients and to part the updates is one more way through memory, and it loses. Time of a step of Adam
-    for nine dense layers, flat over leaf by leaf, on two busy CPU cores (float32, JAX 0.9.2, medians of interleaved
-    runs): of width 32, 0.64 alone and 0.83 with the gradient in a compiled loop; of width 128, 1.04 and 1.23; of width
-    512, 1.6 and 1.05. Measure before you use it.
+    Use it for many small leaves, whose updates cost more to launch than to compute. For large leaves, gathering the
+    gradients and splitting the updates is one more pass through memory, and slower. Time of a step of Adam for nine
+    dense layers, flat relative to leaf by leaf (below 1: flat is faster), on two busy CPU cores (float32, JAX 0.9.2,
+    medians of interleaved runs): width 32, 0.64 alone and 0.83 with the gradient in a compiled loop; width 128, 1.04
+    and 1.23; width 512, 1.6 and 1.05. Measure before you use it.
 
-    To the bit it is the same only operation by operation: how XLA fuses a product and a sum into one rounding, and
-    which reciprocal root it takes (``adagrad``), is its choice for each kernel, so compiled runs agree to 1e-6; from
-    jaxlib 0.10 on this holds of single operations too.
+    The result is bit for bit the same only operation by operation: for each kernel XLA chooses how to fuse a product
+    and a sum into one rounding, and which reciprocal root to use (``adagrad``), so compiled runs agree to 1e-6; from
+    jaxlib 0.10 on this is true of single operations too.
 
-    Only for one that treats every entry alike and alone, so that it makes no difference what leaf an entry is in:
-    gradient descent, Adam and their relatives, ``clip_by_value``, chains of these, and weight decay of every leaf
-    (``paths="*"``). Others are refused: clipping by a norm, ``skip_nonfinite``, ``accumulate`` stand outside,
-    ``skip_nonfinite(chain(clip_by_global_norm(1.0), flat(adam(1e-3))))``; decay by path is a group of its own,
-    ``groups({"*/kernel": flat(adamw(1e-3, paths="*")), "*": flat(adam(1e-3))})``; optimisers that look at a leaf as a
+    The optimiser must treat every entry by itself and in the same way, so that it does not matter which leaf an entry
+    is in: gradient descent, Adam and their relatives, ``clip_by_value``, chains of these, and weight decay of every
+    leaf (``paths="*"``). Others are refused. Clipping by a norm, ``skip_nonfinite`` and ``accumulate`` go outside:
+    ``skip_nonfinite(chain(clip_by_global_norm(1.0), flat(adam(1e-3))))``. Decay by path needs a group:
+    ``groups({"*/kernel": flat(adamw(1e-3, paths="*")), "*": flat(adam(1e-3))})``. Optimisers that look at a leaf as a
     whole (``lamb``, ``muon``, ``adafactor``) have no flat form.
 
-    Raises ``ValueError`` for an optimiser that is not known to be of that kind (one of optax, too), ``TypeError`` for
-    what is none.
+    Raises ``ValueError`` for an optimiser that is not known to be of that kind (including optax's), ``TypeError`` if
+    not an optimiser.
 
     >>> from fnn.optim import sgd
     >>> optimizer = flat(sgd(0.5, momentum=0.9))
@@ -68,8 +68,8 @@ def flat(optimizer: Any) -> Optimizer:
     expect_optimizer("flat", optimizer)
     if not is_entrywise(optimizer):
         raise ValueError(
-            f"flat takes an optimiser that treats every entry of every leaf alike and alone, which is not known of"
-            f" {optimizer!r}; what looks at whole leaves, at all of the gradient or at paths stands outside:"
+            f"flat takes an optimiser that treats every entry by itself and in the same way, which is not known of"
+            f" {optimizer!r}; what looks at whole leaves, at the whole gradient or at paths goes outside:"
             f" chain(clip_by_global_norm(1.0), flat(adam(1e-3)))"
         )
 
@@ -92,7 +92,7 @@ def flat(optimizer: Any) -> Optimizer:
 
 
 def _places(like: Any) -> dict[str, list[int]]:
-    """The leaves, by their numbers, that make up each buffer."""
+    """The numbers of the leaves in each buffer, by dtype."""
     places: dict[str, list[int]] = {}
     for number, leaf in enumerate(jax.tree.leaves(like)):
         places.setdefault(leaf.dtype.name, []).append(number)
@@ -103,7 +103,7 @@ def _buffers(tree: Any, like: Any) -> dict[str, jax.Array]:
     leaves = jax.tree.leaves(tree)
 
     def joined(chosen: list[jax.Array]) -> jax.Array:
-        if len({leaf.dtype for leaf in chosen}) > 1:  # gradients, of params of one dtype: the update computes wide
+        if len({leaf.dtype for leaf in chosen}) > 1:  # gradients: the update computes in the wide dtype
             dtype = max((accumulator_dtype(leaf) for leaf in chosen), key=lambda dtype: dtype.itemsize)
             chosen = [leaf.astype(dtype) for leaf in chosen]
         return jnp.concatenate([leaf.ravel() for leaf in chosen])

@@ -42,12 +42,12 @@ class AccumulateMeanState(NamedTuple):
 
 @constructor
 def scale_by_learning_rate(learning_rate: Hyperparameter) -> Optimizer:
-    """The last transformation of every optimiser: from a direction of ascent to a step of descent.
+    """The last transformation of every optimiser: turns a direction of ascent into a step of descent.
 
         u = −η g                                  η: learning_rate
 
-    A schedule is asked for η at the updates so far: 0 at the first. Raises ``ValueError`` for a negative rate,
-    ``TypeError`` for what is no number, scalar array or schedule.
+    A schedule is called with the number of updates so far, 0 at the first. Raises ``ValueError`` for a negative rate,
+    ``TypeError`` if not a number, scalar array or schedule.
 
     >>> import jax.numpy as jnp
     >>> transform = scale_by_learning_rate(0.5)
@@ -65,13 +65,13 @@ def scale_by_learning_rate(learning_rate: Hyperparameter) -> Optimizer:
 
 @constructor
 def accumulate_velocity(momentum: Hyperparameter, *, nesterov: bool = False) -> Optimizer:
-    """A velocity v in the place of the gradient g, from v = 0.
+    """Momentum: replaces the gradient g by a velocity v, from v = 0.
 
         v ← g + μ v                               μ: momentum
         u = v                                     heavy ball
-        u = g + μ v                               Nesterov: with the v just computed
+        u = g + μ v                               Nesterov, with the new v
 
-    Raises ``ValueError`` for a momentum outside [0, 1), ``TypeError`` for what is no number.
+    Raises ``ValueError`` for a momentum outside [0, 1), ``TypeError`` if not a number.
     Sources: see ``sgd``.
 
     >>> import jax.numpy as jnp
@@ -99,10 +99,10 @@ def sgd(learning_rate: Hyperparameter, *, momentum: Hyperparameter | None = None
         v ← g + μ v,  w ← w − η v                 with momentum μ (from v = 0)
         v ← g + μ v,  w ← w − η (g + μ v)         with nesterov=True
 
-    The rate stands outside the velocity, as in optax and PyTorch; with it inside (v ← μ v − η g) the paths are the
-    same only while η is constant. The Nesterov form evaluates the gradient at w itself, which stands for the point
+    The rate is outside the velocity, as in optax and PyTorch; with the rate inside (v ← μ v − η g) the paths agree only
+    while η is constant. The Nesterov form evaluates the gradient at w itself, which plays the part of the point
     *after* the look-ahead of the original. Raises ``ValueError`` for a negative rate, a momentum outside [0, 1), or
-    ``nesterov`` without momentum; ``TypeError`` for what is no number, scalar array or schedule.
+    ``nesterov`` without momentum; ``TypeError`` if not a number, scalar array or schedule.
 
     Sources: Robbins and Monro, 1951; Polyak, 1964 (heavy ball); Sutskever et al., On the importance of initialization
     and momentum in deep learning, 2013, equations 1 to 4 (the look-ahead); Bengio et al., Advances in optimizing
@@ -154,10 +154,11 @@ def nesterov(learning_rate: Hyperparameter) -> Optimizer:
 def ema_momentum(learning_rate: Hyperparameter, beta: Hyperparameter = 0.9) -> Optimizer:
     """Gradient descent along the running mean of the gradients.
 
-        v ← β v + (1 − β) g                       from v = 0, not corrected for that start
+        v ← β v + (1 − β) g                       from v = 0, without bias correction
         w ← w − η v                               β: beta, η: learning_rate
 
-    At a constant rate it is ``sgd(learning_rate * (1 − beta), momentum=beta)``. Errors as ``sgd``.
+    At a constant rate it equals ``sgd(learning_rate * (1 − beta), momentum=beta)``. Errors: ``ValueError`` for a
+    negative rate or beta outside [0, 1), ``TypeError`` if not a number, scalar array or schedule.
 
     >>> import jax.numpy as jnp
     >>> optimizer = ema_momentum(0.5, beta=0.75)

@@ -1,4 +1,4 @@
-"""Parts of a model that are trained differently, or not at all, chosen by path."""
+"""Parts of a model, chosen by path, that are trained differently or not at all."""
 
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
@@ -17,7 +17,7 @@ from fnn.paths import map_named, matches, named_leaves, select
 
 
 class GroupsState(NamedTuple):
-    """State of ``groups``: that of every group's optimiser, by glob."""
+    """State of ``groups``: the state of every group's optimiser, by glob."""
 
     count: jax.Array
     hyperparams: dict[str, Any]
@@ -27,7 +27,7 @@ class GroupsState(NamedTuple):
 
     @property
     def stepped(self) -> jax.Array | None:
-        """Whether any group made a step in the last call; ``None`` if there is one that makes one in each."""
+        """Whether any group made a step in the last call; ``None`` if some group makes one in every call."""
         said = [stepped(state) for state in self.groups.values()]
         waiting = [each for each in said if each is not None]
         return jnp.stack(waiting).any(0) if waiting and len(waiting) == len(said) else None
@@ -44,16 +44,16 @@ class FreezeState(NamedTuple):
 
 @constructor
 def groups(optimizers: Mapping[str, Any], *, show: bool = True) -> Optimizer:
-    """An optimiser of its own for every group of paths; ``None`` for one whose parameters stay as they are.
+    """A separate optimiser for every group of paths; ``None`` freezes the parameters of a group.
 
-    A path belongs to the first glob that matches it, so the order is from the special to the general: ``{"encoder/*":
-    None, "*/bias": sgd(0.1), "*": adamw(1e-3)}``. Each optimiser sees the leaves of its group alone, so a clip by the
-    global norm inside a group is that of the group. Batch statistics are state, which no optimiser holds: with a frozen
-    layer they still move, and its outputs with them, unless it is ``fnn.Frozen``.
+    A path belongs to the first glob that matches it, so go from the special to the general: ``{"encoder/*": None,
+    "*/bias": sgd(0.1), "*": adamw(1e-3)}``. Each optimiser sees only the leaves of its group, so clipping by the global
+    norm inside a group uses the norm of the group. Batch statistics are state, not parameters: in a frozen group they
+    still move, and the outputs with them, unless the layer is in ``fnn.Frozen``.
 
-    ``show``: where params are given their first state, outside a trace, the table of ``resolved_groups`` is printed, so
-    that nobody freezes the wrong half unknowingly. Raises ``ValueError`` for a path without a group and for a group
-    without a path, and for a ``skip_nonfinite`` inside, ``TypeError`` for what is no optimiser.
+    ``show``: ``init``, outside a trace, prints the table of ``resolved_groups``, so that nobody freezes the wrong half
+    by accident. Raises ``ValueError`` for a path without a group, for a group without a path, and for a
+    ``skip_nonfinite`` inside; ``TypeError`` if not an optimiser.
 
     >>> from fnn.optim import sgd
     >>> optimizer = groups({"*/bias": None, "*": sgd(0.5)})
@@ -92,7 +92,7 @@ def groups(optimizers: Mapping[str, Any], *, show: bool = True) -> Optimizer:
         chosen, states = resolved_groups(optimizers, grads), {}
         updates = {path: jnp.zeros_like(leaf) for path, leaf in named_leaves(like).items()}
         for glob, inner in state.groups.items():
-            if extra.get("last") and not accumulating(inner):  # no batch: nothing waits here
+            if extra.get("last") and not accumulating(inner):  # no batch, and nothing waits in this group
                 states[glob] = inner
                 continue
             given = None if params is None else part(like, chosen, glob)
@@ -105,7 +105,7 @@ def groups(optimizers: Mapping[str, Any], *, show: bool = True) -> Optimizer:
 
 
 def resolved_groups(optimizers: Iterable[str], params: Any) -> dict[str, str]:
-    """The glob that each path belongs to: the first that matches.
+    """The glob that each path belongs to: the first one that matches.
 
     >>> resolved_groups(["*/bias", "*"], {"dense_0": {"bias": 0.0, "kernel": 0.0}})
     {'dense_0/bias': '*/bias', 'dense_0/kernel': '*'}
@@ -132,12 +132,12 @@ def _table(chosen: dict[str, str], optimizers: dict[str, Any]) -> str:
 
 @constructor
 def freeze(paths: str | Iterable[str]) -> Optimizer:
-    """Leaves the parameters at these paths as they are; stands last in a chain.
+    """Freezes the parameters at these paths; put it last in a chain.
 
         u = 0 at the selected leaves, g elsewhere
 
-    What stands before it still sees their gradients (in its moments, in a global norm); ``groups`` keeps them apart.
-    Batch statistics still move, unless the layer is ``fnn.Frozen``, whose gradients are zero besides.
+    Earlier transformations still see their gradients (in moments, in a global norm); ``groups`` keeps them out. Batch
+    statistics still move, unless the layer is in ``fnn.Frozen``, which also makes its gradients zero.
     Raises ``ValueError`` for a glob that matches no path of the params.
 
     >>> transform = freeze("encoder*")

@@ -1,16 +1,15 @@
-"""Hyper-parameters as leaves of the optimiser state: read and set between two steps, with no recompilation.
+"""Hyper-parameters as leaves of the optimiser state: read and set between steps, without recompilation.
 
 The state of every transformation is a NamedTuple with ``count`` (int32, the updates so far) first and ``hyperparams``
-second: a dict of scalars, each an ordinary leaf, so that it goes through jit, vmap, scan and a checkpoint like any
-other.
+second: a dict of scalars, each an ordinary leaf that goes through jit, vmap, scan and a checkpoint like any other.
 
-A scalar is stored in JAX's default floating dtype: float32, or float64 while ``jax_enable_x64`` holds (a 0.9 rounded
-to float32 is off by 3e-8, which a float64 run would see). It is cast to the dtype of a leaf where it meets that leaf.
+A scalar is stored in JAX's default floating dtype: float32, or float64 under ``jax_enable_x64`` (0.9 rounded to float32
+is off by 3e-8, which a float64 run would see). It is cast to the dtype of a leaf when it is used there.
 
-A hyper-parameter is given as a number, whose range is checked at once; as an array of shape (), traced or not, which
-nothing compares in Python; or as a schedule ``step -> value`` of the updates so far. What a schedule drives is stored
-as ``Scheduled(value)``, the value last used, so that the state alone tells that setting it would be in vain. An array
-that is out of range stands in the state as it is, and makes the update NaN; what a schedule returns is its own affair.
+A hyper-parameter is given as a number, whose range is checked at once; as an array of shape (), traced or not, which is
+never compared in Python; or as a schedule ``step -> value`` of the updates so far. A scheduled one is stored as
+``Scheduled(value)``, with the value last used, so that the state itself shows that setting it would have no effect. An
+array that is out of range is stored as it is and makes the update NaN; the values of a schedule are not checked.
 """
 
 import dataclasses
@@ -32,13 +31,13 @@ Hyperparameter = float | jax.Array | Schedule
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Scheduled:
-    """Marks a hyper-parameter that a schedule drives, around the value last used (at first, that of step 0)."""
+    """Marks a hyper-parameter that a schedule drives; holds the value last used (at first, that of step 0)."""
 
     value: Any
 
 
 class Hyperparameters:
-    """What a transformation was given for the ``hyperparams`` of its state; checked when made.
+    """The hyper-parameters that a transformation was given for its state; checked at construction.
 
     ``state_class`` is the NamedTuple of that state. Its class attribute ``ranges`` maps each name to a ``Range``.
     """
@@ -74,7 +73,7 @@ class Hyperparameters:
                     f" but not in this state, which another optimiser's init made"
                 )
             if callable(given):
-                # In the dtype of the state, whatever the schedule computes in: states are fixed points under scan.
+                # In the dtype of the state, whatever the schedule returns: scan needs states of constant dtype.
                 entry = Scheduled(_scheduled_value(name, given, state.count).astype(entry.value.dtype))
             scheduled = isinstance(entry, Scheduled)
             values[name] = jnp.asarray(entry.value) if scheduled else or_nan(entry, self.state_class.ranges[name])
@@ -83,7 +82,7 @@ class Hyperparameters:
 
 
 def checked_number(name: str, value: Any, allowed: Range, or_else: str = "or a scalar array") -> Any:
-    """Returns a number in the range, before and after rounding, or raises; an array of shape () as ``or_nan`` does."""
+    """The number if it is in range, before and after rounding, else raises; an array of shape () as in ``or_nan``."""
     if isinstance(value, jax.Array | np.ndarray):
         if value.ndim:
             raise ValueError(f"{name} is one number, got an array of shape {value.shape}; use jax.vmap to try several")
@@ -103,7 +102,7 @@ def checked_number(name: str, value: Any, allowed: Range, or_else: str = "or a s
 
 
 def keep_numbers(schedule: Any, **ranges: Range) -> None:
-    """Holds these fields of a schedule to their ranges, in its ``__post_init__``."""
+    """Checks the ranges of these fields of a schedule, in its ``__post_init__``."""
     for name, allowed in ranges.items():
         object.__setattr__(schedule, name, checked_number(name, getattr(schedule, name), allowed))
 
@@ -114,7 +113,7 @@ def default_float(value: Any) -> jax.Array:
 
 
 def _number_as(value: Any, dtype: Any) -> jax.Array:
-    # By way of float: an integer past 2³¹ has no array, but is a number.
+    # Through float, because an integer past 2³¹ does not fit into an array.
     return jnp.asarray(float(value) if isinstance(value, numbers.Real) else value).astype(dtype)
 
 
@@ -128,8 +127,8 @@ def _scheduled_value(name: str, schedule: Schedule, step: jax.Array) -> jax.Arra
 def hyperparams(opt_state: Any) -> dict[str, jax.Array]:
     """The hyper-parameters in an optimiser state, at any depth, by name.
 
-    A name that occurs more than once stands as ``"<position>/name"`` each time, the position being the path of the
-    transformation's state: in ``chain(a, b)``, ``"0/name"`` and ``"1/name"``. A scheduled one is the value last used.
+    A name that occurs more than once is given as ``"<position>/name"``, where the position is the path of the
+    transformation's state: ``"0/name"`` and ``"1/name"`` in ``chain(a, b)``. A scheduled one has the value last used.
 
     >>> from fnn.optim import adam, chain, clip_by_global_norm
     >>> opt_state = chain(clip_by_global_norm(1.0), adam(0.5)).init({"kernel": jnp.ones(2)})
@@ -140,11 +139,11 @@ def hyperparams(opt_state: Any) -> dict[str, jax.Array]:
 
 
 def set_hyperparams(opt_state: Any, **values: Any) -> Any:
-    """The optimiser state with other hyper-parameters, named as ``hyperparams`` names them (``**{"0/name": value}``).
+    """The optimiser state with new hyper-parameters, named as in ``hyperparams`` (``**{"0/name": value}``).
 
-    Dtypes and shapes stay, so a compiled step is not compiled again; in a batched state one number is given to every
-    run, and an array with the batch's shape each run its own. Raises ``ValueError`` for a name that is not there or
-    is there more than once, for one that a schedule drives, and for a number out of its range.
+    Dtypes and shapes stay the same, so a compiled step is not compiled again. In a batched state a number is set for
+    every run, and an array with the shape of the batch gives each run its own. Raises ``ValueError`` for a name that is
+    missing or occurs more than once, for one that a schedule drives, and for a number out of range.
 
     >>> from fnn.optim import sgd
     >>> opt_state = sgd(0.1).init({"kernel": jnp.ones(2)})
@@ -175,8 +174,8 @@ def _changed(key: str, place: _Place, value: Any) -> jax.Array:
     # optax.inject_hyperparams keeps the hyper-parameters that its schedules drive in hyperparams_states.
     if isinstance(place.entry, Scheduled) or place.name in getattr(place.state, "hyperparams_states", ()):
         raise ValueError(
-            f"{key} is driven by a schedule, which would overwrite {value!r} at the next step; make the optimiser with"
-            f" a number in its place to set it"
+            f"{key} is driven by a schedule, which would overwrite {value!r} at the next step; to set it, make the"
+            f" optimiser with a number instead"
         )
     stored = jnp.asarray(place.entry)
     if not (isinstance(value, jax.Array | np.ndarray) and value.ndim and value.shape == stored.shape):
@@ -201,7 +200,7 @@ def _places(opt_state: Any) -> dict[str, _Place]:
 
 
 def _map_states(visit: Callable[[str, Any], dict[str, Any]], tree: Any, above: tuple = ()) -> Any:
-    """The tree with ``visit(position, state)`` as the ``hyperparams`` of every state in it, states in states too."""
+    """The tree with ``visit(position, state)`` as the ``hyperparams`` of every state in it, including nested ones."""
 
     def replace(key_path: tuple, node: Any) -> Any:
         if not _has_hyperparams(node):

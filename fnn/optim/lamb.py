@@ -1,4 +1,4 @@
-"""LAMB: Adam's direction, at a length in proportion to the weights of each leaf."""
+"""LAMB: Adam's direction, with a step length proportional to the norm of each leaf."""
 
 from collections.abc import Iterable
 from types import MappingProxyType
@@ -27,11 +27,11 @@ class ScaleByTrustRatioState(NamedTuple):
 
 @constructor
 def scale_by_trust_ratio() -> Optimizer:
-    """Gives the update of every leaf the norm of the leaf's parameters.
+    """Scales the update of every leaf to the norm of the leaf's parameters.
 
-        u = g ‖w‖ / ‖g‖                           a leaf at a time; u = g where either norm is 0
+        u = g ‖w‖ / ‖g‖                           leaf by leaf; u = g if either norm is 0
 
-    Of a leaf that ``Repeat`` stacks, every layer has its own norm.
+    In a leaf that ``Repeat`` stacks, every layer has its own norm.
 
     Raises ``ValueError`` for an ``update`` without params. Source: see ``lamb``.
 
@@ -78,13 +78,14 @@ def lamb(
     weight_decay: Hyperparameter = 0.0,
     paths: str | Iterable[str] = "*/kernel",
 ) -> Optimizer:
-    """LAMB, for large batches: every leaf moves by a fixed part of its own norm.
+    """LAMB, for large batches: every leaf moves by a fixed fraction of its norm.
 
         u = m̂ / (√(v̂ + eps_root) + eps) + λ w    m̂, v̂ as in ``adam``; λ: weight_decay, 0 outside ``paths``
-        w ← w − η u ‖w‖ / ‖u‖                     a leaf at a time, η: learning_rate
+        w ← w − η u ‖w‖ / ‖u‖                     leaf by leaf, η: learning_rate
 
-    A leaf of zeros (a bias at the start) moves by η u. By default the decay excludes biases and the scales of norms.
-    Errors as ``adamw``.
+    A leaf of zeros (a new bias) moves by η u. By default the decay excludes biases and the scales of norms. Errors:
+    ``ValueError`` for a hyper-parameter out of range, an ``update`` without params, and a glob that matches none of
+    their paths; ``TypeError`` if not a number, scalar array or schedule.
 
     Source: You et al., Large batch optimization for deep learning, 2020, algorithm 2, with φ the identity.
 

@@ -1,4 +1,4 @@
-"""L-BFGS: Newton's direction from the last few steps, for the full batch."""
+"""L-BFGS: an approximate Newton direction from the last few steps, for full batches."""
 
 from itertools import pairwise
 from types import MappingProxyType
@@ -26,8 +26,8 @@ from fnn.optim.transform import (
 class LbfgsState(NamedTuple):
     """State of ``lbfgs``; hyperparams: ``learning_rate``, or ``slope_rtol`` and ``curv_rtol`` of the line search.
 
-    All leaves of the parameters are one vector here. ``steps``, ``changes`` and ``weights`` are s, y and ρ = 1 / sᵀy,
-    the newest last; a pair that is not there has ρ = 0. ``step_size`` and ``evaluations`` are those of the last update.
+    All leaves of the parameters form one vector. ``steps``, ``changes`` and ``weights`` are s, y and ρ = 1 / sᵀy, the
+    newest last; an empty place has ρ = 0. ``step_size`` and ``evaluations`` are those of the last update.
     """
 
     count: jax.Array
@@ -53,7 +53,7 @@ def lbfgs(
     slope_rtol: Hyperparameter = 1e-4,
     curv_rtol: Hyperparameter = 0.9,
 ) -> Optimizer:
-    """L-BFGS with a line search, or with a rate.
+    """L-BFGS with a line search, or with a learning rate.
 
         s = w − w before,  y = g − g before,  ρ = 1 / sᵀy           kept if sᵀy > ε ‖s‖ ‖y‖, memory_size of them
         q ← g
@@ -63,20 +63,20 @@ def lbfgs(
         w ← w − a r                               a: the line search of fnn/optim/line_search.py, from 1
         w ← w − η r                               with a learning_rate η, and no search
 
-    ε is the rounding of the dtype, γ is 1 without ``scale_init_precond``. A pair without positive curvature is left
-    out, so r is a direction of descent, whatever the search returned; optax keeps all pairs but sᵀy = 0, and searches
-    along η r besides. Where no step is found that decreases the value (after ``max_linesearch_steps`` evaluations) the
-    update is 0 and the pairs are forgotten, so that the next one follows the gradient.
+    ε is the machine epsilon of the dtype; γ is 1 without ``scale_init_precond``. A pair without positive curvature is
+    left out, so r is a descent direction whatever the search returned; optax keeps all pairs except sᵀy = 0, and also
+    searches along η r. If no step decreases the value (after ``max_linesearch_steps`` evaluations), the update is 0 and
+    the pairs are dropped, so that the next update follows the gradient.
 
-    It is for a value that is a function of the parameters alone: the full batch, no augmentation, no ``accumulate``
-    around it. The search needs the extras ``value_fn`` and, unless they are to be computed again, ``value`` and
-    ``grad``; training passes all three (``batch_size`` the number of samples). What stands before it in a chain changes
-    the direction, not the function that is searched. The vectors are in the widest dtype of the params, at least
-    float32, and take 2 (memory_size + 1) times their memory.
+    The value must be a function of the parameters alone: the full batch, no augmentation, no ``accumulate`` around it.
+    The search needs the extra ``value_fn``, and ``value`` and ``grad`` to save computing them again; training passes
+    all three (set ``batch_size`` to the number of samples). Earlier transformations in a chain change the direction,
+    not the function that is searched. The vectors have the widest dtype of the params, at least float32, and take
+    2 (memory_size + 1) times their memory.
 
     Raises ``ValueError`` for a negative rate, tolerances outside 0 < slope_rtol < curv_rtol < 1, a memory or a number
-    of steps below 1, an option of the search beside a rate, an ``update`` without params, or without ``value_fn`` where
-    there is no rate; ``TypeError`` for what is no number, scalar array or schedule.
+    of steps below 1, a search option together with a rate, an ``update`` without params, or without ``value_fn`` if
+    there is no rate; ``TypeError`` if not a number, scalar array or schedule.
 
     Source: Nocedal and Wright, Numerical optimization, 2006, algorithms 7.4 and 7.5; Liu and Nocedal, 1989.
 
@@ -101,7 +101,7 @@ def lbfgs(
             raise ValueError(f"slope_rtol is below curv_rtol, got {slope_rtol} and {curv_rtol}")
     else:
         refuse_unread(
-            "it is the line search's, which a learning_rate does without",
+            "it belongs to the line search, which is not used with a learning_rate",
             max_linesearch_steps=(max_linesearch_steps, 20),
             slope_rtol=(slope_rtol, 1e-4),
             curv_rtol=(curv_rtol, 0.9),
@@ -111,7 +111,7 @@ def lbfgs(
     def init(params: Any) -> LbfgsState:
         vector = _vector(params)
         size, memory = (vector.size,), (memory_size, vector.size)
-        # Each its own array, even where they are alike: a compiled step may be given all of them to overwrite.
+        # A separate array each, even where they are equal: a compiled step may overwrite them all (donation).
         arrays = [jnp.zeros(shape, vector.dtype) for shape in (size, size, memory, memory, (memory_size,), ())]
         return LbfgsState(zero_count(), given.initial(), *arrays, evaluations=zero_count())
 
@@ -125,7 +125,7 @@ def lbfgs(
         if w.shape != state.params.shape:
             raise ValueError(f"the params have {w.size} entries, the optimiser state is for {state.params.size}")
         values = {name: value.astype(dtype) for name, value in values.items()}
-        if learning_rate is None:  # traced ones may be out of order
+        if learning_rate is None:  # traced tolerances may be in the wrong order
             slope, curv = values["slope_rtol"], values["curv_rtol"]
             values["slope_rtol"] = jnp.where(slope < curv, slope, jnp.nan)
         pairs = _with_pair(
@@ -138,7 +138,7 @@ def lbfgs(
             pairs = jax.tree.map(lambda part: jnp.where(step > 0, part, 0), pairs)
         else:
             step, evaluations = values["learning_rate"], zero_count()
-        # 0 · ∞: no step at all is 0, whatever the direction.
+        # 0 · ∞ would be NaN: a step of length 0 is 0, whatever the direction.
         updates = _unvector(jnp.where(step == 0, 0, step * direction), params)
         updates = nan_where_any(values.values(), updates)
         return updates, LbfgsState(
@@ -149,7 +149,7 @@ def lbfgs(
 
 
 class Pairs(NamedTuple):
-    """Some steps s, the changes y of the gradient along them, and ρ = 1 / sᵀy; the newest last."""
+    """The latest steps s, the changes y of the gradient along them, and ρ = 1 / sᵀy; the newest last."""
 
     steps: jax.Array
     changes: jax.Array
@@ -157,7 +157,7 @@ class Pairs(NamedTuple):
 
 
 def _with_pair(pairs: Pairs, s: jax.Array, y: jax.Array, count: jax.Array) -> Pairs:
-    """The pairs with a newest one in the place of the oldest, if its curvature is positive."""
+    """The pairs with a new one instead of the oldest, if its curvature is positive."""
     curvature, enough = _dot(s, y), jnp.finfo(s.dtype).eps * norm(s) * norm(y)
     keep = (count > 0) & (curvature > enough)  # False for NaN
     new = Pairs(s, y, 1 / jnp.where(keep, curvature, 1))
@@ -165,11 +165,11 @@ def _with_pair(pairs: Pairs, s: jax.Array, y: jax.Array, count: jax.Array) -> Pa
 
 
 def _two_loops(g: jax.Array, pairs: Pairs, *, scale: bool) -> jax.Array:
-    """H g, for the approximation H of the inverse of the Hessian that the pairs stand for."""
+    """H g, where H is the approximation of the inverse Hessian that the pairs define."""
 
     def newest_to_oldest(q: jax.Array, pair: tuple) -> tuple[jax.Array, jax.Array]:
         s, y, rho = pair
-        alpha = rho * _dot(s, q)  # 0 for a pair that is not there
+        alpha = rho * _dot(s, q)  # 0 for an empty place
         return q - alpha * y, alpha
 
     def oldest_to_newest(r: jax.Array, pair: tuple) -> tuple[jax.Array, None]:
@@ -182,7 +182,7 @@ def _two_loops(g: jax.Array, pairs: Pairs, *, scale: bool) -> jax.Array:
 
 
 def _preconditioned(q: jax.Array, g: jax.Array, y: jax.Array, rho: jax.Array) -> jax.Array:
-    """γ q, in factors that are in the range of the dtype where the result is."""
+    """γ q, computed from factors that are in the range of the dtype whenever the result is."""
     there = rho > 0
     change, gradient = (scale_of(each) for each in (y, g))
     small = y * (1 / change)
@@ -211,7 +211,7 @@ def _along(direction: jax.Array, grads: Any, params: Any, extra: dict[str, Any],
 
 
 def _vector(tree: Any, dtype: Any = None) -> jax.Array:
-    """All leaves as one vector, in the widest dtype of the accumulators of their kinds unless another is asked for."""
+    """All leaves as one vector, in ``dtype`` or else the widest accumulator dtype of the leaves."""
     leaves = [jnp.asarray(leaf) for leaf in jax.tree.leaves(tree)]
     if dtype is None:
         widest = max((accumulator_dtype(leaf) for leaf in leaves), key=lambda each: each.itemsize, default=None)
@@ -220,7 +220,7 @@ def _vector(tree: Any, dtype: Any = None) -> jax.Array:
 
 
 def _unvector(vector: jax.Array, like: Any) -> Any:
-    """The vector as a tree with the shapes and dtypes of another."""
+    """The vector as a tree with the shapes and dtypes of ``like``."""
     leaves, treedef = jax.tree.flatten(like)
     ends = [0]
     for leaf in leaves:

@@ -1,4 +1,4 @@
-"""Transformations that treat every entry of every leaf alone: one rule, u = rule(g; accumulators), makes them."""
+"""Transformations that treat every entry by itself, each made from one rule u = rule(g; accumulators)."""
 
 from collections.abc import Callable
 from typing import Any
@@ -24,10 +24,10 @@ EntryRule = Callable[..., tuple[Any, ...]]
 
 
 def leafwise(given: Hyperparameters, rule: EntryRule, **starts: Any) -> Optimizer:
-    """The transformation of a rule; ``starts`` names the accumulators, as fields of the state, and where they start.
+    """The transformation with this rule; ``starts`` gives each accumulator, a field of the state, its initial value.
 
-    The state is that of ``given``: ``count``, ``hyperparams`` and an entry for every accumulator, of the shapes of the
-    params and at least float32, in which the rule is computed.
+    The state is the one of ``given``: ``count``, ``hyperparams`` and the accumulators, which have the shapes of the
+    params and at least float32, the dtype in which the rule is computed.
     """
 
     def init(params: Any) -> Any:
@@ -66,16 +66,16 @@ def running_mean(x: jax.Array, mean: jax.Array, decay: jax.Array) -> jax.Array:
 
 
 def sum_of_weights(decay: jax.Array, count: jax.Array) -> jax.Array:
-    """``1 − decay^count``, the weights of all values in a running mean that began at 0: the divisor of bias correction.
+    """``1 − decay^count``, the sum of the weights in a running mean that began at 0: the divisor of bias correction.
 
     Written as −expm1(count · log(decay)): the plain difference loses the digits that decay^count shares with 1, three
-    of float32's seven at decay 0.999 and count 1. For decay 0 the logarithm is −∞ and the result 1.
+    of float32's seven at decay 0.999 and count 1. For decay 0 the logarithm is −∞ and the result is 1.
     """
     return -jnp.expm1(count.astype(decay.dtype) * jnp.log1p(decay - 1))
 
 
 def mean_one_step_ahead(decay: jax.Array, count: jax.Array, g: jax.Array, mean: jax.Array) -> jax.Array:
-    """The corrected running mean as it would stand one step later, were the gradient the same: Nesterov's momentum.
+    """The corrected running mean after one more step with the same gradient: Nesterov's momentum.
 
     decay · mean / (1 − decay^(count + 1)) + (1 − decay) · g / (1 − decay^count)
     """

@@ -1,4 +1,4 @@
-"""A step length that satisfies the strong Wolfe conditions: bracketing, then zooming in."""
+"""A step length that satisfies the strong Wolfe conditions, by bracketing and zoom."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 
 class LinePoint(NamedTuple):
-    """A step length a with the value φ(a) and the slope φ'(a)."""
+    """A step length a, with the value φ(a) and the slope φ'(a)."""
 
     step: jax.Array
     value: jax.Array
@@ -16,9 +16,9 @@ class LinePoint(NamedTuple):
 
 
 class Search(NamedTuple):
-    """``low`` is the lowest point so far that satisfies sufficient decrease, 0 at first; ``high`` the other end.
+    """``low`` is the lowest point so far with sufficient decrease (0 at first); ``high`` is the other end.
 
-    While bracketing, ``high`` is the next step to try; later the wanted step lies between the two.
+    While bracketing, ``high`` is the next step to try; after that the wanted step lies between the two.
     """
 
     evaluations: jax.Array
@@ -36,20 +36,20 @@ def strong_wolfe(
     curv_rtol: Any = 0.9,
     max_steps: int = 20,
 ) -> tuple[jax.Array, jax.Array]:
-    """A step length for φ, ``phi(a) -> (φ(a), φ'(a))``, and the evaluations it took; ``start`` is φ at 0.
+    """A step length for ``phi(a) -> (φ(a), φ'(a))``, and the evaluations it took; ``start`` is φ at 0.
 
         φ(a) ≤ φ(0) + c₁ a φ'(0)                                    sufficient decrease, c₁: slope_rtol
         |φ'(a)| ≤ c₂ |φ'(0)|                                        curvature, c₂: curv_rtol
 
-    Beginning at a = 1, the step is doubled until an interval holds one that satisfies both: a step that is too high
-    (no decrease, or no lower than the one before) or whose slope has turned positive is its other end. Then a point
-    inside is tried, the minimum of the cubic through both ends, or the middle where that lies outside or in the outer
-    tenth at either side, and becomes one of the ends.
+    From a = 1 the step is doubled until the interval contains one that satisfies both conditions: it ends at a step
+    that is too high (no sufficient decrease, or no lower than the one before) or whose slope is positive. Then the zoom
+    tries a point inside, which becomes one of the ends: the minimum of the cubic through both ends, or the middle if
+    that minimum is outside or in the outer tenth on either side.
 
-    Close to a minimum the decrease is smaller than the rounding of φ. There, |φ(a) − φ(0)| within a few units of
-    rounding, decrease is asked of the slope instead: φ'(a) ≤ (2 c₁ − 1) φ'(0), which is the same for a parabola. A
-    value that is not finite is too high. After ``max_steps`` evaluations the step is the lowest that satisfied
-    sufficient decrease, or 0 if none did; 0 also where φ'(0) is not negative.
+    Close to a minimum the decrease is smaller than the rounding error of φ. If |φ(a) − φ(0)| is within a few units of
+    rounding, the slope is tested for decrease instead: φ'(a) ≤ (2 c₁ − 1) φ'(0), which is equivalent for a parabola. A
+    value that is not finite counts as too high. After ``max_steps`` evaluations the result is the lowest step with
+    sufficient decrease, or 0 if there was none; it is also 0 if φ'(0) is not negative.
 
     Source: Nocedal and Wright, Numerical optimization, 2006, algorithms 3.5 and 3.6 and equation 3.59; the condition
     near a minimum: Hager and Zhang, 2005, section 4.
@@ -71,12 +71,12 @@ def strong_wolfe(
     def body(search: Search) -> Search:
         step = jnp.where(search.bracketed, _inside(search.low, search.high), search.high.step)
         point = LinePoint(step, *phi(step))
-        # Both tests are written so that a NaN counts as too high.
+        # Both tests are written so that NaN counts as too high.
         lower = (point.value < search.low.value) | (search.low.step == 0)
         fine = decreases(point) & jnp.isfinite(point.slope)
         good = fine & (jnp.abs(point.slope) <= -curv_rtol * start.slope)
         high = ~(fine & lower)
-        # Away from the other end, the slope at the new low end must point down; before there is one, up the axis.
+        # At the new low end φ must fall towards the other end; while bracketing, towards larger steps.
         ahead = jnp.where(search.bracketed, search.high.step - search.low.step, 1)
         turned = ~high & (point.slope * ahead >= 0)
         doubled = LinePoint(2 * step, point.value, point.slope)
@@ -101,7 +101,7 @@ def strong_wolfe(
 
 
 def _inside(one: LinePoint, other: LinePoint) -> jax.Array:
-    """The minimum of the cubic with these values and slopes; the middle if it is not well inside."""
+    """The minimum of the cubic with these values and slopes, or the middle if that is not well inside."""
     width = other.step - one.step
     d1 = one.slope + other.slope - 3 * (one.value - other.value) / (one.step - other.step)
     square = d1 * d1 - one.slope * other.slope

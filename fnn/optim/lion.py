@@ -34,14 +34,16 @@ def lion(
     weight_decay: Hyperparameter = 1e-3,
     paths: str | Iterable[str] = "*/kernel",
 ) -> Optimizer:
-    """Lion: steps of one size, in the direction of the sign of a mean.
+    """Lion: steps of constant size, along the sign of a running mean.
 
         u = sign(b1 m + (1 − b1) g)
-        m ← b2 m + (1 − b2) g                     from m = 0, with another decay than in u
+        m ← b2 m + (1 − b2) g                     from m = 0; its decay b2 differs from the b1 in u
         w ← w − η (u + λ w)                       η: learning_rate; λ: weight_decay, 0 outside ``paths``
 
-    A good rate is 3 to 10 times smaller than Adam's, a good decay as much larger. By default the decay excludes biases
-    and the scales of norms (optax's decay of everything is ``paths="*"``). Errors as ``adamw``.
+    A good rate is 3 to 10 times smaller than Adam's, and a good decay larger by the same factor. By default the decay
+    excludes biases and the scales of norms (``paths="*"`` decays everything, as optax does). Errors: ``ValueError`` for
+    a hyper-parameter out of range, an ``update`` without params, and a glob that matches none of their paths;
+    ``TypeError`` if not a number, scalar array or schedule.
 
     Source: Chen et al., Symbolic discovery of optimization algorithms, 2023, program 1.
 
@@ -54,7 +56,7 @@ def lion(
 
     def rule(values: dict, count: Any, g: Any, m: Any) -> tuple[Any, ...]:
         del count
-        # A part of a number near the smallest is 0: the sign is that of a multiple.
+        # A fraction of a number near the smallest rounds to 0, so the sign is taken of a multiple.
         lift = jnp.where(jnp.maximum(jnp.abs(g), jnp.abs(m)) < 1, 2.0**64, 1).astype(g.dtype)
         return jnp.sign(running_mean(lift * g, lift * m, values["b1"])), running_mean(g, m, values["b2"])
 

@@ -1,4 +1,4 @@
-"""Muon: the momentum of a matrix, made orthogonal by a Newton–Schulz iteration."""
+"""Muon: the momentum of a matrix, orthogonalised by a Newton–Schulz iteration."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -34,17 +34,17 @@ STEEPEST: Coefficients = (3.4445, -4.7750, 2.0315)
 """Jordan's coefficients: the steepest quintic at 0 that still brings every singular value to about 1."""
 
 DEFAULT_STEPS = 5
-"""Of the iteration."""
+"""The default number of steps of the iteration."""
 
 LARGEST_SHARE = 1e-6
-"""Of the norm of a matrix: so much ``eps`` adds to it at most, or a small gradient would be made smaller by it."""
+"""The largest fraction of a matrix's norm that ``eps`` may add to it; more would shrink the step of small gradients."""
 
 
 class MuonState(NamedTuple):
     """State of ``muon``: the momentum of the matrices, and the state of Adam for the ``rest``.
 
-    hyperparams: ``learning_rate``, ``beta``, ``eps``, ``weight_decay``, ``adam_weight_decay``, and those of
-    ``adam_learning_rate`` and ``consistent_rms`` that are given; those of Adam (``b1``, …) stand in ``rest``.
+    hyperparams: ``learning_rate``, ``beta``, ``eps``, ``weight_decay``, ``adam_weight_decay``, and if given
+    ``adam_learning_rate`` and ``consistent_rms``; those of Adam (``b1``, …) are in ``rest``.
     """
 
     count: jax.Array
@@ -90,33 +90,33 @@ def muon(
         m ← β m + (1 − β) g                       β: beta, from 0
         M = m / (1 − βᵗ)                          nesterov=False
         M = β m / (1 − βᵗ⁺¹) + (1 − β) g / (1 − βᵗ)                 nesterov
-        X = M / (‖M‖ + min(eps, 10⁻⁶ ‖M‖))        ‖·‖ = √Σ·², so that every singular value is at most 1
+        X = M / (‖M‖ + min(eps, 10⁻⁶ ‖M‖))        ‖·‖ = √Σ·²: every singular value is then at most 1
         X ← a X + b (X Xᵀ) X + c (X Xᵀ)² X        ns_steps times, (a, b, c) = ns_coeffs
         X ← ⟨M, X⟩ X                              only if adaptive
         s = √max(1, outputs / inputs)             X has shape (inputs, outputs)
-        s = consistent_rms · √max(inputs, outputs)                  if that is given; 0.2 for Adam's usual step size
+        s = consistent_rms · √max(inputs, outputs)                  if given; 0.2 for Adam's usual step size
         w ← w − η (s X + λ w)                     η: learning_rate, λ: weight_decay, 0 outside ``paths``
 
-    With M = U S Vᵀ the iteration takes every singular value s to the polynomial a s + b s³ + c s⁵ again and again and
-    leaves U and V as they are. These coefficients grow small ones fastest and then let them wander about 1, between
-    0.7 and 1.2: what comes out is near U Vᵀ, not equal to it. A sequence of triples gives every step its own (leave
-    ``ns_steps`` out then). They are part of the program and cannot be set while it runs.
+    With M = U S Vᵀ, the iteration applies the polynomial a s + b s³ + c s⁵ repeatedly to every singular value s and
+    leaves U and V unchanged. The default coefficients make small values grow fastest, and then keep them between 0.7
+    and 1.2: the result is near U Vᵀ, not equal to it. A sequence of triples gives every step its own coefficients
+    (then leave out ``ns_steps``). They are part of the program and cannot be set while it runs.
 
-    ``matrices``: by default the leaves with two axes, which includes the table of an embedding and the output layer,
-    that the authors leave to Adam. Globs (fnn.paths) choose others: ``"conv*/kernel"``; a leaf with more than two axes
-    is then the matrix of all but its last axis by its last, as of a convolution over patches. (For the ``query``
-    kernel of an attention, (features, heads, width), that is not the matrix of its product.) The axes are those of one
-    layer: every layer that ``Repeat`` stacks has a matrix of its own.
+    ``matrices``: by default all leaves with two axes. That includes embedding tables and the output layer, which the
+    authors leave to Adam; choose others with globs (fnn.paths): ``"conv*/kernel"``. A leaf with more axes is treated as
+    a matrix of all its axes but the last by the last, like a convolution over patches. (For the ``query`` kernel of an
+    attention layer, (features, heads, width), this is not the matrix of its product.) In a leaf that ``Repeat``
+    stacks, every layer has its own matrix.
 
-    The rest moves by ``nadam`` if ``nesterov`` and by ``adam`` if not, with ``eps``, ``adam_b1``, ``adam_b2`` and
-    ``adam_eps_root``, at the same rate or at ``adam_learning_rate``, and with the decay ``adam_weight_decay``. All this
-    is optax's convention; by default both decays exclude biases and scales (optax's decay everything, ``paths="*"``).
-    Of optax's ways of preparing X this is ``"frobenius"``, but that there a gradient near the size of eps is hardly
-    made orthogonal any more: here the step is the same for gradients of any size, and 0 for 0.
+    The other leaves are updated by ``nadam`` if ``nesterov``, else by ``adam``, with ``eps``, ``adam_b1``, ``adam_b2``
+    and ``adam_eps_root``, the same rate or ``adam_learning_rate``, and the decay ``adam_weight_decay``. All this is
+    optax's convention; by default both decays exclude biases and scales (``paths="*"`` decays everything, as optax
+    does). X is prepared as by optax's ``"frobenius"``, except that there a gradient near the size of eps is hardly
+    orthogonalised: here the step is the same for gradients of any size, and 0 for 0.
 
-    Raises ``ValueError`` for a negative rate, beta outside [0, 1), coefficients that are no triples, or not
+    Raises ``ValueError`` for a negative rate, beta outside [0, 1), coefficients that are not triples, or not
     ``ns_steps`` of them, a glob that matches no path or a leaf with fewer than two axes, and an ``update`` without
-    params; ``TypeError`` for what is no number, scalar array or schedule.
+    params; ``TypeError`` if not a number, scalar array or schedule.
 
     Source: Jordan et al., Muon: an optimizer for hidden layers in neural networks, 2024; consistent_rms: Liu et al.,
     Muon is scalable for LLM training, 2025; adaptive: Bernstein and Newhouse, Old optimizer, new norm, 2024.
@@ -144,7 +144,7 @@ def muon(
     others = (scale_by_nadam if nesterov else scale_by_adam)(adam_b1, adam_b2, eps, adam_eps_root)
 
     def init(params: Any) -> MuonState:
-        select(globs, named_leaves(params))  # a glob that matches nothing raises here, before any step
+        select(globs, named_leaves(params))  # raises here for a glob that matches nothing, before any step
         chosen = _chosen(matrices, params)
         mu = zeros_like(_part(chosen, params))
         return MuonState(zero_count(), given.initial(), mu, others.init(_part(chosen, params, inside=False)))
@@ -181,7 +181,7 @@ def muon(
             u = u + decay * w.astype(dtype) if path in decayed else u
             return (-rate * u).astype(w.dtype)
 
-        # Adam's directions come in the dtype of the params given: wide ones, so that they are rounded once.
+        # Adam's updates have the dtype of the params it gets: give it wide ones, so that they are rounded once.
         wide = jax.tree.map(lambda w: w.astype(accumulator_dtype(w)), params)
         rest = [_part(chosen, tree, inside=False) for tree in (grads, wide)]
         directions, rest_state = others.update(rest[0], state.rest, rest[1])
@@ -224,13 +224,13 @@ def _chosen(matrices: str | Iterable[str] | None, params: Any) -> set[str]:
         if len(shapes[path]) < 2:
             raise ValueError(
                 f"the matrices of muon have at least two axes, but {path!r} has shape {shapes[path]};"
-                f" choose globs that leave it out"
+                f" choose globs that do not match it"
             )
     return chosen
 
 
 def _part(chosen: set[str], tree: Any, *, inside: bool = True) -> Any:
-    """The tree with ``None`` for the leaves outside, or inside, the chosen paths."""
+    """The tree with ``None`` for the leaves outside the chosen paths (``inside=False``: for those inside)."""
     return map_named(lambda path, leaf: leaf if (path in chosen) == inside else None, tree)
 
 
@@ -238,11 +238,11 @@ def _triples(ns_coeffs: Any, ns_steps: int) -> list[Coefficients]:
     positive("ns_steps", ns_steps)
     try:
         rows = [tuple(map(float, row)) for row in ns_coeffs]
-    except TypeError:  # one triple, whose members are no rows
+    except TypeError:  # one triple: its members are not rows
         rows = [tuple(map(float, ns_coeffs))] * ns_steps
     else:
         if ns_steps != len(rows):
-            refuse_unread(f"ns_coeffs are those of {len(rows)} steps", ns_steps=(ns_steps, DEFAULT_STEPS))
+            refuse_unread(f"ns_coeffs already give {len(rows)} steps", ns_steps=(ns_steps, DEFAULT_STEPS))
     if not rows or any(len(row) != 3 or not all(map(math.isfinite, row)) for row in rows):
         raise ValueError(f"ns_coeffs are three numbers, or three for every step, got {ns_coeffs!r}")
     return [(a, b, c) for a, b, c in rows]

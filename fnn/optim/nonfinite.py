@@ -1,4 +1,4 @@
-"""Steps whose numbers are not finite: left out whole, and counted."""
+"""Skips and counts steps whose numbers are not finite."""
 
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -11,7 +11,7 @@ from fnn.optim.waiting import all_stepped, stepped
 
 
 class SkipNonfiniteState(NamedTuple):
-    """State of ``skip_nonfinite``: ``skipped`` in all, ``in_a_row`` of late, and whether the last was ``accepted``."""
+    """State of ``skip_nonfinite``: steps ``skipped`` in total, skipped last ``in_a_row``; was the last ``accepted``."""
 
     count: jax.Array
     hyperparams: dict[str, Any]
@@ -24,22 +24,22 @@ class SkipNonfiniteState(NamedTuple):
 
     @property
     def stepped(self) -> jax.Array | None:
-        """Whether the last call was a step: accepted, and none that the optimiser inside waits at."""
+        """Whether the last call was a step: accepted, and the optimiser inside did not wait."""
         return all_stepped(self.accepted, stepped(self.inner))
 
 
 @constructor
 def skip_nonfinite(optimizer: Any) -> Optimizer:
-    """Leaves a step out if the gradient, the value or the update holds an infinity or a NaN.
+    """Skips a step if the gradient, the value or the update contains an infinity or a NaN.
 
         all finite:   the optimiser's update and new state
         otherwise:    an update of 0, the optimiser's state bit for bit as it was, skipped ← skipped + 1
 
-    Such a step is never taken after all, however many come in a row. ``count`` counts the steps that were accepted.
-    What stands behind it in a ``chain`` waits for the next that is: its update is 0, its state stays.
-    Training keeps the model's state (batch statistics) of before, too: it asks ``accepted(opt_state)``. It
-    stands outside everything that must stand still with it: ``skip_nonfinite(chain(adam(…), ema(…)))``; ``accumulate``
-    and ``groups`` refuse it inside. Raises ``TypeError`` for what is no optimiser.
+    Such a step is never taken, however many come in a row. ``count`` counts the accepted steps. Later transformations
+    in a ``chain`` wait for the next accepted step: their update is 0 and their state stays the same. Training asks
+    ``accepted(opt_state)``, and also keeps the model's old state (batch statistics) when a step is skipped. Put it
+    around everything that must not move in a skipped step: ``skip_nonfinite(chain(adam(…), ema(…)))``. ``accumulate``
+    and ``groups`` refuse it inside. Raises ``TypeError`` if not an optimiser.
 
     >>> from fnn.optim import sgd
     >>> optimizer = skip_nonfinite(sgd(1.0))
@@ -51,7 +51,7 @@ def skip_nonfinite(optimizer: Any) -> Optimizer:
 
     def init(params: Any) -> SkipNonfiniteState:
         inner = optimizer.init(params)
-        # Three zeros and not one thrice, so that jit may be given them all to overwrite.
+        # Three separate zeros, so that jit may overwrite all of them (donation).
         return SkipNonfiniteState(zero_count(), {}, zero_count(), zero_count(), jnp.ones((), bool), inner)
 
     def skip_update(grads: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, SkipNonfiniteState]:
@@ -81,22 +81,22 @@ def all_finite(tree: Any) -> jax.Array:
 
 
 def accepted(opt_state: Any) -> jax.Array | None:
-    """Whether the last step was taken, by every ``skip_nonfinite`` in an optimiser state; ``None`` if there is none."""
+    """Whether every ``skip_nonfinite`` in an optimiser state accepted the last step; ``None`` if there is none."""
     found = [state.accepted for state in _skip_states(opt_state)]
     return jnp.stack(found).all(0) if found else None
 
 
 def skipped_in_a_row(opt_state: Any) -> jax.Array | None:
-    """How many of the last steps every ``skip_nonfinite`` left out, the most of any; ``None`` if there is none."""
+    """How many steps in a row were skipped last, the most of any ``skip_nonfinite``; ``None`` if there is none."""
     found = [state.in_a_row for state in _skip_states(opt_state)]
     return jnp.stack(found).max(0) if found else None
 
 
 def refuse_inner_skips(opt_state: Any, wrapper: str) -> None:
-    """Raises for a ``skip_nonfinite`` inside: what is skipped there is not the step that training takes."""
+    """Raises for a ``skip_nonfinite`` inside, which would skip only a part of the step that training takes."""
     if accepted(opt_state) is not None:
         raise ValueError(
-            f"skip_nonfinite stands outside {wrapper}, or a part of a bad step is taken:"
+            f"skip_nonfinite goes outside {wrapper}, or part of a bad step would be taken:"
             f" write skip_nonfinite({wrapper}(…))"
         )
 

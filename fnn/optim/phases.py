@@ -22,21 +22,21 @@ def check_warm_up(warmup_steps: Any, steps: Any) -> None:
     if not 0 <= warmup_steps < steps:
         raise ValueError(
             f"0 <= warmup_steps < steps, got warmup_steps={warmup_steps} and steps={steps};"
-            f" steps counts the whole run, the warm-up included"
+            f" steps counts the whole run, including the warm-up"
         )
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class warmup_cosine(Value):
-    """A line from 0 to ``peak`` over ``warmup_steps``, then half a cosine down to ``final`` at step ``steps``.
+    """Linear warm-up from 0 to ``peak`` over ``warmup_steps``, then half a cosine down to ``final`` at step ``steps``.
 
         value = peak · step / warmup_steps                                                      step < warmup_steps
         t = min(step − warmup_steps, steps − warmup_steps) / (steps − warmup_steps)
         value = final + (peak − final) · ½ (1 + cos(π t))                                        after
 
-    ``steps`` counts the whole run, the warm-up included; the first update, at step 0, has rate 0 unless
+    ``steps`` counts the whole run, including the warm-up; the first update, at step 0, has rate 0 unless
     ``warmup_steps`` is 0. This is optax's ``warmup_cosine_decay_schedule(0.0, peak, warmup_steps, steps, final)``.
-    Raises ``ValueError`` for a negative number and unless 0 ≤ warmup_steps < steps, ``TypeError`` for what is no
+    Raises ``ValueError`` for a negative number and unless 0 ≤ warmup_steps < steps, ``TypeError`` if not a
     number, or no integer.
 
     Source: Goyal et al., Accurate, large minibatch SGD, 2017, section 2.2 (the warm-up); Loshchilov and Hutter, SGDR,
@@ -67,14 +67,14 @@ class warmup_cosine(Value):
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class inverse_sqrt(Value):
-    """A line from 0 to ``peak`` over ``warmup_steps``, then down with the root of the step, without an end.
+    """Linear warm-up from 0 to ``peak`` over ``warmup_steps``, then a decay with the root of the step, without end.
 
         value = peak · min(step / warmup_steps, √(warmup_steps / step))
 
-    Raises ``ValueError`` for a negative number and for ``warmup_steps`` below 1, ``TypeError`` for what is no number,
-    or no integer.
+    Raises ``ValueError`` for a negative number and for ``warmup_steps`` below 1, ``TypeError`` for values of
+    the wrong type.
 
-    Source: Vaswani et al., Attention is all you need, 2017, equation 3, with the peak in the place of the width.
+    Source: Vaswani et al., Attention is all you need, 2017, equation 3, with the peak instead of the width.
 
     >>> schedule = inverse_sqrt(1.0, 4)
     >>> print(schedule(0), schedule(2), schedule(4), schedule(16))
@@ -96,14 +96,14 @@ class inverse_sqrt(Value):
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class warmup_stable_decay(Value):
-    """A line from 0 up to ``peak``, the peak, and over the last ``decay_steps`` of ``steps`` a line down to ``final``.
+    """Linear warm-up to ``peak``, constant, then linear decay to ``final`` over the last ``decay_steps`` of ``steps``.
 
         value = peak · step / warmup_steps                                             step < warmup_steps
         value = peak                                                                   until steps − decay_steps
         value = final + (peak − final) · (steps − step) / decay_steps                  until steps, then final
 
     Raises ``ValueError`` for a negative number and unless 0 ≤ warmup_steps < steps and warmup_steps + decay_steps ≤
-    steps; ``TypeError`` for what is no number, or no integer.
+    steps; ``TypeError`` for values of the wrong type.
 
     Source: Hu et al., MiniCPM, 2024, section 4.
 
@@ -124,8 +124,8 @@ class warmup_stable_decay(Value):
         positive("decay_steps", self.decay_steps)
         if self.warmup_steps + self.decay_steps > self.steps:
             raise ValueError(
-                f"warm-up and decay fit into the run, got {self.warmup_steps} + {self.decay_steps} of {self.steps}"
-                f" steps"
+                f"warmup_steps + decay_steps <= steps, got {self.warmup_steps} + {self.decay_steps} in a run of"
+                f" {self.steps} steps"
             )
 
     def __call__(self, step: Any) -> jax.Array:
@@ -137,12 +137,12 @@ class warmup_stable_decay(Value):
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class warm_restarts(Value):
-    """Half a cosine from ``init`` down to ``final``, again and again; each cycle is ``factor`` times as long.
+    """Half a cosine from ``init`` down to ``final``, repeated; each cycle is ``factor`` times as long as the last.
 
         value = final + (init − final) · ½ (1 + cos(π t / T))         t: steps since the restart, T: steps of the cycle
 
     The first cycle has ``steps`` steps. Raises ``ValueError`` for a negative number, ``steps`` or ``factor`` below 1;
-    ``TypeError`` for what is no number, or no integer.
+    ``TypeError`` for values of the wrong type.
 
     Source: Loshchilov and Hutter, SGDR, 2017, equation 5.
 
@@ -176,7 +176,7 @@ class warm_restarts(Value):
         return half_cosine(time, default_float(self.init), default_float(self.final))
 
     def _cycles(self, last: int) -> Iterator[tuple[int, float]]:
-        """First step and length of the cycles that begin up to step ``last``: few, as each at least doubles."""
+        """First step and length of the cycles that begin up to step ``last``; few, because each at least doubles."""
         start, length = 0, int(self.steps)
         while start <= last:
             yield start, float(min(length, 2**64))
@@ -185,16 +185,16 @@ class warm_restarts(Value):
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class one_cycle(Value):
-    """Half a cosine up to ``peak`` and a longer one down to almost nothing.
+    """Half a cosine up to ``peak``, then a longer one down to almost zero.
 
         value: peak / init_divisor → peak            over the first warmup_fraction of steps (rounded)
         value: peak → peak / (init_divisor · final_divisor)            over the rest, where it stays
 
-    This is optax's ``cosine_onecycle_schedule``, which rounds down: 0.57 of 100 steps, 56.99… in floating point, are
-    56 there. Raises ``ValueError`` for a negative peak, a divisor of 0 or less, a
-    fraction that leaves no step for either part, ``steps`` below 1; ``TypeError`` for what is no number, or no integer.
+    This is optax's ``cosine_onecycle_schedule``, except that optax rounds down: there 0.57 of 100 steps, 56.99… in
+    floating point, is 56. Raises ``ValueError`` for a negative peak, a divisor of 0 or less, a fraction that leaves no
+    step for one of the parts, ``steps`` below 1; ``TypeError`` for values of the wrong type.
 
-    Source: Smith and Topin, Super-convergence, 2018, with cosines for lines.
+    Source: Smith and Topin, Super-convergence, 2018, with cosines instead of lines.
 
     >>> schedule = one_cycle(1.0, 20, warmup_fraction=0.25, init_divisor=4.0)
     >>> print(schedule(0), schedule(5), schedule(20))
@@ -216,7 +216,7 @@ class one_cycle(Value):
         if not 0 < self._warm_up < self.steps:
             raise ValueError(
                 f"warmup_fraction leaves at least one step before the peak and one after it, got"
-                f" {self.warmup_fraction} of {self.steps}"
+                f" {self.warmup_fraction} of {self.steps} steps"
             )
 
     @property
@@ -233,12 +233,12 @@ class one_cycle(Value):
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class join(Value):
-    """One schedule after another: each starts at its own step 0 where the one before ends.
+    """Joins schedules: each starts at its own step 0 where the one before ends.
 
         value = schedules[i](step − boundaries[i − 1])            boundaries[i − 1] ≤ step < boundaries[i]
 
-    Raises ``ValueError`` for boundaries that do not grow, or unless there is one schedule more than boundaries;
-    ``TypeError`` for what is no schedule.
+    Raises ``ValueError`` for boundaries that do not grow, or unless there is one more schedule than boundaries;
+    ``TypeError`` if not a schedule.
 
     >>> from fnn.optim import constant, polynomial
     >>> schedule = join((polynomial(0.0, 4, final=1.0), constant(0.5)), (4,))

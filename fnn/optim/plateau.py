@@ -1,4 +1,4 @@
-"""Smaller steps once the value stops falling."""
+"""Smaller steps when the value stops falling."""
 
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -15,7 +15,7 @@ from fnn.optim.transform import Optimizer, accumulator_dtype, check_gradients, c
 class ReduceOnPlateauState(NamedTuple):
     """State of ``reduce_on_plateau``; hyperparams: ``factor``, ``rtol``, ``atol``, ``min_scale``.
 
-    ``scale`` multiplies the updates; ``mean_value`` is the mean of the values since the last look at them.
+    ``scale`` multiplies the updates; ``mean_value`` is the mean of the values since the last check.
     """
 
     count: jax.Array
@@ -46,7 +46,7 @@ def reduce_on_plateau(
     accumulation_size: int = 1,
     min_scale: Hyperparameter = 0.0,
 ) -> Optimizer:
-    """Scales the updates, by less each time that the value has not fallen for a while; stands after an optimiser.
+    """Scales the updates down whenever the value has not fallen for a while; put it after an optimiser.
 
         u = s g                                   s from 1, at least min_scale
 
@@ -55,17 +55,17 @@ def reduce_on_plateau(
         better: v < best − rtol |best| − atol     best from ∞
         best ← v, n ← 0                           better
         n ← n + 1                                 otherwise, also if v is NaN
-        s ← max(factor · s, min_scale), n ← 0, pause for ``cooldown`` looks                  n = patience
-        n ← 0                                     in the pause, in which best is kept up too
+        s ← max(factor · s, min_scale), n ← 0, pause for ``cooldown`` checks                 n = patience
+        n ← 0                                     in the pause, in which best is still updated
 
-    Training passes the ``value`` of the batch: take ``accumulation_size`` as the number of batches of an epoch, so that
-    ``patience`` and ``cooldown`` count epochs. The update at which s falls is scaled by the new s. rtol is a part of
-    the size of the best, whatever its sign, so that a value that is to rise is passed with its sign changed (in optax
-    and PyTorch it asks of negative values for less than no progress: a constant −1 is better each time).
+    Training passes the ``value`` of the batch: set ``accumulation_size`` to the number of batches in an epoch, so that
+    ``patience`` and ``cooldown`` count epochs. The update at which s falls already uses the new s. rtol is relative to
+    |best|, so to maximise a value, pass it with its sign changed (in optax and PyTorch a constant value of −1 counts as
+    better every time).
 
-    Raises ``ValueError`` for a factor outside (0, 1), an rtol outside [0, 1) (optax takes 1, and is never better), both
-    tolerances 0, a negative atol, min_scale or cooldown, a patience or accumulation_size below 1, and an ``update``
-    without ``value``; ``TypeError`` for what is no number, or no integer.
+    Raises ``ValueError`` for a factor outside (0, 1), an rtol outside [0, 1) (optax allows 1, with which nothing is
+    ever better), both tolerances 0, a negative atol, min_scale or cooldown, a patience or accumulation_size below 1,
+    and an ``update`` without ``value``; ``TypeError`` for values of the wrong type.
 
     >>> from fnn.optim import chain, sgd
     >>> optimizer = chain(sgd(1.0), reduce_on_plateau(factor=0.5, patience=2))
@@ -87,7 +87,7 @@ def reduce_on_plateau(
         raise ValueError(f"cooldown is at least 0, got {cooldown}")
     given = Hyperparameters(ReduceOnPlateauState, factor=factor, rtol=rtol, atol=atol, min_scale=min_scale)
     if all(isinstance(each, int | float) and each == 0 for each in (rtol, atol)):
-        raise ValueError("rtol and atol are both 0: then any fall counts, of rounding too; one of them is above 0")
+        raise ValueError("rtol and atol are both 0, so that a rounding error counts as better; set one of them above 0")
 
     def init(params: Any) -> ReduceOnPlateauState:
         del params  # one scale for all leaves
@@ -111,7 +111,7 @@ def reduce_on_plateau(
         best: jax.Array = state.best_value
         waiting: jax.Array = state.plateau_count
         pause: jax.Array = state.cooldown_count
-        # The value that is 1 − rtol of a positive best is below it; of a negative one it is above: there 1 + rtol is.
+        # (1 − rtol) · best is below a positive best but above a negative one, for which (1 + rtol) · best is below.
         better = mean < (1 - jnp.sign(best) * value["rtol"]) * best - value["atol"]
         waited = jnp.where(better | (pause > 0), 0, waiting + 1)
         reduce = waited == patience

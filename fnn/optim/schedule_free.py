@@ -1,4 +1,4 @@
-"""Schedule-free descent: an average of the path in the place of a rate that falls."""
+"""Schedule-free descent: an average of the path instead of a falling learning rate."""
 
 import dataclasses
 from collections.abc import Iterable
@@ -33,7 +33,7 @@ from fnn.optim.waiting import stepped, where_stepped
 class ScheduleFreeState(NamedTuple):
     """State of ``schedule_free``; hyperparams: ``learning_rate``, ``b1``, ``weight_lr_power``.
 
-    ``z`` is the sequence that descends, at least float32; ``direction`` is the state of the transformation inside.
+    ``z`` is the descending sequence, at least float32; ``direction`` is the state of the transformation inside.
     """
 
     count: jax.Array
@@ -80,26 +80,26 @@ def schedule_free(
     b1: Hyperparameter = 0.9,
     weight_lr_power: Hyperparameter = 2.0,
 ) -> Optimizer:
-    """Gradients at y, steps of z, and x, the average of z: a constant rate with the result of one that falls.
+    """Gradients at y, steps of z, and x, the average of z: a constant rate with the result of a falling one.
 
         u = the direction for the gradient g at y                   g itself without a ``direction``
         z ← z − η u                                                 η: learning_rate
         ω = (the largest η so far)^weight_lr_power,  Ω ← Ω + ω,  c = ω / Ω                         Ω from 0
-        x ← (1 − c) x + c z                                         at constant η the plain mean: c = 1/t
+        x ← (1 − c) x + c z                                         at constant η a plain mean: c = 1/t
         y = (1 − b1) z + b1 x                                       b1 in (0, 1]
 
-    All three begin at the first parameters. **The parameters that training sees are y; those to evaluate and keep are
-    x**: ``schedule_free_eval_params(opt_state, params)``. The state keeps z; x = (y − (1 − b1) z) / b1 is found from
-    both. b1 has the part of a momentum, so ``direction`` is a transformation without one and without a rate:
-    ``schedule_free_sgd`` and ``schedule_free_adamw`` are the usual two. Batch statistics belong to y: pass training
-    batches through the model with x before it is evaluated.
+    All three start at the first parameters. **The parameters that training sees are y; those to evaluate and keep are
+    x**: ``schedule_free_eval_params(opt_state, params)``. The state holds z; x = (y − (1 − b1) z) / b1 is computed from
+    y and z. b1 acts as a momentum, so ``direction`` is a transformation without momentum and without a rate;
+    ``schedule_free_sgd`` and ``schedule_free_adamw`` are the usual two. Batch statistics belong to y: run training
+    batches through the model with x before evaluating it.
 
-    optax's takes an optimiser with a rate of its own besides, and asks a schedule for that at step t, but for the rate
-    in ω at t + 1. Here one rate, that of step t, is in both (as in the authors' code), and setting it is enough; at a
-    constant rate the paths are the same. While η is 0, x stays.
+    optax's version also takes an optimiser with its own rate; it calls a schedule for that rate at step t, but for the
+    rate in ω at t + 1. Here both use one rate, that of step t (as in the authors' code), so setting it once is enough;
+    at a constant rate the paths are the same. While η is 0, x does not move.
 
     Raises ``ValueError`` for a negative rate or power, b1 outside (0, 1], and an ``update`` without params;
-    ``TypeError`` for what is no number, scalar array or schedule, and for a ``direction`` that is no transformation.
+    ``TypeError`` if not a number, scalar array or schedule, and if ``direction`` is not a transformation.
 
     Source: Defazio et al., The road less scheduled, 2024; the weights as in the authors' code.
 
@@ -114,11 +114,11 @@ def schedule_free(
     """
     given = Hyperparameters(ScheduleFreeState, learning_rate=learning_rate, b1=b1, weight_lr_power=weight_lr_power)
     if direction is not None:
-        expect_optimizer("schedule_free, direction (without a rate, as decay_weights(1e-4) is)", direction)
+        expect_optimizer("schedule_free, direction (without a rate, such as decay_weights(1e-4))", direction)
     inside = chain() if direction is None else chain(direction)
 
     def init(params: Any) -> ScheduleFreeState:
-        # A copy even where the dtype is the same: a compiled step may be given both to overwrite.
+        # A copy even if the dtype is the same: a compiled step may overwrite both (donation).
         z = jax.tree.map(lambda w: jnp.array(w, dtype=accumulator_dtype(jnp.asarray(w))), params)
         return ScheduleFreeState(
             zero_count(), given.initial(), default_float(0), default_float(0), z, inside.init(params)
@@ -139,7 +139,7 @@ def schedule_free(
         def moved(y: jax.Array, u: jax.Array, z: jax.Array) -> tuple[jax.Array, jax.Array]:
             eta, b1, c = (value.astype(z.dtype) for value in (rate, values["b1"], share))
             wide = y.astype(z.dtype)
-            x = z + (wide - z) / b1  # as differences, so that what never moves stays to the bit
+            x = z + (wide - z) / b1  # as differences, so that an unmoved parameter stays exactly the same
             z = z - eta * u.astype(z.dtype)
             x = x + c * (z - x)
             return (z + b1 * (x - z) - wide).astype(y.dtype), z
@@ -149,7 +149,7 @@ def schedule_free(
         updates, z = (treedef.unflatten([row[place] for row in rows]) for place in range(2))
         updates = nan_where_any(values.values(), updates)
         moved_to = ScheduleFreeState(increment(state.count), hyperparams, largest, total, z, inner)
-        # Where the direction waits, for micro-batches say, this is no step.
+        # If the direction waits (for micro-batches, say), this call is not a step.
         waits = jax.tree.map(jnp.zeros_like, updates), state._replace(direction=inner)
         return where_stepped(stepped(inner), (updates, moved_to), waits)
 
@@ -157,10 +157,10 @@ def schedule_free(
 
 
 def schedule_free_eval_params(opt_state: Any, params: Any) -> Any:
-    """The parameters to evaluate: x = (y − (1 − b1) z) / b1 for the one ``schedule_free`` in an optimiser state.
+    """The parameters to evaluate: x = (y − (1 − b1) z) / b1 for the ``schedule_free`` in an optimiser state.
 
-    ``params`` are y, those of training; the dtypes are theirs. Raises ``ValueError`` if there is no ``schedule_free``
-    in the state, or there are several.
+    ``params`` are y, the parameters of training; x has their dtypes. Raises ``ValueError`` unless there is exactly one
+    ``schedule_free`` in the state.
     """
     found = [state for state in jax.tree.leaves(opt_state, is_leaf=_is_schedule_free) if _is_schedule_free(state)]
     if len(found) != 1:
@@ -187,8 +187,9 @@ def schedule_free_sgd(
         u = g + λ y                               λ: weight_decay, 0 outside ``paths``
         η = learning_rate · min(1, (t + 1) / warmup_steps)          t: the updates so far
 
-    The warm-up is that of the authors' code; optax's z is one step behind it (and its first step is 0). Errors as
-    ``schedule_free`` and ``decay_weights``; ``ValueError`` for ``warmup_steps`` below 1, and ``paths`` without a decay.
+    The warm-up is that of the authors' code; optax's z is one step behind it (and its first step is 0). Errors:
+    ``ValueError`` for a hyper-parameter out of range, ``warmup_steps`` below 1, an ``update`` without params, a glob
+    that matches none of their paths, and ``paths`` without a decay; ``TypeError`` if not a number, array or schedule.
 
     >>> optimizer = schedule_free_sgd(0.5, warmup_steps=2)
     >>> optimizer.update(jnp.array(4.0), optimizer.init(jnp.array(0.0)), jnp.array(0.0))[0]  # −0.25 · 4
@@ -218,9 +219,9 @@ def schedule_free_adamw(
         u = g / (√(v / (1 − b2ᵗ)) + eps) + λ y    λ: weight_decay, 0 outside ``paths``
         η = learning_rate · min(1, (t + 1) / warmup_steps)          t: the updates so far
 
-    By default the decay excludes biases and the scales of norms (optax's decay of everything is ``paths="*"``). The
-    authors' code puts √(1 − b2ᵗ) into the rate, and so into the weights of the average, too; this is optax's form.
-    Errors and warm-up as ``schedule_free_sgd``.
+    By default the decay excludes biases and the scales of norms (``paths="*"`` decays everything, as optax does). The
+    authors' code puts √(1 − b2ᵗ) into the rate, and thereby into the weights of the average; this is optax's form.
+    Warm-up and errors are those of ``schedule_free_sgd``.
 
     >>> optimizer, params = schedule_free_adamw(0.5, eps=0.0), {"kernel": jnp.array([8.0])}
     >>> optimizer.update({"kernel": jnp.array([-3.0])}, optimizer.init(params), params)[0]
@@ -243,7 +244,7 @@ def _scale_by_root(b2: Hyperparameter, eps: Hyperparameter) -> Optimizer:
 
 @dataclasses.dataclass(frozen=True)
 class _WarmUp:
-    """A line up to the rate over so many steps, whose first is not 0, and then the rate, which may be a schedule."""
+    """Linear warm-up to the rate, with a first step above 0, then the rate, which may be a schedule."""
 
     rate: Hyperparameter
     steps: int

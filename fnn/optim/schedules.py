@@ -2,8 +2,8 @@
 
 A schedule is any function ``step -> value``; step is 0 at the first update. Those here are frozen dataclasses,
 hashable and printable, in lower case because they are used as functions: ``adam(cosine(1e-3, 10_000))``. They compute
-in JAX's default floating dtype and take a traced step. Their values may be traced too, so that a sweep can vary them:
-numbers are checked when the schedule is made, and of one that is traced and out of range the values are NaN.
+in JAX's default floating dtype and take a traced step. Their arguments may be traced too, so that a sweep can vary
+them: numbers are checked at construction, and a traced one that is out of range makes the schedule NaN.
 """
 
 import dataclasses
@@ -22,7 +22,7 @@ from fnn.values import Value
 class constant(Value):
     """``value`` at every step.
 
-    Raises ``ValueError`` for a negative number, ``TypeError`` for what is no number.
+    Raises ``ValueError`` for a negative number, ``TypeError`` if not a number.
 
     >>> constant(0.5)(jnp.array(7))
     Array(0.5, dtype=float32)
@@ -39,13 +39,13 @@ class constant(Value):
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class cosine(Value):
-    """From ``init`` at step 0 down half a cosine to ``final`` at step ``steps``, where it stays.
+    """Half a cosine from ``init`` at step 0 down to ``final`` at step ``steps``, where it stays.
 
         t = min(step, steps) / steps
         value = final + (init − final) · ½ (1 + cos(π t))
 
     ``final`` is a value, not a fraction of ``init`` (optax's ``alpha`` is ``final / init``). Raises ``ValueError``
-    for a negative number and for ``steps`` below 1, ``TypeError`` for what is no number, or no integer.
+    for a negative number and for ``steps`` below 1, ``TypeError`` for values of the wrong type.
 
     Source: Loshchilov and Hutter, SGDR, 2017, equation 5, without restarts.
 
@@ -70,12 +70,11 @@ class cosine(Value):
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class step_decay(Value):
-    """``init`` times ``factor`` once every ``every`` steps.
+    """``init``, multiplied by ``factor`` every ``every`` steps.
 
         value = init · factor^⌊step / every⌋
 
-    Raises ``ValueError`` for a negative number and for ``every`` below 1, ``TypeError`` for what is no number, or no
-    integer.
+    Raises ``ValueError`` for a negative number and for ``every`` below 1, ``TypeError`` for values of the wrong type.
 
     >>> schedule = step_decay(1.0, 0.5, 10)
     >>> print(schedule(9), schedule(10), schedule(25))
@@ -97,12 +96,11 @@ class step_decay(Value):
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class exponential(Value):
-    """``init`` times ``rate`` for every ``steps`` steps, continuously.
+    """Exponential decay: ``init``, multiplied by ``rate`` per ``steps`` steps, continuously.
 
         value = init · rate^(step / steps)
 
-    Raises ``ValueError`` for a negative number and for ``steps`` below 1, ``TypeError`` for what is no number, or no
-    integer.
+    Raises ``ValueError`` for a negative number and for ``steps`` below 1, ``TypeError`` for values of the wrong type.
 
     >>> schedule = exponential(1.0, 0.25, 10)
     >>> print(schedule(0), schedule(5), schedule(10))
@@ -123,13 +121,12 @@ class exponential(Value):
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class polynomial(Value):
-    """From ``init`` at step 0 to ``final`` at step ``steps``, where it stays, along a power of what is left.
+    """From ``init`` at step 0 to ``final`` at step ``steps``, where it stays, along a power of the remaining time.
 
         t = min(step, steps) / steps
         value = final + (init − final) · (1 − t)^power            a line for power 1
 
-    Raises ``ValueError`` for a negative number and for ``steps`` below 1, ``TypeError`` for what is no number, or no
-    integer.
+    Raises ``ValueError`` for a negative number and for ``steps`` below 1, ``TypeError`` for values of the wrong type.
 
     >>> schedule = polynomial(1.0, 10, power=2.0)
     >>> print(schedule(0), schedule(5), schedule(10), schedule(99))
@@ -154,10 +151,10 @@ class polynomial(Value):
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class piecewise(Value):
-    """``values[i]`` from step ``boundaries[i − 1]`` on, until ``boundaries[i]``.
+    """Piecewise constant: ``values[i]`` from step ``boundaries[i − 1]`` until ``boundaries[i]``.
 
-    Raises ``ValueError`` for a negative value, boundaries that do not grow, or unless there is one value more than
-    boundaries; ``TypeError`` for what is no number.
+    Raises ``ValueError`` for a negative value, boundaries that do not grow, or unless there is one more value than
+    boundaries; ``TypeError`` if not a number.
 
     >>> schedule = piecewise((1.0, 0.5, 0.25), (10, 20))
     >>> print(schedule(9), schedule(10), schedule(20))
@@ -178,7 +175,7 @@ class piecewise(Value):
 
 
 def growing(boundaries: Any, pieces: int) -> tuple[int, ...]:
-    """The boundaries between so many pieces, or ``ValueError``."""
+    """The boundaries between this many pieces, or ``ValueError``."""
     boundaries = tuple(boundaries)
     grow = all(one < other for one, other in zip((0, *boundaries), boundaries, strict=False))
     if len(boundaries) != pieces - 1 or not grow:
@@ -187,7 +184,7 @@ def growing(boundaries: Any, pieces: int) -> tuple[int, ...]:
 
 
 def chosen(values: list[jax.Array], boundaries: tuple[int, ...], step: Any) -> jax.Array:
-    """The value of the piece that the step lies in."""
+    """The value of the piece that contains the step."""
     value = values[0]
     for boundary, later in zip(boundaries, values[1:], strict=True):
         value = jnp.where(jnp.asarray(step) >= boundary, later, value)

@@ -5,23 +5,23 @@
     params             = apply_updates(params, updates)
 
 ``grads`` has the structure and shapes of ``params``, any pytree of floating leaves (``None`` is an empty subtree).
-``updates`` is *added* to ``params``; its leaves have the dtypes of ``params``, or of ``grads`` where no ``params`` is
-given. ``extra`` is what training knows besides: ``value`` (of the objective), ``grad``, ``value_fn``, ``weight`` (the
-sum of the batch's weights) and, at the end of a run, ``last``. An optimiser ignores what it has no use for.
+``updates`` is *added* to ``params``; its leaves have the dtypes of ``params``, or of ``grads`` if ``params`` is not
+given. ``extra`` holds what else training knows: ``value`` (of the objective), ``grad``, ``value_fn``, ``weight`` (the
+sum of the batch's weights) and, at the end of a run, ``last``. An optimiser ignores the extras that it does not need.
 
-A leaf in ``fnn.Stacked``, as the parameters of ``Repeat`` are, stands for several layers: what looks at norms, matrices
-or sizes treats each of them as it would alone (``fnn.stacked.map_layers``). To one of optax's it is a leaf like others.
+A leaf in ``fnn.Stacked``, such as the parameters of ``Repeat``, holds several layers: a transformation that looks at
+norms, matrices or sizes treats each layer by itself (``fnn.stacked.map_layers``). To optax it is a leaf like any other.
 
-An optimiser is a chain of small transformations of the same kind, each rewriting what the one before it returns:
-``adamw`` is ``chain(scale_by_adam(…), decay_weights(…), scale_by_learning_rate(…))``. One of optax's can stand in
-such a chain, and one of these in optax's (whose ``chain`` hands extras only to its own: use this one for those that
-need any).
+An optimiser is a chain of small transformations of the same kind, each of which rewrites what the one before it
+returns: ``adamw`` is ``chain(scale_by_adam(…), decay_weights(…), scale_by_learning_rate(…))``. An optax transformation
+can be part of such a chain, and these can be part of optax's (whose ``chain`` passes extras only to its own
+transformations: use this one for those that need extras).
 
-Optimisers are values, as layers are: ``adam(1e-3)`` is a frozen dataclass of its arguments that prints as this call,
-compares and hashes, and unpacks into ``(init, update)``. What it computes is written as a function that returns
-``Optimizer(init, update)``; ``@constructor`` makes the class of it.
+Optimisers are values, like layers: ``adam(1e-3)`` is a frozen dataclass of its arguments that prints as this call,
+compares and hashes, and unpacks into ``(init, update)``. Its computation is written as a function that returns
+``Optimizer(init, update)``; ``@constructor`` turns that function into the class.
 
-Arithmetic and accumulators are at least float32: in bfloat16 a decay of 0.999 is 1, and an average would never
+Arithmetic and accumulators are at least float32: in bfloat16 a decay of 0.999 rounds to 1, and an average would never
 forget.
 """
 
@@ -47,11 +47,11 @@ P = ParamSpec("P")
 class Optimizer(Value):
     """An optimiser, or one transformation of a chain; the protocol is at the top of this file.
 
-    ``entrywise`` says that it treats every entry of every leaf alike and alone, so that the shapes of leaves are
-    nothing to it. What is written by ``leafwise`` is so, and so are chains of such.
+    ``entrywise`` says that it treats every entry by itself and in the same way, so that the shapes of leaves do not
+    matter. This is true of everything made by ``leafwise``, and of chains of such transformations.
 
-    Made of two functions, it is equal to one of the same two functions; a call such as ``adam(1e-3)``, to one with
-    equal arguments.
+    One made from two functions equals one made from the same two functions; a call such as ``adam(1e-3)`` equals a call
+    with equal arguments.
     """
 
     init: Callable[[Any], Any]
@@ -63,9 +63,9 @@ class Optimizer(Value):
 
 
 def constructor(make: Callable[P, Optimizer]) -> Callable[P, Optimizer]:
-    """The class of the optimisers that ``make`` returns: its arguments are the fields, ``make`` says what they do.
+    """The class of the optimisers that ``make`` returns: its fields are the arguments of ``make``.
 
-    A list is held as a tuple, so is what can be gone through but once, a mapping as the tuple of its items.
+    Lists and iterators are stored as tuples, and mappings as tuples of their items.
     """
     signature = inspect.signature(make)
 
@@ -93,7 +93,7 @@ def constructor(make: Callable[P, Optimizer]) -> Callable[P, Optimizer]:
     own = {"__init__": __init__, "__reduce__": __reduce__, "__signature__": signature, "__doc__": make.__doc__}
     options: Any = {"frozen": True, "eq": False, "repr": False, "init": False}
     made = dataclasses.make_dataclass(make.__name__, fields, bases=(Optimizer,), namespace=own, **options)
-    made.__module__ = make.__module__  # since Python 3.12 it is that of the caller, whatever the namespace says
+    made.__module__ = make.__module__  # from Python 3.12 on it would be that of the caller, whatever the namespace says
     return made
 
 
@@ -116,38 +116,38 @@ def _settled(value: Any) -> Any:
 
 
 class Items(tuple):
-    """The items of a mapping, which print as the mapping."""
+    """The items of a mapping, printed as the mapping."""
 
     def __repr__(self) -> str:
         return repr(dict(self))
 
 
 def expect_optimizer(where: str, optimizer: Any) -> None:
-    """Raises ``TypeError``, beginning with ``where``, for something without ``init`` and ``update``."""
+    """Raises ``TypeError``, with a message that begins with ``where``, unless it has ``init`` and ``update``."""
     if not is_optimizer(optimizer):
-        hint = "; a constructor like adam is called first: adam(1e-3)" if callable(optimizer) else ""
+        hint = "; call a constructor such as adam first: adam(1e-3)" if callable(optimizer) else ""
         raise TypeError(f"{where}: expected an optimizer, with init and update, got {optimizer!r}{hint}")
 
 
 def refuse_unread(why: str, **given: tuple[Any, Any]) -> None:
-    """Raises for arguments that nothing will read: the pairs of a value and its default that differ."""
+    """Raises for arguments that would not be used: those given as ``(value, default)`` that differ."""
     for name, (value, default) in given.items():
         if type(value) is not type(default) or value != default:
             raise ValueError(f"{name}={value!r} would have no effect: {why}")
 
 
 def is_optimizer(value: Any) -> bool:
-    """Whether it has ``init`` and ``update``, as those of fnn and of optax have."""
+    """Whether it has ``init`` and ``update``, as the optimisers of fnn and optax do."""
     return callable(getattr(value, "init", None)) and callable(getattr(value, "update", None))
 
 
 @constructor
 def chain(*transforms: Any) -> Optimizer:
-    """The transformations one after another: each gets the updates of the one before, and they share params and extras.
+    """Applies transformations one after another: each gets the updates of the one before; all get params and extras.
 
-    The state is the tuple of their states. Behind an ``accumulate`` the others make a step when it does, for the
-    batches as one, and wait in between: no state moves, no schedule. So they do behind a ``skip_nonfinite`` that leaves
-    a step out. Raises ``TypeError`` for something without ``init`` and ``update``.
+    The state is the tuple of their states. After an ``accumulate``, the others make a step only when it does, for the
+    accumulated batches as one; in between they wait, and no state or schedule moves. They also wait after a
+    ``skip_nonfinite`` that skips a step. Raises ``TypeError`` for something without ``init`` and ``update``.
 
     >>> from fnn.optim import clip_by_global_norm, sgd
     >>> optimizer = chain(clip_by_global_norm(1.0), sgd(0.5))
@@ -188,12 +188,12 @@ def chain(*transforms: Any) -> Optimizer:
 
 
 def is_entrywise(optimizer: Any) -> bool:
-    """Whether an optimiser is known to treat every entry alike and alone; one of optax's is not."""
+    """Whether an optimiser is known to treat every entry by itself and in the same way; optax's are not."""
     return getattr(optimizer, "entrywise", False) is True
 
 
 def update(optimizer: Any, grads: Any, opt_state: Any, params: Any = None, **extra: Any) -> tuple[Any, Any]:
-    """``optimizer.update`` with those extras that it takes: a foreign transformation may take none.
+    """``optimizer.update`` with the extras that it accepts: a foreign transformation may accept none.
 
     Training calls an optimiser through this function, and so does everything that wraps one.
     """
@@ -201,7 +201,7 @@ def update(optimizer: Any, grads: Any, opt_state: Any, params: Any = None, **ext
 
 
 OWN = ("weight", "last")
-"""Extras that optax does not know: where its line searches find any, they hand it to ``value_fn``."""
+"""Extras that optax does not know: its line searches would pass them on to ``value_fn``."""
 
 
 def _accepted(function: Callable[..., Any], extra: dict[str, Any]) -> dict[str, Any]:
@@ -222,7 +222,7 @@ def _accepted(function: Callable[..., Any], extra: dict[str, Any]) -> dict[str, 
 
 
 def part_of(params: Any, tree: Any) -> Any:
-    """Those leaves of ``params`` that ``tree`` has, ``None`` in the places of the others: a group's part, say."""
+    """The leaves of ``params`` that ``tree`` has, with ``None`` for the others: the part of a group, say."""
     own = named_leaves(tree)
     return map_named(lambda path, leaf: leaf if path in own else None, params)
 
@@ -230,7 +230,7 @@ def part_of(params: Any, tree: Any) -> Any:
 def apply_updates(params: Any, updates: Any) -> Any:
     """``params + updates``, leaf by leaf, in the dtypes of ``params`` (the sum is rounded once).
 
-    Raises ``TypeError`` where the structures differ, ``ValueError`` where shapes do.
+    Raises ``TypeError`` if the structures differ, ``ValueError`` if shapes do.
 
     >>> apply_updates({"bias": jnp.ones(2)}, {"bias": jnp.array([0.5, -1.0])})
     {'bias': Array([1.5, 0. ], dtype=float32)}
@@ -246,10 +246,10 @@ def apply_updates(params: Any, updates: Any) -> Any:
 
 
 def check_gradients(grads: Any, params: Any = None, accumulator: Any = None) -> tuple[Any, Any]:
-    """The gradients as arrays, and the tree whose dtypes the updates take: params if given, else the gradients.
+    """The gradients as arrays, and the tree that gives updates their dtypes: params if given, else the gradients.
 
-    Raises ``TypeError`` where the structure differs from that of params or of an accumulator in the state, or a leaf
-    is not floating; ``ValueError`` where a shape differs.
+    Raises ``TypeError`` if the structure differs from that of params or of an accumulator in the state, or if a leaf is
+    not floating; ``ValueError`` if a shape differs.
     """
     if params is not None:
         check_like("gradients", grads, "params", params)
@@ -264,22 +264,20 @@ def check_gradients(grads: Any, params: Any = None, accumulator: Any = None) -> 
 
 
 def check_like(name: str, tree: Any, like_name: str, like: Any) -> None:
-    """Raises unless the tree has the structure (``TypeError``) and the shapes (``ValueError``) of another."""
+    """Raises unless a tree has the structure (``TypeError``) and the shapes (``ValueError``) of ``like``."""
     same_structure = jax.tree.structure(tree) == jax.tree.structure(like)
     if same_structure and _shapes(tree) == _shapes(like):
-        return  # before any path is written out
+        return  # without computing any path
     ours, theirs = named_leaves(tree), named_leaves(like)
     if not same_structure:
         for path in theirs:
             if path not in ours:
-                raise TypeError(
-                    f"the {name} have another structure than the {like_name}: they have no leaf at {path!r}"
-                )
+                raise TypeError(f"the {name} differ in structure from the {like_name}: they have no leaf at {path!r}")
         for path in ours:
             if path not in theirs:
-                raise TypeError(f"the {name} have another structure than the {like_name}: an extra leaf at {path!r}")
+                raise TypeError(f"the {name} differ in structure from the {like_name}: an extra leaf at {path!r}")
         raise TypeError(
-            f"the {name} have another structure than the {like_name}, in the types of their containers:"
+            f"the {name} differ in structure from the {like_name}, in the types of their containers:"
             f" {jax.tree.structure(tree)} is not {jax.tree.structure(like)}"
         )
     for path, leaf in ours.items():
@@ -294,12 +292,12 @@ def _shapes(tree: Any) -> list[tuple[int, ...]]:
 
 
 def accumulator_dtype(leaf: Any) -> Any:
-    """The dtype to compute and accumulate in for a leaf: its own, at least float32."""
+    """The dtype in which to compute and accumulate for a leaf: its own, but at least float32."""
     return jnp.dtype(wide_dtype(leaf.dtype))
 
 
 def full_like(params: Any, value: Any) -> Any:
-    """An accumulator for params, at a value: arrays of their shapes, at least float32."""
+    """An accumulator for params, filled with a value: arrays of their shapes, at least float32."""
 
     def full(param: Any) -> jax.Array:
         param = jnp.asarray(param)
@@ -309,7 +307,7 @@ def full_like(params: Any, value: Any) -> Any:
 
 
 def zeros_like(params: Any) -> Any:
-    """An accumulator for params, at zero."""
+    """An accumulator for params, filled with zeros."""
     return full_like(params, 0)
 
 
@@ -319,6 +317,6 @@ def zero_count() -> jax.Array:
 
 
 def increment(count: jax.Array) -> jax.Array:
-    """One more update; it stays at the largest integer instead of wrapping to the smallest."""
+    """One more update; stays at the largest integer instead of wrapping around."""
     count = jnp.asarray(count)
     return count + (count < jnp.iinfo(count.dtype).max).astype(count.dtype)

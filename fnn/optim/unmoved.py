@@ -1,4 +1,4 @@
-"""What an optimiser leaves as it is, and the statistics beside it that move all the same."""
+"""The parameters that an optimiser freezes, and the batch statistics there that move anyway."""
 
 import dataclasses
 import warnings
@@ -13,15 +13,15 @@ from fnn.optim.transform import Optimizer, chain, is_optimizer
 from fnn.paths import SEPARATOR, matches, named_leaves
 
 SHOWN = 6
-"""The paths that a warning names."""
+"""How many paths a warning names."""
 
 
 def frozen_paths(optimizer: Any, params: Params) -> set[str]:
-    """The paths of the parameters that an optimiser leaves as they are, whatever the gradients, as far as one can tell.
+    """The paths of the parameters that an optimiser never changes, whatever the gradients, as far as can be known.
 
-    These are the groups that are ``None`` in ``groups`` and what ``freeze`` selects, also inside chains and wrappers.
-    In a chain, what stands behind may move them again: weight decay does, and so may an optimiser that is not fnn's,
-    into which nobody sees.
+    These are the groups that are ``None`` in ``groups``, and what ``freeze`` selects, also inside chains and wrappers.
+    Later transformations of a chain may move them again: weight decay does, and so may an optimiser from outside fnn,
+    whose inside is unknown.
 
     >>> from fnn.optim import adam
     >>> params = {"encoder": {"kernel": 1.0}, "head": {"kernel": 2.0}}
@@ -32,7 +32,7 @@ def frozen_paths(optimizer: Any, params: Params) -> set[str]:
 
 
 def warn_of_moving_statistics(optimizer: Any, params: Params, state: State, model: Layer) -> None:
-    """Warns once, of all of ``moving_statistics``."""
+    """Gives one warning for all of ``moving_statistics``."""
     moving = moving_statistics(optimizer, params, state, model)
     if not moving:
         return
@@ -40,23 +40,23 @@ def warn_of_moving_statistics(optimizer: Any, params: Params, state: State, mode
     parts = list(dict.fromkeys(_largest_still(path, params, still) for path in moving))
     more = f" and {len(moving) - SHOWN} more" if len(moving) > SHOWN else ""
     warnings.warn(
-        f"the optimiser leaves the parameters of {_listed(parts)} as they are, but training moves the state there, and"
+        f"the optimiser freezes the parameters of {_listed(parts)}, but training still changes the state there, and"
         f" the outputs with it: {', '.join(moving[:SHOWN])}{more};"
-        f" wrap what is to stay in fnn.Frozen(…), under the same name",
+        f" wrap the frozen part in fnn.Frozen(…), under the same name",
         stacklevel=3,
     )
 
 
 def moving_statistics(optimizer: Any, params: Params, state: State, model: Layer) -> list[str]:
-    """The paths of the state that training moves in a part of the model that its optimiser is told to freeze.
+    """The paths of the state that training changes in a part of the model that the optimiser is told to freeze.
 
     A state, such as the mean of a batch norm, is meant to be frozen if all parameters of its layer are frozen, and
 
-    * the optimiser would freeze a parameter at its own path, so that the user's glob speaks of it: ``"encoder/*"``
-      does, ``"*/scale"`` does not; or
-    * all parameters are frozen in the smallest part of the model around the layer that has any but the layer's own.
+    * the optimiser would freeze a parameter at the path of the state, so that the user's glob covers it:
+      ``"encoder/*"`` does, ``"*/scale"`` does not; or
+    * all parameters are frozen in the smallest part of the model around the layer that has other parameters too.
 
-    What is inside ``Frozen`` stands still.
+    State inside ``Frozen`` does not change.
 
     >>> import fnn, jax
     >>> from fnn.optim import adam
@@ -81,7 +81,7 @@ def moving_statistics(optimizer: Any, params: Params, state: State, model: Layer
 
 
 def _still(optimizer: Any, paths: list[str]) -> set[str]:
-    """Those of the paths at which every update is zero."""
+    """The paths among these at which every update is zero."""
     if optimizer is None:
         return set(paths)
     if type(optimizer) is groups:
@@ -98,18 +98,18 @@ def _still(optimizer: Any, paths: list[str]) -> set[str]:
 
 
 def _moved(optimizer: Any, paths: list[str]) -> set[str]:
-    """Those of the paths at which an update may be made of a gradient of zero."""
+    """The paths among these at which a gradient of zero may become an update that is not zero."""
     if type(optimizer) is groups:
         return {path for inner, chosen in _parted(optimizer, paths) if inner for path in _moved(inner, chosen)}
     if type(optimizer) is Optimizer or not isinstance(optimizer, Optimizer):
-        return set(paths)  # two functions, that nobody sees into
+        return set(paths)  # two functions, whose inside is unknown
     decays = any("weight_decay" in field.name for field in dataclasses.fields(optimizer))
     moved = _selected(getattr(optimizer, "paths", "*"), paths) if decays or type(optimizer) is decay_weights else set()
     return moved.union(*(_moved(inner, paths) for inner in _held(optimizer))) - _still(optimizer, paths)
 
 
 def _parted(optimizer: Any, paths: list[str]) -> list[tuple[Any, list[str]]]:
-    """Every group's optimiser and paths; a path belongs to the first glob that matches."""
+    """The optimiser and the paths of every group; a path belongs to the first glob that matches."""
     first = {path: next((glob for glob, _ in optimizer.optimizers if matches(glob, path)), None) for path in paths}
     return [(inner, [path for path in paths if first[path] == glob]) for glob, inner in optimizer.optimizers]
 
@@ -142,7 +142,7 @@ def _inside(layer: str, paths: Iterable[str]) -> list[str]:
 
 
 def _largest_still(path: str, params: Params, still: set[str]) -> str:
-    """The largest part of the model around a state in which all parameters stand still; else its layer."""
+    """The largest part of the model around a state in which all parameters are frozen; else its layer."""
     layer = _parent(path)
     parts = [part for part in (layer, *_ancestors(layer)) if still.issuperset(_inside(part, named_leaves(params)))]
     return parts[-1] if parts else layer

@@ -1,8 +1,8 @@
-"""Calls that are no step: what stands behind an accumulation, or behind a step left out, waits for the next one.
+"""Calls that are not steps: transformations after an accumulation, or after a skipped step, wait for the next step.
 
-An optimiser that waits returns an update of 0, and that is all that one behind it would see: a momentum would lose its
-speed, an average would count the same weights again, a decay and a schedule would go on. A state that knows says it by
-``stepped``: ``accumulate``'s between its updates, ``skip_nonfinite``'s of a step that it left out.
+An optimiser that waits returns an update of 0, and the transformations after it would see only that: a momentum would
+decay, an average would count the same weights twice, weight decay and schedules would continue. So a state says by
+``stepped`` whether the call was a step: that of ``accumulate`` between its updates, and that of ``skip_nonfinite``.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,7 @@ import jax.numpy as jnp
 
 
 def stepped(opt_state: Any) -> jax.Array | None:
-    """Whether the call that returned this state was a step; ``None`` if nothing in it ever waits.
+    """Whether the call that returned this state was a step; ``None`` if no part of it ever waits.
 
     >>> from fnn.optim import accumulate, sgd
     >>> optimizer = accumulate(sgd(1.0), 2)
@@ -26,13 +26,13 @@ def stepped(opt_state: Any) -> jax.Array | None:
 
 
 def all_stepped(*said: jax.Array | None) -> jax.Array | None:
-    """Whether all of those did that ever wait; ``None`` if none of them does."""
+    """Whether all those that can wait made a step; ``None`` if none of them can wait."""
     found = [each for each in said if each is not None]
     return jnp.stack(found).all(0) if found else None
 
 
 def where_stepped(real: jax.Array | None, new: Any, old: Any) -> Any:
-    """``new`` after a step, and where nothing ever waits; else ``old``."""
+    """``new`` after a step, or if nothing ever waits; else ``old``."""
     return new if real is None else jax.tree.map(lambda one, other: jnp.where(real, one, other), new, old)
 
 
@@ -47,9 +47,10 @@ def or_wait(real: jax.Array, run: Callable[[], tuple[Any, Any]], state: Any) -> 
 
 
 def as_one_batch(opt_state: Any, grads: Any, extra: dict[str, Any]) -> dict[str, Any]:
-    """The extras of one batch made of those that an accumulation held and the last, for what stands behind it.
+    """The extras of all accumulated batches and the current one as one batch, for the transformations that follow.
 
-    ``opt_state`` is its state of before. Where there are several, of groups say, the extras are those of the last.
+    ``opt_state`` is the accumulating state before the call. If there are several, in groups say, the extras are those
+    of the current batch.
     """
     nodes = jax.tree.leaves(opt_state, is_leaf=_holds_batches)
     held = [node for node in nodes if _holds_batches(node)]
@@ -59,7 +60,7 @@ def as_one_batch(opt_state: Any, grads: Any, extra: dict[str, Any]) -> dict[str,
 
 
 def _knows(node: Any) -> bool:
-    return hasattr(node, "stepped") or hasattr(node, "mini_step")  # optax.MultiSteps, which begins anew after a step
+    return hasattr(node, "stepped") or hasattr(node, "mini_step")  # optax.MultiSteps, 0 again after a step
 
 
 def _holds_batches(node: Any) -> bool:

@@ -1,4 +1,4 @@
-"""The parameters to evaluate and keep, where an optimiser averages those that training sees."""
+"""The parameters to evaluate and keep when an optimiser averages those of training."""
 
 from typing import Any
 
@@ -8,11 +8,11 @@ from fnn.paths import map_named, named_leaves
 
 
 def evaluation_params(opt_state: Any, params: Any) -> Any:
-    """What ``ema``, ``lookahead`` or ``schedule_free`` in an optimiser state make of the parameters; ``None`` without.
+    """The averaged parameters of ``ema``, ``lookahead`` or ``schedule_free`` in an optimiser state; ``None`` without.
 
-    Each of their states says it by ``evaluated(params)``, and so may one of your own. In ``groups`` the parameters of
-    other groups stay as they are. Raises ``ValueError`` where two of them average the same parameter, one in the other
-    too.
+    Each of their states returns them from ``evaluated(params)``; states of your own optimisers may have this method
+    too. In ``groups``, the parameters of the other groups are returned unchanged. Raises ``ValueError`` if two of them
+    average the same parameter, also if one is inside the other.
 
     >>> import jax.numpy as jnp
     >>> from fnn.optim import chain, ema, sgd
@@ -30,15 +30,15 @@ def evaluation_params(opt_state: Any, params: Any) -> Any:
         leaves = named_leaves(state.evaluated(params))
         if twice := sorted(averaged.keys() & leaves):
             raise ValueError(
-                f"several averages of {', '.join(twice)} stand in this optimiser, and which of them is to be used is"
-                f" not said: keep one of ema, lookahead and schedule_free, or evaluate_averaged=False"
+                f"this optimiser averages {', '.join(twice)} more than once, so the average to use is ambiguous: keep"
+                f" one of ema, lookahead and schedule_free, or set evaluate_averaged=False"
             )
         averaged |= leaves
     return map_named(lambda path, w: averaged[path].astype(w.dtype) if path in averaged else w, params)
 
 
 def _averages_in(tree: Any) -> list[Any]:
-    """The states that average, those inside others too."""
+    """The states that average, including nested ones."""
     outer = [node for node in jax.tree.leaves(tree, is_leaf=_averages) if _averages(node)]
     inside = [
         jax.tree.leaves(node, is_leaf=lambda part, node=node: part is not node and _averages(part)) for node in outer

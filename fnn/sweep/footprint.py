@@ -1,4 +1,4 @@
-"""What a traced program would need for every run of a sweep: read off its jaxpr, before anything is compiled."""
+"""The memory that a traced program needs per run of a sweep, read from its jaxpr before anything is compiled."""
 
 import math
 from typing import Any, NamedTuple
@@ -9,11 +9,11 @@ from jax.extend.core import Literal
 
 
 class Footprint(NamedTuple):
-    """What depends on the run.
+    """The parts of a program that depend on the run.
 
-    ``outputs`` says which outputs do. ``bytes`` is the most that intermediate values and outputs hold at one time,
-    each as an array of its own: XLA, which fuses, needs less. ``kernels`` says whether a convolution has a kernel that
-    does: ``vmap`` turns such a one into a convolution with a group a run.
+    ``outputs`` says which outputs do. ``bytes`` is the peak size of the intermediate values and outputs that do, each
+    as a separate array: XLA, which fuses, needs less. ``kernels`` says whether the kernel of any convolution does:
+    ``vmap`` turns that into a grouped convolution with one group per run.
     """
 
     outputs: tuple[bool, ...]
@@ -22,7 +22,7 @@ class Footprint(NamedTuple):
 
 
 def footprint(jaxpr: Any, varying: tuple[bool, ...]) -> Footprint:
-    """The footprint of a program, of whose inputs these depend on the run.
+    """The footprint of a program; ``varying`` says which of its inputs depend on the run.
 
     >>> jaxpr = jax.make_jaxpr(lambda x, y: (x + y, 2 * y))(jax.numpy.ones(3), jax.numpy.ones(3))
     >>> footprint(jaxpr.jaxpr, (True, False))
@@ -54,11 +54,11 @@ def _of_equation(equation: Any, given: tuple[bool, ...]) -> Footprint:
         head, body = parameters["cond_nconsts"], parameters["body_nconsts"]
         test = parameters["cond_jaxpr"].jaxpr
         found = _loop(parameters["body_jaxpr"].jaxpr, given[head : head + body], given[head + body :])
-        if any(footprint(test, given[:head] + found.outputs).outputs):  # a run that has stopped is kept as it was
+        if any(footprint(test, given[:head] + found.outputs).outputs):  # runs stop at different times
             return found._replace(outputs=(True,) * len(found.outputs))
         return found
     if name == "scan":
-        # How many are carried is told by the shapes, which all versions of JAX share: what is stacked has an axis more.
+        # Shapes, which all JAX versions share, say how many values are carried: stacked ones have an extra axis.
         inner = parameters["jaxpr"].jaxpr
         carried = sum(map(_same_rank, equation.outvars, inner.outvars))
         carry = sum(map(_same_rank, equation.invars, inner.invars))
@@ -70,7 +70,7 @@ def _of_equation(equation: Any, given: tuple[bool, ...]) -> Footprint:
         branches = [footprint(branch.jaxpr, given[1:]) for branch in parameters["branches"]]
         outputs = tuple(given[0] or any(each) for each in zip(*(branch.outputs for branch in branches), strict=True))
         return Footprint(outputs, max(each.bytes for each in branches), any(each.kernels for each in branches))
-    for value in parameters.values():  # jit, remat, custom derivatives: the program itself comes first
+    for value in parameters.values():  # jit, remat, custom derivatives: the program itself is the first jaxpr
         program = getattr(value, "jaxpr", value)
         if hasattr(program, "eqns") and len(program.invars) == len(given):
             return footprint(program, given)
@@ -82,7 +82,7 @@ def _same_rank(outer: Any, inner: Any) -> bool:
 
 
 def _loop(body: Any, consts: tuple[bool, ...], carry: tuple[bool, ...], rest: tuple[bool, ...] = ()) -> Footprint:
-    """The footprint of a loop: what a turn makes depend on the run does so in the next."""
+    """The footprint of a loop: a value that depends on the run after an iteration also does in the next."""
     while True:
         found = footprint(body, consts + carry + rest)
         after = tuple(a or b for a, b in zip(carry, found.outputs, strict=False))

@@ -1,4 +1,4 @@
-"""The runs of a sweep: every combination of hyper-parameters with every seed."""
+"""The runs of a sweep: every combination of hyper-parameters, with every seed."""
 
 import itertools
 import math
@@ -12,11 +12,11 @@ import numpy as np
 from fnn.errors import positive
 
 COLUMNS = frozenset({"seed", "best_epoch", "epochs_run", "diverged", "reason"})
-"""Columns of the table of a sweep, whose names no hyper-parameter can have."""
+"""Columns of the table of a sweep; hyper-parameters cannot have these names."""
 
 
 class Runs(NamedTuple):
-    """One entry a run, the seeds of a combination side by side: ``hyperparams`` by name, ``seeds`` and ``keys``."""
+    """One entry per run, with the seeds of a combination together: ``hyperparams`` by name, ``seeds`` and ``keys``."""
 
     hyperparams: dict[str, np.ndarray]
     seeds: np.ndarray
@@ -26,7 +26,7 @@ class Runs(NamedTuple):
 def runs_of(
     key: jax.Array, seeds: Any, combinations: Iterable[Mapping[str, Any]] | None, axes: Mapping[str, Any]
 ) -> Runs:
-    """All runs: each of ``combinations`` with each point of the grid that ``axes`` span, and each of those by seed.
+    """All runs: each of ``combinations`` with each point of the grid of ``axes``, and each of those with every seed.
 
     >>> runs = runs_of(jax.random.key(0), 2, [{"decay": 0.1, "clip": 1}], {"rate": [0.5, 0.25]})
     >>> runs.hyperparams["rate"].tolist(), runs.hyperparams["decay"].tolist(), runs.seeds.tolist()
@@ -38,7 +38,7 @@ def runs_of(
         listed = _listed(combinations)
         for name in axes:
             if name in listed[0]:
-                raise ValueError(f"the hyper-parameter {name!r} stands both in the combinations and on an axis")
+                raise ValueError(f"the hyper-parameter {name!r} is both in the combinations and an axis of the grid")
         given = [first | second for first in listed for second in given]
     _differ("combination", [tuple(each.items()) for each in given], [str(each) for each in given])
     columns = {name: np.repeat([each[name] for each in given], len(values)) for name in given[0]}
@@ -58,7 +58,7 @@ def grid(axes: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
 
 
 def _axis(name: str, given: Any) -> list[Any]:
-    """The numbers of an axis as Python's; one number is an axis of one."""
+    """The values of an axis as Python numbers; a single number is an axis with one value."""
     if isinstance(given, str | bytes | Mapping) or not (_is_scalar(given) or hasattr(given, "__iter__")):
         raise TypeError(f"the hyper-parameter {name!r} is a list of numbers, got {given!r}")
     values = np.asarray(given if hasattr(given, "dtype") or _is_scalar(given) else list(given))
@@ -68,8 +68,8 @@ def _axis(name: str, given: Any) -> list[Any]:
         raise ValueError(f"the hyper-parameter {name!r} is a list of numbers, got an array of shape {values.shape}")
     if values.dtype.kind not in "iuf":
         raise TypeError(
-            f"the hyper-parameter {name!r} is a list of numbers, got {given!r}; of anything else, such as a layer or an"
-            f" activation, make one sweep each"
+            f"the hyper-parameter {name!r} is a list of numbers, got {given!r}; for anything else, such as a layer or"
+            f" an activation, run a separate sweep for each value"
         )
     if np.isnan(values).any():
         raise ValueError(f"the hyper-parameter {name!r} has a NaN among its values: {given!r}")
@@ -80,7 +80,7 @@ def _axis(name: str, given: Any) -> list[Any]:
 
 def _listed(combinations: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     if isinstance(combinations, Mapping | str) or not isinstance(combinations, Iterable):
-        raise TypeError("combinations is a list of dicts, one a combination; the axes of a grid are keyword arguments")
+        raise TypeError("combinations is a list of dicts, one per combination; give the axes of a grid as keywords")
     listed: list[dict[str, Any]] = []
     for each in combinations:
         if not isinstance(each, Mapping):
@@ -93,7 +93,7 @@ def _listed(combinations: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
         point = {name: _axis(name, each[name]) for name in (listed[0] if listed else each)}
         for name, values in point.items():
             if len(values) > 1:
-                raise ValueError(f"a combination holds one number a name, got {each[name]!r} for {name!r}")
+                raise ValueError(f"a combination has one number per name, got {each[name]!r} for {name!r}")
         listed.append({name: values[0] for name, values in point.items()})
     if not listed:
         raise ValueError("combinations is empty; a sweep needs at least one")
@@ -104,7 +104,7 @@ def _keyed(key: jax.Array, seeds: Any) -> tuple[np.ndarray, jax.Array]:
     """The numbers of the seeds, and their keys."""
     if isinstance(seeds, jax.Array) and jnp.issubdtype(seeds.dtype, jax.dtypes.prng_key):
         if seeds.ndim != 1 or not seeds.size:
-            raise ValueError(f"seeds given as keys are one axis of at least one, got the shape {seeds.shape}")
+            raise ValueError(f"seeds given as keys are an array of one axis, not empty; got the shape {seeds.shape}")
         return np.arange(len(seeds)), seeds
     if _is_scalar(seeds):
         positive("seeds", seeds)
@@ -133,5 +133,5 @@ def _differ(what: str, values: list[Any], words: list[str]) -> None:
 
 
 def number(value: Any) -> str:
-    """A hyper-parameter or a score in a table, short."""
+    """A hyper-parameter or a score, formatted for a table."""
     return "–" if isinstance(value, float) and math.isnan(value) else f"{value:.4g}"

@@ -1,4 +1,4 @@
-"""How the runs of a sweep are laid out: over devices, in chunks one after the other, side by side in a chunk."""
+"""How the runs of a sweep are laid out: over devices, in successive chunks, side by side within a chunk."""
 
 import os
 from collections.abc import Sequence
@@ -11,11 +11,11 @@ from fnn.errors import positive
 Arrangement = Literal["auto", "vmap", "map"]
 
 SHARE = 0.5
-"""How much of the free memory of a device a sweep takes by itself."""
+"""The fraction of a device's free memory that a sweep uses by default."""
 
 
 class Layout(NamedTuple):
-    """``runs`` over ``devices`` (empty: where JAX computes by default), on each ``chunks`` × ``parallel`` of them.
+    """``runs`` over ``devices`` (empty: JAX's default), with ``chunks`` × ``parallel`` of them on each device.
 
     >>> print(Layout(10, (), chunks=3, parallel=4))
     10 runs in 3 chunks of 4 side by side
@@ -28,7 +28,7 @@ class Layout(NamedTuple):
 
     @property
     def places(self) -> int:
-        """The runs that the program makes: those that fill the last places are the last run again."""
+        """The number of runs in the program; leftover places repeat the last run."""
         return max(1, len(self.devices)) * self.chunks * self.parallel
 
     def __str__(self) -> str:
@@ -53,19 +53,19 @@ def layout_of(
     max_parallel: int | None,
     devices: Sequence[Any] | None,
 ) -> Layout:
-    """The layout of so many runs.
+    """The layout of this many runs.
 
-    ``kernels``: whether side by side their convolutions would have a kernel each; ``run_bytes``: what one run needs
-    while it runs; ``result_bytes``: what it leaves.
+    ``kernels``: whether convolutions would have a different kernel for each run side by side; ``run_bytes``: the memory
+    that a run needs while it runs; ``result_bytes``: the size of its result.
     """
     if method not in ("auto", "vmap", "map"):
         raise ValueError(f"method is 'auto', 'vmap' or 'map', got {method!r}")
     if max_parallel is not None:
         positive("max_parallel", max_parallel)
     if devices is not None and (isinstance(devices, str) or not isinstance(devices, Sequence)):
-        raise TypeError(f"devices is a list, as jax.devices() returns one, got {devices!r}")
+        raise TypeError(f"devices is a list such as jax.devices(), got {devices!r}")
     if devices is not None and not all(hasattr(device, "platform") for device in devices):
-        raise TypeError(f"devices holds devices, as jax.devices() returns them, got {devices!r}")
+        raise TypeError(f"devices is a list of devices such as jax.devices(), got {devices!r}")
     if devices is not None and not len(devices):
         raise ValueError("devices is empty; a sweep needs at least one")
     used = tuple(devices) if devices is not None else _default_devices()
@@ -88,7 +88,7 @@ def layout_of(
 
 
 def _default_devices() -> tuple[Any, ...]:
-    """All devices of this process, or the one that the caller has made JAX's default."""
+    """All devices of this process, or JAX's default device if the caller has set one."""
     chosen = jax.config.jax_default_device  # pyright: ignore
     if isinstance(chosen, jax.Device):
         return (chosen,)
@@ -96,7 +96,7 @@ def _default_devices() -> tuple[Any, ...]:
 
 
 def free_bytes(device: Any) -> int | None:
-    """The memory that a device can still give, for a CPU its share of all memory; ``None`` where that is not known."""
+    """The free memory of a device, for a CPU its share of all memory; ``None`` if not known."""
     found = device.memory_stats() or {}
     if "bytes_limit" in found:
         return found["bytes_limit"] - found.get("bytes_in_use", 0)

@@ -1,4 +1,4 @@
-"""A sweep as a picture: the score against a hyper-parameter, with its spread over seeds."""
+"""The plot of a sweep: the score against a hyper-parameter, with its spread over seeds."""
 
 import os
 from typing import Any
@@ -11,11 +11,11 @@ from fnn.sweep.table import Spread, SweepTable
 COLOURS = ("#0b6e99", "#e08e0b", "#2a9d6f", "#7a5195", "#8a8a8a", "#b5651d")
 DIM, PALE, WASH = "#5c5c5c", "#e6e6e6", "#f4f4f4"
 TICKS = 12
-"""Up to so many values stand at the axis themselves."""
+"""The most values that are labelled on the axis themselves."""
 
 
 def save_plot(table: SweepTable, path: str | os.PathLike, x: str | None) -> None:
-    """Draws the scores of all runs against ``x``, a line for each combination of the others; saves the picture."""
+    """Draws the scores of all runs against ``x``, with a line per combination of the others, and saves the figure."""
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
@@ -26,7 +26,7 @@ def save_plot(table: SweepTable, path: str | os.PathLike, x: str | None) -> None
     others = [name for name in table.names if name != x and len(_values(table, name)) > 1]
     lines = _lines(table, x, others)
     figure = Figure(figsize=(8, 4.8), layout="constrained")
-    FigureCanvasAgg(figure)  # no window, whatever backend the caller has chosen
+    FigureCanvasAgg(figure)  # no window, whatever the caller's backend
     axes = figure.subplots()
     if lines:
         colours = [_colour(place, len(lines)) for place in range(len(lines))]
@@ -39,7 +39,7 @@ def save_plot(table: SweepTable, path: str | os.PathLike, x: str | None) -> None
     scores = [table.value(run) for run in range(len(table.rows)) if np.isfinite(table.value(run))]
     if scores and min(scores) > 0 and max(scores) > 30 * min(scores):
         axes.set_yscale("log")
-        if max(scores) < 1000 * min(scores):  # few powers of ten: they alone would be too few ticks
+        if max(scores) < 1000 * min(scores):  # powers of ten alone would be too few ticks
             axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             axes.yaxis.set_major_formatter(lambda value, _: number(value))
             axes.yaxis.set_minor_locator(NullLocator())
@@ -60,8 +60,8 @@ def save_plot(table: SweepTable, path: str | os.PathLike, x: str | None) -> None
 
 def _told(seeds: int, lines: bool) -> str:
     if not lines or seeds == 1:
-        return "a point a run"
-    return f"mean of {seeds} seeds, shaded from the lowest to the highest; a point a run"
+        return "one point per run"
+    return f"mean of {seeds} seeds, shaded from the lowest to the highest; one point per run"
 
 
 def _chosen(table: SweepTable, x: str | None) -> str:
@@ -81,7 +81,7 @@ def _values(table: SweepTable, name: str) -> list[Any]:
 
 
 def _lines(table: SweepTable, x: str, others: list[str]) -> dict[str, list[Spread]]:
-    """The combinations by what is the same along a line, in order; none where no two have that in common."""
+    """The combinations of each line, in order, by what is constant along it; none if every line has only one."""
     groups: dict[tuple, list[Spread]] = {}
     for each in sorted(table.combinations, key=lambda each: each.hyperparams[x]):
         groups.setdefault(tuple(each.hyperparams[name] for name in others), []).append(each)
@@ -110,7 +110,7 @@ def _draw_line(axes: Any, table: SweepTable, x: str, spreads: list[Spread], colo
 
 
 def _draw_points(axes: Any, table: SweepTable, x: str, others: list[str]) -> None:
-    """Every run; where there is one other hyper-parameter, its colour tells that."""
+    """Draws every run; if there is exactly one other hyper-parameter, the colour shows it."""
     from matplotlib.colors import LogNorm, Normalize
 
     runs = range(len(table.rows))
@@ -125,7 +125,7 @@ def _draw_points(axes: Any, table: SweepTable, x: str, others: list[str]) -> Non
 
 
 def _draw_lost(axes: Any, table: SweepTable, x: str, lines: list[tuple[list[Spread], Any]]) -> None:
-    """A cross with the number of runs that have no score, in a strip of their own at the bad end of the axis."""
+    """Draws a cross with the number of runs that have no score, in a separate strip at the bad end of the axis."""
     scale = axes.yaxis.get_transform()
     ends = axes.get_ylim()
     low, high = scale.transform(np.array(ends))
@@ -133,7 +133,7 @@ def _draw_lost(axes: Any, table: SweepTable, x: str, lines: list[tuple[list[Spre
     ticks = [tick for tick in axes.get_yticks() if ends[0] <= tick <= ends[1]]
     limits = (low - room, high) if table.higher_is_better else (low, high + room)
     axes.set_ylim(*scale.inverted().transform(np.array(limits)))
-    axes.set_yticks(ticks)  # none in the strip, where there are no scores
+    axes.set_yticks(ticks)  # none in the strip, which has no scores
     low, high = (0.0, 0.107) if table.higher_is_better else (0.893, 1.0)
     axes.axhspan(
         ends[0] if table.higher_is_better else ends[1], axes.get_ylim()[not table.higher_is_better], color=WASH
@@ -155,7 +155,7 @@ def _draw_lost(axes: Any, table: SweepTable, x: str, lines: list[tuple[list[Spre
 
 
 def _scale_x(axes: Any, values: np.ndarray) -> None:
-    """A logarithmic axis for values that are spaced so, a 0 among them at its left; few values stand at it as ticks."""
+    """A logarithmic axis for values spaced that way, with 0 at its left end; few values become ticks themselves."""
     if values[0] >= 0 and logarithmic(values[values > 0]):
         if values[0] == 0:
             axes.set_xscale("symlog", linthresh=values[1], linscale=0.4)
@@ -164,7 +164,7 @@ def _scale_x(axes: Any, values: np.ndarray) -> None:
     if len(values) <= TICKS:
         axes.set_xticks(values, [f"{value:.3g}" for value in values])
         axes.minorticks_off()
-    # Where every run diverged nothing is drawn, but the place belongs to the axis.
+    # A value at which every run diverged has nothing drawn, but stays on the axis.
     if len(values) > 1:
         scale = axes.xaxis.get_transform()
         low, high = scale.transform(values[[0, -1]])

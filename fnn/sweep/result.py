@@ -1,4 +1,4 @@
-"""What a sweep returns: all runs, the table of their scores, and the best of them."""
+"""What a sweep returns: all runs, the table of their scores, and the best run."""
 
 import dataclasses
 import os
@@ -18,7 +18,7 @@ NOT_FINITE = "parameters or state are not finite"
 
 
 class BestRun(NamedTuple):
-    """The run that ``SweepResult.best`` chose: its number, hyper-parameters, seed, score and own result."""
+    """The run that ``SweepResult.best`` chose: its number, hyper-parameters, seed, score and result."""
 
     run: int
     hyperparams: dict[str, Any]
@@ -31,10 +31,10 @@ class BestRun(NamedTuple):
 class SweepResult:
     """All runs of a sweep; ``print`` shows its table.
 
-    ``results`` is a ``TrainResult`` whose leaves have one axis more in front, with one entry a run. ``hyperparams``
-    (arrays by name), ``seeds`` and ``keys`` have one entry a run too: the seeds of a combination side by side, the
+    ``results`` is a ``TrainResult`` whose leaves have an extra first axis with one entry per run. ``hyperparams``
+    (arrays by name), ``seeds`` and ``keys`` have one entry per run too: the seeds of a combination together, the
     combinations in the order of the grid, its last axis fastest. ``layout`` says how the runs were laid out.
-    ``refusals`` holds, a run each, what is wrong with its hyper-parameters, or ``None``; it may be empty.
+    ``refusals`` says for each run what is wrong with its hyper-parameters, or ``None``; it may be empty.
     """
 
     results: TrainResult
@@ -48,7 +48,7 @@ class SweepResult:
         return len(self.seeds)
 
     def combination(self, run: int) -> dict[str, Any]:
-        """The hyper-parameters of a run, as Python numbers: what ``train`` takes to repeat it alone."""
+        """The hyper-parameters of a run as Python numbers; give them to ``train`` to repeat it by itself."""
         return {name: values[run].item() for name, values in self.hyperparams.items()}
 
     def result(self, run: int) -> TrainResult:
@@ -58,23 +58,23 @@ class SweepResult:
     def table(self, score: str | None = None, *, at: At = "final", higher_is_better: bool | None = None) -> SweepTable:
         """The scores of all runs and of all combinations.
 
-        ``score`` is the name of an entry of the history, by default ``validation_loss`` where there is one, else
-        ``loss``. ``at`` says which value of a run counts when combinations are ranked: the "final" one, of the last
-        epoch that ran, to which the parameters belong; or the "best", to which they belong under early stopping.
-        ``higher_is_better`` is by default what the history says: false for a loss, of a metric what it says itself.
+        ``score`` is the name of an entry of the history, by default ``validation_loss`` if there is one, else ``loss``.
+        ``at`` says which value of a run ranks the combinations: "final", of the last epoch that ran, whose parameters
+        the run returns; or "best", whose parameters it returns with early stopping. ``higher_is_better`` defaults to
+        what the history says: false for a loss, and what a metric declares.
 
         A run diverged if a loss was not finite in an epoch that ran, or if its parameters or its state are not finite;
-        the column ``reason`` says which of these it was, or which hyper-parameter was out of range.
+        the column ``reason`` says which it was, or which hyper-parameter was out of range.
 
-        Raises ``ValueError`` for a score that the history does not hold, or holds as arrays, or of which it does not
-        say which way is better: a plain dict, of which only the loss is known.
+        Raises ``ValueError`` for a score that the history does not hold, or holds as arrays, or if it does not say
+        which direction is better (a plain dict, for which only the direction of the loss is known).
         """
         history = {name: np.asarray(values) for name, values in self.results.history.items()}
         if score is None:
             score = "validation_loss" if "validation_loss" in history else "loss"
         numbers = [name for name, values in history.items() if values.ndim == 2]
         if score not in numbers:
-            kind = "an array an epoch" if score in history else "not in the history"
+            kind = "an array in each epoch" if score in history else "not in the history"
             raise ValueError(f"the score {score!r} is {kind}; a score is one of {', '.join(numbers)}")
         if at not in ("final", "best"):
             raise ValueError(f"at is 'final' or 'best', got {at!r}")
@@ -95,13 +95,13 @@ class SweepResult:
         )
 
     def _reasons(self, history: dict[str, np.ndarray], epochs_run: np.ndarray) -> list[str | None]:
-        """Of every run why it diverged, ``None`` if it did not."""
+        """For every run, why it diverged; ``None`` if it did not."""
         reasons = list(self.refusals) or [None] * len(self)
         for name in ("loss", "validation_loss"):
             if name in history:
                 judged = np.arange(history[name].shape[1]) < epochs_run[:, None]
                 if name == "validation_loss":
-                    # It may be left out in some epochs, which are NaN in every run that came so far.
+                    # Epochs without validation are NaN in every run that got that far.
                     judged &= ~np.isnan(history[name]).all(0)
                 for run, epochs in enumerate(judged & ~np.isfinite(history[name])):
                     if epochs.any():
@@ -110,21 +110,21 @@ class SweepResult:
         return [reason or (None if sound else NOT_FINITE) for reason, sound in zip(reasons, finite, strict=True)]
 
     def _direction(self, score: str) -> bool:
-        """Whether more of the score is better."""
+        """Whether a higher score is better."""
         history = self.results.history
         if isinstance(history, History):
             return history.higher_is_better(score)
         if score.removeprefix("validation_") != "loss":
             raise ValueError(
-                f"nothing says whether more of {score!r} is better: the run returned a plain dict as its history; give"
+                f"nothing says whether a higher {score!r} is better: the run returned a plain dict as its history; give"
                 f" higher_is_better=True or False"
             )
         return False
 
     def best(self, score: str | None = None, *, at: At = "final", higher_is_better: bool | None = None) -> BestRun:
-        """The best combination, by its mean over seeds (the first line of the table), and in it the best seed.
+        """The best seed of the best combination, which has the best mean over seeds (the first line of the table).
 
-        Arguments as of ``table``. Raises ``ValueError`` if every run diverged.
+        The arguments are those of ``table``. Raises ``ValueError`` if every run diverged.
         """
         table = self.table(score, at=at, higher_is_better=higher_is_better)
         chosen = table.best_run()
@@ -134,25 +134,25 @@ class SweepResult:
         return BestRun(chosen, self.combination(chosen), int(self.seeds[chosen]), value, self.result(chosen))
 
     def to_csv(self, path: str | os.PathLike, score: str | None = None, **options: Any) -> None:
-        """Writes the table, one line a run; arguments as of ``table``."""
+        """Writes the table, one line per run; the other arguments are those of ``table``."""
         self.table(score, **options).to_csv(path)
 
     def to_json(self, score: str | None = None, *, indent: int | None = None, **options: Any) -> str:
-        """The table as strict JSON, an object a run; arguments as of ``table``."""
+        """The table as strict JSON, one object per run; the other arguments are those of ``table``."""
         return self.table(score, **options).to_json(indent=indent)
 
     def to_markdown(self, score: str | None = None, **options: Any) -> str:
-        """The table over seeds as GitHub Markdown; arguments as of ``table``."""
+        """The table over seeds as GitHub Markdown; the arguments are those of ``table``."""
         return self.table(score, **options).to_markdown()
 
     def plot(self, path: str | os.PathLike, *, x: str | None = None, score: str | None = None, **options: Any) -> None:
-        """Draws the score against the hyper-parameter ``x``, a line for each value of the others; saves the picture.
+        """Draws the score against the hyper-parameter ``x``, with a line for each value of the others; saves the plot.
 
-        Lines are means over seeds, bands reach from the worst seed to the best, every run is a point; runs that
-        diverged are crosses at the edge. ``x`` is by default ``learning_rate``, else the hyper-parameter with most
-        values. Other arguments are those of ``table``; the ending of ``path`` gives the format.
+        Lines are means over seeds, bands reach from the worst seed to the best, and every run is a point; runs that
+        diverged are crosses at the edge. ``x`` defaults to ``learning_rate``, else to the hyper-parameter with the most
+        values. The other arguments are those of ``table``; the suffix of ``path`` gives the format.
 
-        Raises ``ValueError`` for an ``x`` that was not swept, ``ImportError`` where matplotlib is not installed.
+        Raises ``ValueError`` for an ``x`` that was not swept, ``ImportError`` if matplotlib is not installed.
         """
         from fnn.sweep.plot import save_plot
 

@@ -22,7 +22,7 @@ from fnn.train.given import Given, check_used
 from fnn.train.make_train import TrainResult
 
 MISSING = "add {0}=[…] to the arguments of the sweep"
-"""How a hyper-parameter that a run reads is added."""
+"""How to add a hyper-parameter that a run reads."""
 
 
 def sweep(
@@ -40,33 +40,33 @@ def sweep(
 ) -> SweepResult:
     """Runs ``train``, which ``make_train`` returned, for every combination of hyper-parameters and every seed.
 
-    Any other keyword is a hyper-parameter, a list of numbers, and the runs are those of the whole grid; a single number
-    is the same for all runs. ``combinations``, a list of dicts, stands for values that belong together or are drawn at
-    random; each of them meets each point of the grid. The objective or the optimizer that ``make_train`` was given is a
-    function of ``hyperparams``, which is a dict of traced scalars here: anything that enters computations can vary
-    (rates, decay, clipping, penalties, smoothing, dropout, the scale of an initialiser), sizes and layers cannot.
+    Every other keyword is a hyper-parameter with a list of numbers, and the runs are those of the whole grid; a single
+    number is the same for all runs. ``combinations``, a list of dicts, is for values that belong together or are drawn
+    at random; each of them is combined with each point of the grid. The objective or the optimizer given to
+    ``make_train`` is a function of ``hyperparams``, here a dict of traced scalars: anything used in computations can
+    vary (rates, decay, clipping, penalties, smoothing, dropout, the scale of an initialiser), sizes and layers cannot.
 
-    ``seeds`` is their number, a list of integers, or keys. The key of seed i is ``jax.random.fold_in(key, i)``, the
-    same in every combination, so that combinations meet the same initial weights and orders. Run i of the result alone
-    is ``jax.jit(train)(result.keys[i], data, result.combination(i), validation=validation)``: it gives the same to 1e-6
-    and better, as far as training does not blow rounding up; side by side, products are summed in another order.
+    ``seeds`` is their number, a list of integers, or keys. The key of seed i is ``jax.random.fold_in(key, i)`` in every
+    combination, so that all combinations see the same initial weights and orders. To repeat run i by itself:
+    ``jax.jit(train)(result.keys[i], data, result.combination(i), validation=validation)``. It agrees to 1e-6 or better,
+    unless training amplifies rounding errors; side by side, products are summed in another order.
 
-    All is one program, compiled once, also over several calls with as many runs. Runs do not touch each other: one that
-    diverges has NaN in its own history alone. A hyper-parameter out of its range (a dropout rate of 1.5) makes its runs
-    NaN, and the table says why. With early stopping each keeps what it had when it stopped; the runs
-    side by side last as long as the longest.
+    The whole sweep is one program, compiled once, also for later calls with as many runs. Runs are independent: one
+    that diverges has NaN only in its own history. A hyper-parameter out of range (a dropout rate of 1.5) makes its runs
+    NaN, and the table says why. With early stopping each run keeps what it had when it stopped; runs side by side take
+    as long as the longest.
 
-    How the runs are laid out is in ``result.layout``:
+    ``result.layout`` says how the runs are laid out:
 
     - ``method``: "vmap" runs them side by side, "map" one after the other. "auto" takes "map" on a CPU for a model with
-      convolutions, whose kernels turn into slow grouped convolutions side by side, else "vmap".
-    - ``max_parallel``: how many at most run side by side on a device; the rest waits in chunks of one size. By default
-      what fits into half of the free memory (on a CPU of all memory), by the sizes of all intermediate values of a run.
-    - ``devices``: over which to spread, by default all of this process. Each gets as many runs as the others.
+      convolutions, which side by side become slow grouped convolutions, else "vmap".
+    - ``max_parallel``: the most runs side by side on a device; the others follow in chunks of equal size. By default as
+      many as fit into half of the free memory (on a CPU: of all memory), by the sizes of a run's intermediate values.
+    - ``devices``: the devices to use, by default all of this process. Each gets the same number of runs.
 
     Raises ``ValueError`` for an axis without values or with a value twice, for combinations that name different
     hyper-parameters, and for a hyper-parameter on which nothing in a run depends; ``KeyError`` for one that is read but
-    not given; ``TypeError`` for values that are no numbers; and what ``train`` raises.
+    not given; ``TypeError`` for values that are not numbers; and whatever ``train`` raises.
 
     >>> import fnn
     >>> train = fnn.make_train(
@@ -86,7 +86,7 @@ def sweep(
     """
     one_key(key)
     if not callable(train) or isinstance(train, Objective):
-        raise TypeError(f"train is what fnn.make_train returns, a function, got {train!r}")
+        raise TypeError(f"train is the function that fnn.make_train returns, got {train!r}")
     runs = runs_of(key, seeds, combinations, hyperparams)
     operands = {"data": arrays(data)}
     if validation is not None:
@@ -96,7 +96,7 @@ def sweep(
 
     traced, result = _traced(train, shapes, operands)
     if not isinstance(getattr(result, "history", None), Mapping):
-        raise TypeError(f"train returns a TrainResult, as what fnn.make_train returns does, got {describe(result)}")
+        raise TypeError(f"train returns a TrainResult, as those made by fnn.make_train do, got {describe(result)}")
     _check_used(traced.jaxpr, list(values))
     for name in values:
         if name in result.history or name.removeprefix("best_") in result.history:
@@ -111,7 +111,7 @@ def sweep(
         max_parallel=max_parallel,
         devices=devices,
     )
-    # The last run fills the places that are left over.
+    # The last run fills the leftover places.
     filled = np.minimum(np.arange(layout.places), layout.runs - 1)
     each = jax.tree.map(lambda leaf: leaf[filled], (runs.keys, values))
     if layout.devices:
@@ -141,7 +141,7 @@ def _all_runs(keys: jax.Array, values: dict[str, jax.Array], operands: dict, *, 
     if not layout.devices:
         return on_device(keys, values, operands)
     runs = PartitionSpec("runs")
-    # Nothing is exchanged between devices, so each stops when its own runs have.
+    # Devices exchange nothing, so each one stops when its own runs have stopped.
     spread = jax.shard_map(
         on_device, mesh=_mesh(layout), in_specs=(runs, runs, PartitionSpec()), out_specs=runs, check_vma=False
     )
@@ -149,16 +149,16 @@ def _all_runs(keys: jax.Array, values: dict[str, jax.Array], operands: dict, *, 
 
 
 def _run(train: Any, key: jax.Array, values: dict[str, Any], operands: dict) -> TrainResult:
-    """One run; the options it has no use for are not mentioned."""
+    """One run; passes only the options that were given."""
     options = {name: value for name, value in operands.items() if name != "data"}
     given = values if isinstance(values, Given) else Given(values, MISSING)
     return train(key, operands["data"], *([given] if values else []), **options)
 
 
 def _refusals(train: Any, result: SweepResult, operands: dict) -> tuple[str | None, ...]:
-    """Of every run what its constructors say against its hyper-parameters, now that these are numbers and not traced.
+    """For every run, the error that its constructors raise for its hyper-parameters as plain, untraced numbers.
 
-    Only combinations all of whose runs diverged are asked: what is out of range makes every run NaN.
+    Tries only combinations in which every run diverged, because a value out of range makes every run NaN.
     """
     if not result.hyperparams:
         return ()
@@ -177,13 +177,13 @@ def _refusal(train: Any, key: jax.Array, hyperparams: dict[str, Any], operands: 
         jax.eval_shape(run, key)
     except ValueError as error:
         return str(error)
-    except Exception:  # the rehearsal's end; or a run that takes no numbers, of which nothing more is known
+    except Exception:  # the rehearsal ended, or the run does not take plain numbers and nothing more is known
         return None
     return None
 
 
 def _out_of_jit(train: Any) -> Any:
-    """The function under jit, in which numbers are numbers, also where some of its arguments are given already."""
+    """The function inside jit, which can be called with plain numbers, also if inside a ``functools.partial``."""
     if isinstance(train, functools.partial):
         return functools.partial(_out_of_jit(train.func), *train.args, **train.keywords)
     inside = getattr(train, "__wrapped__", None) if isinstance(train, jax.stages.Wrapped) else None
@@ -191,20 +191,20 @@ def _out_of_jit(train: Any) -> Any:
 
 
 def _traced(train: Any, shapes: tuple, operands: dict) -> tuple[Any, Any]:
-    """One run as a jaxpr, and the shapes of its result. The data are in it as they are, so that they are looked at."""
+    """One run as a jaxpr, and the shapes of its result. The data are constants in it, so that they are checked."""
     try:
         return jax.make_jaxpr(lambda key, values: _run(train, key, values, operands), return_shape=True)(*shapes)
-    except TypeError as error:  # JAX's own, and those of constructors that were given a tracer for an integer
+    except TypeError as error:  # from JAX, or from a constructor that got a tracer instead of an integer
         if isinstance(error, jax.errors.JAXTypeError) or "Tracer" in str(error) or "traced" in str(error):
             error.add_note(
-                "in a sweep hyperparams are traced: they can be numbers in computations, but no sizes and no conditions"
-                " of Python; sweep over those with a loop around fnn.sweep"
+                "in a sweep hyperparams are traced: they can be numbers in computations, but not sizes or conditions of"
+                " Python; sweep over those with a loop around fnn.sweep"
             )
         raise
 
 
 def _check_used(jaxpr: Any, names: list[str]) -> None:
-    """Raises for a hyper-parameter on which no result depends: all its runs would be the same."""
+    """Raises for a hyper-parameter on which no result depends, because all its values would give the same run."""
     inputs = dict(zip(sorted(names), jaxpr.invars[len(jaxpr.invars) - len(names) :], strict=True))
 
     def matters(name: str) -> bool:

@@ -1,4 +1,4 @@
-"""The scores of a sweep: a row a run, and the combinations of hyper-parameters with their spread over seeds."""
+"""The scores of a sweep: a row per run, and the combinations of hyper-parameters with their spread over seeds."""
 
 import csv
 import dataclasses
@@ -20,11 +20,11 @@ At = Literal["final", "best"]
 
 
 class Spread(NamedTuple):
-    """The scores of one combination over those seeds that have one: NaN where none has.
+    """The scores of one combination over the seeds that have one; NaN if none has.
 
-    ``std`` is the sample standard deviation (n − 1), NaN of a single seed; ``without`` counts the runs that diverged or
-    have no finite score; ``runs`` are their places in ``rows``; ``reason`` says why they diverged, if all did and for
-    the same reason.
+    ``std`` is the sample standard deviation (n − 1), NaN for a single seed; ``without`` counts the runs that diverged
+    or have no finite score; ``runs`` holds the indices of its runs in ``rows``; ``reason`` says why the runs diverged,
+    if all did and for the same reason.
     """
 
     hyperparams: dict[str, Any]
@@ -41,10 +41,10 @@ class Spread(NamedTuple):
 class SweepTable:
     """The table of a score, which ``SweepResult.table`` makes; ``print`` shows the combinations, best first.
 
-    ``rows`` is a dict a run, tidy: the hyper-parameters, ``seed``, the score in its last epoch under its own name, the
-    best under ``best_`` and its name, ``best_epoch`` (from 1; ``None`` where no epoch has a finite score),
-    ``epochs_run``, ``diverged``, and ``reason``, why it did, or ``None``. ``combinations`` is a ``Spread`` each, best
-    first; those in which a run is without a score come after those in which every run has one.
+    ``rows`` has a dict per run: the hyper-parameters, ``seed``, the score in the last epoch under its own name, the
+    best score under ``best_`` and its name, ``best_epoch`` (from 1; ``None`` if no epoch has a finite score),
+    ``epochs_run``, ``diverged``, and ``reason`` (why it diverged, or ``None``). ``combinations`` has a ``Spread`` per
+    combination, best first; those with a run without a score come last.
     """
 
     score: str
@@ -67,7 +67,7 @@ class SweepTable:
         at: At,
         higher: bool,
     ) -> "SweepTable":
-        """The table of ``scores`` (runs, epochs); a run that has a reason diverged."""
+        """The table of ``scores`` (runs, epochs); runs with a reason diverged."""
         rows = []
         for run, values in enumerate(scores.astype(float)):
             ran = values[: epochs_run[run]]
@@ -90,7 +90,7 @@ class SweepTable:
 
     @property
     def column(self) -> str:
-        """The column that ranks: the score of the last epoch, or of the best."""
+        """The column that ranks the combinations: the score of the last epoch, or the best."""
         return self.score if self.at == "final" else f"best_{self.score}"
 
     def value(self, run: int) -> float:
@@ -135,7 +135,7 @@ class SweepTable:
         )
 
     def to_csv(self, path: str | os.PathLike) -> None:
-        """Writes ``rows``, one line a run."""
+        """Writes ``rows``, one line per run."""
         with open(path, "w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, list(self.rows[0]))
             writer.writeheader()
@@ -202,7 +202,7 @@ class SweepTable:
 
 
 def finite_results(tree: Any, runs: int) -> np.ndarray:
-    """Of every run, whether all its floating numbers are finite."""
+    """For every run, whether all its floating-point numbers are finite."""
     leaves = filter(is_floating, jax.tree.leaves(tree))
     finite = [np.asarray(jnp.isfinite(leaf).reshape(runs, -1).all(1)) for leaf in leaves]
     return np.all([np.ones(runs, bool), *finite], 0)

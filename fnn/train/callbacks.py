@@ -1,4 +1,4 @@
-"""What a program can do between the steps of ``fit``: look at the run, change it, stop it."""
+"""Callbacks, called between the steps of ``fit``: they can look at the run, change it, and stop it."""
 
 import dataclasses
 import re
@@ -21,16 +21,16 @@ HOOKS = ["on_start", "on_steps", "on_epoch", "on_end"]
 """The methods of a callback that a run calls."""
 
 CHANGED = Learned._fields
-"""What a callback can set of a run."""
+"""The attributes of a run that a callback can set."""
 
 MOMENTS = re.compile(
     "(on|before|after|at|(train|training|fit|validation|epoch|batch|step)(e?s)?|starts?|begins?|ends?|done|finished)"
 )
-"""The words of which a name is made that is meant for a hook, in this library or another."""
+"""The words that hook names are made of, in this library and others."""
 
 
 class Standing(NamedTuple):
-    """How far a run has come, and with what; everything that its next step depends on but for its settings."""
+    """Where a run stands: everything that its next step depends on, except the settings."""
 
     learned: Learned
     totals: Totals
@@ -45,13 +45,13 @@ class Standing(NamedTuple):
 class Run:
     """A run between two calls of compiled steps.
 
-    ``epoch`` counts the whole epochs done, ``step`` the steps done of the next one, ``steps`` those of the whole run.
-    ``params``, ``state`` and ``opt_state`` are those of training, and can be replaced by others of the same shapes;
-    ``usable`` are the weights that would be used. ``values`` are those of the last epoch by name (``{}`` in the first),
-    ``history`` those of all. ``count`` is the number of steps in an epoch (``None``: not known), ``batch_size`` that of
-    samples in a full step. ``entries`` are the shapes and dtypes of an epoch's values, ``fingerprint`` is what a run
-    that goes on with this one must share, ``firsts(epochs)`` what tells the data of so many epochs. ``apart`` says
-    whether the weights to use can be others than those that training changes.
+    ``epoch`` counts the finished epochs, ``step`` the finished steps of the current one, ``steps`` those of the whole
+    run. ``params``, ``state`` and ``opt_state`` are those of training, and can be replaced by others of the same
+    shapes; ``usable`` holds the weights to use. ``values`` holds the values of the last epoch by name (``{}`` in the
+    first), ``history`` those of all epochs. ``count`` is the number of steps in an epoch (``None`` if not known),
+    ``batch_size`` the number of samples in a full step. ``entries`` holds the shapes and dtypes of an epoch's values,
+    ``fingerprint`` what a resumed run must match, ``firsts(epochs)`` digests of the data of that many epochs. ``apart``
+    says whether the weights to use can differ from those that training changes.
     """
 
     key: jax.Array
@@ -82,13 +82,13 @@ class Run:
 
     @property
     def learned(self) -> Learned:
-        self._seen = True  # whoever asks may keep it
+        self._seen = True  # the caller may keep it
         return self.standing.learned
 
     @property
     def usable(self) -> Learned:
-        """The weights to use: averaged ones where there are, with their batch statistics; ``learned`` otherwise."""
-        learned = self.learned  # some of whose arrays are among the weights to use
+        """The weights to use: the averaged ones, if any, with their batch statistics; else ``learned``."""
+        learned = self.learned  # it shares arrays with the weights to use
         if not self.apart:
             return learned
         kept = self._usable
@@ -99,21 +99,21 @@ class Run:
         return usable
 
     def now_usable(self, usable: Learned) -> None:
-        """Keeps the weights to use of this standing."""
+        """Stores the weights to use at this standing."""
         self._usable = (self.standing.learned, self._over, usable)
 
     @property
     def _over(self) -> bool:
-        """Whether no epoch is left: what was learned at the last step is then to be used otherwise than before."""
+        """Whether no epoch is left: the weights to use are computed differently at the end of a run."""
         return self.epoch == self.epochs
 
     @property
     def history(self) -> dict[str, np.ndarray]:
-        """One array a name, with an entry an epoch."""
+        """The values of all finished epochs: one array per name, one entry per epoch."""
         return {name: np.asarray(self.standing.record.history[name])[: self.epoch] for name in self.entries}
 
     def taken(self) -> Learned:
-        """What was learned, to be overwritten by the next step: a copy if anyone may have kept it."""
+        """What was learned, for the next step to overwrite: a copy if a caller may have kept it."""
         learned = copied(self.standing.learned) if self._seen else self.standing.learned
         self._seen = False
         return learned
@@ -125,7 +125,7 @@ class Run:
     def __setattr__(self, name: str, value: Any) -> None:
         if name == "stop" or (name not in dir(self) and closest(name, [*CHANGED, "stop", "stop_training"])):
             raise AttributeError(
-                f"nobody reads run.{name}: what can be set is {', '.join(CHANGED)}, and run.stop(reason) ends the run"
+                f"run.{name} has no effect: a callback can set {', '.join(CHANGED)}, and run.stop(reason) ends the run"
             )
         super().__setattr__(name, value)
 
@@ -136,7 +136,7 @@ class Run:
 
 
 def check_replacement(name: str, new: Any, old: Any) -> None:
-    """Raises for a part of what was learned that has another structure or other shapes than the one before."""
+    """Raises if a replaced part of what was learned has another structure or other shapes than before."""
     shapes = [
         {jax.tree_util.keystr(path): jnp.shape(leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}
         for tree in (new, old)
@@ -144,32 +144,31 @@ def check_replacement(name: str, new: Any, old: Any) -> None:
     if shapes[0] != shapes[1]:
         other = [path for path in {**shapes[1], **shapes[0]} if shapes[0].get(path) != shapes[1].get(path)]
         raise ValueError(
-            f"run.{name} takes arrays of the same paths and shapes as before, got others at {', '.join(other[:5])}"
+            f"run.{name} takes arrays with the same paths and shapes as before; they differ at {', '.join(other[:5])}"
         )
 
 
 def _is_moment(name: str) -> bool:
-    """Whether a name is two words or more that tell of a moment of a run: ``epoch_ends``, ``after_step``."""
+    """Whether a name is made of two or more words for a moment of a run: ``epoch_ends``, ``after_step``."""
     words = re.sub("(?<=[a-z])(?=[A-Z])", "_", name).lower().split("_")
     return len(words) > 1 and all(MOMENTS.fullmatch(word) for word in words)
 
 
 def copied(tree: Any) -> Any:
-    """The same arrays in memory of their own."""
+    """A copy of every array."""
     return jax.tree.map(lambda leaf: jnp.array(leaf, copy=True), tree)
 
 
 class Callback:
-    """The base of callbacks: a subclass overrides what it needs. All are called on the host, in the order given.
+    """The base class of callbacks: override the hooks you need. They are called on the host, in the order given.
 
-    An error in one ends the run; ``on_end`` is called whatever happens, for those whose ``on_start`` was. The first
-    interrupt from the keyboard ends the run after they were called; ``KeyboardInterrupt`` that one raises ends it when
-    the others have been told. What a callback reads of a run stays as it is: a step that follows works on a copy.
+    An error in a hook ends the run; ``on_end`` is always called for callbacks whose ``on_start`` was. The first
+    keyboard interrupt ends the run after the callbacks were called; a ``KeyboardInterrupt`` raised by one ends it after
+    the others were called. What a callback reads from a run does not change later: the next step works on a copy.
 
-    Errors: ``TypeError``, where the class is defined, for a method that would never be called though its name is that
-    of a moment (``on_epoch_end``, ``after_epoch``), and for a hook that takes other arguments than the run;
-    ``AttributeError`` for setting what nobody reads of a run (``run.stop_training``), ``ValueError`` for parts of other
-    shapes.
+    Errors: ``TypeError``, where the class is defined, for a method that would never be called although its name says
+    when (``on_epoch_end``, ``after_epoch``), and for a hook with other arguments than ``run``; ``AttributeError``
+    for setting an attribute that has no effect (``run.stop_training``), ``ValueError`` for arrays of other shapes.
 
     >>> class HalveTheRate(Callback):
     ...     def on_epoch(self, run):
@@ -196,13 +195,13 @@ class Callback:
                 )
 
     def on_start(self, run: Run) -> None:
-        """Before the first step; a run that is resumed has epochs and steps behind it."""
+        """Before the first step; a resumed run already has epochs and steps."""
 
     def on_steps(self, run: Run) -> None:
-        """After every call of compiled steps: about five times a second, after every step where one takes longer."""
+        """After every call of compiled steps: about five times a second, or after every step if steps take longer."""
 
     def on_epoch(self, run: Run) -> None:
-        """After every epoch, validation included: ``run.values`` are its values."""
+        """After every epoch and its validation; ``run.values`` holds its values."""
 
     def on_end(self, run: Run) -> None:
-        """When the run is over; ``run.ending`` says why if it ended before its last epoch."""
+        """When the run is over; ``run.ending`` says why, if it ended before its last epoch."""

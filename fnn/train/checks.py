@@ -1,4 +1,4 @@
-"""The look at data before they enter a compiled program, where nothing can be raised for a bad value."""
+"""Checks of data before they enter a compiled program, which cannot raise for a bad value."""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -33,9 +33,9 @@ def check_data(
     name: str = "data",
     metrics: Sequence[Metric] = (),
 ) -> None:
-    """Raises for data that do not fit the model, the loss and the metrics; values are looked at where they can be.
+    """Raises for data that do not fit the model, the loss and the metrics; checks values unless they are traced.
 
-    Labels out of range, inputs or targets that are not finite and indices past the vocabulary are caught here.
+    Catches labels out of range, inputs or targets that are not finite, and indices past the vocabulary.
     """
     check_batch(objective, check_shapes(objective, params, state, data, name), data, name, metrics)
     check_indices(objective.model, params, state, data[0], name)
@@ -62,7 +62,7 @@ def check_statistics(layer: Layer, state: State, *, frozen_only: bool = False, p
 
 
 def check_shapes(objective: Objective, params: Params, state: State, data: tuple, name: str) -> Any:
-    """Raises for shapes and dtypes that do not fit, and returns those of the model's output."""
+    """Raises for shapes and dtypes that do not fit; returns those of the model's output."""
     inputs, targets, weights = unpacked(data)
     with of_data(name, " do not fit the model"):
         outputs = output_shape(objective.model, params, state, inputs)
@@ -72,8 +72,8 @@ def check_shapes(objective: Objective, params: Params, state: State, data: tuple
 
 
 def check_batch(objective: Objective, outputs: Any, data: tuple, name: str, metrics: Sequence[Metric] = ()) -> None:
-    """Raises for targets and weights out of range, for values that are not finite, and for targets that are none of a
-    metric's."""
+    """Raises for targets and weights out of range, for values that are not finite, and for targets that a metric
+    cannot use."""
     inputs, targets, weights = unpacked(data)
     prediction, lengths = (outputs, None) if objective.loss.takes_lengths else parted(outputs)
     inputs, targets = without_steps_past(inputs, targets, lengths is not None, name)
@@ -93,8 +93,8 @@ def check_batch(objective: Objective, outputs: Any, data: tuple, name: str, metr
 
 
 def without_steps_past(inputs: Any, targets: Any, judged: bool, name: str) -> tuple[Any, Any]:
-    """Inputs ``(x, lengths, …)`` with ones past the lengths, and the targets if steps are ``judged``: padding may hold
-    anything."""
+    """Replaces the padding of inputs ``(x, lengths, …)``, and of the targets if steps are ``judged``, by ones, because
+    padding may hold anything."""
     lengths = lengths_of(inputs) if isinstance(inputs, tuple) else None
     if lengths is None or not all(map(is_concrete, jax.tree.leaves((inputs, targets)))):
         return inputs, targets
@@ -107,7 +107,7 @@ def without_steps_past(inputs: Any, targets: Any, judged: bool, name: str) -> tu
     within = np.arange(steps[1])[None] < lengths[:, None]
 
     def kept(leaf: Any) -> Any:
-        where = jnp if isinstance(leaf, jax.Array) else np  # of an array on the device nothing comes to the host
+        where = jnp if isinstance(leaf, jax.Array) else np  # an array on the device is not copied to the host
         with jax.ensure_compile_time_eval():
             return where.where(within.reshape(*steps, *(1,) * (leaf.ndim - 2)), leaf, where.ones((), leaf.dtype))
 
@@ -117,7 +117,7 @@ def without_steps_past(inputs: Any, targets: Any, judged: bool, name: str) -> tu
 
 
 def check_metrics(metrics: Sequence[Metric], outputs: Any, targets: Any, weights: Any, name: str) -> None:
-    """Raises for targets that a metric cannot be computed of; ``outputs`` are shapes."""
+    """Raises for targets that a metric cannot use; ``outputs`` holds shapes."""
     for metric in metrics:
         try:
             metric.check(outputs, targets, weights)
@@ -127,14 +127,14 @@ def check_metrics(metrics: Sequence[Metric], outputs: Any, targets: Any, weights
 
 
 def _finite_samples(leaf: Any) -> np.ndarray:
-    """Which samples are finite: of an array on the device, that alone comes to the host."""
-    with jax.ensure_compile_time_eval():  # data that are constants of a trace are looked at too
+    """Which samples are finite. For an array on the device, only this result is copied to the host."""
+    with jax.ensure_compile_time_eval():  # so that constants of a trace are checked too
         where = jnp if isinstance(leaf, jax.Array) else np
         return np.asarray(where.isfinite(leaf).reshape(leaf.shape[0], -1).all(1))
 
 
 def check_indices(model: Layer, params: Params, state: State, inputs: Any, name: str, chunk: int = 1024) -> None:
-    """Raises for an index past its table: inside a program such an index makes NaN, so one pass over the data tells."""
+    """Raises for an index past its table: it gives NaN inside a program, so one pass over the data finds it."""
     integers = any(jnp.issubdtype(leaf.dtype, jnp.integer) for leaf in jax.tree.leaves(inputs))
     if not integers or not all(map(is_concrete, jax.tree.leaves((params, state, inputs)))):
         return
@@ -147,20 +147,20 @@ def check_indices(model: Layer, params: Params, state: State, inputs: Any, name:
         if not finite(part(start, chunk)):
             which = next((each for each in range(start, samples(inputs)) if not finite(part(each, 1))), start)
             try:
-                # A layer that can look at values says what is wrong.
+                # Outside a program, a layer can check values and say what is wrong.
                 apply_of(model, params, state, part(which, 1))
             except ValueError as error:
                 error.add_note(f"for sample {which} of the {name}")
                 raise
             raise ValueError(
-                f"the model's output is not finite for sample {which} of the {name}: an index lies outside its"
-                f" vocabulary, a length outside its sequence, or the parameters are not finite"
+                f"the model's output is not finite for sample {which} of the {name}: an index is outside its"
+                f" vocabulary, a length is outside its sequence, or the parameters are not finite"
             )
 
 
 @once_for_same
 def _finite_outputs(model: Layer) -> Callable[[Params, State, Any], jax.Array]:
-    """Whether all that comes out of a model is finite."""
+    """A function that says whether all outputs of a model are finite."""
 
     @jax.jit
     def finite(params: Params, state: State, inputs: Any) -> jax.Array:

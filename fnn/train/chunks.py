@@ -14,10 +14,10 @@ Values = dict[str, jax.Array]
 def in_chunks(
     one_epoch: Callable[..., tuple[Any, Values]], learned: Any, length: Length, plan: Plan, chunk: int
 ) -> tuple[Any, Values, jax.Array]:
-    """``(learned, history, epochs_run)`` by scans over checkpointed chunks of ``chunk`` steps: a gradient can go back.
+    """``(learned, history, epochs_run)`` by scans over checkpointed chunks of ``chunk`` steps, in reverse mode too.
 
-    Several short epochs make one chunk; in an epoch longer than a chunk, ``one_epoch(epoch, learned, stop, chunk)``
-    makes chunks of its own, and the epoch is computed again too.
+    Several short epochs make one chunk; an epoch longer than a chunk is split into chunks by ``one_epoch(epoch,
+    learned, stop, chunk)``, and recomputed as well.
     """
     inner = chunk if plan.steps > chunk else None
     whole, parts = length.epochs - (length.last is not None), []
@@ -36,9 +36,9 @@ def in_chunks(
 def checkpointed_scan(
     body: Callable[[Any, jax.Array], tuple[Any, Any]], carry: Any, length: int, chunk: int
 ) -> tuple[Any, Any]:
-    """``jax.lax.scan(body, carry, arange(length))``; a gradient stores the carry of every ``chunk``-th turn.
+    """``jax.lax.scan(body, carry, arange(length))``; a gradient stores the carry of every ``chunk``-th iteration.
 
-    What lies between is computed again, chunk by chunk (``jax.checkpoint``).
+    The backward pass recomputes the iterations in between, chunk by chunk (``jax.checkpoint``).
     """
 
     def some(carry: Any, start: jax.Array, count: int) -> tuple[Any, Any]:

@@ -1,11 +1,11 @@
-"""What training compiles: once for all runs whose parts are equal.
+"""The compiled functions of training, shared by all runs with equal parts.
 
-A ``Training`` is a value, so what was compiled for one serves every equal one: a second ``fit`` or ``evaluate`` with an
-equal model, loss, optimiser and metrics on arrays of the same shapes compiles nothing. The functions of the latest
-trainings are kept; ``fnn.clear_compiled()`` lets go of them.
+A ``Training`` is a value, so equal ones share their compiled functions: a second ``fit`` or ``evaluate`` with an equal
+model, loss, optimiser and metrics on arrays of the same shapes compiles nothing. The functions of the latest trainings
+are kept; ``fnn.clear_compiled()`` releases them.
 
-Equal parts may still differ in what their functions capture, read from global variables or hold as attributes, and
-what is compiled has read it: so the same parts are equal ones whose canonical text is the same, too.
+Equal parts may still differ in what their functions capture, read from global variables or hold as attributes, and a
+compiled function has those values built in. So parts share a function only if their canonical text is the same too.
 """
 
 import jax
@@ -20,7 +20,7 @@ from fnn.train.usable import Usable
 class CompiledTraining:
     """The functions of a training, each compiled when it is first called with new shapes.
 
-    What a step changes is overwritten: a run holds what was learned once, and not once before and once after.
+    A step overwrites what it changes, so that a run holds one copy of what was learned, not two.
     """
 
     def __init__(self, training: Training) -> None:
@@ -31,7 +31,7 @@ class CompiledTraining:
 
 
 class CompiledScoring:
-    """The functions of a scoring."""
+    """The compiled functions of a ``Scoring``."""
 
     def __init__(self, scoring: Scoring) -> None:
         self.scores = jax.jit(scoring.scores, donate_argnums=0)
@@ -39,7 +39,7 @@ class CompiledScoring:
 
 
 class CompiledEnding:
-    """The end of an epoch."""
+    """The compiled end of an epoch."""
 
     def __init__(self, ending: Ending) -> None:
         self.end_of_epoch = jax.jit(ending.end_of_epoch, donate_argnums=0)
@@ -51,6 +51,6 @@ compiled_ending = once_for_same(CompiledEnding)
 
 
 def clear_compiled() -> None:
-    """Lets go of everything that was compiled for runs."""
+    """Releases everything that was compiled for runs."""
     for each in (compiled, compiled_scoring, compiled_ending):
         each.cache_clear()  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""Data as arrays, and the batches that are cut from them, all of one static size."""
+"""Data as arrays, cut into batches of static sizes."""
 
 import contextlib
 import dataclasses
@@ -15,7 +15,7 @@ from fnn.objective import unpacked
 
 
 class Plan(NamedTuple):
-    """An epoch of n samples: ``steps`` of ``size`` each, then one of ``rest`` (0 for none). No sample is left out."""
+    """An epoch: ``steps`` batches of ``size`` samples, then one of ``rest`` (0: none). No sample is left out."""
 
     size: int
     steps: int
@@ -23,15 +23,15 @@ class Plan(NamedTuple):
 
     @property
     def count(self) -> int:
-        """The number of steps, the one of the rest included."""
+        """The number of steps, the smaller last one included."""
         return self.steps + bool(self.rest)
 
 
 def plan(samples: int, batch_size: int) -> Plan:
-    """How an epoch falls into batches.
+    """How an epoch is split into batches.
 
-    The remainder is a step of its own smaller size, not padded: padding would enter batch statistics. A remainder of
-    one sample, which has no variance, joins the batch before it.
+    The remainder is a smaller step, without padding, which would enter batch statistics. A remainder of one sample,
+    which has no variance, joins the batch before it.
 
     >>> plan(100, 32), plan(97, 32), plan(20, 32)
     (Plan(size=32, steps=3, rest=4), Plan(size=32, steps=2, rest=33), Plan(size=32, steps=0, rest=20))
@@ -45,7 +45,7 @@ def plan(samples: int, batch_size: int) -> Plan:
 
 
 class Length(NamedTuple):
-    """How long a run is: its epochs, and the steps of the last one where it is cut short."""
+    """The length of a run: its epochs, and the steps of the last one if it is cut short."""
 
     epochs: int
     last: int | None = None
@@ -66,9 +66,9 @@ def length(plan: Plan, epochs: int | None, steps: int | None) -> Length:
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Batches:
-    """Batches of ``size`` samples, the first of them that of the step ``first``; a pytree, which compiled steps take.
+    """Batches of ``size`` samples for the steps from ``first`` on: a pytree that compiled steps take.
 
-    The samples of a batch follow each other in ``order``, which holds places in the arrays; ``None``: in the arrays.
+    Batches are consecutive pieces of ``order``, which holds indices into the arrays (``None``: of the arrays).
     """
 
     data: tuple
@@ -86,7 +86,7 @@ class Batches:
 
 
 class Stretch(NamedTuple):
-    """Steps of an epoch, from ``start`` up to ``stop``, on batches of one size."""
+    """The steps of an epoch from ``start`` up to ``stop``, on batches of one size."""
 
     batches: Batches
     start: int
@@ -94,7 +94,7 @@ class Stretch(NamedTuple):
 
 
 def stretches(data: tuple, plan: Plan, order: jax.Array | None = None) -> list[Stretch]:
-    """The full-sized steps of an epoch, and the step on what is left."""
+    """The full-sized steps of an epoch, and the step on the remainder."""
     found, full = [], plan.size * plan.steps
     if plan.steps:
         found.append(Stretch(Batches(data, order, 0, plan.size), 0, plan.steps))
@@ -106,7 +106,7 @@ def stretches(data: tuple, plan: Plan, order: jax.Array | None = None) -> list[S
 
 
 def arrays(data: Any, convert: Callable[[Any], Any] = exact_array, name: str = "data") -> tuple:
-    """Data as a tuple of pytrees of arrays, all of one length; ``convert`` makes an array of a leaf."""
+    """Data as a tuple of pytrees of arrays, all of one length; ``convert`` turns a leaf into an array."""
     with of_data(name):
         return _arrays(data, convert)
 
@@ -119,7 +119,7 @@ def _arrays(data: Any, convert: Callable[[Any], Any]) -> tuple:
     parts = jax.tree.map(convert, parts)
     lengths = {jnp.shape(leaf)[:1] for leaf in jax.tree.leaves(parts)}
     if len(lengths) != 1 or () in lengths:
-        raise ValueError(f"inputs, targets and weights have one length, their first axis; got {describe(parts)}")
+        raise ValueError(f"inputs, targets and weights have the same length (first axis), got {describe(parts)}")
     if lengths == {(0,)}:
         raise ValueError(f"the number of samples is at least 1, got {describe(parts)}")
     return parts
@@ -127,7 +127,7 @@ def _arrays(data: Any, convert: Callable[[Any], Any]) -> tuple:
 
 @contextlib.contextmanager
 def of_data(name: str, misfit: str = "") -> Iterator[None]:
-    """Has errors begin with the data that they are of, where these are others than ``data`` or are a ``misfit``."""
+    """Makes errors begin with the name of the data, unless it is just ``data``, and with the ``misfit``, if given."""
     try:
         yield
     except (ValueError, TypeError) as error:
@@ -137,7 +137,7 @@ def of_data(name: str, misfit: str = "") -> Iterator[None]:
 
 
 def _check_leaves(name: str, part: Any) -> None:
-    """Raises ``TypeError`` for what holds anything else than arrays of numbers."""
+    """Raises ``TypeError`` unless all leaves are arrays of numbers."""
     for leaf in leaves(part):
         if (other := foreign(leaf, name)) is not None:
             raise other.refusal(f"{name} are numbers")
@@ -149,7 +149,7 @@ def _made_array(name: str, part: Any) -> str:
     try:
         np.asarray(part)
     except ValueError:
-        return "its rows are of different lengths: pad them to one, and give their lengths beside them"
+        return "its rows have different lengths: pad them to one length, and give the lengths with them"
     return f"write numpy.asarray({name})"
 
 
@@ -159,7 +159,7 @@ def samples(data: Any) -> int:
 
 
 def is_arrays(data: Any) -> bool:
-    """Whether data are ``(inputs, targets)`` or ``(inputs, targets, weights)``, and not an iterable of such batches."""
+    """Whether data is ``(inputs, targets)`` or ``(inputs, targets, weights)``, rather than an iterable of batches."""
     if isinstance(data, list):  # a list of batches, or of arrays
         return bool(data) and all(hasattr(part, "shape") for part in data)
     return isinstance(data, tuple)

@@ -14,7 +14,7 @@ from fnn.train.history import better_higher
 
 
 class Watch(NamedTuple):
-    """What early stopping knows after an epoch: the best value, what was learned by then, the epochs since."""
+    """The state of early stopping after an epoch: the best value, what was learned by then, the epochs since."""
 
     best: jax.Array
     learned: Any
@@ -25,15 +25,16 @@ class Watch(NamedTuple):
 class EarlyStopping:
     """Stops after ``patience`` epochs in a row that did not improve ``monitor`` by more than ``min_delta``.
 
-    ``monitor`` names an entry of the history. A loss improves downwards, a metric as it says itself. Where validation
-    is not after every epoch, an entry of it is judged, and patience counted, only at the epochs that have one.
+    ``monitor`` names an entry of the history. A loss improves downwards; a metric declares its own direction. If
+    validation does not follow every epoch, a validation entry is judged, and patience counted, only at the epochs that
+    have one.
 
-    The result of the run is that of the best epoch; of the last, if no epoch was judged yet. An epoch whose loss or
-    whose ``monitor`` is not finite is never the best: if all that were judged are so, the result is what the run
-    started from.
+    The run returns what it had at the best epoch, or at the last one if no epoch was judged yet. An epoch whose loss or
+    ``monitor`` is not finite is never the best: if that is true of all judged epochs, the run returns what it started
+    with.
 
     Errors: ``ValueError`` for a patience below 1, a ``min_delta`` that is negative or not finite, a monitor that is not
-    in the history or is an array there; ``TypeError`` for values of another type.
+    in the history or is an array there; ``TypeError`` for values of the wrong type.
 
     >>> EarlyStopping(5, monitor="validation_accuracy")
     EarlyStopping(patience=5, min_delta=0.0, monitor='validation_accuracy')
@@ -50,22 +51,22 @@ class EarlyStopping:
             raise TypeError(f"monitor is the name of an entry of the history, got {self.monitor!r}")
 
     def sign(self, metrics: Iterable[Metric]) -> int:
-        """+1 if more is better, −1 if less is."""
+        """+1 if higher is better, −1 if lower is."""
         return direction(self.monitor, metrics)
 
     def check(self, names: Iterable[str]) -> None:
-        """Raises if the history will not hold what is watched."""
+        """Raises if the history will not hold ``monitor``."""
         names = list(names)
         if self.monitor not in names:
             hint = "; give the run validation data" if self.monitor.startswith("validation_") else ""
             raise ValueError(f"early stopping watches {self.monitor!r}, but the history holds {names}{hint}")
 
     def start(self, learned: Any) -> Watch:
-        """Before the first epoch."""
+        """The state before the first epoch."""
         return Watch(jnp.array(-jnp.inf), learned, jnp.array(0, jnp.int32))
 
     def update(self, watch: Watch, value: jax.Array, learned: Any, sign: int, loss: Any) -> Watch:
-        """After an epoch with this monitored value and this loss in training."""
+        """The state after an epoch with this monitored value and this training loss."""
         if value.ndim:
             raise ValueError(f"early stopping watches a number, but {self.monitor!r} is an array, {describe(value)}")
         value = sign * value.astype(watch.best.dtype)
@@ -78,24 +79,24 @@ class EarlyStopping:
         )
 
     def found(self, watch: Watch) -> jax.Array:
-        """Whether an epoch is the best so far: some were judged, and not all of them were without a finite value."""
+        """Whether there is a best epoch: at least one judged epoch had a finite value."""
         return watch.best > -jnp.inf
 
     def result(self, watch: Watch, learned: Any) -> Any:
-        """What a run returns: what the best epoch had learned, or ``learned``, the last, if none was judged yet.
+        """What a run returns: what it had learned at the best epoch, or the last, ``learned``, if none was judged yet.
 
-        If none that was judged is finite, it is what the watch started with.
+        If no judged epoch was finite, it is what the watch started with.
         """
         judged = self.found(watch) | (watch.waited > 0)
         return jax.tree.map(lambda kept, last: jnp.where(judged, kept, last), watch.learned, learned)
 
     def stops(self, watch: Watch) -> jax.Array:
-        """Whether it is time."""
+        """Whether to stop."""
         return watch.waited >= self.patience
 
 
 def check_early_stopping(given: Any) -> None:
-    """Raises for what is neither an ``EarlyStopping`` nor ``None``."""
+    """Raises ``TypeError`` unless given an ``EarlyStopping`` or ``None``."""
     if not isinstance(given, EarlyStopping | None):
         patience = given if type(given) is int and given > 0 else 5
         raise TypeError(
@@ -105,5 +106,5 @@ def check_early_stopping(given: Any) -> None:
 
 
 def direction(monitor: str, metrics: Iterable[Metric]) -> int:
-    """+1 if more of this entry of a history is better, −1 if less is: less of a loss, of a metric as it says itself."""
+    """+1 if this entry of a history is better when higher, −1 if lower: a loss is −1, a metric declares its own."""
     return 1 if monitor.removeprefix("validation_") in better_higher(metrics) else -1

@@ -1,4 +1,4 @@
-"""The loss and metrics of a model in inference, on arrays or on a stream of batches."""
+"""The loss and metrics of a model at inference, on arrays or on a stream of batches."""
 
 import contextlib
 import warnings
@@ -29,10 +29,13 @@ def evaluate(
     batch_size: int | None = None,
     metrics: Sequence[Metric] = (),
 ) -> dict[str, np.ndarray]:
-    """The loss and the metrics of a trained model, by name: on data that took no part in training, say.
+    """The loss and the metrics of a trained model, by name, on test data for example.
 
-    ``data`` and ``batch_size`` are those of ``fit``; arrays without ``batch_size`` are one batch. Errors as there.
-    Where all weights are 0 every value is NaN, and a warning says why.
+    ``data`` and ``batch_size`` are as in ``fit``; arrays without ``batch_size`` are one batch. If all weights are 0,
+    every value is NaN and a warning says why.
+
+    Errors: ``ValueError`` for data of different lengths, labels out of range or values that are not finite;
+    ``TypeError`` if data are not arrays of numbers.
 
     >>> import fnn, jax.numpy as jnp
     >>> objective, x = fnn.Objective(fnn.Identity(), fnn.MeanSquaredError()), jnp.arange(4.0)[:, None]
@@ -50,7 +53,7 @@ def evaluate(
 
 
 class Judge:
-    """Scores a model on one source; the data are looked at first, or batch by batch on their way."""
+    """Scores a model on one source, whose data are checked first, or batch by batch as they are read."""
 
     def __init__(self, scoring: Scoring, source: Source, params: Params, state: State, name: str = "data") -> None:
         self._scoring, self.source, self._pace, self._name = scoring, source, Pace(), name
@@ -59,7 +62,7 @@ class Judge:
         self._nothing = jax.eval_shape(scoring.none, params, state, source.first)
 
     def __call__(self, params: Params, state: State, stopped: Callable[[], Any] = lambda: False) -> Any:
-        """The values by name; ``None`` if it was ``stopped`` meanwhile."""
+        """The values by name; ``None`` if ``stopped()`` becomes true meanwhile."""
         functions, totals = self._functions, zeros(self._nothing)
         with contextlib.closing(self.source.epoch(0)) as stretches:
             for stretch in stretches:

@@ -1,4 +1,4 @@
-"""What a run that goes on must share with the one that was saved: its parts as text and digests."""
+"""The fingerprint that a resumed run must match: the parts of a run as text and digests."""
 
 import json
 import re
@@ -15,14 +15,14 @@ from fnn.paths import named_leaves
 from fnn.train.data import is_arrays
 
 FORMAT = 2
-"""The version of what ``fingerprint`` returns, and of the totals in a checkpoint: sums in two parts since 2."""
+"""The version of what ``fingerprint`` returns and of the totals in a checkpoint; from 2 on, sums have two parts."""
 
 KEPT, AROUND = 10_000, 60
-"""Characters of a part that are kept, and those shown on each side of where two differ."""
+"""How many characters of a part are kept, and how many are shown on each side of a difference."""
 
 
 class Data(NamedTuple):
-    """A part that is data: in words, and a digest of every leaf by its path."""
+    """A part that is data: a description, and a digest of every leaf by path."""
 
     shown: str
     values: dict[str, str]
@@ -31,8 +31,8 @@ class Data(NamedTuple):
 def data_digest(data: Any, *, first: bool = False) -> Data:
     """Data as a part of a fingerprint: every byte of every leaf, by ``array_digest``.
 
-    ``data`` are ``(inputs, targets)``, ``(inputs, targets, weights)``, or a list of such batches. Of any other iterable
-    nothing but its ``first`` batch can be known before the run: give that, and say so.
+    ``data`` is ``(inputs, targets)``, ``(inputs, targets, weights)``, or a list of such batches. For any other
+    iterable, only the first batch is known before the run: give that, with ``first=True``.
 
     >>> data_digest((np.zeros((60, 3)), np.zeros(60))).shown
     '60 samples of inputs float64[3], targets float64[]'
@@ -54,7 +54,7 @@ def data_digest(data: Any, *, first: bool = False) -> Data:
 
 
 def fingerprint(**parts: Any) -> dict[str, Any]:
-    """The parts of a run as JSON holds them: text to show, digests to compare; those that are ``Data`` as they are.
+    """The parts of a run, ready for JSON: text to show and digests to compare; ``Data`` parts are kept as they are.
 
     >>> import fnn
     >>> ours = fingerprint(optimizer=fnn.optim.sgd(0.1), epochs=3)
@@ -76,9 +76,9 @@ def fingerprint(**parts: Any) -> dict[str, Any]:
 
 
 def differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> list[str]:
-    """The parts that are not the same, each in words; empty if all are.
+    """Describes the parts that differ; empty if none do.
 
-    The code of functions is compared only where both are of one version of Python: see ``not_comparable``.
+    The code of functions is compared only if both come from the same version of Python: see ``not_comparable``.
 
     >>> import fnn
     >>> one, other = fnn.optim.momentum(0.1), fnn.optim.nesterov(0.1)
@@ -86,7 +86,7 @@ def differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> list[str]
     ['optimizer: momentum(0.1), now nesterov(0.1)']
     """
     if theirs.get("version") != ours["version"]:
-        return [f"what is compared: format {theirs.get('version')}, now {ours['version']}, which cannot be compared"]
+        return [f"the fingerprint: format {theirs.get('version')}, now {ours['version']}, which cannot be compared"]
     before, now = theirs["parts"], ours["parts"]
     found = []
     for name in {**before, **now}:
@@ -94,18 +94,18 @@ def differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> list[str]
         if then["digest"] != here["digest"]:
             found.append(f"{name}: {_difference(then, here)}")
         elif theirs["python"] == ours["python"] and (other := _changed(then, here, "code")):
-            found.append(f"{name}: other code of {', '.join(other)}")
+            found.append(f"{name}: the code of {', '.join(other)} differs")
     return found
 
 
 def not_comparable(ours: Mapping[str, Any], theirs: Mapping[str, Any] | None = None) -> list[str]:
-    """What no comparison can see, in words: to be said once. ``theirs`` may be of another version of Python."""
+    """Describes what cannot be compared, for one warning. ``theirs`` may come from another version of Python."""
     found = list(ours["not_compared"])
     if theirs is not None and theirs.get("version") == ours["version"] and theirs["python"] != ours["python"]:
         for name, part in ours["parts"].items():
             if code := part.get("code"):
                 versions = f"saved by Python {theirs['python']}, now {ours['python']}"
-                found.append(f"{name}: the code of {', '.join(code)} is of another Python, {versions}")
+                found.append(f"{name}: the code of {', '.join(code)} comes from another Python, {versions}")
     return found
 
 
@@ -116,7 +116,7 @@ def _difference(then: Mapping[str, Any], here: Mapping[str, Any]) -> str:
     if then["shown"] != here["shown"]:
         return _around(then["shown"], here["shown"])
     if "values" in then and "values" in here:
-        return f"other values of {', '.join(_changed(then, here, 'values'))}"
+        return f"the values of {', '.join(_changed(then, here, 'values'))} differ"
     if then["text"] != here["text"]:
         return _around(then["text"], here["text"])
     return f"they differ after the first {KEPT} characters of {here['shown'][:AROUND]}…"
@@ -128,7 +128,7 @@ def _changed(then: Mapping[str, Any], here: Mapping[str, Any], what: str) -> lis
 
 
 def _around(then: str, here: str) -> str:
-    """Both texts, of long ones what lies around the first place where they differ."""
+    """Both texts; if they are long, the part around the first difference."""
     if max(len(then), len(here)) > 4 * AROUND:
         same = next(
             (at for at, (a, b) in enumerate(zip(then, here, strict=False)) if a != b), min(len(then), len(here))
@@ -143,12 +143,12 @@ def _cut(text: str, place: int) -> str:
 
 
 def _shown(value: Any, text: str) -> str:
-    """The call that makes a value of fnn, without addresses, which are others in the next process; else its text."""
+    """The call that makes a value of fnn, without addresses, which change between processes; else its text."""
     if not str(getattr(type(value).__repr__, "__module__", "")).startswith("fnn."):
         return text
     try:
         return re.sub(r" at 0x[0-9a-f]+", "", repr(value))
-    except Exception:  # of a field whose author did not think of this
+    except Exception:  # the repr of a user's field may fail
         return text
 
 

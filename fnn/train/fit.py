@@ -1,4 +1,4 @@
-"""Training driven from Python: the steps of ``make_train``, in compiled pieces, with room between them."""
+"""Training driven from Python: the steps of ``make_train``, compiled in pieces, with callbacks in between."""
 
 import contextlib
 import os
@@ -62,39 +62,39 @@ def fit(
 
     ``data`` and ``validation`` are each one of
 
-    - ``(inputs, targets)`` or ``(inputs, targets, weights)``, arrays with samples on the first axis, which go to the
-      device as a whole; those that are memory-mapped files (``numpy.memmap``) stay on the host and are read batch by
-      batch. ``batch_size`` says how many samples make a step;
-    - an iterable of such batches, gone through once an epoch (a list, PyTorch's or grain's loader), or a function of
-      the epoch that returns one. Each shape of a batch compiles a program of its own. The iterable shuffles, and
-      makes the batches: ``batch_size``, which validation arrays still need, is the most that one may hold. With
-      ``steps_per_epoch`` an epoch is so many batches, and the next goes on after them: for one that never ends.
+    - ``(inputs, targets)`` or ``(inputs, targets, weights)``: arrays with samples on the first axis. They are copied to
+      the device as a whole; memory-mapped files (``numpy.memmap``) stay on the host and are read batch by batch.
+      ``batch_size`` is the number of samples in a step;
+    - an iterable of such batches, iterated once per epoch (a list, a PyTorch or grain loader), or a function of the
+      epoch that returns one. It does its own shuffling and batching; ``batch_size``, still needed for validation
+      arrays, is then the largest batch allowed. Each new batch shape compiles another program. With
+      ``steps_per_epoch`` an epoch is that many batches and the next epoch continues after them: for endless iterables.
 
-    Batches from the host are read, checked and sent ahead by a thread while the device computes. As many steps as take
-    about 0.2 s go into one call of the compiled program; ``callbacks`` are called in between (see ``Callback``). What
-    was compiled serves every later run of equal parts and shapes; ``fnn.clear_compiled()`` lets go of it.
+    A thread reads, checks and sends batches from the host while the device computes. One call of the compiled program
+    runs about 0.2 s worth of steps; ``callbacks`` are called in between (see ``Callback``). Later runs with equal parts
+    and shapes reuse the compiled programs; ``fnn.clear_compiled()`` releases them.
 
-    Starts from ``params`` and ``state`` if they are given, which stay as they are: steps overwrite a copy, so that what
-    is learned is held once, and once more with ``early_stopping``. ``history`` holds a NumPy array a name, one entry an
-    epoch: ``loss``, each metric, and the same of the validation data under ``validation_…``. With ``early_stopping``
-    parameters, state and optimiser state are those of the best epoch. Data for a last test stay outside: see
-    ``fnn.evaluate``. Averaged parameters (``ema``, ``lookahead``, ``schedule_free``) are what is validated, kept and
-    returned, as in ``make_train``, unless ``evaluate_averaged=False``.
+    Starts from ``params`` and ``state`` if given, and leaves them unchanged: steps overwrite one copy, and
+    ``early_stopping`` keeps a second. ``history`` is a dict of NumPy arrays with one entry per epoch: ``loss``, each
+    metric, and the same for the validation data under ``validation_…``. With ``early_stopping`` the parameters, state
+    and optimiser state are those of the best epoch. Keep test data out of ``fit``: use ``fnn.evaluate``. Averaged
+    parameters (``ema``, ``lookahead``, ``schedule_free``) are validated, kept and returned, as in ``make_train``,
+    unless ``evaluate_averaged=False``.
 
-    ``checkpoint`` is a folder, or ``Checkpoints(folder, …)`` with settings; with ``resume`` the run goes on from the
-    last checkpoint there, if there is one, and ends with the same bits as one that was never stopped. Another run is
-    refused by the part that differs; ``resume="force"`` goes on with it and says so.
+    ``checkpoint`` is a folder, or ``Checkpoints(folder, …)`` with settings. With ``resume`` the run continues from the
+    last checkpoint there, if there is one, and ends with the same bits as if it had never stopped. A checkpoint of a
+    different run is refused, and the error names what differs; ``resume="force"`` continues anyway, with a warning.
 
-    The first Ctrl-C ends the run after the call of steps under way: what was learned is saved and returned. A second
-    one raises ``KeyboardInterrupt``. SIGTERM saves too, and is then raised again. A run that was ended so has fewer
-    ``epochs_run``, in its first epoch an empty history; a loop over runs goes on with the next one.
+    The first Ctrl-C ends the run after the current call of steps: what was learned is saved and returned. A second one
+    raises ``KeyboardInterrupt``. SIGTERM saves too, and is then raised again. An interrupted run has a smaller
+    ``epochs_run``, and an empty history if its first epoch was not finished; a loop over runs goes on with the next.
 
-    The same key gives the same bits, and the same run as ``make_train`` up to rounding: steps, order and keys are the
-    same. Options that are not explained here are those of ``make_train``.
+    The same key gives the same bits, and the same run as ``make_train`` up to rounding: steps, order and keys agree.
+    Options that are not explained here are those of ``make_train``.
 
-    Errors: ``ValueError`` for data of different lengths, labels out of range or values that are not finite, before
-    their first step; ``TypeError`` for what is no array of numbers (a table, a sparse matrix, text: the error says what
-    to write) and for options of another type; an error from inside the model names the layer's path.
+    Errors: ``ValueError`` for data of different lengths, labels out of range or values that are not finite, raised
+    before the first step on them; ``TypeError`` if data are not arrays of numbers (a table, a sparse matrix, text: the
+    error says what to write) and for options of the wrong type. An error inside the model names the layer's path.
 
     >>> import fnn, jax.numpy as jnp
     >>> x = jnp.linspace(-1, 1, 20)[:, None]
@@ -117,12 +117,12 @@ def fit(
         if tree is not None:
             check_children(kind, tree, [""])
     if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves((key, params))):
-        raise TypeError("fit drives compiled steps from Python: inside jit or vmap, call what fnn.make_train returns")
+        raise TypeError("fit runs compiled steps from Python: inside jit or vmap, call what fnn.make_train returns")
     one_key(key)
     if not isinstance(resume, bool) and not (isinstance(resume, str) and resume == "force"):
         raise ValueError(f"resume is True, False or 'force', got {resume!r}")
     if resume and checkpoint is None:
-        raise ValueError("resume needs to know from where: give checkpoint=, the folder of the run")
+        raise ValueError("resume needs a checkpoint to resume from: give checkpoint=, the folder of the run")
     callbacks = tuple_of(Callback, "callbacks", callbacks)
     if checkpoint is not None and not isinstance(checkpoint, Checkpoints):
         path_of("checkpoint", checkpoint)
@@ -130,8 +130,8 @@ def fit(
     scoring, functions = training.scoring, compiled(training)
     source = source_of(data, batch_size, functions.order, steps_per_epoch=steps_per_epoch, epochs=epochs)
     begun: tuple[Any, Any] = functions.init(key, source.first[0]) if params is None else copied((params, state))
-    learned = _own(Learned(begun[0], begun[1], optimizer.init(begun[0])))  # not compiled: groups print who got what
-    del begun, params, state  # steps overwrite what is learned: only who gave it still has it
+    learned = _own(Learned(begun[0], begun[1], optimizer.init(begun[0])))  # not compiled: groups print their table
+    del begun, params, state  # not needed any more: steps overwrite what is learned
     warn_of_moving_statistics(optimizer, learned.params, learned.state, objective.model)
     check_statistics(objective.model, learned.state, frozen_only=True)
     source.check(objective, learned.params, learned.state, training.measured)
@@ -185,14 +185,14 @@ def fit(
                 evaluate_averaged=evaluate_averaged,
             )
             checkpoints.open(run, resume=resume)
-            callbacks = (*callbacks, checkpoints)  # last, so that what the others change is saved
+            callbacks = (*callbacks, checkpoints)  # last, so that it saves what the others change
         if progress:
             callbacks = (ShowProgress(), *callbacks)
         loop.drive(run, callbacks)
     watch = run.standing.record.watch
     if early_stopping is not None and watch is not None and watch.waited > 0 and not early_stopping.found(watch):
         warnings.warn(
-            f"no epoch had a finite loss and a finite {early_stopping.monitor}: the run returns what it started from",
+            f"no epoch had a finite loss and a finite {early_stopping.monitor}: the run returns what it started with",
             RuntimeWarning,
             stacklevel=2,
         )
@@ -202,9 +202,9 @@ def fit(
 
 
 def _own(learned: Learned) -> Learned:
-    """The same, with every array once and held by nobody else, so that steps can overwrite it.
+    """The same values, with no array used twice or shared with the caller, so that steps can overwrite them.
 
-    The state of an optimiser is copied: it may be the parameters themselves, or constants that the optimiser keeps.
+    The optimiser state is copied: it may hold the parameters themselves, or constants that the optimiser keeps.
     """
     seen: set[int] = set()
 

@@ -1,4 +1,4 @@
-"""The hyper-parameters of a run: what is made of them, and that each of them is read."""
+"""The hyper-parameters of a run: makes objective and optimiser from them, and checks that each one is read."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -16,12 +16,11 @@ Step = Callable[[], Any]
 
 
 def made(objective: Any, optimizer: Any, hyperparams: Any) -> tuple[Objective, Any, Callable[[Step], None]]:
-    """The objective and the optimizer: ready ones as they are, functions of hyper-parameters called with these.
+    """``(objective, optimizer, check)``: functions of hyper-parameters are called, ready ones returned as they are.
 
-    Raises ``TypeError`` for what is neither, or for a function where there are no hyper-parameters; ``ValueError`` for
-    hyper-parameters that no function takes. The third that is returned is to be called with a training step: it raises
-    ``ValueError`` for an entry of a dict of hyper-parameters that is not read, neither by the functions nor by a
-    schedule of theirs in the step.
+    Raises ``TypeError`` for anything else, or for a function if there are no hyper-parameters; ``ValueError`` for
+    hyper-parameters that no function takes. Call ``check`` with a training step: it raises ``ValueError`` for an entry
+    of a dict of hyper-parameters that neither the functions nor a schedule of theirs in the step reads.
 
     >>> import fnn
     >>> objective = fnn.Objective(fnn.Dense(1), fnn.MeanSquaredError())
@@ -54,23 +53,23 @@ def _called(part: Any, hyperparams: Any) -> Any:
         raise TypeError(f"expected an objective and an optimizer, or functions of hyperparams, got {part!r}")
     if hyperparams is None:
         raise TypeError(
-            f"{part!r} is taken for a function of hyperparams: call train(key, data, hyperparams), or give what is"
-            f" made already, as adam(1e-3) is"
+            f"{part!r} is taken for a function of hyperparams: call train(key, data, hyperparams), or give an objective"
+            f" and an optimizer that are made already, such as adam(1e-3)"
         )
     check_takes("a function of hyperparams", part, "hyperparams")
     return part(hyperparams)
 
 
 class Rehearsed(Exception):
-    """A rehearsal has come to its end: objective and optimizer can be made."""
+    """Ends a rehearsal: objective and optimizer could be made."""
 
 
 @jax.tree_util.register_pytree_with_keys_class
 class Given(dict):
-    """A dict of hyper-parameters that knows which of them were read; one that is not there says what to do.
+    """A dict of hyper-parameters that records which of them were read, and whose ``KeyError`` says what to do.
 
-    To JAX it is as a dict is. ``missing`` says how one is added. A run with hyper-parameters that are a ``rehearsal``
-    ends with ``Rehearsed`` once its objective and its optimizer are made of them.
+    To JAX it looks like a dict. ``missing`` says how to add an entry. With ``rehearsal``, a run raises ``Rehearsed``
+    once its objective and its optimizer are made.
     """
 
     missing: str = "add it to the dict of hyperparams"
@@ -87,36 +86,36 @@ class Given(dict):
 
     def __missing__(self, name: Any) -> Any:
         raise KeyError(
-            f"the run reads the hyper-parameter {name!r}, which is not given (given are: {_listed(self)});"
+            f"the run reads the hyper-parameter {name!r}, which is not given (given: {_listed(self)});"
             f" {self.missing.format(name)}"
         )
 
     def __iter__(self) -> Iterator[Any]:
-        # Written out, it keeps Python from copying the values unseen: ** and dict() go through __getitem__ then.
+        # With an __iter__ of its own, Python does not copy the values directly: ** and dict() call __getitem__.
         return super().__iter__()
 
     def get(self, name: Any, default: Any = None) -> Any:
-        """The value or the default, as of a dict."""
+        """The value or the default, as ``dict.get``."""
         self.read.add(name)
         return super().get(name, default)
 
     def pop(self, name: Any, *default: Any) -> Any:
-        """The value, taken out, as of a dict."""
+        """Removes and returns the value, as ``dict.pop``."""
         self.read.add(name)
         return super().pop(name, *default)
 
     def values(self) -> Any:
-        """All are read."""
+        """The values, all of which count as read."""
         self.read.update(self)
         return super().values()
 
     def items(self) -> Any:
-        """All are read."""
+        """The items, all of which count as read."""
         self.read.update(self)
         return super().items()
 
     def copy(self) -> "dict[Any, Any]":
-        """A plain dict; all are read."""
+        """A plain dict; all values count as read."""
         return dict(self)
 
     def __or__(self, other: Any) -> Any:
@@ -134,13 +133,13 @@ class Given(dict):
 
 
 def check_used(names: Iterable[Any], used: Iterable[Any]) -> None:
-    """Raises ``ValueError`` for a hyper-parameter that is not among those in use: all its values give the same run."""
+    """Raises ``ValueError`` for a hyper-parameter that is not used: all its values would give the same run."""
     names, used = list(names), set(used)
     unused = [name for name in names if name not in used]
     if unused:
         raise ValueError(
             f"nothing in a run depends on the hyper-parameter {unused[0]!r}: give make_train its objective or optimizer"
-            f" as a function of hyperparams that uses hyperparams[{unused[0]!r}] (used are:"
+            f" as a function of hyperparams that uses hyperparams[{unused[0]!r}] (used:"
             f" {_listed(name for name in names if name in used)})"
         )
 

@@ -1,4 +1,4 @@
-"""The history of a run: an array a name, and of each name whether more of it is better."""
+"""The history of a run: an array per name, and whether higher is better for each name."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -10,10 +10,10 @@ from fnn.metrics import Metric
 
 @jax.tree_util.register_pytree_with_keys_class
 class History(dict):
-    """A dict of the values of a run by name that knows which of them are better when higher: ``higher``, sorted.
+    """A dict of the values of a run by name. ``higher`` lists, sorted, the names for which higher is better.
 
-    To JAX it is as a dict is: the same leaves by the same keys in sorted order. ``higher`` is static, so it stays where
-    the values go: through ``jit``, ``vmap`` and ``jax.tree.map``, to the host and into a pickle.
+    To JAX it looks like a dict: the same leaves under the same keys in sorted order. ``higher`` is static, so it stays
+    with the values through ``jit``, ``vmap`` and ``jax.tree.map``, to the host and into a pickle.
 
     >>> import jax.numpy as jnp
     >>> history = History({"loss": jnp.ones(2), "accuracy": jnp.zeros(2)}, higher=["accuracy"])
@@ -29,28 +29,28 @@ class History(dict):
         self.higher = tuple(sorted(set(higher)))
 
     def higher_is_better(self, name: str) -> bool:
-        """Whether more of this entry is better; of one in validation what is true in training. ``KeyError`` without."""
+        """Whether higher is better for an entry; ``validation_…`` is like its training entry. ``KeyError`` if none."""
         if name not in self:
             raise KeyError(f"the history has no entry {name!r}; it holds {', '.join(self) or 'nothing'}")
         return name.removeprefix("validation_") in self.higher
 
     def copy(self) -> "History":
-        """Another dict of the same values."""
+        """A copy that holds the same arrays."""
         return History(self, self.higher)
 
     def __or__(self, other: Any) -> Any:
-        """The entries of both, and the directions of both."""
+        """The entries and the directions of both."""
         if not isinstance(other, dict):
             return NotImplemented
         return History({**self, **other}, (*self.higher, *getattr(other, "higher", ())))
 
     def tree_flatten_with_keys(self) -> tuple[tuple, tuple]:
-        """Leaves under the keys of a dict, so that paths are those of one."""
+        """The leaves under dict keys, so that paths look like those of a dict."""
         names = tuple(sorted(self))
         return tuple((jax.tree_util.DictKey(name), self[name]) for name in names), (names, self.higher)
 
     def tree_flatten(self) -> tuple[tuple, tuple]:
-        """The leaves alone, which is quicker."""
+        """The leaves without keys, which is faster."""
         names = tuple(sorted(self))
         return tuple(self[name] for name in names), (names, self.higher)
 
@@ -61,7 +61,7 @@ class History(dict):
 
 
 def better_higher(metrics: Iterable[Metric]) -> tuple[str, ...]:
-    """The names of those of which more is better, as each says itself.
+    """The names of the metrics for which higher is better.
 
     >>> import fnn
     >>> better_higher([fnn.Accuracy(), fnn.Perplexity()])

@@ -15,20 +15,20 @@ from fnn.train.data import arrays, is_arrays, plan, samples
 from fnn.train.fingerprint import Data, data_digest
 
 Order = Callable[[jax.Array, int], Any]
-"""``order(key, samples)``: the places of the samples as an epoch with that key sees them."""
+"""``order(key, samples)``: the indices of the samples, in the order of an epoch with that key."""
 
 
 class HostBatches:
-    """Data as batches on the host, epoch by epoch; ``first`` is a batch to learn shapes from.
+    """Data as batches on the host, epoch by epoch; ``first`` is a batch to take shapes from.
 
-    Arrays (memory-mapped ones, say) are read at the places that ``order`` draws from the epoch's key, as those on the
-    device are. Anything else gives its batches itself: an iterable that can be begun again for every epoch (a list, a
-    loader), an iterator for a single one, or a function of the epoch that returns either. With ``steps_per_epoch`` an
-    epoch is so many batches and the next goes on after them; an iterable that has come to its end is begun again.
+    Arrays (memory-mapped ones, say) are read in the order that ``order`` draws from the epoch's key, like arrays on the
+    device. Anything else provides its own batches: an iterable that can be restarted for every epoch (a list, a
+    loader), an iterator for a single epoch, or a function of the epoch that returns either. With ``steps_per_epoch`` an
+    epoch is that many batches and the next epoch continues after them; an exhausted iterable is restarted.
 
-    A loader may shuffle by a generator of its own, whose epochs differ. So that a run which goes on sees what it would
-    have seen, the epochs that it skips are gone through (but of a list, and of a function, which need it not), and
-    the first batch of every epoch must be the one it was: ``firsts`` are their digests, ``expected`` what they were.
+    A loader may shuffle with its own generator, so that its epochs differ. A resumed run must see the same batches, so
+    it iterates over the epochs that it skips (not needed for lists and functions), and the first batch of every epoch
+    must be the same as before: ``firsts`` holds their digests, ``expected`` the saved ones.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class HostBatches:
         times: int = 1,
         name: str = "data",
     ) -> None:
-        self._empty = ValueError(f"the {name} hold no batch in this epoch")
+        self._empty = ValueError(f"the {name} have no batch in this epoch")
         self.expected: dict[int, str] = {}
         self._firsts: dict[int, str] = {}
         self._data, self._order, self._steps, self._opened = data, order, steps_per_epoch, 0
@@ -59,7 +59,7 @@ class HostBatches:
             positive("steps_per_epoch", steps_per_epoch)
         elif isinstance(data, Iterator) and times > 1:
             raise ValueError(
-                f"the data are an iterator, which can be gone through once, not {times} times: give a list, a loader, a"
+                f"the data are an iterator, which can be iterated once, not {times} times: give a list, a loader, a"
                 f" function of the epoch that returns its batches, or steps_per_epoch"
             )
         self.count = steps_per_epoch or (len(data) if isinstance(data, Sized) else None)
@@ -71,18 +71,18 @@ class HostBatches:
         self._begun = itertools.chain([first], self._begun)
         if batch_size is not None and samples(self.first) > batch_size:
             raise ValueError(
-                f"the {name} are batches, which are taken as they come, here of {samples(self.first)} samples, which is"
-                f" not batch_size={batch_size}; leave it out, or make smaller batches"
+                f"the {name} are an iterable of batches, the first with {samples(self.first)} samples, which is more"
+                f" than batch_size={batch_size}; leave batch_size out, or make smaller batches"
             )
 
     def epoch(self, number: int, key: jax.Array | None, done: int = 0) -> Iterator[tuple]:
-        """The batches of an epoch but for the first ``done``."""
+        """The batches of an epoch after the first ``done``."""
         if self._arrays:
             return self._gathered(np.asarray(self._order(key, samples(self._data))), done)  # pyright: ignore
         return self._drawn(number, done)
 
     def again(self, number: int, key: jax.Array) -> Iterator[tuple]:
-        """The batches of an epoch that is over, or was begun by another process; of a loader the first that it gave."""
+        """The batches of an epoch that is over, or was begun by another process; for a loader only its first batch."""
         if self._arrays:
             return self.epoch(number, key)
         if callable(self._data) or (isinstance(self._data, Sequence) and self._steps is None):
@@ -90,7 +90,7 @@ class HostBatches:
         return iter([self.first])
 
     def described(self) -> Data:
-        """The data as a part of a run's fingerprint: all arrays, all of a list; else what is known before the run."""
+        """The data as a part of a run's fingerprint: whole arrays and lists; otherwise the first batch."""
         if self._arrays:
             return data_digest(self._data)
         if isinstance(self._data, list | tuple):
@@ -98,7 +98,7 @@ class HostBatches:
         return data_digest(self.first, first=True)
 
     def firsts(self, epochs: int) -> list[str]:
-        """The digests of the first batches of so many epochs, which have begun."""
+        """The digests of the first batch of each of the first ``epochs`` epochs, which have begun."""
         if self._arrays:
             return []
         known = self.expected | self._firsts
@@ -112,16 +112,16 @@ class HostBatches:
         yield from itertools.islice(self._checked(number), done, None)
 
     def _checked(self, number: int) -> Iterator[tuple]:
-        """The batches of an epoch, of which the first is the one that it was."""
+        """The batches of an epoch; raises if the first one is not the expected one."""
         empty = True
         for batch in map(self._on_host, self._opening(number)):
             if empty and number not in self._firsts:
                 self._firsts[number] = sha256("".join(map(array_text, jax.tree.leaves(batch))))
                 if self._firsts[number] != self.expected.get(number, self._firsts[number]):
                     raise ValueError(
-                        f"epoch {number + 1} of the data begins with another batch than it did before: the order of a"
-                        f" loader depends on its seed (torch: generator=torch.Generator().manual_seed(0)); give a"
-                        f" function of the epoch that returns its batches, or go on with other data by resume='force'"
+                        f"epoch {number + 1} of the data begins with another batch than before: the order of a loader"
+                        f" depends on its seed (torch: generator=torch.Generator().manual_seed(0)); give a function of"
+                        f" the epoch that returns its batches, or resume with other data by resume='force'"
                     )
             empty = False
             yield batch
@@ -177,15 +177,15 @@ class HostBatches:
 
 
 def is_mapped(data: Any) -> bool:
-    """Whether some of the arrays are memory-mapped files, which stay on the host."""
+    """Whether any of the arrays is a memory-mapped file, which stays on the host."""
     return any(isinstance(leaf, np.memmap) for leaf in leaves(data))
 
 
 def _positional(leaf: Any) -> Any:
-    """An array whose rows are read by their place, as those of a pandas Series, which go by its index, are not."""
+    """An array whose rows are read by position; a pandas Series would look them up in its index."""
     return leaf if isinstance(leaf, np.ndarray | jax.Array) else np.asarray(leaf)
 
 
 def on_host(batch: Any, name: str = "data") -> tuple:
-    """A batch as NumPy arrays of the dtypes that JAX would give them; one of another library's arrays, say."""
+    """A batch, of any library's arrays, as NumPy arrays with the dtypes that JAX would give them."""
     return arrays(batch, exact_numpy, name)

@@ -1,4 +1,4 @@
-"""Records of a run: a line of JSON an epoch, and event files for TensorBoard."""
+"""Logs of a run: one line of JSON per epoch, and event files for TensorBoard."""
 
 import json
 import math
@@ -21,14 +21,14 @@ from fnn.train.callbacks import Callback, Run
 class JsonLines(Callback):
     """Appends a line of JSON to a file after every epoch: its number from 1, the steps so far, the time, the values.
 
-    ``time`` is in seconds since 1970. Arrays are lists; NaN and infinities, which JSON lacks, are ``null``.
+    ``time`` is in seconds since 1970. Arrays become lists; NaN and infinities, which JSON lacks, become ``null``.
 
-    A run that begins anew replaces the file of an earlier one. One that is resumed keeps the lines of the epochs behind
-    it and drops later ones, which it will run again; lines that are missing (of epochs run without this callback, or
-    lost in a power cut) are made up from the history, with ``null`` for what it does not know.
+    A new run replaces the file of an earlier one. A resumed run keeps the lines of its finished epochs and drops later
+    ones, which it will run again; missing lines (of epochs run without this callback, or lost in a power cut) are
+    filled in from the history, with ``null`` for what it does not know.
 
-    Errors: ``ValueError`` for a file with anything else in it, or, if the run is resumed, with lines of another run;
-    ``RuntimeError`` while another run writes it. The file is left as it is.
+    Errors: ``ValueError`` for a file with other contents or, if the run is resumed, with lines of another run;
+    ``RuntimeError`` while another run writes the file. The file is then left unchanged.
 
     >>> JsonLines("runs/digits/metrics.jsonl")
     JsonLines('runs/digits/metrics.jsonl')
@@ -60,7 +60,7 @@ class JsonLines(Callback):
         self._lock.release()
 
     def _behind(self, run: Run, found: dict[int, dict[str, Any]]) -> list[dict[str, Any]]:
-        """The rows of the epochs that a resumed run has behind it."""
+        """The rows of the epochs that a resumed run has finished."""
         rows, history = [], run.history
         behind = ({name: entries[epoch] for name, entries in history.items()} for epoch in range(run.epoch))
         for epoch, values in enumerate(map(_listed, behind), 1):
@@ -68,8 +68,8 @@ class JsonLines(Callback):
             if other := [name for name in values if name in row and row[name] != values[name]]:
                 name = other[0]
                 raise ValueError(
-                    f"{self.path} holds lines of another run (epoch {epoch}: {name} {row[name]}, and {values[name]} in"
-                    f" the run that is resumed): it is left as it is, give another path"
+                    f"{self.path} holds lines of another run (epoch {epoch}: {name} is {row[name]} there, and"
+                    f" {values[name]} in the resumed run) and was not changed: give another path"
                 )
             steps = None if run.count is None else epoch * run.count
             rows.append({"epoch": epoch, "steps": steps, "time": None} | values | row)
@@ -79,13 +79,13 @@ class JsonLines(Callback):
 class TensorBoard(Callback):
     """Writes the values of every epoch into event files that TensorBoard shows, against the steps so far.
 
-    Values of validation stand under ``validation/``, those of training under ``training/``; arrays are left out. Needs
+    Validation values are written under ``validation/``, training values under ``training/``; arrays are left out. Needs
     tensorboardX: ``pip install "fnn[tensorboard]"``.
 
-    A run that begins anew hides the events of earlier ones in its folder, but for those at step 0, and one that is
-    resumed those of what it will run again; their files stay. TensorBoard's default loader knows no such hiding: it
-    drops an event when the same value comes at its step or an earlier one. Old values which the new run does not write,
-    or not as early, stay in the picture there; ``tensorboard --load_fast=false`` hides them.
+    A new run hides the events of earlier runs in its folder, except those at step 0; a resumed run hides the events of
+    the steps that it will run again. Their files stay. TensorBoard's default loader ignores this: it drops an event
+    only when the same value is written at its step or an earlier one. Old values that the new run does not write, or
+    not as early, stay visible there; ``tensorboard --load_fast=false`` hides them.
 
     Errors: ``RuntimeError`` while another run writes into the folder.
     """
@@ -99,8 +99,8 @@ class TensorBoard(Callback):
 
     def on_start(self, run: Run) -> None:
         try:
-            # Not its SummaryWriter: that one writes over a file of the same second (tensorboardX issue 776), and a
-            # flush leaves the last event in a queue, which is lost if the process is killed.
+            # Not its SummaryWriter, which overwrites a file made in the same second (tensorboardX issue 776), and whose
+            # flush leaves the last event in a queue, lost if the process is killed.
             from tensorboardX import record_writer
             from tensorboardX.proto import event_pb2, summary_pb2
         except ImportError as error:
@@ -112,8 +112,8 @@ class TensorBoard(Callback):
             name = _name_of_events(os.listdir(self.folder))
             self._file: Any = record_writer.RecordWriter(str(self.folder / name))
             self._write(file_version="brain.Event:2")
-            # The start of a session hides what came before from its step on. Inside an epoch that is the step itself:
-            # its end may have been written, and will be again. The first start in a folder hides nothing: hence two.
+            # A session start hides earlier events from its step on. Inside an epoch, that is the current step, because
+            # the end of the epoch may have been written already. The first start in a folder hides nothing: hence two.
             start = self._events.SessionLog(status=self._events.SessionLog.START)
             for _ in range(2):
                 self._write(step=run.steps if run.step else run.steps + 1, session_log=start)
@@ -142,7 +142,7 @@ class TensorBoard(Callback):
 
 
 def _rows(path: Path) -> dict[int, dict[str, Any]]:
-    """The rows of a file of ``JsonLines`` by epoch; a last line that a kill has cut short is none."""
+    """The rows of a ``JsonLines`` file by epoch, without a last line that was cut short by a kill."""
     try:
         *lines, cut = path.read_bytes().split(b"\n")
     except FileNotFoundError:
@@ -158,8 +158,7 @@ def _rows(path: Path) -> dict[int, dict[str, Any]]:
             if number > len(lines) and (rows or cut.startswith(start) or start.startswith(cut)):
                 break
             raise ValueError(
-                f"{path} holds something else than JsonLines writes, in line {number}: it is left as it is, give"
-                f" another path"
+                f"line {number} of {path} was not written by JsonLines; the file was not changed: give another path"
             ) from None
     return rows
 
@@ -169,7 +168,7 @@ def _line(row: dict[str, Any]) -> bytes:
 
 
 def _listed(value: Any) -> Any:
-    """Values as JSON has them."""
+    """Values as JSON can hold them."""
     if isinstance(value, dict):
         return {name: _listed(np.asarray(each).tolist()) for name, each in value.items()}
     if isinstance(value, list):
@@ -178,7 +177,7 @@ def _listed(value: Any) -> Any:
 
 
 def _name_of_events(others: list[str]) -> str:
-    """A name for an event file, after all others: in the order of their names TensorBoard reads them."""
+    """A name for an event file that sorts after all others: TensorBoard reads them in the order of their names."""
     seconds = [int(match[1]) for name in others if (match := re.search(r"tfevents\.(\d+)", name))]
     latest = max([int(time.time()), *(second + 1 for second in seconds)])
     return f"events.out.tfevents.{latest:010d}.{socket.gethostname()}.{secrets.token_hex(4)}"

@@ -23,7 +23,7 @@ from fnn.train.usable import BATCHES
 
 
 class Loop:
-    """A run and what moves it."""
+    """Runs the compiled steps of a run, and calls the callbacks."""
 
     def __init__(
         self,
@@ -38,7 +38,7 @@ class Loop:
         self._end_of_epoch, self._pace, self._stops = compiled_ending(ending).end_of_epoch, Pace(), Stops()
 
     def drive(self, run: Run, callbacks: Sequence[Callback]) -> None:
-        """Runs until the last epoch, or until the run is stopped, and tells the callbacks."""
+        """Runs until the last epoch, or until the run is stopped, and calls the callbacks."""
         self._callbacks, told = callbacks, list[Callback]()
         with self._stops:
             try:
@@ -55,12 +55,12 @@ class Loop:
                 run.failed = True
                 raise
             finally:
-                with contextlib.ExitStack() as ends:  # the last pushed comes first; an error keeps none from its turn
+                with contextlib.ExitStack() as ends:  # last in, first out; an error stops none of them
                     for callback in reversed(told):
                         ends.callback(callback.on_end, run)
 
     def usable(self, standing: Standing, *, epoch_ends: bool = False) -> Learned:
-        """The weights to use of a standing, which may be that before the end of an epoch."""
+        """The weights to use at a standing; ``epoch_ends``: the end of the epoch is still to come."""
         if not standing.steps:
             return standing.learned
         number = standing.epoch - (standing.step == 0)
@@ -70,7 +70,7 @@ class Loop:
         return self._functions.usable(standing.learned, batches, min(count, BATCHES), key, last)
 
     def _key(self, epoch: int) -> jax.Array:
-        """That of an epoch."""
+        """The key of an epoch."""
         return jax.random.fold_in(named_key(self.key, "epochs"), epoch)
 
     def _stopped(self, run: Run) -> bool:
@@ -79,7 +79,7 @@ class Loop:
         return bool(run.ending)
 
     def _steps(self, run: Run) -> bool:
-        """The steps of the epoch that are left; False if the run is stopped before they are done."""
+        """Runs the remaining steps of the epoch; False if the run is stopped before they are done."""
         key = self._key(run.epoch)
         with contextlib.closing(self.source.epoch(run.epoch, key, run.step)) as stretches:
             for stretch in stretches:
@@ -112,7 +112,7 @@ class Loop:
             usable = self.usable(standing, epoch_ends=True)
         if self.judge is not None and self.ending.validates(epoch):
             judged = self.judge(usable.params, usable.state, lambda: self._stops.reason)
-            if judged is None:  # the epoch ends when the run goes on
+            if judged is None:  # interrupted: the epoch ends when the run is resumed
                 return
             values = with_validation(values, judged)
         if not np.isfinite(values["loss"]):
@@ -131,21 +131,21 @@ class Loop:
         self._tell("on_epoch", run)
 
     def _warn(self, run: Run, *, weighed: bool) -> None:
-        """Of a loss that is not finite, the first time."""
+        """Warns the first time that a loss is not finite."""
         if not np.isfinite(run.history["loss"]).all():
             return
         why = "smaller steps, fnn.optim.clip_by_global_norm or fnn.optim.skip_nonfinite may help"
         if not weighed:
             skipped = skipped_in_a_row(run.standing.learned.opt_state)
-            why = "skip_nonfinite left all of its steps out" if skipped else "all of its weights are 0"
+            why = "skip_nonfinite skipped all of its steps" if skipped else "all of its weights are 0"
         warnings.warn(f"the loss of epoch {run.epoch + 1} is not finite: {why}", RuntimeWarning, stacklevel=5)
 
     def _tell(self, moment: str, run: Run) -> None:
-        """Tells all callbacks; one that raises ``KeyboardInterrupt`` ends the run when the others have been told."""
+        """Calls all callbacks; if one raises ``KeyboardInterrupt``, the run ends after the others were called."""
         for callback in self._callbacks:
             try:
                 getattr(callback, moment)(run)
             except KeyboardInterrupt:
-                if self._stops.reason:  # the second
+                if self._stops.reason:  # the second interrupt
                     raise
                 run.stop("interrupted")

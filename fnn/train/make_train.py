@@ -26,11 +26,11 @@ from fnn.train.usable import BATCHES, Usable
 
 
 class TrainResult(NamedTuple):
-    """What a run leaves: a pytree, so runs stack under ``vmap``.
+    """The result of a run: a pytree, so runs stack under ``vmap``.
 
-    ``history`` holds an array a name with one entry an epoch, NaN after an early stop (-1 where they are integers);
-    ``history.higher_is_better(name)`` says whether more of it is better. ``epochs_run`` counts epochs, one that was cut
-    short too.
+    ``history`` maps each name to an array with one entry per epoch, NaN after an early stop (-1 for integers);
+    ``history.higher_is_better(name)`` says which direction is better. ``epochs_run`` counts the epochs, including one
+    that was cut short.
     """
 
     params: Params
@@ -40,7 +40,7 @@ class TrainResult(NamedTuple):
     epochs_run: Any
 
     def __repr__(self) -> str:
-        """What there is, and not the numbers."""
+        """Names and sizes, without the numbers."""
         count = sum(leaf.size for leaf in jax.tree.leaves(self.params))
         return f"TrainResult(epochs_run={self.epochs_run}, history of {', '.join(self.history)}, {count:,} parameters)"
 
@@ -66,43 +66,42 @@ def make_train(
 
     Initialisation, shuffling, every step, metrics, validation and early stopping happen inside: one XLA program under
     ``jax.jit``, a sweep over seeds under ``jax.vmap`` or ``jax.lax.map`` over keys (for convolutional models on a CPU
-    the latter is faster: under ``vmap`` their kernels turn into grouped convolutions).
+    the latter is faster: ``vmap`` turns their convolutions into grouped convolutions).
 
     ``data`` and ``validation`` are ``(inputs, targets)`` or ``(inputs, targets, weights)`` with samples on the first
     axis. ``objective`` and ``optimizer`` may each be a function of ``hyperparams``, called inside the trace, so that
-    anything numeric can be mapped over; ``ValueError`` for hyperparams, or an entry of a dict of them, that neither
-    reads. ``augment(key, inputs) -> inputs`` changes training inputs
-    (see ``fnn.augment``; one that mixes samples changes targets too). ``on_epoch(epoch,
-    values)`` is called on the host after every epoch, to show progress; the run needs no such callback.
+    anything numeric can be mapped over; hyperparams, or an entry of a dict of them, that neither reads raise
+    ``ValueError``. ``augment(key, inputs) -> inputs`` changes training inputs (see ``fnn.augment``; one that mixes
+    samples changes targets too). ``on_epoch(epoch, values)``, if given, is called on the host after every epoch, to
+    show progress.
 
-    A run is ``epochs`` or ``steps`` long, one of the two. With ``steps`` the last epoch is cut short, and its entry in
-    the history is over what it saw. The remainder of an epoch is a step of its own smaller size (see
-    ``fnn.train.data.plan``).
+    Give the length of a run as ``epochs`` or ``steps``. With ``steps`` the last epoch is cut short, and its entry in
+    the history covers the steps that ran. The remainder of an epoch is a smaller step (see ``fnn.train.data.plan``).
 
-    ``validate_every``: validate after every so many epochs and after the last of all; in between the entries of the
-    history are NaN (-1 where they are integers). It is a ``lax.cond``, so nothing is computed in between, but under
-    ``vmap`` with early stopping: the runs then stand at epochs of their own, and every one is validated every time.
+    ``validate_every``: validate every that many epochs and after the last one; the entries of the history in between
+    are NaN (-1 for integers). It is a ``lax.cond``, so nothing is computed in between, except under ``vmap`` with early
+    stopping: the runs are then at different epochs, and validation is computed after every epoch.
 
-    With ``early_stopping`` the parameters, state and optimiser state are those of the best epoch. If it watches an
-    entry of the validation it judges the epochs that have one, and its patience counts these.
+    With ``early_stopping`` the parameters, state and optimiser state are those of the best epoch. If it monitors a
+    validation entry, it judges only the epochs that have one, and patience counts those.
 
-    Where the optimiser averages the parameters (``ema``, ``lookahead``, ``schedule_free``), the averages are what is
-    validated, kept as the best and returned, and their batch statistics are estimated again, as means over up to 32
-    batches of training; ``evaluate_averaged=False`` takes the parameters that training changes. Micro-batches that
-    ``accumulate`` still holds at the end make a last update.
+    If the optimiser averages the parameters (``ema``, ``lookahead``, ``schedule_free``), the averages are validated,
+    kept as the best and returned, and their batch statistics are estimated again as means over up to 32 training
+    batches; ``evaluate_averaged=False`` uses the parameters that training changes. Micro-batches that ``accumulate``
+    still holds at the end make one last update.
 
-    ``checkpoint_steps``: makes the run differentiable in reverse, ``jax.grad`` of any of its results with respect to
-    hyperparams and data (not the key): hyper-parameters found by gradient. It stores what was learned before every
-    ``jax.checkpoint``ed chunk of so many steps and computes the chunk again on the way back; where a chunk is shorter
-    than an epoch, the epoch is stored and computed again too. About the root of the number of steps takes the least
-    memory. Early stopping, whose number of epochs is not known beforehand and has no gradient, is refused, and so is
-    ``on_epoch``, which would be called again on the way back. Give Adam and its relatives an ``eps_root`` above 0: at
-    a gradient of exactly 0, of a dead unit, say, the root has no finite slope. Running statistics are a state, and no
-    state is differentiated: in the gradient of a validation loss those of a batch norm count as constants.
+    ``checkpoint_steps``: makes the run differentiable in reverse mode, so that ``jax.grad`` of any result with respect
+    to hyperparams and data (not the key) finds hyper-parameters by gradient. It stores what was learned before every
+    ``jax.checkpoint``ed chunk of that many steps and recomputes the chunk in the backward pass; if a chunk is shorter
+    than an epoch, the epoch is checkpointed too. About the square root of the number of steps takes the least memory.
+    Early stopping is refused, because the number of epochs has no gradient, and so is ``on_epoch``, which the backward
+    pass would call again. Give Adam and its relatives an ``eps_root`` above 0: if a gradient is exactly 0 (a dead unit,
+    say), the square root has no finite slope. State is not differentiated: in the gradient of a validation loss the
+    running statistics of a batch norm count as constants.
 
     Seeds in one program: ``jax.jit(jax.vmap(lambda key: train(key, data, validation=held_out)))(keys)`` (``vmap`` maps
-    every keyword argument, so name those that stay in a lambda). In a compiled run nothing can be raised for a label
-    out of range: the loss is NaN then.
+    every keyword argument, so pass the fixed ones inside a lambda). A compiled run cannot raise for a label out of
+    range: the loss becomes NaN.
 
     >>> import fnn
     >>> objective = fnn.Objective(fnn.Dense(1), fnn.MeanSquaredError())
@@ -112,7 +111,7 @@ def make_train(
     >>> bool(result.history["loss"][-1] < 1e-3), int(result.epochs_run)
     (True, 50)
 
-    The slope of the last loss in the learning rate:
+    The derivative of the last loss with respect to the learning rate:
 
     >>> train = make_train(objective, fnn.optim.sgd, steps=10, batch_size=8, checkpoint_steps=3)
     >>> slope = jax.grad(lambda rate: train(jax.random.key(0), (x, 3 * x + 1), rate).history["loss"][-1])(0.1)
@@ -120,7 +119,7 @@ def make_train(
     True
     """
     if (epochs is None) == (steps is None):
-        raise ValueError(f"a run is so many epochs or so many steps long: give one of them, got {epochs=}, {steps=}")
+        raise ValueError(f"give the length of a run in epochs or in steps, one of the two; got {epochs=}, {steps=}")
     for name, count in (("epochs", epochs), ("steps", steps), ("checkpoint_steps", checkpoint_steps)):
         if count is not None:
             positive(name, count)
@@ -133,12 +132,12 @@ def make_train(
         check_takes("on_epoch", on_epoch, "epoch", "values")
     if checkpoint_steps is not None and early_stopping is not None:
         raise ValueError(
-            "a run that stops early cannot be differentiated: where it stops jumps as its hyperparams change, and a"
-            " loop whose length depends on its values has no reverse mode; leave out early_stopping or checkpoint_steps"
+            "a run that stops early cannot be differentiated: the epoch where it stops jumps as hyperparams change, and"
+            " a loop whose length depends on values has no reverse mode; leave out early_stopping or checkpoint_steps"
         )
     if checkpoint_steps is not None and on_epoch is not None:
         raise ValueError(
-            "on_epoch would be called again for every epoch that the gradient computes again; read the history, or"
+            "on_epoch would be called again for every epoch that the backward pass recomputes; read the history, or"
             " leave out checkpoint_steps"
         )
 
@@ -229,9 +228,9 @@ def make_train(
 def steps_of(
     training: Training, carry: tuple[Learned, Totals], stretch: Stretch, key: jax.Array, stop: Any, chunk: int | None
 ) -> tuple[Learned, Totals]:
-    """The steps of a stretch that come before ``stop``, which may be traced (``None``: all), in chunks if given."""
+    """Runs the steps of a stretch before ``stop``, which may be traced (``None``: all), in chunks if given."""
     batches, start, end = stretch
-    if chunk:  # of which a gradient stores only the beginnings
+    if chunk:  # a gradient stores only the start of each chunk
         end = end if stop is None else max(start, min(stop, end))
         if start == end:  # the run ends before
             return carry

@@ -1,4 +1,4 @@
-"""Calls of compiled steps: how many steps one takes, and waiting for it such that an interrupt is heard."""
+"""Calls of compiled steps: how many steps each runs, and how to wait for one without missing an interrupt."""
 
 import contextlib
 import time
@@ -10,20 +10,20 @@ import jax
 from fnn.train.data import Stretch
 
 SECONDS_A_CALL = 0.2
-"""How long one call of compiled steps takes, about: long beside the cost of a call, short for whoever looks on."""
+"""About how long one call of compiled steps takes: long compared with the cost of a call, short for a human."""
 
 
 class Pace:
-    """How many steps a call takes: as many as last ``SECONDS_A_CALL``, by what the last full call took.
+    """How many steps to run in a call: about ``SECONDS_A_CALL`` worth, judged by the last full call.
 
-    A call that the end of an epoch, or of a group of batches, cuts short only tells that there were too many.
+    A call that is cut short by the end of an epoch, or of a group of batches, can only lower the number.
     """
 
     def __init__(self) -> None:
         self.steps = 1
 
     def calls(self, stretch: Stretch | None) -> Iterator[Stretch]:
-        """A stretch, call by call; none of ``None``."""
+        """Splits a stretch into calls; ``None`` gives no calls."""
         if stretch is None:
             return
         start = stretch.start
@@ -34,7 +34,7 @@ class Pace:
 
     @contextlib.contextmanager
     def call(self, stretch: Stretch) -> Iterator[None]:
-        """Around a call of these steps, the waiting for it included."""
+        """Times a call of these steps, including the wait for its results."""
         began, steps = time.perf_counter(), stretch.stop - stretch.start
         yield
         wanted = steps * SECONDS_A_CALL / max(time.perf_counter() - began, 1e-9)
@@ -43,7 +43,7 @@ class Pace:
 
 
 def wait(tree: Any) -> None:
-    """Waits for what a program computes, and hears signals meanwhile, as ``jax.block_until_ready`` does not."""
+    """Waits for the results of a program and handles signals meanwhile, which ``jax.block_until_ready`` does not."""
     pause = 2e-5
     for leaf in jax.tree.leaves(tree):
         while hasattr(leaf, "is_ready") and not leaf.is_ready():

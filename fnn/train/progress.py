@@ -1,4 +1,4 @@
-"""Progress on the terminal: a bar with the remaining time and the last values, or plain lines where there is none."""
+"""Progress: a bar with the remaining time and the latest values on a terminal, plain lines elsewhere."""
 
 import time
 from types import TracebackType
@@ -12,14 +12,14 @@ from fnn.train.callbacks import Callback, Run
 class ProgressBar:
     """A context that shows how far a run is.
 
-    On a terminal it is one bar that moves with every step; elsewhere (a log, a pipe) a line about ten times a run.
+    On a terminal it is a bar that moves with every step; elsewhere (a log, a pipe) it prints about ten lines per run.
 
     >>> with ProgressBar("training", epochs=2, shown=False) as bar:
     ...     bar.epoch(0, {"loss": 1.25})
     """
 
     def __init__(self, title: str, *, epochs: int, steps: int = 1, shown: bool = True, console: Any = None) -> None:
-        # Imported where it is used: importing fnn does not pay for rich.
+        # Imported here, so that importing fnn does not import rich.
         from rich import progress
         from rich.console import Console
 
@@ -48,11 +48,11 @@ class ProgressBar:
         self.bar.stop()
 
     def step(self, epoch: int, steps_done: int, rate: str = "") -> None:
-        """After some steps of an epoch, at a rate that is shown."""
+        """Shows progress within an epoch, and the rate."""
         self.bar.update(self.task, completed=epoch + min(steps_done / self.steps, 1), rate=rate)
 
     def epoch(self, epoch: int, values: dict[str, Any], rate: str = "") -> None:
-        """After an epoch (counted from 0), with the values of which to show the numbers; arrays are left out."""
+        """Shows the end of an epoch (counted from 0) with its values; arrays are left out."""
         text = "  ".join(f"{name} {float(value):.4g}" for name, value in values.items() if np.ndim(value) == 0)
         self.bar.update(self.task, completed=epoch + 1, values=text)
         every = -(-self.epochs // 10)
@@ -62,7 +62,7 @@ class ProgressBar:
 
 
 class ShowProgress(Callback):
-    """The bar of ``fit``, with the samples a second of the epoch under way, compilation left out."""
+    """The progress bar of ``fit``, with the samples per second of the current epoch, compilation not counted."""
 
     def on_start(self, run: Run) -> None:
         self._bar = ProgressBar("training", epochs=run.epochs, steps=run.count or 1)

@@ -1,4 +1,4 @@
-"""Checkpoints of a run: everything its next step depends on, so that a run that was killed goes on as if it had not."""
+"""Checkpoints of a run: everything its next step depends on, so that a killed run resumes as if it had not stopped."""
 
 import math
 import os
@@ -25,29 +25,29 @@ VALIDATION_LOSS = "validation_loss"
 
 
 class Checkpoints(Callback):
-    """Saves a run in a folder: between two calls of compiled steps once ``every_seconds`` have passed, and at its end.
+    """Saves a run in a folder: between calls of compiled steps, every ``every_seconds``, and at the end of the run.
 
-    A checkpoint holds the weights to use as of then (``params`` and ``state``: ``fnn.load(path, like={"params": params,
-    "state": state}, ignore="*")`` has them), what training goes on with, the key, the sums of the epoch under way,
-    early stopping, the history and the place in the data. A run that is killed at any moment and begun again with
-    ``fit(…, resume=True)`` ends with the bits of one that was not, on the same machine: when it is saved changes
-    nothing, and arrays are read from where it stood. A loader is gone through again up to there, epochs that are
-    skipped included, and must begin each as it did; give a list, or a function of the epoch, to save the reading.
-    Callbacks keep what they know themselves. ``params`` and ``state`` that ``fit`` is given are where a run begins, not
-    where it goes on.
+    A checkpoint holds the current weights to use (``params`` and ``state``, which ``fnn.load(path, like={"params":
+    params, "state": state}, ignore="*")`` returns), what training continues with, the key, the sums of the current
+    epoch, early stopping, the history and the position in the data. A run that is killed at any moment and resumed with
+    ``fit(…, resume=True)`` ends with the same bits as one that was not, on the same machine, whenever it was saved.
+    Arrays are read from the saved position. A loader is iterated again up to there, skipped epochs included, and must
+    begin each epoch as before; a list, or a function of the epoch, saves the reading. Callbacks keep their own records.
+    ``params`` and ``state`` given to ``fit`` are where a run begins, not where it resumes.
 
-    Only more ``epochs`` and other callbacks can be given to a run that goes on. All else is compared as it was written
-    down: layers, loss, optimiser and schedules with their numbers, functions with their code and what they capture,
-    every byte of arrays (of other iterables the first batch of each epoch). ``ValueError`` names the part that differs.
-    What cannot be compared is told of in a warning. One run at a time saves in a folder: ``RuntimeError`` for a second.
-    A save that fails while the run goes on, or at its end, is a warning: what was learned is not lost to a full disk.
+    A resumed run may have more ``epochs`` and other callbacks. Everything else is compared with what was saved: layers,
+    loss, optimiser and schedules with their numbers, functions with their code and what they capture, every byte of
+    arrays (for other iterables the first batch of each epoch). ``ValueError`` names the part that differs; a warning
+    names what cannot be compared. Only one run at a time may save in a folder: a second one raises ``RuntimeError``. A
+    save that fails during the run, or at its end, is a warning: a full disk does not lose what was learned.
 
-    The last ``keep_last`` files stay, and the ``keep_best`` ends of epochs by ``monitor``, an entry of the history (a
-    loss is best when low, a metric as it says itself). Saving before the next epoch is then not left out for time.
+    Keeps the last ``keep_last`` files, and the ``keep_best`` ends of epochs by ``monitor``, an entry of the history (a
+    loss is best when low, a metric declares its direction). With ``keep_best`` every epoch is saved at its end.
 
-    ``roll_back_after`` goes with ``skip_nonfinite``: after so many steps in a row that were not finite (seen between
-    calls) the run takes what it had learned at the last checkpoint, which is saved after a finite step only, and goes
-    on with the next data; if no step is finite then either, at the checkpoint before. ``RuntimeError`` if none is left.
+    ``roll_back_after`` goes with ``skip_nonfinite``: after that many steps in a row that were not finite (checked
+    between calls) the run goes back to what it had learned at the last checkpoint, which is only saved after a finite
+    step, and continues with the next data; if no step is finite then either, to the checkpoint before. ``RuntimeError``
+    if none is left.
 
     >>> Checkpoints("runs/digits", keep_last=3, keep_best=1)
     Checkpoints('runs/digits', every_seconds=60.0, keep_last=3, keep_best=1, monitor='validation_loss')
@@ -84,18 +84,18 @@ class Checkpoints(Callback):
         return f"Checkpoints({str(self.folder)!r}, {options}, monitor={self.monitor!r}{rolls_back})"
 
     def held(self) -> FolderLock:
-        """A context in which no other run saves in the folder: ``RuntimeError`` if one does already."""
+        """A context in which no other run can save in the folder; ``RuntimeError`` if one already does."""
         return FolderLock(self.folder)
 
     def open(self, run: Run, *, resume: bool | str) -> None:
-        """Puts the run where its last checkpoint was, if it is to be resumed and there is one."""
+        """Restores the run from its last checkpoint, if it is to be resumed and there is one."""
         if self.keep_best and (self.monitor not in run.names or run.entries[self.monitor].shape):
             numbers = [name for name, entry in run.entries.items() if not entry.shape]
             raise ValueError(
-                f"checkpoints are to be the best by {self.monitor!r}, but the numbers in the history are {numbers}"
+                f"the best checkpoints are chosen by {self.monitor!r}, but the numbers in the history are {numbers}"
             )
         if self.roll_back_after and skipped_in_a_row(run.standing.learned.opt_state) is None:
-            raise ValueError("roll_back_after goes with fnn.optim.skip_nonfinite(…), which counts the steps left out")
+            raise ValueError("roll_back_after needs fnn.optim.skip_nonfinite(…), which counts the skipped steps")
         self._files = CheckpointFolder(
             self.folder,
             keep_last=self.keep_last,
@@ -109,18 +109,18 @@ class Checkpoints(Callback):
         latest = self._files.latest()
         if latest is None:
             self.folder.mkdir(parents=True, exist_ok=True)
-            tempfile.TemporaryFile(dir=self.folder).close()  # raises now, not after the first hour, if it cannot
+            tempfile.TemporaryFile(dir=self.folder).close()  # raises now, not after the first hour
             return
         if not resume:
             raise ValueError(
-                f"{self.folder} holds checkpoints of a run, {latest.name} the last: write resume=True to go on with it,"
-                f" or give another folder"
+                f"{self.folder} holds checkpoints of a run, {latest.name} the last: write resume=True to resume it, or"
+                f" give another folder"
             )
         self._restore(run, latest)
 
     def on_start(self, run: Run) -> None:
         if not self._opened:
-            raise ValueError("Checkpoints are no callback of their own: write fit(…, checkpoint=Checkpoints(…))")
+            raise ValueError("Checkpoints do not go into callbacks: write fit(…, checkpoint=Checkpoints(…))")
 
     def on_steps(self, run: Run) -> None:
         if self.roll_back_after and not self._all_is_well(run):
@@ -139,7 +139,7 @@ class Checkpoints(Callback):
     def _save(self, run: Run) -> None:
         streak = skipped_in_a_row(run.standing.learned.opt_state)
         unsound = self.roll_back_after and streak is not None and int(streak)
-        # The end of an epoch is another place than its last step, though no step lies between.
+        # The end of an epoch is a different position from its last step, although no step lies between.
         place = (run.steps, run.epoch)
         rolled_back = self._rolled_back is not None and self._rolled_back[0] == run.steps
         if place == self._saved or unsound or rolled_back:
@@ -165,7 +165,7 @@ class Checkpoints(Callback):
         record = record._replace(history=history or record.history)
         values = {name: np.asarray(history[name][epoch - 1]) for name in run.names} if epoch else {}
         run.standing = Standing(learned_of(tree), tree["totals"], record, epoch, place["step"], place["steps"], values)
-        # The remainder of micro-batches is in them only at the end of a run, which may be another one now.
+        # Saved weights to use include leftover micro-batches only at the end of a run, and the end may have moved.
         flushed = "opt_state" in tree.get("training", {})
         if run.apart and not self._forced and (not flushed or place["over"] == (epoch == run.epochs)):
             run.now_usable(usable_of(tree))
@@ -173,18 +173,18 @@ class Checkpoints(Callback):
         self._saved = (run.steps, run.epoch)
 
     def _all_is_well(self, run: Run) -> bool:
-        """Whether few enough of the last steps were left out; rolls the run back if not."""
+        """Whether few enough of the last steps were skipped; if not, rolls the run back."""
         streak = int(skipped_in_a_row(run.standing.learned.opt_state))  # pyright: ignore[reportArgumentType]
         if streak < self.roll_back_after:  # pyright: ignore[reportOperatorIssue]
             return True
-        # No step was finite since the last time: that checkpoint was spoiled before it was saved. Try the one before.
+        # No step since then was finite: that checkpoint was spoiled before it was saved. Try the one before.
         again = self._rolled_back is not None and streak == run.steps - self._rolled_back[0]
         older = [path for path in self._files.paths() if path < self._rolled_back[1]] if again else []
         path = (older or [None])[-1] if again else self._files.latest()
         if path is None:
             raise RuntimeError(
                 f"{streak} steps in a row were not finite, and there is no{' earlier' if again else ''} checkpoint to"
-                f" roll back to: the data are at fault, or what was learned was spoiled before; smaller steps may help"
+                f" roll back to: the data are bad, or the weights were spoiled before; a smaller rate may help"
             )
         run.standing = run.standing._replace(learned=learned_of(read(path, run, forced=self._forced)[1]))
         self._rolled_back = (run.steps, path)

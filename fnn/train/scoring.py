@@ -1,4 +1,4 @@
-"""The loss and the metrics of a model in inference: what needs an objective, and no optimiser."""
+"""The loss and the metrics of a model at inference: what needs an objective but no optimiser."""
 
 import dataclasses
 from collections.abc import Iterable, Sequence
@@ -17,15 +17,15 @@ from fnn.train.data import Batches, Stretch
 from fnn.values import Value
 
 Totals = dict[str, Any]
-"""The sums behind the loss and the metrics, by name, which ``Scoring.merged`` puts together over batches.
+"""The sums behind the loss and the metrics, by name; ``Scoring.merged`` adds them up over batches.
 
-They are running sums (``fnn.metrics.sums``), so that a total of 10⁶ batches has all its digits.
+They are running sums (``fnn.metrics.sums``), so that a total over 10⁶ batches keeps all its digits.
 """
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Scoring(Value):
-    """What is reported of batches, with the pure functions that compute it."""
+    """The loss and metrics to report, with the pure functions that compute them."""
 
     objective: Objective
     metrics: Sequence[Metric] = ()
@@ -36,7 +36,7 @@ class Scoring(Value):
         object.__setattr__(self, "metrics", tuple_of(Metric, "metrics", self.metrics))
         names = ["loss", *(metric.name for metric in self.metrics)]
         if len(set(names)) < len(names) or any(name.startswith("validation_") for name in names):
-            raise ValueError(f"the entries of a history need different names, not beginning with validation_: {names}")
+            raise ValueError(f"history entries need different names that do not begin with validation_, got {names}")
 
     def names(self, *, validation: bool) -> list[str]:
         """The names in the history, in order."""
@@ -44,9 +44,9 @@ class Scoring(Value):
         return names + [f"validation_{name}" for name in names] * validation
 
     def totals(self, value: jax.Array, weight: jax.Array, outputs: Any, targets: Any, weights: Any) -> Totals:
-        """The totals of one batch, of whose loss this is the value and the weight."""
+        """The totals of one batch, from the value and the weight of its loss."""
         weight = weight.astype(value.dtype)
-        # A batch of weight 0 counts nothing, whatever its value.
+        # A batch of weight 0 adds nothing, even if its value is not finite.
         totals: Totals = {"loss": running({"sum": jnp.where(weight == 0, 0, value * weight), "weight": weight})}
         if self.metrics:
             steps = self.objective.loss.over_steps(outputs, targets, weights)
@@ -58,24 +58,24 @@ class Scoring(Value):
         return totals
 
     def merged(self, totals: Totals, more: Totals) -> Totals:
-        """The totals of both."""
+        """The totals of both together."""
         merges = {metric.name: metric.merge for metric in self.metrics}
         return {name: merges.get(name, added)(sums, more[name]) for name, sums in totals.items()}
 
     def judged(self, params: Params, state: State, batch: tuple) -> Totals:
-        """The totals of one batch in inference."""
+        """The totals of one batch at inference."""
         _, targets, weights = unpacked(batch)
         value, aux = self.objective(params, state, batch)
         weight = self.objective.loss.weight(aux.outputs, targets, weights)
         return self.totals(value, weight, aux.outputs, targets, weights)
 
     def none(self, params: Params, state: State, data: tuple) -> Totals:
-        """Totals of nothing, to add to."""
+        """Empty totals, to add to."""
         return zeros(jax.eval_shape(self.judged, params, state, jax.tree.map(lambda leaf: leaf[:1], data)))
 
     def scores(self, totals: Totals, params: Params, state: State, batches: Batches, start: Any, stop: Any) -> Totals:
-        """The totals with those of the batches from ``start`` up to ``stop``, which may be traced, added."""
-        # Where a run is differentiated, the activations of no batch are kept; elsewhere this does nothing.
+        """Adds the totals of the batches from ``start`` up to ``stop``, which may be traced."""
+        # When a run is differentiated, this keeps no activations of a batch; otherwise it does nothing.
         judged = jax.checkpoint(self.judged)
 
         def body(step: jax.Array, totals: Totals) -> Totals:
@@ -84,7 +84,7 @@ class Scoring(Value):
         return jax.lax.fori_loop(start, stop, body, totals)
 
     def values(self, totals: Totals) -> dict[str, jax.Array]:
-        """The loss and the metrics from their totals, by name."""
+        """The loss and the metrics by name, from their totals."""
         loss = loss_of(totals)
         values = {"loss": ratio(loss["sum"], loss["weight"])}
         for metric in self.metrics:
@@ -93,7 +93,7 @@ class Scoring(Value):
         return values
 
     def evaluate(self, params: Params, state: State, stretches: Iterable[Stretch]) -> dict[str, jax.Array]:
-        """The loss and the metrics of an epoch, batch by batch, inside a program."""
+        """The loss and the metrics over an epoch of batches, inside a program."""
         totals = None
         for batches, start, stop in stretches:
             totals = self.none(params, state, batches.data) if totals is None else totals
@@ -102,12 +102,12 @@ class Scoring(Value):
 
 
 def loss_of(totals: Totals) -> Any:
-    """The loss summed up so far, ``sum``, and its ``weight``."""
+    """The running sum of the loss, ``sum``, and its ``weight``."""
     return whole(totals["loss"])
 
 
 def _adds_up(metric: Metric) -> bool:
-    """Whether the sums of a metric are added, leaf by leaf."""
+    """Whether the sums of a metric are merged by adding them leaf by leaf."""
     return type(metric).merge is Metric.merge
 
 

@@ -1,4 +1,4 @@
-"""Signals that end a run: Ctrl-C, and SIGTERM, by which a machine is taken away."""
+"""Signals that end a run: Ctrl-C, and SIGTERM, which comes before a machine is taken away."""
 
 import contextlib
 import os
@@ -8,16 +8,16 @@ import threading
 from types import FrameType
 from typing import Any, Self
 
-HEARD = "\ninterrupted: the step under way is finished and kept; once more ends at once, without saving\n"
+HEARD = "\ninterrupted: finishing and keeping the current step; a second interrupt ends at once, without saving\n"
 
 
 class Stops:
-    """A context in which the first Ctrl-C, or SIGTERM, asks a run to stop: ``reason`` says so.
+    """A context in which the first Ctrl-C, or SIGTERM, asks a run to stop: ``reason`` then says why.
 
-    A first one is acknowledged at once, by a thread: Python itself handles a signal only when it is back from a
-    compilation, say. A second Ctrl-C raises ``KeyboardInterrupt`` where it meets the program. On leaving, the earlier
-    handlers stand again, and a SIGTERM is raised anew, so that a process ends as if it had not been held up. Only the
-    main thread may set handlers: elsewhere nothing is asked. A signal that was ignored stays ignored.
+    A thread acknowledges the first Ctrl-C at once, because Python handles a signal only when it is back from native
+    code, such as a compilation. A second Ctrl-C raises ``KeyboardInterrupt`` wherever the program is. On exit the
+    earlier handlers are restored and a SIGTERM is raised again, so that the process still ends. Only the main thread
+    may set handlers; in other threads this does nothing. Signals that were ignored stay ignored.
     """
 
     def __init__(self) -> None:
@@ -37,7 +37,7 @@ class Stops:
         try:
             if self._woken >= 0:
                 signal.set_wakeup_fd(-1)
-                os.write(self._woken, b"\0")  # closing is no end for the thread: a forked process may hold it open
+                os.write(self._woken, b"\0")  # closing would not end it: a forked process may hold the pipe open
                 self._thread.join()
                 os.close(self._woken)
                 self._woken = -1
@@ -48,7 +48,7 @@ class Stops:
             signal.raise_signal(signal.SIGTERM)
 
     def _listen(self) -> None:
-        """Has the system tell a thread of signals, unless it tells somebody else already (asyncio, a run outside)."""
+        """Starts a thread that is told of signals, unless another reader is set (asyncio, an outer run)."""
         reading, writing = os.pipe()
         os.set_blocking(writing, False)
         if (other := signal.set_wakeup_fd(writing, warn_on_full_buffer=False)) >= 0:
@@ -62,7 +62,7 @@ class Stops:
 
     def _acknowledge(self, reading: int) -> None:
         with open(reading, "rb", buffering=0) as signals:
-            numbers = b"\1"  # no signal is 0, which ends it
+            numbers = b"\1"  # no signal has number 0, so a 0 ends the thread
             while numbers and 0 not in numbers:
                 numbers = signals.read(64)
                 if signal.SIGINT in numbers:
@@ -81,13 +81,13 @@ class Stops:
 
     def _told_to_end(self, number: int, frame: FrameType | None) -> None:
         del number, frame
-        self.reason, self._terminated = self.reason or "told to end by SIGTERM", True
+        self.reason, self._terminated = self.reason or "stopped by SIGTERM", True
 
 
 def _say(words: str) -> None:
-    """To where errors go, past Python's own buffers: a handler may have come in the middle of a line."""
+    """Writes to stderr past Python's buffers: the handler may have interrupted a write."""
     with contextlib.suppress(Exception):
         try:
             os.write(sys.stderr.fileno(), words.encode())
-        except (AttributeError, OSError, ValueError):  # no file: a notebook, say
+        except (AttributeError, OSError, ValueError):  # stderr is not a file: a notebook, say
             sys.stderr.write(words)

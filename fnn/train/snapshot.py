@@ -1,7 +1,7 @@
-"""What a checkpoint of a run holds, and how it is taken over.
+"""What a checkpoint of a run holds, and how it is restored.
 
-``params``, ``state`` and ``opt_state`` are what the run would return, the weights to use. Where these are not what
-training goes on with, ``training`` holds that. ``key``, ``totals``, ``watch`` and ``history`` are the rest of a run.
+``params``, ``state`` and ``opt_state`` are the weights to use, as the run would return them. If training continues with
+others, ``training`` holds those. ``key``, ``totals``, ``watch`` and ``history`` are the rest of a run.
 """
 
 import warnings
@@ -20,11 +20,11 @@ from fnn.train.record import missing
 from fnn.train.step import Learned
 
 NOT_LEARNED = ("history/", "watch/", "training/", "totals/")
-"""What another run, which is gone on with by force, need not have."""
+"""What the checkpoint of another run may lack under ``resume="force"``."""
 
 
 def place_of(run: Run) -> dict[str, Any]:
-    """How far the run has come, and what tells it from another: the metadata of a checkpoint."""
+    """The metadata of a checkpoint: how far the run has come, and the fingerprint that identifies it."""
     return {
         "epoch": run.epoch,
         "step": run.step,
@@ -36,7 +36,7 @@ def place_of(run: Run) -> dict[str, Any]:
 
 
 def tree_of(run: Run, *, both: bool = False) -> dict[str, Any]:
-    """The arrays of a checkpoint; ``both``: what training goes on with stands there in any case."""
+    """The arrays of a checkpoint; ``both``: always include ``training``."""
     standing = run.standing
     learned = standing.learned
     usable = run.usable if run.apart else learned
@@ -54,31 +54,31 @@ def usable_of(tree: dict[str, Any]) -> Learned:
 
 
 def learned_of(tree: dict[str, Any]) -> Learned:
-    """What training goes on with."""
+    """What training continues with."""
     return usable_of(tree)._replace(**tree.get("training", {}))
 
 
 def read(path: Path, run: Run, *, forced: bool) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The metadata and the arrays of a checkpoint of this run, or of another one if it is ``forced``."""
+    """The metadata and the arrays of a checkpoint of this run, or of another run if ``forced``."""
     place = read_metadata(path)
     if not {"epoch", "step", "steps"} <= place.keys():
         raise ValueError(f"{path} was not saved by fit")
     if place["epoch"] > run.epochs:
         raise ValueError(
-            f"{path} has {place['epoch']} epochs behind it, more than the {run.epochs} of this run: give more epochs,"
+            f"{path} was saved after {place['epoch']} epochs, more than the {run.epochs} of this run: give more epochs,"
             f" or another folder"
         )
     theirs = place.get("fingerprint", {})
     if "version" not in theirs and not forced:
         raise ValueError(
-            f"{path} was saved by an earlier fnn, whose checkpoints do not tell runs apart; resume='force' goes on"
-            f" with it all the same"
+            f"{path} was saved by an earlier fnn, whose checkpoints do not tell runs apart; resume='force' resumes it"
+            f" anyway"
         )
     epochs, other = place["epoch"], differences(theirs, run.fingerprint)
     if other and not forced:
         raise ValueError(
-            f"{path} is a checkpoint of another run ({'; '.join(other)}); to begin one where that one ended, load it"
-            f" and give fit its params and state, and another folder; resume='force' goes on with it"
+            f"{path} is a checkpoint of another run ({'; '.join(other)}); to begin a new run where that one ended, load"
+            f" it and give fit its params and state, and another folder; resume='force' resumes it anyway"
         )
     history = {name: missing((epochs, *e.shape), e.dtype) for name, e in run.entries.items()}
     like = tree_of(run, both=forced) | {"history": history if epochs else {}}
@@ -92,13 +92,14 @@ def read(path: Path, run: Run, *, forced: bool) -> tuple[dict[str, Any], dict[st
             )
     if unknown := not_comparable(run.fingerprint, theirs):
         warnings.warn(
-            f"{path}: whether this is the run that was saved cannot be told of {'; '.join(unknown)}", stacklevel=5
+            f"{path}: whether this is the run that was saved could not be checked for {'; '.join(unknown)}",
+            stacklevel=5,
         )
     return place, tree
 
 
 def _of_another_run(path: Path, other: list[str], like: dict[str, Any], rename: dict[str, str] | None) -> Any:
-    """What fits of a checkpoint; what was learned must, the history and early stopping need not."""
+    """The parts of a checkpoint that match this run: what was learned must, history and early stopping need not."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", PartialLoad)
         tree = load(path, like=like, strict=False, rename=rename)
@@ -112,8 +113,8 @@ def _of_another_run(path: Path, other: list[str], like: dict[str, Any], rename: 
     left = [each for each in unfit if not each.startswith("training/")]
     if other or left:
         warnings.warn(
-            f"going on with {path} as resume='force' says, though it is of another run: {'; '.join(other)}"
-            + (f"; not taken over: {listed(left)}" if left else ""),
+            f"resuming {path} because of resume='force', although it is of another run: {'; '.join(other)}"
+            + (f"; not restored: {listed(left)}" if left else ""),
             stacklevel=6,
         )
     return tree

@@ -1,4 +1,4 @@
-"""Where the batches of a run come from: arrays on the device, or batches of the host on their way to it."""
+"""Where the batches of a run come from: arrays on the device, or batches sent from the host."""
 
 import contextlib
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -19,10 +19,10 @@ from fnn.train.stream import Stream, joined, places, shapes
 
 
 class Source(Protocol):
-    """Gives the stretches of every epoch. ``count`` is the number of its steps, ``None`` where only its end will tell.
+    """Yields the stretches of every epoch. ``count`` is the number of steps in one, ``None`` if not known beforehand.
 
-    ``batch_size`` counts the samples of a full step, ``first`` is a batch to learn shapes from. ``remembers`` is to be
-    set where ``beginning`` will be asked.
+    ``batch_size`` is the number of samples in a full step, ``first`` a batch to take shapes from. Set ``remembers`` if
+    ``beginning`` will be called.
     """
 
     count: int | None
@@ -31,18 +31,18 @@ class Source(Protocol):
     remembers: bool
 
     def check(self, objective: Objective, params: Params, state: State, metrics: Sequence[Metric] = ()) -> None:
-        """Raises for data that do not fit the model, the loss and the metrics, now or when they come."""
+        """Raises for data that do not fit the model, the loss and the metrics, now or when they are read."""
         ...
 
     def epoch(self, number: int, key: jax.Array | None = None, done: int = 0) -> Generator[Stretch | None]:
-        """The stretches of an epoch but for the first ``done`` steps; ``None`` while they are being waited for."""
+        """The stretches of an epoch after the first ``done`` steps; yields ``None`` while waiting for data."""
         ...
 
     def beginning(self, number: int, key: jax.Array, done: int = 0) -> tuple[Batches, int]:
-        """Batches of one size with which an epoch began, and how many of them there are.
+        """The first batches of an epoch, all of one size, and how many there are.
 
-        ``done`` steps of the epoch lie behind (0: all). It is the last that was begun, or the one before if that one
-        has had no step.
+        ``done`` steps of the epoch are finished (0: all). The epoch is the current one, or the one before if no step of
+        the current one is finished.
         """
         ...
 
@@ -51,15 +51,15 @@ class Source(Protocol):
         ...
 
     def firsts(self, epochs: int) -> list[str]:
-        """What tells the data of so many epochs, where they could differ when a run goes on."""
+        """Digests that identify the data of the first ``epochs`` epochs, if a resumed run could see others."""
         ...
 
     def expect(self, firsts: list[str]) -> None:
-        """Takes what ``firsts`` said before; an epoch that begins otherwise raises."""
+        """Takes the saved ``firsts``; an epoch whose first batch differs then raises."""
         ...
 
     def explain(self, objective: Objective, params: Params, state: State, stretch: Stretch) -> None:
-        """Raises if an index past its table may be why the loss of these steps is not finite."""
+        """Raises if an index past its table may be the reason that the loss of these steps is not finite."""
         ...
 
 
@@ -72,7 +72,7 @@ def source_of(
     steps_per_epoch: int | None = None,
     epochs: int = 1,
 ) -> Source:
-    """The source for any data; ``order`` draws the places of an epoch's samples, ``None``: as they stand."""
+    """The source for any data; ``order`` draws the order of an epoch's samples (``None``: as given)."""
     if is_arrays(data):
         if batch_size is None:
             raise ValueError("arrays are cut into batches: give batch_size")
@@ -83,7 +83,7 @@ def source_of(
 
 
 class InMemory:
-    """Arrays that lie on the device: their order is drawn there too."""
+    """Arrays on the device, where their order is drawn too."""
 
     def __init__(self, data: tuple, batch_size: int, order: Order | None, name: str) -> None:
         self.data, self._name, self._order, self.remembers = data, name, order, False
@@ -120,13 +120,13 @@ class InMemory:
         pass  # arrays are compared as a whole
 
     def explain(self, objective: Objective, params: Params, state: State, stretch: Stretch) -> None:
-        pass  # every index was tried beforehand
+        pass  # check has tried every index
 
 
 class Streamed:
-    """Batches from the host, which are prepared while the device computes.
+    """Batches from the host, prepared while the device computes.
 
-    Where it ``remembers``, those that an epoch begins with are kept for ``beginning``.
+    With ``remembers``, the first batches of an epoch are kept for ``beginning``.
     """
 
     def __init__(self, host: HostBatches, name: str) -> None:
@@ -136,7 +136,7 @@ class Streamed:
         self.remembers, self._beginnings = False, dict[int, list[tuple]]()
 
     def check(self, objective: Objective, params: Params, state: State, metrics: Sequence[Metric] = ()) -> None:
-        """Batches are looked at on their way; the shapes of outputs are worked out once for each shape of a batch."""
+        """Checks each batch as it is read; output shapes are computed once per batch shape."""
         outputs: dict[str, Any] = {}
         like = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), (params, state))
 
@@ -164,7 +164,7 @@ class Streamed:
                 begun += group.number
 
     def beginning(self, number: int, key: jax.Array, done: int = 0) -> tuple[Batches, int]:
-        # Reading goes on meanwhile: what has come by now says nothing, but what was trained on has.
+        # The thread reads ahead, so more batches may have arrived than were trained on: take those trained on.
         first = self._beginnings.get(number, [])[: done or None] or self._again(number, key, done)
         group = joined(first, places(self.first))
         return Batches(jax.device_put(group.data), None, 0, group.size), group.number
@@ -179,10 +179,10 @@ class Streamed:
         self.host.expected = dict(enumerate(firsts))
 
     def explain(self, objective: Objective, params: Params, state: State, stretch: Stretch) -> None:
-        """Inside a program an index past its table makes NaN; to try each beforehand would be a pass of the model more.
+        """Inside a program an index past its table gives NaN; checking all beforehand would cost another forward pass.
 
-        The parameters of the run may be NaN by now, and its statistics, so others stand in for them: ones so small
-        that no depth of layers overflows.
+        The run's parameters and statistics may be NaN by now, so small constants replace them, with which no depth of
+        layers overflows.
         """
         params = jax.tree.map(lambda leaf: jnp.full_like(leaf, 1 / max(leaf.size, 1)), params)
         state = jax.tree.map(lambda leaf: jnp.where(jnp.isfinite(leaf), leaf, jnp.ones_like(leaf)), state)
@@ -194,7 +194,7 @@ class Streamed:
             self._check(batch)
 
     def _again(self, number: int, key: jax.Array, done: int) -> list[tuple]:
-        """Those that an epoch before this process began with."""
+        """The first batches of an epoch, read again; another process may have begun it."""
         read: list[tuple] = []
         for _ in self._kept(self.host.again(number, key), read, 0):
             if len(read) == (done or places(self.first)):
@@ -202,7 +202,7 @@ class Streamed:
         return read
 
     def _kept(self, batches: Iterator[tuple], kept: list[tuple], done: int) -> Iterator[tuple]:
-        """All but the first ``done``; the first of all, as far as they are of one shape, are kept."""
+        """Yields the batches after the first ``done``, and keeps the first ones as long as they have one shape."""
         for place, batch in enumerate(batches):
             if len(kept) == place < places(self.first) and (not kept or shapes(batch) == shapes(kept[0])):
                 kept.append(batch)

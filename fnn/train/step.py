@@ -1,4 +1,4 @@
-"""One training step, and the steps of an epoch: the pure functions that ``make_train`` and ``fit`` are made of."""
+"""One training step, and the steps of an epoch: the pure functions behind ``make_train`` and ``fit``."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -26,12 +26,12 @@ from fnn.values import Value
 Augment = Callable[[jax.Array, Any], Any]
 """``augment(key, inputs) -> inputs``: a random change of a batch of training inputs that keeps their shapes.
 
-One whose attribute ``mixes`` is true (``fnn.augment.Mixup``) changes targets too: ``augment(key, batch) -> batch``.
+If its attribute ``mixes`` is true (``fnn.augment.Mixup``), it changes targets too: ``augment(key, batch) -> batch``.
 """
 
 
 class Learned(NamedTuple):
-    """What training changes."""
+    """What training changes: parameters, state and optimiser state."""
 
     params: Params
     state: State
@@ -40,7 +40,7 @@ class Learned(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Training(Value):
-    """What stays the same over a run, with the pure functions that run it."""
+    """The settings of a run that never change, with the pure functions that run it."""
 
     objective: Objective
     optimizer: Any
@@ -57,12 +57,12 @@ class Training(Value):
 
     @property
     def scoring(self) -> Scoring:
-        """What is reported of its batches."""
+        """The loss and metrics that are reported."""
         return Scoring(self.objective, self.metrics)
 
     @property
     def measured(self) -> Sequence[Metric]:
-        """The metrics that see targets of training as they were given; of none that are mixed first."""
+        """The metrics that see the training targets as given; none if the targets are mixed first."""
         return () if mixes(self.augment) else self.metrics
 
     def init(self, key: jax.Array, inputs: Any) -> tuple[Params, State]:
@@ -75,7 +75,7 @@ class Training(Value):
         return Learned(params, state, self.optimizer.init(params))
 
     def order(self, key: jax.Array, samples: int) -> jax.Array:
-        """The order in which an epoch sees the samples."""
+        """The order of the samples in an epoch."""
         return jax.random.permutation(named_key(key, "order"), samples) if self.shuffle else jnp.arange(samples)
 
     def augmented(self, batch: tuple, key: jax.Array) -> tuple:
@@ -101,13 +101,13 @@ class Training(Value):
             check_mixed_targets(self.metrics, self.objective.loss.predictions(outputs), targets)
         found = update(self.optimizer, grads, learned.opt_state, learned.params, **extra)
         updates, opt_state = returned(self.optimizer, "update", "(updates, opt_state)", found)
-        if frozen := frozen_layers(self.objective.model):  # whatever decay and penalties say
+        if frozen := frozen_layers(self.objective.model):  # even with weight decay and penalties
             updates = map_named(lambda path, u: jnp.zeros_like(u) if lies_in(path, frozen) else u, updates)
         params = apply_updates(learned.params, updates)
         totals, state = self.scoring.totals(value, weight, aux.outputs, targets, weights), aux.state
         _check_state(state, learned.state)
         good = accepted(opt_state)
-        if good is not None:  # a step that was left out leaves no trace: neither in batch statistics nor in the loss
+        if good is not None:  # a skipped step changes neither the batch statistics nor the loss
             state = jax.tree.map(lambda new, old: jnp.where(good, new, old), state, learned.state)
             totals = jax.tree.map(lambda total: jnp.where(good, total, jnp.zeros_like(total)), totals)
         return Learned(params, state, opt_state), totals
@@ -115,14 +115,14 @@ class Training(Value):
     def numbered(
         self, learned: Learned, totals: Totals, batches: Batches, key: jax.Array, step: Any
     ) -> tuple[Learned, Totals]:
-        """The step of that number in an epoch, whose key this is; its totals are put to those before."""
+        """The step with this number in the epoch with this key; adds its totals to the given ones."""
         learned, more = self.step(learned, batches.of(step), jax.random.fold_in(key, step))
         return learned, self.scoring.merged(totals, more)
 
     def steps(
         self, learned: Learned, totals: Totals, batches: Batches, key: jax.Array, start: Any, stop: Any
     ) -> tuple[Learned, Totals]:
-        """The steps from ``start`` up to ``stop``, which may be traced, of an epoch."""
+        """The steps of an epoch from ``start`` up to ``stop``, which may be traced."""
 
         def body(step: jax.Array, carry: tuple[Learned, Totals]) -> tuple[Learned, Totals]:
             return self.numbered(*carry, batches, key, step)
@@ -131,7 +131,7 @@ class Training(Value):
 
 
 def check_settings(augment: Any, method: Any, shuffle: Any, evaluate_averaged: Any) -> None:
-    """Raises for settings of a training that are of another type than they are to be."""
+    """Raises for settings of the wrong type."""
     flag("shuffle", shuffle)
     flag("evaluate_averaged", evaluate_averaged)
     check_method(method)
@@ -140,11 +140,11 @@ def check_settings(augment: Any, method: Any, shuffle: Any, evaluate_averaged: A
 
 
 def _check_state(new: State, old: State) -> None:
-    """Raises for a layer that returns another state than it was given, where JAX would name none."""
+    """Raises for a layer whose new state does not match its old one, and names the path, which JAX would not."""
     shapes = [{path: (leaf.shape, leaf.dtype) for path, leaf in named_leaves(tree).items()} for tree in (new, old)]
     other = [path for path in {**shapes[1], **shapes[0]} if shapes[0].get(path) != shapes[1].get(path)]
     if other:
         raise ValueError(
-            f"a layer returns a state of the paths, shapes and dtypes that its init returned, but a step made others at"
-            f" {', '.join(map(repr, other[:5]))}"
+            f"a layer returns a state with the paths, shapes and dtypes that its init returned, but a step changed them"
+            f" at {', '.join(map(repr, other[:5]))}"
         )

@@ -1,4 +1,4 @@
-"""Batches on their way to the device: checked, joined into groups and sent ahead by a thread."""
+"""Sends batches to the device ahead of time: a thread reads, checks and groups them."""
 
 import contextlib
 import queue
@@ -15,20 +15,20 @@ from fnn.train.data import samples
 
 BYTES_A_GROUP = 16 << 20
 BATCHES_A_GROUP = 32
-"""A group holds so many batches at most, in so many bytes."""
+"""The most batches, and the most bytes, that a group holds."""
 
 SECONDS_A_GROUP = 0.2
-"""A group goes on its way after so long, however many batches have come by then."""
+"""A group is sent after this time, however many batches it holds by then."""
 
 SECONDS_TO_WAIT = 0.1
-"""How long a run waits for a group before it looks whether it is to stop."""
+"""How long a run waits for a group before it checks whether it should stop."""
 
 SECONDS_TO_CLOSE = 2.0
-"""How long a run that ends waits for a batch that is being read."""
+"""How long a run waits at its end for a batch that is being read."""
 
 
 class Group(NamedTuple):
-    """``number`` batches of ``size`` samples, one after the other; what follows them is padding, never read."""
+    """``number`` batches of ``size`` samples, one after another; the rest is padding that is never read."""
 
     data: tuple
     number: int
@@ -36,9 +36,9 @@ class Group(NamedTuple):
 
 
 def grouped(batches: Iterable[tuple], like: tuple) -> Iterator[Group]:
-    """Joins batches that follow each other and are shaped like one; any other is a group of its own.
+    """Joins consecutive batches with the shapes of ``like``; each other batch is a group by itself.
 
-    A group always has room for the same number of batches, so that one compiled program serves.
+    A group always has room for the same number of batches, so that one compiled program is enough.
     """
     room = places(like)
     members: list[tuple] = []
@@ -60,13 +60,13 @@ def grouped(batches: Iterable[tuple], like: tuple) -> Iterator[Group]:
 
 
 def places(like: tuple) -> int:
-    """How many batches like this one a group has room for."""
+    """How many batches like this one fit into a group."""
     bytes_a_batch = sum(leaf.nbytes for leaf in jax.tree.leaves(like))
     return max(1, min(BATCHES_A_GROUP, BYTES_A_GROUP // max(1, bytes_a_batch)))
 
 
 def joined(members: list[tuple], places: int) -> Group:
-    """A group of batches of one shape, with room for so many."""
+    """A group of batches of one shape, with room for ``places`` of them."""
     size = samples(members[0])
 
     def join(*leaves: np.ndarray) -> np.ndarray:
@@ -83,12 +83,12 @@ def shapes(batch: tuple) -> tuple:
 
 
 class Stream:
-    """Groups of batches, two of them prepared ahead in a thread, which stops at ``close``."""
+    """Groups of batches; a thread prepares two ahead, until ``close``."""
 
     def __init__(self, batches: Iterable[tuple], like: tuple, check: Callable[[tuple], None]) -> None:
         self._queue: queue.Queue[Group | BaseException | None] = queue.Queue(maxsize=2)
         self._closed = threading.Event()
-        config: Any = jax.config  # these two of its settings belong to a thread
+        config: Any = jax.config  # these two settings are per thread
         settings = (config.jax_enable_x64, config.jax_default_device)
         self._thread = threading.Thread(
             target=self._work, args=(batches, like, check, *settings), daemon=True, name="fnn batches"
@@ -96,7 +96,7 @@ class Stream:
         self._thread.start()
 
     def groups(self) -> Iterator[Group | None]:
-        """The groups; ``None`` as often as none has come for a while. Raises what reading raised."""
+        """The groups; yields ``None`` whenever none has arrived for a while. Raises what reading raised."""
         while True:
             try:
                 item = self._queue.get(timeout=SECONDS_TO_WAIT)
@@ -111,7 +111,7 @@ class Stream:
 
     @property
     def running(self) -> bool:
-        """Whether the thread still reads."""
+        """Whether the thread is still reading."""
         return self._thread.is_alive()
 
     def close(self) -> None:
@@ -136,7 +136,7 @@ class Stream:
                     if not self._put(group._replace(data=jax.device_put(group.data))):
                         return
             self._put(None)
-        except BaseException as error:  # it is raised where the group is waited for
+        except BaseException as error:  # raised in ``groups``
             self._put(error)
 
     def _put(self, item: Any) -> bool:

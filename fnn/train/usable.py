@@ -1,8 +1,8 @@
-"""The weights that a run leaves: what is validated, kept as the best and returned.
+"""The weights to use: those that a run validates, keeps as the best and returns.
 
-They are those of training itself, unless the optimiser averages them, or holds back the remainder of its micro-batches
-at the end. Averaged weights never saw a batch, so the batch statistics that training kept belong to others: they are
-estimated again.
+They are the weights of training itself, unless the optimiser averages them, or still holds micro-batches at the end.
+Averaged weights never saw a batch, so the batch statistics of training do not belong to them: these are estimated
+again.
 """
 
 import dataclasses
@@ -25,23 +25,23 @@ from fnn.train.data import Batches
 from fnn.train.step import Learned, Training
 
 BATCHES = 32
-"""Batch statistics of averaged weights are means over so many batches, or over the full ones of an epoch if fewer.
+"""Batch statistics of averaged weights are means over this many batches, or all full batches of an epoch if fewer.
 
-Of a stream, no more of them than a group has room for.
+For a stream, they are at most as many as fit into a group.
 """
 
 
 @dataclasses.dataclass(frozen=True)
 class Usable:
-    """What a training makes of what it has learned, as pure functions."""
+    """Computes the weights to use from what was learned, as pure functions."""
 
     training: Training
 
     def of(self, learned: Learned, batches: Batches, count: Any, key: jax.Array, last: Any) -> Learned:
         """The weights to use, with their batch statistics; ``last``: the run is at its end (may be traced).
 
-        ``batches`` holds the first ``count`` (may be traced) of an epoch or more, whose key this is. The optimiser
-        state is what a run would go on with.
+        ``batches`` holds at least the first ``count`` (may be traced) batches of the epoch with this key. The optimiser
+        state is the one that a run would continue with.
         """
         params, opt_state = with_remainder(self.training.optimizer, learned.opt_state, learned.params, last)
         if not self.training.evaluate_averaged or (averaged := evaluation_params(opt_state, params)) is None:
@@ -50,19 +50,19 @@ class Usable:
         return Learned(averaged, self._statistics(averaged, learned.state, batches, count, key), opt_state)
 
     def _stands_still(self, path: str, params: Params) -> bool:
-        """Whether no step moves a parameter, whose average would be itself but for rounding."""
+        """Whether no step moves a parameter; its average would be itself up to rounding."""
         model = self.training.objective.model
         return lies_in(path, frozen_layers(model)) or path in frozen_paths(self.training.optimizer, params)
 
     def trivial(self, learned: Learned) -> bool:
-        """Whether the weights to use are always those that training changes."""
+        """Whether the weights to use are always the same as those of training."""
         averaged = self.training.evaluate_averaged and jax.eval_shape(
             evaluation_params, learned.opt_state, learned.params
         )
         return not averaged and not accumulating(learned.opt_state)
 
     def _statistics(self, params: Any, state: State, batches: Batches, count: Any, key: jax.Array) -> State:
-        """The state with the mean, over batches as training sees them, of their own statistics."""
+        """The state with batch statistics that are means over batches as training sees them."""
         model = self.training.objective.model
         forgetful = _forgetful(model)
         if forgetful is model:

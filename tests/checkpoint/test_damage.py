@@ -103,7 +103,7 @@ class TestDamage:
         assert_same(load(path, tree), tree)
         change(header)
         self.forge(path, header, content[-12:])
-        self.refused(path, tree, path.read_bytes(), "its checksum holds, but not its content")
+        self.refused(path, tree, path.read_bytes(), "its checksum is right, its content is not")
 
     def forge(self, path, header, data):
         text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
@@ -148,7 +148,7 @@ class TestDamage:
                 change(file)
 
         self.meanwhile(monkeypatch, overwrite)
-        with pytest.raises(ValueError, match=r"^checkpoint .* was written over while it was read; load it again"):
+        with pytest.raises(ValueError, match=r"^checkpoint .* was overwritten while it was read; load it again"):
             load(path, {"a": np.ones(1000)})
 
     def meanwhile(self, monkeypatch, happens):
@@ -165,7 +165,7 @@ class TestDamage:
     def test_a_truth_value_that_is_none(self, path):
         content = save(path, {"a": True}).read_bytes()
         self.forge(path, json.loads(content[8:-1]), b"\2")
-        with pytest.raises(ValueError, match="'a' holds a byte that is no truth value"):
+        with pytest.raises(ValueError, match="'a' holds a byte that is neither 0 nor 1"):
             load(path, {"a": True})
 
     def test_a_layout_of_the_future(self, path):
@@ -174,7 +174,7 @@ class TestDamage:
         entry = header["__metadata__"]
         entry["fnn_checkpoint"] = entry["fnn_checkpoint"].replace('"version": 1', '"version": 2')
         self.forge(path, header, content[-1:])
-        with pytest.raises(ValueError, match="layout 2 is of a newer fnn; this one reads 1"):
+        with pytest.raises(ValueError, match="layout 2 was written by a newer fnn; this one reads 1"):
             load(path, {"a": True})
 
     def test_a_pickle_is_not_executed(self, path):

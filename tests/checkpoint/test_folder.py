@@ -176,9 +176,10 @@ class TestDirections:
         fill(CheckpointFolder(tmp_path), {1: 0.1, 2: 0.9})
         folder = CheckpointFolder(tmp_path, higher_is_better=True)
         words = (
-            r"more of a score is better here, but not in what .* holds, step_000000001\.safetensors, step_000000002.*"
+            r"a higher score is better here, but not in the checkpoints that .* holds,"
+            r" step_000000001\.safetensors, step_000000002.*"
         )
-        with pytest.raises(ValueError, match=words + "give these scores another folder"):
+        with pytest.raises(ValueError, match=words + "save these scores in another folder"):
             folder.save(3, tree_of(3), score=0.5)
         with pytest.raises(ValueError, match=words):
             folder.check_direction()
@@ -190,7 +191,7 @@ class TestDirections:
         self.by_hand(
             tmp_path, _1={"score": 0.5, "higher_is_better": False}, _2={"score": 0.9, "higher_is_better": True}
         )
-        words = "have two directions: more is better in step_000000002.* and worse in step_000000001.*; give higher_is"
+        words = "have two directions: higher is better in step_000000002.* and worse in step_000000001.*; give h"
         for refused in (CheckpointFolder.best, CheckpointFolder.check_direction):
             with pytest.raises(ValueError, match=words):
                 refused(CheckpointFolder(tmp_path))
@@ -388,7 +389,7 @@ class TestRefused:
         assert list(tmp_path.iterdir()) == []
 
     def test_metadata(self, tmp_path):
-        with pytest.raises(ValueError, match=r"an entry 'score', which is the folder's own; give score=\.\.\. instead"):
+        with pytest.raises(ValueError, match=r"'score', which the folder writes itself; give score=\.\.\. instead"):
             CheckpointFolder(tmp_path).save(1, tree_of(1), {"score": 1.0})
         with pytest.raises(ValueError, match=r"'higher_is_better', which .* give it to the CheckpointFolder instead"):
             CheckpointFolder(tmp_path).save(1, tree_of(1), {"higher_is_better": True}, score=1.0)

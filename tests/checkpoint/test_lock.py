@@ -79,7 +79,7 @@ class TestProcesses:
         with held_by_another(tmp_path) as (process, _):
             expected = (
                 rf"^{re.escape(str(tmp_path))} is in use by another run \(process {process.pid} on \S+,"
-                r" since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d\): wait for its end or stop it, or give another path$"
+                r" since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d\): wait until it ends, stop it, or give another path$"
             )
             with pytest.raises(RuntimeError, match=expected):
                 FolderLock(tmp_path).acquire()
@@ -210,7 +210,7 @@ def test_where_files_cannot_be_locked_there_is_a_warning_and_no_lock(tmp_path, m
         monkeypatch.setattr(lock, "fcntl", None)
     else:
         monkeypatch.setattr(lock.fcntl, "flock", lambda *_: (_ for _ in ()).throw(OSError(95, "no locks here")))
-    message = f"{re.escape(str(tmp_path))} could not be locked .*: see to it that no other run uses it"
+    message = f"{re.escape(str(tmp_path))} could not be locked .*: make sure that no other run uses it"
     with pytest.warns(UserWarning, match=message) as warned, FolderLock(tmp_path):
         pass
     assert len(warned) == 1

@@ -58,7 +58,7 @@ class TestWriting:
         monkeypatch.setattr(durable.os, "fsync", fsync)
         with pytest.raises(OSError) as error:
             save(path, {"a": 1})
-        assert "the checkpoint is in place, but a power cut may undo its renaming" in error.value.__notes__[0]
+        assert "the checkpoint is in place, but a power cut may undo its rename" in error.value.__notes__[0]
 
     def test_the_temporary_file_staying_does_not_hide_the_error(self, path, monkeypatch):
         def fail(message):

@@ -187,7 +187,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_would_mean_something_else_is_refused(name):
-    with pytest.raises(ValueError, match="flat takes an optimiser that treats every entry of every leaf alike"):
+    with pytest.raises(ValueError, match="flat takes an optimiser that treats every entry by itself"):
         optim.flat(REFUSED[name])
 
 

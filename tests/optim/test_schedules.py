@@ -241,7 +241,7 @@ def test_wrong_schedules_are_refused():
         optim.join((0.1, optim.constant(0.1)), (5,))  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match="warmup_steps is at least 1, got 0"):
         optim.inverse_sqrt(0.1, 0)
-    with pytest.raises(ValueError, match="warm-up and decay fit into the run, got 6 \\+ 6 of 10 steps"):
+    with pytest.raises(ValueError, match="warmup_steps \\+ decay_steps <= steps, got 6 \\+ 6 in a run of 10 steps"):
         optim.warmup_stable_decay(0.1, 6, 6, 10)
     with pytest.raises(ValueError, match="warmup_fraction leaves at least one step before the peak"):
         optim.one_cycle(0.1, 10, warmup_fraction=0.01)

@@ -159,9 +159,9 @@ def test_the_statistics_that_move(name: str):
 def test_one_warning_names_them_and_says_what_to_write():
     model, optimizer = model_of(), only("head/*")
     message = (
-        "the optimiser leaves the parameters of encoder, neck as they are, but training moves the state there, and the"
+        "the optimiser freezes the parameters of encoder, neck, but training still changes the state there, and the"
         " outputs with it: encoder/batch_norm_0/count, encoder/batch_norm_0/mean, encoder/batch_norm_0/var,"
-        " neck/batch_norm_0/count, neck/batch_norm_0/mean, neck/batch_norm_0/var; wrap what is to stay in"
+        " neck/batch_norm_0/count, neck/batch_norm_0/mean, neck/batch_norm_0/var; wrap the frozen part in"
         " fnn.Frozen(…), under the same name"
     )
     with pytest.warns(UserWarning, match=re.escape(message)) as caught:
@@ -176,7 +176,7 @@ def test_a_long_list_is_cut_short():
 
 
 def test_everything_is_the_model():
-    with pytest.warns(UserWarning, match="leaves the parameters of the model as they are"):
+    with pytest.warns(UserWarning, match="freezes the parameters of the model"):
         warn_of_moving_statistics(freezing("*"), *made(ENCODER), ENCODER)
 
 

@@ -211,9 +211,9 @@ def test_it_is_a_static_argument_of_jit_and_compiles_once():
         ),
         (lambda: optim.schedule_free_sgd(paths="*"), ValueError, "there is no weight_decay$"),
         (lambda: optim.adafactor(0.1, 2, factored=False), ValueError, "min_dim_size_to_factor=2 would have no effect"),
-        (lambda: optim.lbfgs(0.1, slope_rtol=0.1), ValueError, "slope_rtol=0.1 would have no effect: it is the line"),
-        (lambda: optim.lbfgs(0.1, max_linesearch_steps=5), ValueError, "which a learning_rate does without"),
-        (lambda: optim.muon(0.1, [(2.0, -1.0, 0.0)] * 3, ns_steps=4), ValueError, "ns_coeffs are those of 3 steps"),
+        (lambda: optim.lbfgs(0.1, slope_rtol=0.1), ValueError, "slope_rtol=0.1 would have no effect: it belongs"),
+        (lambda: optim.lbfgs(0.1, max_linesearch_steps=5), ValueError, "which is not used with a learning_rate"),
+        (lambda: optim.muon(0.1, [(2.0, -1.0, 0.0)] * 3, ns_steps=4), ValueError, "ns_coeffs already give 3 steps"),
         (lambda: optim.muon(0.1, (2.0, float("nan"), 0.0)), ValueError, "ns_coeffs are three numbers"),
         (lambda: optim.radam(0.1, threshold=3.0), ValueError, r"threshold is at least 4, or r is the root .* got 3.0"),
         (

@@ -31,7 +31,7 @@ LINEAR = linear()
         (
             {"rate": [0.1]},
             KeyError,
-            r"reads the hyper-parameter 'learning_rate', which is not .*are: rate\); add learning_rate=\[…\]",
+            r"reads the hyper-parameter 'learning_rate', which is not .*given: rate\); add learning_rate=\[…\]",
         ),
         ({}, TypeError, "is taken for a function of hyperparams"),
         ({"learning_rate": 0.1, "seeds": 0}, ValueError, "seeds is at least 1"),
@@ -47,16 +47,16 @@ LINEAR = linear()
             TypeError,
             "seeds is a number of seeds, .* got None",
         ),
-        ({"learning_rate": 0.1, "devices": "cpu"}, TypeError, "devices is a list, .* got 'cpu'"),
-        ({"learning_rate": 0.1, "devices": ["cpu"]}, TypeError, "devices holds devices, .* got .'cpu'"),
+        ({"learning_rate": 0.1, "devices": "cpu"}, TypeError, "devices is a list such as .* got 'cpu'"),
+        ({"learning_rate": 0.1, "devices": ["cpu"]}, TypeError, "devices is a list of devices .* got .'cpu'"),
         ({"learning_rate": 0.1, "key": 0}, TypeError, r"key is a random key, got 0; write jax.random.key\(0\)"),
         (
             {"learning_rate": 0.1, "key": jax.random.split(KEY)},
             ValueError,
             "key is one random key",
         ),
-        ({"train": 3}, TypeError, "train is what fnn.make_train returns, a function, got 3"),
-        ({"train": fnn.Objective(fnn.Dense(1), fnn.CrossEntropy())}, TypeError, "train is what fnn.make_train returns"),
+        ({"train": 3}, TypeError, "train is the function that fnn.make_train returns, got 3"),
+        ({"train": fnn.Objective(fnn.Dense(1), fnn.CrossEntropy())}, TypeError, "train is the function that fnn"),
         (
             {"train": lambda key, data: {"loss": jnp.ones(1)}},
             TypeError,
@@ -71,7 +71,7 @@ LINEAR = linear()
         ({"combinations": []}, ValueError, "combinations is empty"),
         ({"combinations": {"learning_rate": 0.1}}, TypeError, "a list of dicts"),
         ({"combinations": [0.1]}, TypeError, "a combination is a dict"),
-        ({"combinations": [{"learning_rate": [0.1, 0.2]}]}, ValueError, "holds one number a name"),
+        ({"combinations": [{"learning_rate": [0.1, 0.2]}]}, ValueError, "has one number per name"),
         ({"combinations": [{"learning_rate": 0.1}, {"rate": 1}]}, ValueError, "number 1 names"),
         ({"combinations": [{"learning_rate": 0.1}] * 2}, ValueError, "is given twice"),
         ({"combinations": [{"learning_rate": 0.1}], "learning_rate": 1}, ValueError, "both in the combinations and"),
@@ -112,14 +112,14 @@ def clip_that_nothing_is_made_of(h):
 @pytest.mark.parametrize("jit", [False, pytest.param(True, marks=pytest.mark.full)])
 def test_reading_a_hyperparameter_is_not_using_it(read, jit):
     train = linear(lambda h: (read(h), fnn.optim.sgd(h["learning_rate"]))[1])
-    words = r"nothing in a run depends on the hyper-parameter 'clip': .*\(used are: learning_rate\)"
+    words = r"nothing in a run depends on the hyper-parameter 'clip': .*\(used: learning_rate\)"
     with pytest.raises(ValueError, match=words):
         fnn.sweep(jax.jit(train) if jit else train, KEY, DATA, learning_rate=[0.1], clip=[1, 2])
 
 
 def test_a_run_without_hyperparameters_has_nothing_to_sweep():
     train = runner(fnn.Objective(classifier(), fnn.CrossEntropy()), fnn.optim.sgd(0.1))
-    with pytest.raises(ValueError, match=r"nothing in a run depends .* as a function of hyperparams .*used are: none"):
+    with pytest.raises(ValueError, match=r"nothing in a run depends .* as a function of hyperparams .*used: none"):
         fnn.sweep(train, KEY, DATA, learning_rate=[0.1, 0.2])
 
 
@@ -134,7 +134,7 @@ def test_a_run_without_hyperparameters_has_nothing_to_sweep():
 def test_sizes_and_conditions_cannot_be_swept_and_the_error_says_so(objective):
     with pytest.raises(TypeError) as caught:
         fnn.sweep(runner(objective, fnn.optim.sgd(0.1)), KEY, DATA, width=[3, 4])
-    assert any("no sizes and no conditions" in note for note in getattr(caught.value, "__notes__", [])), caught.value
+    assert any("not sizes or conditions" in note for note in getattr(caught.value, "__notes__", [])), caught.value
 
 
 def test_a_size_that_is_swept_is_told_of_as_a_size():

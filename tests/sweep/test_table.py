@@ -110,7 +110,7 @@ def test_a_score_that_is_not_finite_is_never_the_best(result, bad, at, higher):
 def test_a_plain_dict_says_nothing_of_directions(result):
     plain = dataclasses.replace(result, results=result.results._replace(history=dict(result.results.history)))
     assert not plain.table("loss").higher_is_better
-    with pytest.raises(ValueError, match=r"whether more of 'accuracy' is better: .* give higher_is_better="):
+    with pytest.raises(ValueError, match=r"whether a higher 'accuracy' is better: .* give higher_is_better="):
         plain.best("accuracy")
     assert plain.best("accuracy", higher_is_better=True).run == result.best("accuracy").run
 
@@ -151,7 +151,7 @@ def test_where_everything_diverged_there_is_no_best(result):
     ("options", "words"),
     [
         ({"score": "validation_loss"}, "'validation_loss' is not in the history; a score is one of loss, accuracy"),
-        ({"score": "confusion"}, "'confusion' is an array an epoch"),
+        ({"score": "confusion"}, "'confusion' is an array in each epoch"),
         ({"at": "last"}, "at is 'final' or 'best', got 'last'"),
     ],
 )

@@ -40,7 +40,7 @@ def test_no_data_is_an_error():
 
 
 def test_parts_of_different_lengths_are_an_error():
-    with pytest.raises(ValueError, match="have one length"):
+    with pytest.raises(ValueError, match="have the same length"):
         arrays((np.zeros((4, 2)), np.zeros(5)))
 
 

@@ -44,12 +44,12 @@ def test_another_process_writes_the_same():
         ("momentum", "optimizer: momentum(0.1), now nesterov(0.1)"),
         ("schedule", "optimizer: sgd(cosine(0.001, 1000)), now sgd(cosine(0.001, 2000))"),
         ("default", "augment: <with_default.<locals>.<lambda>; defaults=(1,)>, now"),
-        ("lambda", "model: other code of <lambda>"),
-        ("validation data", "validation: other values of targets"),
+        ("lambda", "model: the code of <lambda> differs"),
+        ("validation data", "validation: the values of targets differ"),
         ("no validation data", "validation: 60 samples of inputs float32[3], targets float32[1], now None"),
-        ("tail", "data: other values of inputs"),
+        ("tail", "data: the values of inputs differ"),
         ("samples", "data: 60 samples of inputs float32[3], targets float32[1], now 62 samples of"),
-        ("list", "data: other values of targets"),
+        ("list", "data: the values of targets differ"),
     ],
 )
 def test_a_difference_reads_well(case, says):
@@ -77,7 +77,7 @@ def test_a_part_that_one_run_lacks_is_a_difference():
 
 def test_another_format_cannot_be_compared():
     old = {"data": 4069045141, "shuffle": True}
-    assert differences(old, fingerprint())[0].startswith("what is compared: format None, now 2")
+    assert differences(old, fingerprint())[0].startswith("the fingerprint: format None, now 2")
 
 
 def test_code_of_another_python_is_listed_and_not_compared():
@@ -88,7 +88,7 @@ def test_code_of_another_python_is_listed_and_not_compared():
     assert differences(old, pair[1]) == []
     (said,) = not_comparable(pair[1], old)
     assert said.startswith("model: the code of ")
-    assert said.endswith(f"is of another Python, saved by Python 3.9, now {pair[1]['python']}")
+    assert said.endswith(f"comes from another Python, saved by Python 3.9, now {pair[1]['python']}")
     assert differences({"python": "3.9"} | old | fingerprint(model=of_lambda(jnp.sin)), pair[1]) != []
 
 

@@ -116,7 +116,7 @@ def test_arrays_of_jax_and_of_numpy_train_alike():
     [
         ((X, changed(Y, 7, 3)), r"labels lie in \[0, 3\), got \[3\]"),
         ((changed(X, (4, 0), np.nan), Y), "the inputs of the data are not finite in sample 4"),
-        ((X, Y[:-1]), "have one length"),
+        ((X, Y[:-1]), "have the same length"),
         ((X[:0], Y[:0]), "the number of samples is at least 1|the batch is empty"),
         ((X, Y[:, None]), "expected labels"),
     ],

@@ -72,9 +72,9 @@ def test_a_function_of_the_epoch_gives_its_batches():
 @pytest.mark.full
 def test_an_iterator_serves_one_epoch_and_no_more():
     same(fit(iter(PIECES), epochs=1), fit(PIECES, epochs=1))
-    with pytest.raises(ValueError, match="an iterator, which can be gone through once, not 3 times"):
+    with pytest.raises(ValueError, match="an iterator, which can be iterated once, not 3 times"):
         fit(iter(PIECES))
-    with pytest.raises(ValueError, match="an iterator, which can be gone through once, not 3 times"):
+    with pytest.raises(ValueError, match="an iterator, which can be iterated once, not 3 times"):
         fit((X, Y), validation=iter(PIECES))
 
 
@@ -133,8 +133,8 @@ def test_weights_go_along():
 @pytest.mark.parametrize(
     ("data", "error", "match"),
     [
-        ([], ValueError, "the data hold no batch"),
-        (lambda epoch: PIECES if epoch == 0 else [], ValueError, "the data hold no batch in this epoch"),
+        ([], ValueError, "the data have no batch"),
+        (lambda epoch: PIECES if epoch == 0 else [], ValueError, "the data have no batch in this epoch"),
         (5, TypeError, r"data are \(inputs, targets\), an iterable of such batches, or a function .* got int"),
         (lambda epoch: 5, TypeError, "got int"),
         ([X, "text"], TypeError, r"a batch is \(inputs, targets\)"),
@@ -142,7 +142,7 @@ def test_weights_go_along():
         ([(X, Y), (X, Y + 1)], ValueError, r"labels lie in \[0, 3\), got \[3\]"),
         ([(X, Y), (np.full_like(X, np.nan), Y)], ValueError, "the inputs of the data are not finite in sample 0"),
         ([(X, Y), (X, Y.astype(np.int64) + 2**40)], ValueError, "expected integers that int32 can hold"),
-        ([(X, Y), (X, Y[:3])], ValueError, "have one length"),
+        ([(X, Y), (X, Y[:3])], ValueError, "have the same length"),
     ],
 )
 def test_bad_data_are_refused_where_they_enter(data, error, match):
@@ -152,7 +152,7 @@ def test_bad_data_are_refused_where_they_enter(data, error, match):
 
 
 def test_batches_larger_than_asked_for_are_refused():
-    with pytest.raises(ValueError, match="taken as they come, here of 8 samples, which is not batch_size=4"):
+    with pytest.raises(ValueError, match="the first with 8 samples, which is more than batch_size=4"):
         fit(PIECES, batch_size=4)
 
 
@@ -271,5 +271,5 @@ def test_a_deep_model_that_diverges_on_a_stream_of_indices_goes_on():
 
 
 def test_validation_data_without_a_batch_are_named():
-    with pytest.raises(ValueError, match="the validation data hold no batch"):
+    with pytest.raises(ValueError, match="the validation data have no batch"):
         fit(PIECES, validation=[])

@@ -29,9 +29,9 @@ def test_values_that_nothing_reads_are_refused():
     for unread in (0.1, jnp.ones(3), (0.1, 0.2)):
         with pytest.raises(ValueError, match=r"nothing in a run depends on hyperparams: .* as lambda rate: fnn\.optim"):
             train()(unread)
-    with pytest.raises(ValueError, match=r"on the hyper-parameter 'rate': give make_train .* \(used are: none\)"):
+    with pytest.raises(ValueError, match=r"on the hyper-parameter 'rate': give make_train .* \(used: none\)"):
         train()({"rate": 0.1})
-    words = r"on the hyper-parameter 'decay': .* that uses hyperparams\['decay'\] \(used are: momentum, rate\)"
+    words = r"on the hyper-parameter 'decay': .* that uses hyperparams\['decay'\] \(used: momentum, rate\)"
     with pytest.raises(ValueError, match=words):
         train(optimizer=by_both)({"rate": 0.1, "decay": 0.2, "momentum": 0.9})
     with pytest.raises(ValueError, match="on the hyper-parameter 'momentum'"):
@@ -44,7 +44,7 @@ def test_no_values_are_nothing_to_read():
 
 
 def test_a_value_that_is_not_given_is_asked_for():
-    words = r"reads the hyper-parameter 'momentum', which is not given \(given are: rate\); add it to the dict of hyper"
+    words = r"reads the hyper-parameter 'momentum', which is not given \(given: rate\); add it to the dict of hyper"
     with pytest.raises(KeyError, match=words):
         train(optimizer=by_both)({"rate": 0.1})
 

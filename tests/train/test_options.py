@@ -115,7 +115,7 @@ TRAIN = [
     ({"checkpoint_steps": "a"}, TypeError, "checkpoint_steps is an integer, got 'a'"),
     ({"checkpoint_steps": 0}, ValueError, "checkpoint_steps is at least 1, got 0"),
     ({"epochs": None, "steps": 1.5}, TypeError, "steps is an integer, got 1.5"),
-    ({"steps": 3}, ValueError, "give one of them, got epochs=1, steps=3"),
+    ({"steps": 3}, ValueError, "one of the two; got epochs=1, steps=3"),
     ({"batch_size": None}, TypeError, "batch_size is an integer, got None"),
 ]  # fmt: skip
 EVALUATE = [
@@ -204,7 +204,9 @@ def fit_with(change: Any) -> None:
 
 @pytest.mark.parametrize("name", ["stop", "stop_training", "parms", "param", "states", "optstate"])
 def test_what_nobody_reads_of_a_run_cannot_be_set(name: str):
-    with pytest.raises(AttributeError, match=rf"nobody reads run\.{name}: what can be set is params, state, opt_state"):
+    with pytest.raises(
+        AttributeError, match=rf"run\.{name} has no effect: a callback can set params, state, opt_state"
+    ):
         fit_with(lambda run: setattr(run, name, True))
 
 
@@ -223,6 +225,6 @@ def test_a_callback_can_keep_what_it_wants_on_a_run():
     ],
 )
 def test_parts_of_other_shapes_cannot_take_the_place_of_what_was_learned(name: str, new: Any, where: str):
-    words = f"run.{name} takes arrays of the same paths and shapes as before, got others at "
+    words = f"run.{name} takes arrays with the same paths and shapes as before; they differ at "
     with pytest.raises(ValueError, match=re.escape(words) + ".*" + re.escape(where)):
         fit_with(lambda run: setattr(run, name, new))

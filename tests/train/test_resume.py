@@ -152,7 +152,7 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path):
         ({"validation": (X, Y)}, "validation data: None, now 20 samples of .*"),
         ({"optimizer": fnn.optim.momentum(0.01)}, r"optimizer: momentum\(0.03\), now momentum\(0.01\)"),
         ({"optimizer": fnn.optim.nesterov(0.03)}, r"optimizer: momentum\(0.03\), now nesterov\(0.03\)"),
-        ({"data": (X + 1, Y)}, "data: other values of inputs"),
+        ({"data": (X + 1, Y)}, "data: the values of inputs differ"),
         ({"data": (X[:19], Y[:19])}, "data: 20 samples of .*, now 19 samples of .*"),
         ({"shuffle": False}, "shuffle: True, now False"),
         ({"method": "auto"}, "method: .*manual.*, now .*auto.*"),
@@ -162,10 +162,10 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path):
         ({"early_stopping": fnn.EarlyStopping(2, monitor="loss")}, "early_stopping: None, now EarlyStopping.*"),
         ({"augment": augment}, "augment: None, now .*"),
     ):
-        with pytest.raises(ValueError, match=rf"of another run \({line}\); .*resume='force' goes on"):
+        with pytest.raises(ValueError, match=rf"of another run \({line}\); .*resume='force' resumes it anyway"):
             fit(tmp_path, resume=True, **options)
     fit(tmp_path / "two", epochs=2)
-    with pytest.raises(ValueError, match="has 2 epochs behind it, more than the 1 of this run"):
+    with pytest.raises(ValueError, match="was saved after 2 epochs, more than the 1 of this run"):
         fit(tmp_path / "two", resume=True, epochs=1)
 
 
@@ -192,7 +192,7 @@ def test_force_goes_on_with_another_run_and_says_so(tmp_path):
 @pytest.mark.full
 def test_force_takes_other_metrics_and_says_so(tmp_path):
     fit(tmp_path, StopAt(4))  # in the second epoch
-    with pytest.warns(UserWarning, match=r"of another run: metrics: .*; not taken over: .*totals/r2/mean/high"):
+    with pytest.warns(UserWarning, match=r"of another run: metrics: .*; not restored: .*totals/r2/mean/high"):
         result = fit(tmp_path, resume="force", metrics=[fnn.R2()])
     assert np.isnan(result.history["r2"]).tolist() == [True, False, False]
 
@@ -225,7 +225,7 @@ def test_a_checkpoint_of_an_earlier_fnn_is_refused_by_version_and_can_be_forced(
         patch.setattr("fnn.train.saving.place_of", place)
         patch.setattr("fnn.train.saving.tree_of", tree)
         fit(tmp_path, StopAt(4))
-    with pytest.raises(ValueError, match=r"was saved by an earlier fnn.*resume='force' goes on"):
+    with pytest.raises(ValueError, match=r"was saved by an earlier fnn.*resume='force' resumes it anyway"):
         fit(tmp_path, resume=True)
     with pytest.warns(UserWarning, match="format None, now 2"):
         same(fit(tmp_path, resume="force"), undisturbed())
@@ -241,7 +241,7 @@ def test_what_cannot_be_compared_is_told_once(tmp_path):
             return inputs
 
     fit(tmp_path, StopAt(4), augment=locked)
-    with pytest.warns(UserWarning, match=r"cannot be told of augment: 'lock'.*_thread.lock") as caught:
+    with pytest.warns(UserWarning, match=r"could not be checked for augment: 'lock'.*_thread.lock") as caught:
         fit(tmp_path, resume=True, augment=locked)
     assert len(caught) == 1
 
@@ -320,12 +320,12 @@ def test_a_damaged_last_checkpoint_is_passed_over(tmp_path):
 @pytest.mark.parametrize(
     ("options", "match"),
     [
-        ({"resume": True}, "resume needs to know from where: give checkpoint="),
+        ({"resume": True}, "resume needs a checkpoint to resume from: give checkpoint="),
         (
             {"checkpoint": lambda folder: fnn.Checkpoints(folder, keep_best=1)},
-            "best by 'validation_loss', but the numbers in the history are",
+            "chosen by 'validation_loss', but the numbers in the history are",
         ),
-        ({"checkpoint": lambda folder: fnn.Checkpoints(folder, roll_back_after=2)}, "goes with fnn.optim.skip_nonf"),
+        ({"checkpoint": lambda folder: fnn.Checkpoints(folder, roll_back_after=2)}, "needs fnn.optim.skip_nonf"),
         ({"checkpoint": lambda folder: fnn.Checkpoints(folder, roll_back_after=0)}, "roll_back_after is at least 1"),
         ({"checkpoint": lambda folder: fnn.Checkpoints(folder, every_seconds=-1)}, "every_seconds is at least 0, got"),
     ],

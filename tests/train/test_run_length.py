@@ -110,8 +110,8 @@ def test_runs_of_steps_map_over_seeds():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({}, "give one of them, got epochs=None, steps=None"),
-        ({"epochs": 1, "steps": 4}, "give one of them, got epochs=1, steps=4"),
+        ({}, "one of the two; got epochs=None, steps=None"),
+        ({"epochs": 1, "steps": 4}, "one of the two; got epochs=1, steps=4"),
         ({"steps": 0}, "steps is at least 1, got 0"),
         ({"epochs": 1, "validate_every": 0}, "validate_every is at least 1, got 0"),
         ({"epochs": 1, "checkpoint_steps": 0}, "checkpoint_steps is at least 1, got 0"),

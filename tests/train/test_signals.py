@@ -70,7 +70,10 @@ def test_the_first_interrupt_keeps_the_step_and_saves(tmp_path, data, capfd):
     assert handlers() == before
     assert stop.ending == "interrupted"
     assert stop.told == 4
-    assert "the step under way is finished and kept; once more ends at once, without saving" in capfd.readouterr().err
+    assert (
+        "finishing and keeping the current step; a second interrupt ends at once, without saving"
+        in capfd.readouterr().err
+    )
     assert [path.name for path in tmp_path.iterdir() if path.suffix == ".safetensors"] == ["step_000000004.safetensors"]
     same(fit(checkpoint=tmp_path, resume=True, data=data), fit(data=data))
 
@@ -97,7 +100,7 @@ def test_sigterm_saves_and_is_raised_again(tmp_path):
     finally:
         signal.signal(signal.SIGTERM, before)
     assert heard == ["the earlier handler"]
-    assert stop.ending == "told to end by SIGTERM"
+    assert stop.ending == "stopped by SIGTERM"
     same(fit(checkpoint=tmp_path, resume=True), fit())
 
 

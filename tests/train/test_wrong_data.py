@@ -45,7 +45,7 @@ KINDS = [
     ("a sparse matrix", lambda: (scipy.sparse.csr_matrix(X), Y), "inputs are numbers, got a sparse csr_matrix; write inputs.toarray()"),
     ("a sparse matrix of JAX", lambda: (sparse.BCOO.fromdense(jnp.asarray(X)), Y), "inputs are numbers, got a sparse BCOO; write inputs.todense()"),
     ("objects", lambda: (X.astype(object), Y), "inputs are numbers, got an array of objects (float); write inputs.astype('float32')"),
-    ("ragged lists", lambda: ([[1.0, 2.0], [3.0]], Y[:2]), "inputs are arrays, got list; its rows are of different lengths"),
+    ("ragged lists", lambda: ([[1.0, 2.0], [3.0]], Y[:2]), "inputs are arrays, got list; its rows have different lengths"),
     ("ragged objects", lambda: (ragged(), Y[:2]), "inputs are numbers, got an array of sequences of different lengths"),
     ("lists", lambda: (X.tolist(), Y), "inputs are arrays, got list; write numpy.asarray(inputs)"),
     ("a word", lambda: (X, "yes"), "targets are numbers, got text; encode it as integers first"),
@@ -61,7 +61,7 @@ KINDS = [
     ("no targets", lambda: (X, None), "do not fit the loss: expected one array, got None"),
     ("too many", lambda: (X, Y, Y, Y), "a batch is (inputs, targets) or (inputs, targets, weights), got (float32[8,3], int32[8], int32[8], int32[8])"),
     ("no sample", lambda: (X[:0], Y[:0]), "the number of samples is at least 1, got (float32[0,3], int32[0])"),
-    ("numbers", lambda: (np.float32(1), np.float32(2)), "inputs, targets and weights have one length, their first axis"),
+    ("numbers", lambda: (np.float32(1), np.float32(2)), "inputs, targets and weights have the same length"),
 ]  # fmt: skip
 
 
