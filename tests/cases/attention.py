@@ -55,8 +55,8 @@ LAYERS = (
     LayerCase("rotary embedding", fnn.RotaryEmbedding(), normal(2, 3, 2, 4)),
     LayerCase("positional embedding", fnn.PositionalEmbedding(4), normal(2, 3, 4)),
     LayerCase("sinusoidal embedding", fnn.SinusoidalEmbedding(), normal(2, 3, 5)),
-    LayerCase("attention of sequences", attention(), both(X, lengths(5, 2))),
+    LayerCase("attention of sequences", attention(), both(X, lengths(5, 2)), quick=True),
     LayerCase("first of a tuple", fnn.First(fnn.Dense(3)), both(normal(2, 4), normal(2, 4), padded(1, 2, of=3))),
-    LayerCase("first of sequences", fnn.First(fnn.GRU(3)), both(X, lengths(5, 2))),
+    LayerCase("first of sequences", fnn.First(fnn.GRU(3)), both(X, lengths(5, 2)), quick=True),
     LayerCase("first of the whole", fnn.First(attention(), whole=True), both(X, MEMORY, mask(2, 5, 3))),
 )

@@ -3,7 +3,7 @@
 import numpy as np
 
 import fnn
-from tests.cases.draws import boolean, both, indices, normal
+from tests.cases.draws import boolean, both, indices, lengths, normal
 from tests.cases.rows import LayerCase
 from tests.cases.users import Gated, Noisy, Scaled, Squared
 
@@ -28,8 +28,18 @@ LAYERS = (
     ),
     LayerCase("serial in serial", fnn.Serial(fnn.Serial(fnn.Dense(3)), body=fnn.Serial(fnn.Gelu())), normal(2, 4)),
     LayerCase("residual", fnn.Residual(fnn.Serial(fnn.Dense(4), fnn.Tanh())), normal(3, 4)),
+    LayerCase("residual with a shortcut", fnn.Residual(fnn.Serial(fnn.Dense(3)), fnn.Dense(3)), normal(3, 4)),
     LayerCase(
-        "residual with a shortcut", fnn.Residual(fnn.Serial(fnn.Dense(3)), fnn.Dense(3)), normal(3, 4), quick=True
+        "residual with a shortcut, of sequences",
+        fnn.Residual(fnn.Serial(fnn.Dense(3), fnn.Tanh()), fnn.Dense(3)),
+        both(normal(3, 4, 2), lengths(4, 0, 2)),
+        quick=True,
+    ),
+    LayerCase(
+        "parallel of sequences, multiplied",
+        fnn.Parallel(fnn.Dense(3), fnn.Dense(3), merge="multiply"),
+        both(normal(3, 4, 2), lengths(4, 0, 2)),
+        quick=True,
     ),
     LayerCase("residual of a tuple", fnn.Residual(Gated()), both(normal(3, 4), normal(3, 4))),
     LayerCase("residual of a tuple with a mask", fnn.Residual(Scaled()), both(normal(3, 4), boolean(3, 4))),

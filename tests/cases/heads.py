@@ -2,7 +2,7 @@
 
 import fnn
 from fnn.losses import LinearHead
-from tests.cases.draws import both, indices, normal, partly_ignored, positive
+from tests.cases.draws import both, indices, lengths, normal, partly_ignored, positive
 from tests.cases.rows import LayerCase, LossCase
 
 # The kernel among the outputs belongs to no one sample.
@@ -23,6 +23,11 @@ LOSSES = (
         "linear cross-entropy of sequences, smoothed, some ignored, z-loss",
         fnn.LinearCrossEntropy(5, chunk=3, label_smoothing=0.2, ignore_index=0, z_loss=0.3),
         both(both(normal(4, 2, 3), normal(3, 5)), partly_ignored(5, 0, 4, 2), positive(4, 2)),
+    ),
+    LossCase(
+        "linear cross-entropy beside lengths",
+        fnn.LinearCrossEntropy(5, chunk=4),
+        both(both(both(normal(4, 3, 3), normal(3, 5)), lengths(3, 0, 2, 1)), indices(5, 4, 3)),
     ),
     LossCase(
         "cross-entropy, z-loss, smoothed",

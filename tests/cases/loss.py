@@ -8,6 +8,7 @@ from tests.cases.draws import (
     boolean,
     both,
     indices,
+    lengths,
     normal,
     nothing,
     one_hot,
@@ -33,7 +34,7 @@ LOSSES = (
         "cross-entropy, soft, smoothed", fnn.CrossEntropy(label_smoothing=0.3), both(normal(6, 4), positive(6, 4))
     ),
     LossCase("cross-entropy, weighted", fnn.CrossEntropy(), both(normal(6, 4), indices(4, 6), positive(6))),
-    LossCase("cross-entropy of sequences", fnn.CrossEntropy(), both(normal(4, 3, 5), indices(5, 4, 3))),
+    LossCase("cross-entropy of sequences", fnn.CrossEntropy(), both(normal(4, 3, 5), indices(5, 4, 3)), quick=True),
     LossCase(
         "cross-entropy of sequences, a weight a place",
         fnn.CrossEntropy(),
@@ -57,12 +58,25 @@ LOSSES = (
     ),
     LossCase("mean absolute error", fnn.MeanAbsoluteError(), both(normal(6), normal(6))),
     LossCase("mean absolute error, weighted", fnn.MeanAbsoluteError(), both(normal(5, 3), normal(5, 3), positive(5))),
+    LossCase(
+        "mean squared error of sequences",
+        fnn.MeanSquaredError(),
+        both(both(normal(4, 3, 2), lengths(3, 0, 2, 1)), normal(4, 3, 2)),
+        quick=True,
+    ),
     LossCase("root mean squared error", fnn.RootMeanSquaredError(), both(normal(6), normal(6)), additive=False),
     LossCase(
         "root mean squared error, a weight an entry",
         fnn.RootMeanSquaredError(),
         both(*[normal(5, 3)] * 2, positive(5, 3)),
         additive=False,
+    ),
+    LossCase(
+        "root mean squared error of sequences",
+        fnn.RootMeanSquaredError(),
+        both(both(normal(4, 3, 2), lengths(3, 0, 2, 1)), normal(4, 3, 2)),
+        additive=False,
+        quick=True,
     ),
     LossCase(
         "root mean squared error of 0",

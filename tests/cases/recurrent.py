@@ -61,6 +61,13 @@ LAYERS = (
         fnn.FeedbackRNN(3, 1, output_feedback=False, lateral=False, self_feedback=False),
         SERIES,
     ),
+    LayerCase(
+        "bidirectional, carries, no lengths, one of them given",
+        fnn.Bidirectional(
+            fnn.SimpleRNN(3, return_carry=True), merge="sum", opposite=fnn.GRU(3, reverse=True, return_carry=True)
+        ),
+        both(SERIES, nothing, both(nothing, STATE)),
+    ),
     LayerCase("bidirectional, joined", fnn.Bidirectional(fnn.GRU(2)), RAGGED),
     LayerCase(
         "bidirectional, multiplied, last",
@@ -79,17 +86,11 @@ LAYERS = (
         both(SERIES, lengths(2, 4, 0), both(PAIR, PAIR)),
     ),
     LayerCase(
-        "bidirectional, carries, no lengths, one of them given",
-        fnn.Bidirectional(
-            fnn.SimpleRNN(3, return_carry=True), merge="sum", opposite=fnn.GRU(3, reverse=True, return_carry=True)
-        ),
-        both(SERIES, nothing, both(nothing, STATE)),
-    ),
-    LayerCase(
         "bidirectional with carries in a model",
         fnn.Serial(fnn.Bidirectional(fnn.SimpleRNN(2, return_carry=True)), fnn.First(fnn.Dense(2))),
         RAGGED,
     ),
+    LayerCase("time distributed of sequences", fnn.TimeDistributed(fnn.Serial(fnn.Dense(3), fnn.Tanh())), RAGGED),
     LayerCase("time distributed", fnn.TimeDistributed(fnn.Serial(fnn.Dense(3), fnn.Tanh())), SERIES),
     LayerCase(
         "time distributed, batch norm, dropout",

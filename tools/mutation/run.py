@@ -14,7 +14,7 @@ from tools.mutation.operators import Mutation, mutations
 from tools.mutation.subjects import Subject
 from tools.mutation.targets import Place, functions, named, planted, source
 
-PATIENCE = 30
+PATIENCE = 90
 """Seconds of processor time after which a fault that makes a row run endlessly counts as found."""
 
 
