@@ -11,7 +11,7 @@ from jax import lax
 from fnn.combinators.reparameterized import Reparameterized
 from fnn.layer import Cache, Layer, Params, State
 from fnn.paths import SEPARATOR
-from fnn.walk import walk
+from fnn.walk import nodes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,13 +71,13 @@ class Frozen(Reparameterized, name="frozen"):
 
 
 def frozen_layers(model: Layer) -> list[str]:
-    """The paths of the layers that are ``Frozen``, in the order of the model.
+    """The paths of the layers that are ``Frozen``, the outermost ones, in the order of the model.
 
     >>> from fnn import Dense, Serial
     >>> frozen_layers(Serial(encoder=Frozen(Serial(Dense(3))), head=Dense(2)))
     ['encoder']
     """
-    return [path for path, layer in walk(model) if isinstance(layer, Frozen)]
+    return [node.path for node in nodes(model) if isinstance(node.layer, Frozen) and not node.is_in(Frozen)]
 
 
 def lies_in(path: str, layers: Iterable[str]) -> bool:
