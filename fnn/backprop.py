@@ -30,7 +30,11 @@ Visit = Callable[[str, Layer, Cache, Any], tuple[Any, Any]]
 """``visit(name, child, cache, dy) -> (report, dx)``: what a combinator's ``fold`` calls for each child."""
 
 Rule = Callable[[str, Layer, Cache, Any], tuple[Any, Any]]
-"""``rule(path, layer, cache, dy) -> (report, dx)``: what happens at a layer that is not a combinator."""
+"""``rule(path, layer, cache, dy) -> (report, dx)``: what happens at a layer that is not a combinator.
+
+A layer with kernels of its own (attention, gated linear units, recurrent layers, ``FeedForward``) is one layer to a
+rule, which reads its documented cache. What is composed from layers is visible layer by layer.
+"""
 
 
 class Combinator(Layer, name="combinator"):

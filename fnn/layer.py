@@ -18,6 +18,9 @@ fact (train or not, a shape) rides as ``Static(value)``. What the configuration 
 ``jax.grad`` through ``apply`` is the *automatic* gradient and never goes through a hand rule: the two check each other.
 A layer whose author writes only ``apply`` works everywhere: its backward is then ``jax.vjp`` of ``apply``.
 
+A layer whose slope jumps somewhere, or that chooses between equals, counts by ``kinks_at`` the inputs that stand there:
+what it takes for a slope is a convention, which ``compare_gradients`` reports (fnn/corners.py).
+
 Given sequences with their lengths, ``(x, lengths)``, a model leads the lengths past its layers, and a layer says by
 ``over_time`` what it does with the steps (fnn/sequences/over_time.py).
 
@@ -34,6 +37,7 @@ import jax
 import jax.numpy as jnp
 from jax.core import Tracer
 
+from fnn.corners import Kinks
 from fnn.errors import describe, is_floating, returned
 from fnn.guards.inputs import refuse_shapes
 from fnn.guards.spelling import check_spelling
@@ -146,6 +150,10 @@ class Layer:
     def lengths_after(self, lengths: Any, steps: int) -> Any:
         """The lengths of the output's sequences, of those of an input of so many steps; ``None`` if it has no steps."""
         return lengths
+
+    def kinks_at(self, x: Any) -> Kinks | None:
+        """How many entries of a NumPy x stand on a kink or a tie, ``(count, total, words)``; ``None`` without any."""
+        return None
 
     def children(self) -> dict[str, "Layer"]:
         """The layers inside, by name: the segment each adds to a path, ``""`` for one that adds none."""

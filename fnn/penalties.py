@@ -6,7 +6,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
+from fnn.corners import Kinks
 from fnn.guards.ranges import AT_LEAST_ZERO, keep_in_range
 from fnn.guards.signatures import check_methods
 from fnn.guards.spelling import check_spelling
@@ -30,7 +32,8 @@ class Penalty:
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         check_spelling(cls, "a penalty")
-        check_methods(cls, value=("w",), slope=("w",), forward=("params",), backward=("cache", "dvalue"))
+        check_methods(cls, value=("w",), slope=("w",), kinks_at=("w",))
+        check_methods(cls, forward=("params",), backward=("cache", "dvalue"))
 
     def value(self, w: jax.Array) -> jax.Array:
         """The penalty of one array."""
@@ -39,6 +42,10 @@ class Penalty:
     def slope(self, w: jax.Array) -> jax.Array:
         """Its gradient."""
         raise NotImplementedError(f"{type(self).__name__} does not define slope")
+
+    def kinks_at(self, w: np.ndarray) -> Kinks | None:
+        """How many parameters stand on a kink, ``(count, total, words)``; ``None`` if the penalty has none."""
+        return None
 
     def __call__(self, params: Params) -> jax.Array:
         leaves = {path: jnp.asarray(leaf) for path, leaf in named_leaves(params).items()}
@@ -88,6 +95,9 @@ class L1(Penalty):
 
     def slope(self, w: jax.Array) -> jax.Array:
         return jnp.asarray(self.strength, w.dtype) * jnp.sign(w)
+
+    def kinks_at(self, w: np.ndarray) -> Kinks:
+        return Kinks(int((w == 0).sum()), w.size, "parameters are exactly 0")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -147,3 +157,6 @@ class ElasticNet(Penalty):
 
     def slope(self, w: jax.Array) -> jax.Array:
         return L1(self.l1).slope(w) + L2(self.l2).slope(w)
+
+    def kinks_at(self, w: np.ndarray) -> Kinks:
+        return L1(self.l1).kinks_at(w)

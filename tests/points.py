@@ -14,9 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from fnn.errors import is_floating
+from fnn.gradients import oracles
+from fnn.gradients.arrays import cast, normal_like, shapes
 from fnn.layer import Layer
-from fnn.testing import oracles
-from fnn.testing.comparison import shapes
 from fnn.testing.mode import Mode
 from fnn.testing.violations import Violations
 
@@ -69,7 +69,7 @@ class Point:
     def output_gradient(self, seed: int = 100) -> Any:
         """A random dy."""
 
-        return oracles.normal_like(seed, jax.eval_shape(self.output, *self.arguments))
+        return normal_like(seed, jax.eval_shape(self.output, *self.arguments))
 
 
 def drawn_point(
@@ -79,10 +79,10 @@ def drawn_point(
 
     With ``trained=False`` nothing is compiled: the state is drawn too, of positive numbers.
     """
-    key, x = jax.random.key(0), oracles.to_float(x, dtype)
+    key, x = jax.random.key(0), cast(x, dtype)
     params, state = jax.eval_shape(layer.init, key, shapes(x))
     if all(map(is_floating, jax.tree.leaves(params))):
-        params = jax.tree.map(lambda noise: SCALE * noise, oracles.normal_like(seed, params))
+        params = jax.tree.map(lambda noise: SCALE * noise, normal_like(seed, params))
     else:
         params = jax.jit(lambda key: layer.init(key, x)[0])(key)
     if not trained:
@@ -103,7 +103,7 @@ def _trained_state(layer: Layer, params: Any, x: Any, key: jax.Array) -> Any:
 
     state, compiled = jax.jit(lambda key: layer.init(key, x)[1])(key), jax.jit(step)
     for count in range(STEPS):
-        noise = oracles.normal_like(10 + count, x)
+        noise = normal_like(10 + count, x)
         moved = jax.tree.map(lambda leaf, n: leaf if n is None else leaf + 0.3 * n, x, noise)
         state = compiled(state, moved, jax.random.fold_in(key, count))
     return state
@@ -120,7 +120,7 @@ def answers(layer: Layer, x: Any, *, train: bool) -> dict[tuple[int, ...], str]:
         y, _, cache = layer.forward(params, state, x, train=train, key=key)
         return y, cache
 
-    key, inputs = jax.random.key(0), shapes(oracles.to_float(x, jnp.float64))
+    key, inputs = jax.random.key(0), shapes(cast(x, jnp.float64))
     params, state = jax.eval_shape(layer.init, key, inputs)
     y, cache = jax.eval_shape(run, params, state, inputs, key)
     if not isinstance(y, jax.ShapeDtypeStruct) or not is_floating(y):

@@ -1,6 +1,7 @@
 """The fixed conventions on kinks and ties, each by the hand rule and by ``jax.grad`` through ``apply``.
 
-One table: where the derivative does not exist, this is the one that fnn takes.
+Where the derivative does not exist, this is the one that fnn takes. The slopes of activations on their corners stand
+in their rows (tests/cases/activation/), all else here.
 """
 
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 
 import fnn
 from fnn.layer import Layer
+from tests.cases.activation import ACTIVATIONS, Activation
 
 NAN = float("nan")
 
@@ -28,26 +30,18 @@ def image(*lines: list[float]) -> np.ndarray:
     return np.array(lines, float)[None, :, :, None]
 
 
-SCALE, SCALE_ALPHA = 1.0507009873554804934, 1.0507009873554804934 * 1.6732632423543772848
+def on_kinks(row: Activation) -> tuple[Layer, np.ndarray, np.ndarray]:
+    """An activation at the places of its row, and at −0 where 0 is one of them."""
+    places = [*((-0.0,) if 0 in row.slopes_at else ()), *row.slopes_at]
+    return row.layer, rows(*places), rows(*(row.slopes_at[place] for place in places))
+
 
 # The layer, an input on its kinks or ties, and the gradient of the sum of its outputs.
 LAYERS = {
-    "ReLU'(0) = 0": (fnn.Relu(), rows(-0.0, 0.0, 1.0), rows(0, 0, 1)),
-    "leaky ReLU'(0) = slope": (fnn.LeakyRelu(0.1), rows(-0.0, 0.0, 1.0), rows(0.1, 0.1, 1)),
+    **{row.name: on_kinks(row) for row in ACTIVATIONS if row.slopes_at},
     "leaky ReLU'(0) = slope, slope 0": (fnn.LeakyRelu(0.0), rows(0.0), rows(0)),
-    "PReLU'(0) = slope, 0.25 at first": (fnn.PRelu(), rows(-0.0, 0.0, 1.0), rows(0.25, 0.25, 1)),
-    "ReLU6' = 0 at 0 and 6": (fnn.Relu6(), rows(-0.0, 0.0, 3.0, 6.0), rows(0, 0, 1, 0)),
-    "squared ReLU'(0) = 0": (fnn.SquaredRelu(), rows(-0.0, 0.0, 1.0), rows(0, 0, 2)),
-    "ELU'(0) = α": (fnn.Elu(0.5), rows(-0.0, 0.0, 1.0), rows(0.5, 0.5, 1)),
     "ELU'(0) = α, α = 0": (fnn.Elu(0.0), rows(-0.0, 0.0, 1.0), rows(0, 0, 1)),
-    "CELU'(0) = 1": (fnn.Celu(2.0), rows(-0.0, 0.0, 1.0), rows(1, 1, 1)),
-    "SELU'(0) = λα": (fnn.Selu(), rows(-0.0, 0.0, 1.0), rows(SCALE_ALPHA, SCALE_ALPHA, SCALE)),
-    "hard tanh' = 0 at ±1": (fnn.HardTanh(), rows(-1.0, -0.0, 1.0), rows(0, 1, 0)),
-    "hard sigmoid' = 0 at ±3": (fnn.HardSigmoid(), rows(-3.0, 0.0, 3.0), rows(0, 1 / 6, 0)),
-    "hard Swish' = 0 at −3, 1 at 3": (fnn.HardSwish(), rows(-3.0, 0.0, 3.0), rows(0, 0.5, 1)),
-    "softsign'(0) = 1": (fnn.Softsign(), rows(-0.0, 0.0, 1.0), rows(1, 1, 0.25)),
-    "step' = 0": (fnn.Step(), rows(-1.0, -0.0, 0.0, 1.0), rows(0, 0, 0, 0)),
-    "step' = 1, straight-through": (fnn.Step(straight_through=True), rows(-1.0, -0.0, 0.0, 1.0), rows(1, 1, 1, 1)),
+    "PReLU'(0) = slope, 0.25 at first": (fnn.PRelu(), rows(-0.0, 0.0, 1.0), rows(0.25, 0.25, 1)),
     "a tie in maxout: the first": (fnn.Maxout(3), rows(2, 2, 1, 0, 0, 0), rows(1, 0, 0, 1, 0, 0)),
     "a tie in maxout: the first of the later": (fnn.Maxout(3), rows(1, 2, 2, -1, 1, 1), rows(0, 1, 0, 0, 1, 0)),
     "a tie in a pool: the first": (fnn.MaxPool(3), series(2, 2, 1), series(1, 0, 0)),

@@ -41,10 +41,10 @@ def test_globs_choose_by_path():
 
 
 def test_a_layer_made_from_options_becomes_a_serial_if_a_layer_inside_changes():
-    model = Serial(fnn.FeedForward(8))
+    model = Serial(fnn.TransformerBlock(1, 8))
     changed = rewrite(model, {"*": lambda layer: Relu() if isinstance(layer, fnn.Gelu) else layer})
-    assert {name: type(child) for name, child in changed.children().items()} == {"feed_forward_0": Serial}
-    params, expected = (jax.eval_shape(each.init, KEY, shape_of(1, 4))[0] for each in (changed, model))
+    assert {name: type(child) for name, child in changed.children().items()} == {"transformer_block_0": Serial}
+    params, expected = (jax.eval_shape(each.init, KEY, shape_of(1, 2, 4))[0] for each in (changed, model))
     assert params == expected
 
 

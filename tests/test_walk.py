@@ -3,14 +3,14 @@
 import copy
 import dataclasses
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import pytest
 
 import fnn
-from fnn import Combinator, Dense, Frozen, Relu, Remat, Repeat, Residual, Serial, Tanh, rewrite, walk
+from fnn import Dense, Frozen, Remat, Repeat, Residual, Serial, Tanh, rewrite, walk
 from fnn.backprop import asks_rule, leading_axes
 from fnn.gradients.deltas import Probed, automatic, instrumented
 from fnn.layer import Layer
@@ -29,7 +29,7 @@ MODELS: dict[str, tuple[Layer, tuple[int, ...], list[str] | None]] = {
     "Bidirectional": (fnn.Bidirectional(fnn.SimpleRNN(2)), (2, 3, 2), ["", "forward", "backward"]),
     "Cast": (fnn.Cast(TWO, "float64"), (2, 3), ["", "", "dense_0", "tanh_0"]),
     "DropConnect": (fnn.DropConnect(TWO, 0.5), (2, 3), ["", "", "dense_0", "tanh_0"]),
-    "FeedForward": (fnn.FeedForward(4, activation=Tanh()), (2, 3), None),
+    "FeedForward": (fnn.FeedForward(4, activation=Tanh()), (2, 3), ["", "activation"]),
     "First": (fnn.First(Dense(2)), (2, 3), ["", ""]),
     "Frozen": (Frozen(TWO), (2, 3), ["", "", "dense_0", "tanh_0"]),
     "ManualVjp": (fnn.with_manual_vjp(TWO), (2, 3), ["", "", "dense_0", "tanh_0"]),
@@ -58,11 +58,11 @@ through_every_combinator = pytest.mark.parametrize(("model", "shape", "paths"), 
 
 
 def leaves(model: Layer) -> dict[str, Layer]:
-    return {path: layer for path, layer in walk(model) if not isinstance(layer, Combinator)}
+    return {path: layer for path, layer in walk(model) if not layer.children()}
 
 
 def of_leaves(function: Callable[[Layer], Layer]) -> Callable[[Layer], Layer]:
-    return lambda layer: layer if isinstance(layer, Combinator) else function(layer)
+    return lambda layer: layer if layer.children() else function(layer)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,7 +117,7 @@ def test_wrapped_layers_compute_the_same_and_their_gradients_are_right(
     model: Layer, shape: tuple, paths: list[str] | None, random: Any
 ):
     remat, frozen = (rewrite(model, {"*": of_leaves(wrapper)}) for wrapper in (Remat, Frozen))
-    assert all(isinstance(node.ancestors[-1], Frozen) for node in nodes(frozen) if asks_rule(node))
+    assert all(isinstance(node.ancestors[-1], Frozen) for node in nodes(frozen) if not node.layer.children())
     x = random(*shape)
     params = compiled.drawn_params(random, model, shape_of(*shape))
     _, state = jax.eval_shape(model.init, KEY, shape_of(*shape))
@@ -151,27 +151,11 @@ def test_a_node_knows_what_is_around_it():
     assert [leading_axes(node) for node in nodes(model)] == [(), (), (), (4,), (4,), (4, 2)]
 
 
-@dataclasses.dataclass(frozen=True)
-class Halved(Layer):
-    """A user's layer that runs one inside it by itself, and is not a combinator."""
-
-    inner: Layer
-
-    def children(self) -> dict[str, Layer]:
-        return {"inner": self.inner}
-
-    def with_children(self, children: dict[str, Layer]) -> Self:
-        return dataclasses.replace(self, **children)
-
-    def apply(self, params: Any, state: Any, x: Any, *, train: bool = False, key: Any = None) -> Any:
-        y, state = self.inner.apply(params, state, x, train=train, key=key)
-        return y / 2, state
-
-
 def test_layers_in_a_layer_that_is_no_combinator_are_walked_and_not_asked_for_a_rule():
-    model = Serial(Halved(fnn.with_manual_vjp(Relu())))
-    paths = ["", "halved_0", "halved_0/inner", "halved_0/inner"]
+    model = Serial(fnn.FeedForward(4, activation=fnn.with_manual_vjp(Tanh())))
+    paths = ["", "feed_forward_0", "feed_forward_0/activation", "feed_forward_0/activation"]
     assert [path for path, _ in walk(model)] == paths
-    assert [node.path for node in nodes(model) if asks_rule(node)] == ["halved_0"]
-    assert automatic(model) == Serial(Halved(Relu()))
-    assert instrumented(model) == Serial(halved_0=Probed(Halved(Relu())))
+    assert [node.path for node in nodes(model) if asks_rule(node)] == ["feed_forward_0"]
+    plain = fnn.FeedForward(4, activation=Tanh())
+    assert automatic(model) == Serial(plain)
+    assert instrumented(model) == Serial(feed_forward_0=Probed(plain))

@@ -19,8 +19,8 @@ import jax
 import numpy as np
 
 from experiments.in_turn import seconds_in_turn
+from fnn.gradients.arrays import cast
 from fnn.layer import floating_leaves
-from fnn.testing import oracles
 from tests.cases import LAYERS, LOSSES, PENALTIES, LayerCase, LossCase, PenaltyCase
 from tests.points import drawn_point
 
@@ -143,7 +143,7 @@ def loss_programs(case: LossCase, entries: int) -> Programs:
     """Value and gradient of a loss."""
     batch = case.batch()
     rows = jax.tree.leaves((batch[1], batch[0]))[0].shape[0]  # a loss may have no target
-    batch = oracles.to_float(repeated(batch, entries, rows), DTYPE)
+    batch = cast(repeated(batch, entries, rows), DTYPE)
 
     def manual(prediction: Any, target: Any, *weights: Any) -> Any:
         value, cache = case.loss.forward(prediction, target, *weights)
@@ -158,7 +158,7 @@ def loss_programs(case: LossCase, entries: int) -> Programs:
 
 def penalty_programs(case: PenaltyCase, entries: int) -> Programs:
     """Value and gradient of a penalty."""
-    penalty, params = case.penalty, oracles.to_float(repeated(case.params(), entries), DTYPE)
+    penalty, params = case.penalty, cast(repeated(case.params(), entries), DTYPE)
 
     def manual(params: Any) -> Any:
         value, cache = penalty.forward(params)

@@ -1,14 +1,6 @@
 """Layers made of layers, one wiring a file.
 
-Their names in paths (see ``fnn.layers``):
-
-    Bidirectional bidirectional                             Cast cast                   DropConnect drop_connect
-    FeedForward feed_forward    First first                 Frozen frozen               Parallel parallel
-    Remat remat                 Repeat repeat               Residual residual
-    SeparableConv separable_conv                            Serial serial
-    SpectralNorm spectral_norm  Tied tied
-    TimeDistributed time_distributed                        TransformerBlock transformer_block
-    WeightNorm weight_norm
+Their names in paths are those of their classes in snake case (see ``fnn.layers``).
 """
 
 from fnn.combinators.bidirectional import Bidirectional as Bidirectional

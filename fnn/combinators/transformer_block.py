@@ -8,7 +8,7 @@ from fnn.combinators.first import First
 from fnn.combinators.residual import Residual
 from fnn.combinators.serial import Serial
 from fnn.layer import Layer
-from fnn.layers.activation.self_gated import Gelu
+from fnn.layers.activation.gelu import Gelu
 from fnn.layers.attention.multi_head_attention import MultiHeadAttention
 from fnn.layers.norm.layer_norm import LayerNorm
 from fnn.layers.random.dropout import Dropout, drops
@@ -23,7 +23,7 @@ class TransformerBlock(Composed, name="transformer_block"):
 
     Params:  ``attention``: {``norm``, ``heads``: those of ``MultiHeadAttention``},
              ``mlp``: {``norm``, ``hidden``, ``out``: those of ``FeedForward``}
-    State, Cache: those of its layers under the same names
+    State, Cache: those of its layers under the same names; ``mlp`` is one layer to a rule, norm and dropout included
     Shapes:  (x, mask) → (y, mask),  x → y,  x and y (N, T, D); masks as in ``MultiHeadAttention``. It can be repeated.
 
     ``kv_heads``, ``causal`` and ``rotary`` are those of ``MultiHeadAttention``, ``activation`` that of ``FeedForward``;
@@ -58,10 +58,32 @@ class TransformerBlock(Composed, name="transformer_block"):
         heads = MultiHeadAttention(
             self.num_heads, kv_heads=self.kv_heads, causal=self.causal, rotary=self.rotary, dropout=self.dropout
         )
-        mlp = FeedForward(self.hidden, activation=self.activation).children()
-        drop = {"dropout": Dropout(self.dropout)} if drops(self.dropout) else {}
         attention = {"norm": First(self.norm), "heads": First(heads, whole=True)}
-        return Serial(
-            attention=Residual(Serial(**attention, **{name: First(layer) for name, layer in drop.items()})),
-            mlp=First(Residual(Serial(norm=self.norm, **mlp, **drop))),
-        )
+        dropout = Dropout(self.dropout) if drops(self.dropout) else None
+        if dropout is not None:
+            attention["dropout"] = First(dropout)
+        mlp = NormedFeedForward(self.hidden, activation=self.activation, norm=self.norm, dropout=dropout)
+        return Serial(attention=Residual(Serial(**attention)), mlp=First(Residual(mlp)))
+
+
+@dataclasses.dataclass(frozen=True)
+class NormedFeedForward(FeedForward, name="normed_feed_forward"):
+    """``FeedForward`` behind a norm and in front of dropout.
+
+    Forward:   y = mask ⊙ (f(norm(x) W₁ + b₁) W₂ + b₂) / (1 − rate), the mask in training alone
+    Backward:  that of its layers, last to first
+
+    Params, State, Cache: those of ``FeedForward``, and of the norm under ``norm``, of the dropout under ``dropout``
+    Shapes:  (…, D) → (…, D), any floating dtype, kept
+    """
+
+    norm: Layer = dataclasses.field(default_factory=LayerNorm)
+    dropout: Layer | None = None
+
+    def children(self) -> dict[str, Layer]:
+        dropout = {} if self.dropout is None else {"dropout": self.dropout}
+        return {"norm": self.norm, **super().children(), **dropout}
+
+    def network(self, width: int) -> Serial:
+        # Its children by the names that they have here, and the two products between them.
+        return Serial(**{"norm": self.norm, **super().network(width).children(), **self.children()})

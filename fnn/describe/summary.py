@@ -22,7 +22,7 @@ from fnn.walk import Node, map_nodes
 
 
 @dataclasses.dataclass(frozen=True)
-class Row:
+class LayerRow:
     """One layer that is not a combinator. ``times`` is how often ``Repeat`` runs it; the figures are for all of them.
 
     FLOPs are those of ``fnn/describe/flops.py``, NaN where they cannot be counted; inside ``Remat`` the backward pass
@@ -48,7 +48,7 @@ class Row:
 class Summary:
     """The rows of a model and their sums; ``print`` shows a table."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[LayerRow, ...]
     parameters: int
     """The number of parameters, that is of their entries. Where a combinator makes a layer's parameters from others
     (``Tied``, ``WeightNorm``), the row counts what the layer sees, and this sum alone what there is."""
@@ -110,7 +110,7 @@ def summary(model: Layer, x: Any) -> Summary:
     """
     key = jax.random.key(0)
     params, state = jax.eval_shape(lambda key, x: init_of(model, key, x), key, arrays_or_shapes(x))
-    rows: list[Row] = []
+    rows: list[LayerRow] = []
     recorder = map_nodes(lambda node: _Recorder(node.layer, node, rows) if asks_rule(node) else node.layer, model)
     run = functools.partial(forward_of, recorder, train=True)
     jax.eval_shape(lambda *given: run(*given[:3], key=given[3]), params, state, x, key)
@@ -122,7 +122,7 @@ class _Recorder(StandIn):
     """Stands in the place of a layer and writes down what passes."""
 
     node: Node
-    rows: list[Row] = dataclasses.field(compare=False, repr=False)
+    rows: list[LayerRow] = dataclasses.field(compare=False, repr=False)
 
     def forward(
         self, params: Params, state: State, x: Any, *, train: bool = False, key: jax.Array | None = None
@@ -134,7 +134,7 @@ class _Recorder(StandIn):
         backward = flops(self.inner.backward, jax.tree.map(_shape, cache), dy)
         times, again = math.prod(leading_axes(self.node)), sum(isinstance(each, Remat) for each in self.node.ancestors)
         self.rows.append(
-            Row(
+            LayerRow(
                 self.node.path,
                 self.inner,
                 describe(y),

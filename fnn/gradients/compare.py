@@ -1,6 +1,6 @@
 """The same gradient by hand, by reverse mode, by forward mode and by differences, leaf by leaf."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Literal
 
 import jax
@@ -11,18 +11,19 @@ from fnn.errors import positive
 from fnn.gradients.cost import measure
 from fnn.gradients.deltas import placed_layers
 from fnn.gradients.directions import Directions
+from fnn.gradients.equality import Whole, length
 from fnn.gradients.kinks import find_kinks
 from fnn.gradients.makers import delta_rules
-from fnn.gradients.point import Key, Point
-from fnn.gradients.problem import Operands, Problem, cast
+from fnn.gradients.methods import METHODS, Gradients, Key
+from fnn.gradients.problem import Operands, Problem
+from fnn.gradients.progress import Progress
 from fnn.gradients.report import GradientReport
-from fnn.gradients.rows import Kind, Measured, Row, Rule, Scale, judge, norm_of, same_computation
+from fnn.gradients.rows import Kind, Measured, Row, RuleKind, is_zero, judge, norm_of, same_computation
 from fnn.gradients.surrogates import held, is_straight_through, surrogates
 from fnn.gradients.suspect import suspect
 from fnn.layer import Params, State
 from fnn.objective import Objective, unpacked
 
-METHODS = ("manual", "reverse", "forward", "finite")
 KINDS: tuple[Kind, ...] = ("parameter", "delta")
 WIDE_REVERSE = "reverse in float64"
 REFERENCES = (WIDE_REVERSE, "reverse", "forward", "finite")
@@ -45,6 +46,7 @@ def compare_gradients(
     seed: int = 0,
     tolerances: Mapping[str, float] | None = None,
     cost: bool = True,
+    progress: bool = True,
 ) -> GradientReport:
     """Compares the gradient by several methods, on every parameter and on the output of every layer.
 
@@ -76,6 +78,8 @@ def compare_gradients(
 
     ``tolerances`` replaces those of single methods: 1e-12 in float64 and 1e-5 in float32, 1e-8 for differences.
     ``cost=False`` leaves out the compiled cost, which is measured on the operands as given, in their own dtype.
+    ``progress=False`` leaves out the line that says how far a comparison of more than a second is, where stderr is a
+    terminal.
 
     Compare at trained or perturbed parameters: at initial ones, scales of 1 and biases of 0 hide a forgotten factor.
 
@@ -101,35 +105,38 @@ def compare_gradients(
     exact = objective.with_model(uncast(objective.model))
     problem, operands = Problem(exact, train), Operands(params, state, tuple(batch), key)
 
+    here = Gradients(problem, operands, dtype)
+    # The float64 point is where the float32 one is, so that they differ in precision alone.
+    wide = here if dtype == "float64" else Gradients(problem, here.operands, "float64")
+
     def probes(key: Key) -> Directions:
         return Directions("/".join(key), wide.variables[key].shape, entrywise, directions, seed)
 
-    # The float64 point is where the float32 one is, so that they differ in precision alone.
-    operands_there = cast(operands, dtype)
-    wide = Point(problem, operands_there, "float64")
-    narrow = wide if dtype == "float64" else Point(problem, operands_there, dtype)
     found: dict[str, dict[Key, Measured]] = {}
-    if dtype == "float32" or "reverse" in methods:
-        found[WIDE_REVERSE if dtype == "float32" else "reverse"], records = wide.reverse()
-    else:
-        records = wide.records()
-    if dtype == "float32" and "reverse" in methods:
-        found["reverse"], _ = narrow.reverse()
-    if "manual" in methods:
-        found["manual"] = narrow.manual()
-    if "forward" in methods:
-        found["forward"] = narrow.forward(probes)
-    if "finite" in methods:
-        found["finite"] = wide.finite(probes, records, tolerance=allowed["finite"])
-        if is_straight_through(exact.model):
-            blind = Point(Problem(exact.with_model(held(exact.model)), train), operands_there, "float64")
-            seen = (wide.reverse()[0], blind.reverse()[0])
-            for each in surrogates(exact.model, *seen, allowed["finite"]):
+    costs = ()
+    pieces = len(wide.variables) * sum(method in methods for method in ("forward", "finite")) + 2 + cost
+    with Progress("comparing gradients", total=pieces, shown=progress) as work:
+        with work.piece("reverse"):
+            if wide is not here or "reverse" in methods:
+                found["reverse" if wide is here else WIDE_REVERSE], records = wide.reverse()
+            else:
+                records = wide.records()
+            if wide is not here and "reverse" in methods:
+                found["reverse"], _ = here.reverse()
+        with work.piece("manual"):
+            if "manual" in methods:
+                found["manual"] = here.manual()
+        if "forward" in methods:
+            found["forward"] = here.forward(probes, work.over)
+        if "finite" in methods:
+            found["finite"] = wide.finite(probes, work.over, records, tolerance=allowed["finite"])
+            for each in _straight_through(wide, allowed["finite"]):
                 found["finite"][each] = found["finite"][each]._replace(aside="surrogate")
-
+        if cost:
+            with work.piece("cost"):
+                costs = measure(Problem(objective, train), operands, methods)
     reference = next(method for method in REFERENCES if method in found)
-    eps = float(np.finfo(dtype).eps)
-    rows = _rows(problem, wide, found, reference, probes, eps, allowed)
+    rows = _rows(wide, found, reference, probes, float(np.finfo(dtype).eps), allowed)
     return GradientReport(
         rows=rows,
         methods=methods,
@@ -140,7 +147,7 @@ def compare_gradients(
         tolerances={method: allowed[method] for method in methods if method != reference},
         kinks=find_kinks(objective, records, wide.operands),
         suspect=suspect(objective.model, rows, found["manual"], found[reference]) if "manual" in methods else "",
-        cost=measure(Problem(objective, train), operands, methods) if cost else (),
+        cost=costs,
         entrywise=entrywise,
         directions=directions,
         seed=seed,
@@ -150,9 +157,16 @@ def compare_gradients(
     )
 
 
+def _straight_through(point: Gradients, tolerance: float) -> Collection[Key]:
+    """The leaves whose gradient goes through a straight-through slope."""
+    model = point.problem.objective.model
+    if not is_straight_through(model):
+        return ()
+    return surrogates(model, point.reverse()[0], point.of(held(model)).reverse()[0], tolerance)
+
+
 def _rows(
-    problem: Problem,
-    point: Point,
+    point: Gradients,
     found: dict[str, dict[Key, Measured]],
     reference: str,
     probes: Callable[[Key], Directions],
@@ -160,29 +174,30 @@ def _rows(
     allowed: dict[str, float],
 ) -> tuple[Row, ...]:
     """The rows, parameters first, each kind in the order of the model."""
-    layers: list[tuple[str, Rule]] = [(path, layer.rule) for path, layer, _ in placed_layers(problem.objective.model)]
-    made, rows = dict(delta_rules(problem.objective.model)), []
+    model = point.problem.objective.model
+    layers: list[tuple[str, RuleKind]] = [(path, layer.rule) for path, layer, _ in placed_layers(model)]
+    made, rows = dict(delta_rules(model)), []
     for kind in KINDS:
         keys = sorted((key for key in point.variables if key[0] == kind), key=lambda key: _place(key[1], layers))
         norms = {key: norm_of(found[reference][key], probes(key)) for key in keys}
-        scale = Scale(eps, float(np.linalg.norm(list(norms.values()))))
+        whole = Whole(length(np.array([*norms.values()])), eps)
         for key in keys:
             place = _place(key[1], layers)[0]
             r, directions = found[reference][key], probes(key)
-            zero = norms[key] <= scale.zero + r.noise
-            rule: Rule = layers[place][1] if place < len(layers) else "hand"  # a combinator's own parameters
+            rule: RuleKind = layers[place][1] if place < len(layers) else "hand"  # a combinator's own parameters
             maker = rule if kind == "parameter" or place == len(layers) else made[layers[place][0]]
             comparisons = []
             for method, each in found.items():
                 if method != reference:
-                    one = judge(method, each[key], r, directions, scale=scale, tolerance=allowed[method])
+                    one = judge(method, each[key], r, directions, whole=whole, tolerance=allowed[method])
                     alike = maker == "auto" and method == "manual" and reference in ("reverse", WIDE_REVERSE)
                     comparisons.append(same_computation(one) if alike else one)
-            rows.append(Row(kind, key[1], point.variables[key].shape, rule, norms[key], zero, tuple(comparisons)))
+            zero, shape = is_zero(r, directions, whole), point.variables[key].shape
+            rows.append(Row(kind, key[1], shape, rule, norms[key], zero, tuple(comparisons)))
     return tuple(rows)
 
 
-def _place(path: str, layers: list[tuple[str, Rule]]) -> tuple[int, str]:
+def _place(path: str, layers: list[tuple[str, RuleKind]]) -> tuple[int, str]:
     """Where the layer of a path stands in the model: the longest that the path begins with."""
     inside = [i for i, (layer, _) in enumerate(layers) if not layer or path == layer or path.startswith(f"{layer}/")]
     return (max(inside, key=lambda i: len(layers[i][0])) if inside else len(layers), path)

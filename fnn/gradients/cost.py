@@ -12,6 +12,7 @@ import numpy as np
 
 from fnn.describe.flops import flops
 from fnn.errors import is_floating
+from fnn.gradients.oracles import forward
 from fnn.gradients.problem import Operands, Problem
 
 EVALUATIONS_PER_ENTRY = {"forward": 1, "finite": 4}
@@ -84,7 +85,7 @@ def _function(problem: Problem, method: str) -> Callable:
         return objective.value_and_grad(*operands[:3], key=operands.key, train=problem.train, method=method_)
 
     def directional(operands: Operands, direction: Any) -> jax.Array:
-        return jax.jvp(lambda params: value(params, operands), (operands.params,), (direction,))[1]
+        return forward(lambda params: value(params, operands), operands.params, direction)
 
     def once(operands: Operands) -> jax.Array:
         return value(operands.params, operands)

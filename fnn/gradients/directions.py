@@ -41,6 +41,11 @@ class Directions:
         """Whether the directions are the entries."""
         return self.size <= self.entrywise
 
+    @property
+    def reach(self) -> float:
+        """How far to go along a direction to move an entry by 1: a unit vector moves each of the n by 1/√n."""
+        return 1.0 if self.every_entry else math.sqrt(self.size)
+
     def __len__(self) -> int:
         return self.size if self.every_entry else self.count
 
@@ -63,7 +68,11 @@ class Directions:
         flat = gradient.astype(np.float64).ravel()
         return flat if self.every_entry else self._random @ flat
 
+    def scaled(self, along: np.ndarray) -> np.ndarray:
+        """These derivatives on the scale of the vector's norm."""
+        count = 1 if self.every_entry else max(len(along), 1)
+        return along * (self.reach / math.sqrt(count))
+
     def norm(self, along: np.ndarray) -> float:
         """The norm of the vector with these derivatives: exact from entries, estimated from random directions."""
-        norm = float(np.linalg.norm(along))
-        return norm if self.every_entry else norm * math.sqrt(self.size / max(len(along), 1))
+        return float(np.linalg.norm(self.scaled(along)))

@@ -18,7 +18,7 @@ f alone, at no gradient, so that a wrong gradient cannot pass for a kink.
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -29,6 +29,11 @@ _FIVE_POINT_NOISE = math.sqrt(8**2 + 8**2 + 1 + 1) / 12
 _FOURTH_NOISE = math.sqrt(70)
 _SPACING = 2.0**-33
 _POINTS = 9
+
+
+def slope(one: Any, two: Any, h: float) -> Any:
+    """f'(0), of ``one`` = f(h) − f(−h) and ``two`` = f(2h) − f(−2h)."""
+    return (8 * one - two) / (12 * h)
 
 
 class Differences(NamedTuple):
@@ -55,8 +60,8 @@ def five_point(
         running = [[value(int(k), i * h) for i in (0.5, 1, 2, -0.5, -1, -2)] for k in pending]
         values = _numbers(running).reshape(-1, 6).T
         half, one, two = values[:3] - values[3:]
-        along[pending] = slopes = (8 * one - two) / (12 * h)
-        halved = (8 * half - one) / (6 * h)
+        along[pending] = slopes = slope(one, two, h)
+        halved = slope(half, one, h / 2)
         rounding[pending] = _FIVE_POINT_NOISE * noise / h
         if typical is None:
             typical = math.sqrt(np.mean(np.square(along))) if count else 0.0

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 from fnn.backprop import Combinator
 from fnn.combinators.serial import Serial
-from fnn.gradients.rows import Rule
+from fnn.gradients.rows import RuleKind
 from fnn.layer import Layer
 from fnn.paths import join
 
 
-def delta_rules(layer: Layer, path: str = "", after: Rule = "hand") -> Iterator[tuple[str, Rule]]:
+def delta_rules(layer: Layer, path: str = "", after: RuleKind = "hand") -> Iterator[tuple[str, RuleKind]]:
     """The paths of the layers and the rules that make their deltas; ``after`` is that of what runs after all of them.
 
     Behind the last layer that is the loss. Where the wiring is not that of ``Serial``, any of the layers around may
@@ -33,7 +33,7 @@ def delta_rules(layer: Layer, path: str = "", after: Rule = "hand") -> Iterator[
         yield from each
 
 
-def _entering(layer: Layer, after: Rule) -> Rule:
+def _entering(layer: Layer, after: RuleKind) -> RuleKind:
     """The rule that makes what leaves a layer on the way back."""
     if isinstance(layer, Serial):
         for child in reversed(layer.children().values()):
@@ -42,5 +42,5 @@ def _entering(layer: Layer, after: Rule) -> Rule:
     return _any(layer.rule, after) if isinstance(layer, Combinator) else layer.rule
 
 
-def _any(*rules: str) -> Rule:
+def _any(*rules: str) -> RuleKind:
     return "auto" if "auto" in rules else "hand"

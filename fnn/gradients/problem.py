@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from fnn.backprop import backprop
 from fnn.calls import forward_of
+from fnn.gradients import oracles
 from fnn.gradients.deltas import Tapped, automatic, by_path, instrumented, instrumented_state, tap, zero_deltas
 from fnn.objective import Objective, unpacked
 from fnn.paths import map_named, named_leaves
@@ -95,8 +95,8 @@ class Problem:
         return self.value(variables, operands)[1]
 
     def reverse(self, variables: Leaves, operands: Operands) -> tuple[Leaves, Records]:
-        """``jax.grad``."""
-        return jax.grad(self.value, has_aux=True)(variables, operands)
+        """The automatic gradient, and what the layers saw."""
+        return oracles.reverse(lambda variables: self.value(variables, operands), variables, has_aux=True)
 
     def manual(self, operands: Operands) -> Leaves:
         """The hand rules: the gradient that training uses, and the deltas on the way to it."""
@@ -115,30 +115,13 @@ class Problem:
         return dx, {path: tapped.dy if isinstance(tapped, Tapped) else None for path, tapped in taps.items()}
 
     def directional(self, variables: Leaves, direction: Leaves, operands: Operands) -> jax.Array:
-        """``jax.jvp``: the derivative of the value along a direction."""
-        return jax.jvp(lambda variables: self.value(variables, operands)[0], (variables,), (direction,))[1]
+        """The derivative of the value along a direction, by forward mode."""
+        return oracles.forward(lambda variables: self.value(variables, operands)[0], variables, direction)
 
     def moved(self, variables: Leaves, direction: Leaves, step: jax.Array, operands: Operands) -> jax.Array:
         """The value after a step along a direction."""
         there = jax.tree.map(lambda leaf, along: leaf + step.astype(leaf.dtype) * along, variables, direction)
         return self.value(there, operands)[0]
-
-
-def cast(tree: Any, dtype: Any) -> Any:
-    """The tree in NumPy, its floating leaves in that dtype; integers, booleans and typed keys stay."""
-
-    def one(leaf: Any) -> Any:
-        if is_key(leaf):
-            return leaf
-        leaf = np.asarray(leaf)
-        return leaf.astype(dtype) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
-
-    return jax.tree.map(one, tree)
-
-
-def is_key(leaf: Any) -> bool:
-    """Whether a leaf is a typed random key, which NumPy cannot hold."""
-    return hasattr(leaf, "dtype") and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
 
 def _records(value: Any, states: dict[str, Any]) -> Records:

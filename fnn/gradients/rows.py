@@ -8,10 +8,11 @@ import numpy as np
 
 from fnn.gradients.diagnosis import diagnose
 from fnn.gradients.directions import Directions
+from fnn.gradients.equality import Whole, length, verdict
 
 Status = Literal["ok", "zero", "empty", "auto", "kink", "frozen", "surrogate", "FAIL"]
 Kind = Literal["parameter", "delta"]
-Rule = Literal["hand", "auto"]
+RuleKind = Literal["hand", "auto"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,7 +66,7 @@ class Row:
     kind: Kind
     path: str
     shape: tuple[int, ...]
-    rule: Rule
+    rule: RuleKind
     norm: float
     zero: bool
     comparisons: tuple[Comparison, ...]
@@ -105,23 +106,6 @@ class Measured(NamedTuple):
     aside: Literal["", "frozen", "surrogate"] = ""
 
 
-class Scale(NamedTuple):
-    """What is small: ``eps`` of the dtype, and the norm of the ``whole`` gradient of this kind."""
-
-    eps: float
-    whole: float
-
-    @property
-    def zero(self) -> float:
-        """The norm up to which a leaf is called zero."""
-        return 100 * self.eps * self.whole
-
-    @property
-    def floor(self) -> float:
-        """One rounding error of the whole, which is no error of a leaf."""
-        return self.eps * self.whole
-
-
 ASIDE = {
     "frozen": "differences would move what is a constant to derivatives",
     "surrogate": "differences do not see a straight-through slope",
@@ -131,54 +115,55 @@ ASIDE = {
 
 
 def judge(
-    method: str, found: Measured, reference: Measured, directions: Directions, *, scale: Scale, tolerance: float
+    method: str, found: Measured, reference: Measured, directions: Directions, *, whole: Whole, tolerance: float
 ) -> Comparison:
-    """Compares what a method found with the reference.
-
-    It passes if ‖g − r‖ ≤ max(tolerance · ‖r‖, eps · ‖whole‖) + noise, or, where ‖r‖ ≤ 100 · eps · ‖whole‖, if ‖g‖ is
-    below that too.
-    """
+    """Compares what a method found with the reference, as ``equality.py`` has it; one rounding error of the whole
+    gradient is no error of a leaf, and noise comes on top."""
     if found.missing or reference.missing:
         return Comparison(method, "FAIL", note=found.missing or f"the reference: {reference.missing}")
     aside = "empty" if 0 in directions.shape else found.aside or reference.aside
     if aside:
         return Comparison(method, aside, note=ASIDE[aside])
     # All entries are compared if both methods have them, else what both say along the directions.
-    whole = found.values is not None and reference.values is not None
-    sampled = not (whole or directions.every_entry)
-    g, r = (_seen(each, directions, whole) for each in (found, reference))
+    entries = found.values is not None and reference.values is not None
+    sampled = not (entries or directions.every_entry)
+    g, r = (_seen(each, directions, entries) for each in (found, reference))
     smooth = np.ones(g.size, bool)
     for each in (found, reference):
         if each.smooth is not None:
             smooth &= each.smooth
     probes, skipped = g.size, int((~smooth).sum())
-    norm = (lambda v: float(np.linalg.norm(v))) if whole else directions.norm
     if not (np.isfinite(g).all() and np.isfinite(r).all()):
         whose = "" if not np.isfinite(g).all() else "the reference is "
         return Comparison(method, "FAIL", probes=probes, note=f"{whose}not finite")
-    if probes and skipped == probes:
+    if skipped == probes:
         note = "every difference crosses a kink"
         return Comparison(method, "kink", probes=probes, skipped=skipped, directional=sampled, note=note)
-    difference, noise = (g - r)[smooth], found.noise + reference.noise
-    error, norm_g, norm_r = norm(difference), norm(g[smooth]), norm(r[smooth])
-    is_zero = norm(r) <= scale.zero + reference.noise
-    limit = scale.zero + noise if is_zero else max(tolerance * norm_r, scale.floor) + noise
-    passed = (norm_g if is_zero else error) <= limit
-    at = int(np.flatnonzero(smooth)[np.argmax(np.abs(difference))]) if difference.size else None
+    said = verdict(
+        g[smooth],
+        r[smooth],
+        whole,
+        tolerance=tolerance,
+        rounding=whole.eps,
+        noise=found.noise + reference.noise,
+        zero=is_zero(reference, directions, whole),
+        length=length if entries else directions.norm,
+    )
+    at = int(np.flatnonzero(smooth)[np.argmax(np.abs((g - r)[smooth]))])
     shape = directions.shape
-    note = "" if passed or is_zero or not whole else diagnose(method, g.reshape(shape), r.reshape(shape))
+    note = "" if said.passed or said.zero or not entries else diagnose(method, g.reshape(shape), r.reshape(shape))
     return Comparison(
         method,
-        ("zero" if is_zero else "ok") if passed else "FAIL",
-        norm_g,
-        float(np.abs(difference).max()) if difference.size else 0.0,
-        None if is_zero or norm_r == 0 else error / norm_r,
+        ("zero" if said.zero else "ok") if said.passed else "FAIL",
+        said.norm,
+        float(abs(g[at] - r[at])),
+        None if said.zero or said.expected == 0 else said.relative,
         _cosine(g[smooth], r[smooth]),
-        None if at is None or sampled else tuple(int(i) for i in np.unravel_index(at, directions.shape)),
-        float(g[at]) if at is not None else None,
-        float(r[at]) if at is not None else None,
-        limit,
-        passed and not is_zero and error > tolerance * norm_r,
+        None if sampled else tuple(int(i) for i in np.unravel_index(at, shape)),
+        float(g[at]),
+        float(r[at]),
+        said.limit,
+        said.passed and not said.zero and said.error > tolerance * said.expected,
         probes,
         skipped,
         sampled,
@@ -191,10 +176,15 @@ def same_computation(comparison: Comparison) -> Comparison:
     return dataclasses.replace(comparison, status="auto", note=ASIDE["auto"]) if comparison.ok else comparison
 
 
+def is_zero(reference: Measured, directions: Directions, whole: Whole) -> bool:
+    """Whether a leaf counts as zero, as far as the noise of the reference lets it tell."""
+    return norm_of(reference, directions) <= whole.zero + reference.noise
+
+
 def norm_of(measured: Measured, directions: Directions) -> float:
     """The norm of a leaf, estimated if it was seen along random directions."""
     if measured.values is not None:
-        return float(np.linalg.norm(measured.values.astype(np.float64)))
+        return length(measured.values.astype(np.float64))
     return math.nan if measured.along is None else directions.norm(measured.along)
 
 

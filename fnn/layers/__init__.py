@@ -1,46 +1,25 @@
 """The layers, one concept a file.
 
-A positional layer of a combinator is named after its class, with a count; these names stand in the paths of parameters
-and checkpoints and do not change:
-
-    AvgPool avg_pool            BatchNorm batch_norm        Bilinear bilinear           Celu celu
-    Conv conv                   ConvTranspose conv_transpose                            Dense dense
-    DepthwiseConv depthwise_conv                            Dropout dropout             Elu elu
-    Embedding embedding         FeedbackRNN feedback_rnn    Flatten flatten             GEGLU geglu
-    GLU glu                     GRU gru                     GaussianNoise gaussian_noise
-    Gelu gelu                   GlobalAvgPool global_avg_pool
-    GlobalMaxPool global_max_pool                           GroupNorm group_norm        HardSigmoid hard_sigmoid
-    HardSwish hard_swish        HardTanh hard_tanh          Identity identity           InstanceNorm instance_norm
-    LSTM lstm                   Lambda lambda               LayerNorm layer_norm        LeakyRelu leaky_relu
-    LogSigmoid log_sigmoid      LogSoftmax log_softmax      MaxPool max_pool            Maxout maxout
-    Mish mish                   MultiHeadAttention multi_head_attention                 PRelu p_relu
-    Pad pad                     PixelShuffle pixel_shuffle  PositionalEmbedding positional_embedding
-    RMSNorm rms_norm            ReGLU reglu                 Relu relu                   Relu6 relu6
-    Reshape reshape             RotaryEmbedding rotary_embedding                        Selu selu
-    Sigmoid sigmoid             Silu silu                   SimpleRNN simple_rnn
-    SinusoidalEmbedding sinusoidal_embedding                Softmax softmax             Softplus softplus
-    Softsign softsign           SquaredRelu squared_relu    Step step                   SwiGLU swiglu
-    Swish swish                 Tanh tanh                   TrainableSwish trainable_swish
-    Transpose transpose         UpSample up_sample
-
+A positional layer of a combinator is named after its class, with a count: ``dense_0``, ``batch_norm_0``, ``dense_1``.
+These names stand in the paths of parameters and checkpoints and do not change. The name of a class is its own in snake
+case (PRelu p_relu, GEGLU geglu, FeedbackRNN feedback_rnn, RMSNorm rms_norm), but for two: ReGLU reglu, SwiGLU swiglu.
 A class of your own takes the name that it declares, ``class MyLayer(fnn.Layer, name="my_layer")``, or that of its class
 in snake case.
 """
 
 from fnn.layers.activation._elementwise import Elementwise as Elementwise
+from fnn.layers.activation.elu import Celu as Celu
+from fnn.layers.activation.elu import Elu as Elu
+from fnn.layers.activation.elu import Selu as Selu
+from fnn.layers.activation.gelu import Gelu as Gelu
+from fnn.layers.activation.hard_swish import HardSwish as HardSwish
 from fnn.layers.activation.maxout import Maxout as Maxout
-from fnn.layers.activation.rectifiers import Celu as Celu
-from fnn.layers.activation.rectifiers import Elu as Elu
+from fnn.layers.activation.mish import Mish as Mish
+from fnn.layers.activation.p_relu import PRelu as PRelu
 from fnn.layers.activation.rectifiers import LeakyRelu as LeakyRelu
 from fnn.layers.activation.rectifiers import Relu as Relu
 from fnn.layers.activation.rectifiers import Relu6 as Relu6
-from fnn.layers.activation.rectifiers import Selu as Selu
 from fnn.layers.activation.rectifiers import SquaredRelu as SquaredRelu
-from fnn.layers.activation.self_gated import Gelu as Gelu
-from fnn.layers.activation.self_gated import HardSwish as HardSwish
-from fnn.layers.activation.self_gated import Mish as Mish
-from fnn.layers.activation.self_gated import Silu as Silu
-from fnn.layers.activation.self_gated import Swish as Swish
 from fnn.layers.activation.sigmoids import HardSigmoid as HardSigmoid
 from fnn.layers.activation.sigmoids import HardTanh as HardTanh
 from fnn.layers.activation.sigmoids import LogSigmoid as LogSigmoid
@@ -51,8 +30,9 @@ from fnn.layers.activation.sigmoids import Step as Step
 from fnn.layers.activation.sigmoids import Tanh as Tanh
 from fnn.layers.activation.softmax import LogSoftmax as LogSoftmax
 from fnn.layers.activation.softmax import Softmax as Softmax
-from fnn.layers.activation.trainable import PRelu as PRelu
-from fnn.layers.activation.trainable import TrainableSwish as TrainableSwish
+from fnn.layers.activation.swish import Silu as Silu
+from fnn.layers.activation.swish import Swish as Swish
+from fnn.layers.activation.trainable_swish import TrainableSwish as TrainableSwish
 from fnn.layers.attention.multi_head_attention import MultiHeadAttention as MultiHeadAttention
 from fnn.layers.attention.positions import PositionalEmbedding as PositionalEmbedding
 from fnn.layers.attention.positions import SinusoidalEmbedding as SinusoidalEmbedding
@@ -84,9 +64,9 @@ from fnn.layers.recurrent.gru import GRU as GRU
 from fnn.layers.recurrent.lstm import LSTM as LSTM
 from fnn.layers.recurrent.simple_rnn import SimpleRNN as SimpleRNN
 from fnn.layers.shape.pad import Pad as Pad
+from fnn.layers.shape.pixel_shuffle import PixelShuffle as PixelShuffle
 from fnn.layers.shape.reshape import Flatten as Flatten
 from fnn.layers.shape.reshape import Identity as Identity
 from fnn.layers.shape.reshape import Reshape as Reshape
 from fnn.layers.shape.reshape import Transpose as Transpose
-from fnn.layers.shape.up_sample import PixelShuffle as PixelShuffle
 from fnn.layers.shape.up_sample import UpSample as UpSample

@@ -24,6 +24,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from fnn.corners import Kinks
 from fnn.errors import describe, exact_array, floating_array, is_concrete, is_floating, returned
 from fnn.guards.foreign import foreign
 from fnn.guards.signatures import check_methods
@@ -53,7 +54,8 @@ class Loss:
         super().__init_subclass__(**kwargs)
         check_spelling(cls, "a loss", aside=OPTIONAL)
         pair = ("prediction", "target")
-        check_methods(cls, terms=pair, terms_backward=("cache", "dterms"), check=pair, counted=("target", "shape"))
+        check_methods(cls, terms=pair, terms_backward=("cache", "dterms"), check=pair, kinks_at=pair)
+        check_methods(cls, counted=("target", "shape"))
         check_methods(cls, forward=(*pair, "weights"), backward=("cache", "dvalue"), __call__=(*pair, "weights"))
 
     @property
@@ -76,6 +78,10 @@ class Loss:
     def check(self, prediction: Any, target: Any) -> None:
         """Raises for a target that does not fit the prediction (an array, or its shape); its values are looked at
         where they can be, outside jit."""
+
+    def kinks_at(self, prediction: Any, target: Any) -> Kinks | None:
+        """How many entries, in NumPy, stand on a kink or a tie, ``(count, total, words)``; ``None`` without any."""
+        return None
 
     def counted(self, target: Any, shape: tuple[int, ...]) -> jax.Array | None:
         """Which of the terms, an array of this shape, count; ``None`` if all do."""

@@ -5,7 +5,9 @@ from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
+from fnn.corners import Kinks
 from fnn.errors import floating_array
 from fnn.layer import Cache, Static, wide_dtype
 from fnn.losses.labels import at_class, check_signs, class_labels, is_class, is_sign
@@ -44,6 +46,10 @@ class SignedMargin(Loss):
 
     def check(self, prediction: Any, target: Any) -> None:
         check_signs(target)
+
+    def kinks_at(self, prediction: Any, target: Any) -> Kinks:
+        exact = prediction * target == self.least
+        return Kinks(int(exact.sum()), prediction.size, f"margins are exactly {self.least:g}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,3 +154,11 @@ class MultiClassHinge(Loss):
 
     def check(self, prediction: Any, target: Any) -> None:
         class_labels(target, prediction)
+
+    def kinks_at(self, prediction: Any, target: Any) -> Kinks:
+        own = np.take_along_axis(prediction, target[..., None].astype(int), -1)
+        others = np.where(np.arange(prediction.shape[-1]) == target[..., None], -np.inf, prediction)
+        short = 1 + others.max(-1) - own[..., 0]
+        tied = (others == others.max(-1, keepdims=True)).sum(-1) > 1
+        count = ((short == 0) | (tied & (short > 0))).sum()
+        return Kinks(int(count), target.size, "margins are exactly 1, or those of several rivals")

@@ -5,7 +5,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
+from fnn.corners import Kinks
 from fnn.errors import describe, floating_array
 from fnn.guards.ranges import ABOVE_ZERO, keep_in_range
 from fnn.layer import Cache, Static, wide_dtype
@@ -96,6 +98,12 @@ class Triplet(Loss):
             raise ValueError(
                 f"triplets have no target, got {describe(target)}; a batch of them is (inputs, None), inputs (N, 3, …)"
             )
+
+    def kinks_at(self, prediction: Any, target: None) -> Kinks:
+        near, far = (np.linalg.norm(prediction[..., 0, :] - prediction[..., i, :], axis=-1) for i in (1, 2))
+        short = near - far + self.margin
+        count = ((short == 0) | ((short > 0) & ((near == 0) | (far == 0)))).sum()
+        return Kinks(int(count), near.size, "triplets are exactly on the margin, or have points that coincide")
 
     def _directions(self, prediction: jax.Array) -> tuple[tuple[jax.Array, jax.Array], ...]:
         x = prediction.astype(wide_dtype(prediction.dtype))

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from fnn.errors import positive
 from fnn.guards.ranges import NOT_NEGATIVE, OPEN_FRACTION, nan_where_any
 from fnn.optim.hyperparameters import Hyperparameter, Hyperparameters
-from fnn.optim.line_search import Point, strong_wolfe
+from fnn.optim.line_search import LinePoint, strong_wolfe
 from fnn.optim.magnitudes import norm, scale_of
 from fnn.optim.transform import (
     Optimizer,
@@ -191,7 +191,7 @@ def _preconditioned(q: jax.Array, g: jax.Array, y: jax.Array, rho: jax.Array) ->
     return jnp.where(there, newest, 1 / jnp.maximum(1 / gradient, norm(g * (1 / gradient)))) * (shrink * q)
 
 
-def _along(direction: jax.Array, grads: Any, params: Any, extra: dict[str, Any], dtype: Any) -> tuple[Point, Any]:
+def _along(direction: jax.Array, grads: Any, params: Any, extra: dict[str, Any], dtype: Any) -> tuple[LinePoint, Any]:
     """φ(0) and the function a -> (φ(a), φ'(a)) for φ(a) = value_fn(params + a · direction)."""
     value_fn = extra.get("value_fn")
     if value_fn is None:
@@ -207,7 +207,7 @@ def _along(direction: jax.Array, grads: Any, params: Any, extra: dict[str, Any],
     value, grad = extra.get("value"), extra.get("grad")
     value = value_at(jnp.zeros((), dtype)) if value is None else jnp.asarray(value).astype(dtype)
     slope = _dot(_vector(grads if grad is None else grad, dtype), direction)
-    return Point(jnp.zeros((), dtype), value, slope), jax.value_and_grad(value_at)
+    return LinePoint(jnp.zeros((), dtype), value, slope), jax.value_and_grad(value_at)
 
 
 def _vector(tree: Any, dtype: Any = None) -> jax.Array:

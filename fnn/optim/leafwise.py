@@ -16,14 +16,14 @@ from fnn.optim.transform import (
     zero_count,
 )
 
-Rule = Callable[..., tuple[Any, ...]]
+EntryRule = Callable[..., tuple[Any, ...]]
 """``rule(values, count, g, *accumulators) -> (u, *accumulators)``, all arrays of one leaf in one dtype.
 
 ``values`` are the hyper-parameters by name, in that dtype; ``count`` counts this update (1 at the first).
 """
 
 
-def leafwise(given: Hyperparameters, rule: Rule, **starts: Any) -> Optimizer:
+def leafwise(given: Hyperparameters, rule: EntryRule, **starts: Any) -> Optimizer:
     """The transformation of a rule; ``starts`` names the accumulators, as fields of the state, and where they start.
 
     The state is that of ``given``: ``count``, ``hyperparams`` and an entry for every accumulator, of the shapes of the

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 
-class Point(NamedTuple):
+class LinePoint(NamedTuple):
     """A step length a with the value φ(a) and the slope φ'(a)."""
 
     step: jax.Array
@@ -24,13 +24,13 @@ class Search(NamedTuple):
     evaluations: jax.Array
     bracketed: jax.Array
     done: jax.Array
-    low: Point
-    high: Point
+    low: LinePoint
+    high: LinePoint
 
 
 def strong_wolfe(
     phi: Callable[[jax.Array], tuple[jax.Array, jax.Array]],
-    start: Point,
+    start: LinePoint,
     *,
     slope_rtol: Any = 1e-4,
     curv_rtol: Any = 0.9,
@@ -56,21 +56,21 @@ def strong_wolfe(
 
     >>> def phi(a):  # (a − 3)², with slope −6 at 0
     ...     return (a - 3) ** 2, 2 * (a - 3)
-    >>> step, evaluations = strong_wolfe(phi, Point(jnp.array(0.0), jnp.array(9.0), jnp.array(-6.0)), curv_rtol=0.1)
+    >>> step, evaluations = strong_wolfe(phi, LinePoint(jnp.array(0.0), jnp.array(9.0), jnp.array(-6.0)), curv_rtol=0.1)
     >>> print(step, evaluations)  # 1 and 2 are too steep, 4 no lower than 2; the cubic between them is exact
     3.0 4
     """
     dtype = start.value.dtype
     noise = 4 * jnp.finfo(dtype).eps * jnp.abs(start.value)
 
-    def decreases(point: Point) -> jax.Array:
+    def decreases(point: LinePoint) -> jax.Array:
         enough = point.value <= start.value + slope_rtol * point.step * start.slope
         level = jnp.abs(point.value - start.value) <= noise
         return enough | (level & (point.slope <= (2 * slope_rtol - 1) * start.slope))
 
     def body(search: Search) -> Search:
         step = jnp.where(search.bracketed, _inside(search.low, search.high), search.high.step)
-        point = Point(step, *phi(step))
+        point = LinePoint(step, *phi(step))
         # Both tests are written so that a NaN counts as too high.
         lower = (point.value < search.low.value) | (search.low.step == 0)
         fine = decreases(point) & jnp.isfinite(point.slope)
@@ -79,7 +79,7 @@ def strong_wolfe(
         # Away from the other end, the slope at the new low end must point down; before there is one, up the axis.
         ahead = jnp.where(search.bracketed, search.high.step - search.low.step, 1)
         turned = ~high & (point.slope * ahead >= 0)
-        doubled = Point(2 * step, point.value, point.slope)
+        doubled = LinePoint(2 * step, point.value, point.slope)
         unturned = _where(search.bracketed, search.high, doubled)
         return Search(
             search.evaluations + 1,
@@ -92,7 +92,7 @@ def strong_wolfe(
     def going(search: Search) -> jax.Array:
         return ~search.done & (search.evaluations < max_steps)
 
-    start = Point(*(jnp.asarray(each, dtype) for each in start))
+    start = LinePoint(*(jnp.asarray(each, dtype) for each in start))
     first = start._replace(step=jnp.ones((), dtype))
     no = jnp.zeros((), bool)
     downhill = start.slope < 0
@@ -100,7 +100,7 @@ def strong_wolfe(
     return search.low.step, search.evaluations
 
 
-def _inside(one: Point, other: Point) -> jax.Array:
+def _inside(one: LinePoint, other: LinePoint) -> jax.Array:
     """The minimum of the cubic with these values and slopes; the middle if it is not well inside."""
     width = other.step - one.step
     d1 = one.slope + other.slope - 3 * (one.value - other.value) / (one.step - other.step)
@@ -112,5 +112,5 @@ def _inside(one: Point, other: Point) -> jax.Array:
     return jnp.where(inside, step, one.step + width / 2)
 
 
-def _where(condition: jax.Array, one: Point, other: Point) -> Point:
-    return Point(*(jnp.where(condition, x, y) for x, y in zip(one, other, strict=True)))
+def _where(condition: jax.Array, one: LinePoint, other: LinePoint) -> LinePoint:
+    return LinePoint(*(jnp.where(condition, x, y) for x, y in zip(one, other, strict=True)))

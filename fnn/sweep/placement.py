@@ -8,7 +8,7 @@ import jax
 
 from fnn.errors import positive
 
-Method = Literal["auto", "vmap", "map"]
+Arrangement = Literal["auto", "vmap", "map"]
 
 SHARE = 0.5
 """How much of the free memory of a device a sweep takes by itself."""
@@ -46,7 +46,7 @@ class Layout(NamedTuple):
 def layout_of(
     runs: int,
     *,
-    method: Method,
+    method: Arrangement,
     kernels: bool,
     run_bytes: int,
     result_bytes: int,

@@ -15,7 +15,7 @@ from fnn.guards.options import one_key
 from fnn.objective import Objective
 from fnn.sweep.footprint import footprint
 from fnn.sweep.grid import runs_of
-from fnn.sweep.placement import Layout, Method, layout_of
+from fnn.sweep.placement import Arrangement, Layout, layout_of
 from fnn.sweep.result import SweepResult
 from fnn.train.data import arrays
 from fnn.train.given import Given, check_used
@@ -33,7 +33,7 @@ def sweep(
     seeds: int | Sequence[int] | jax.Array = 1,
     validation: Any = None,
     combinations: Iterable[Mapping[str, float]] | None = None,
-    method: Method = "auto",
+    method: Arrangement = "auto",
     max_parallel: int | None = None,
     devices: Sequence[Any] | None = None,
     **hyperparams: Any,

@@ -1,22 +1,22 @@
-"""What "equal" means: relative errors by leaf norm, and the same structure, shapes and dtypes."""
+"""Two gradients, or what two programs compute, held against each other: a violation for every leaf that differs."""
 
 import math
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from fnn.errors import describe, is_floating
+from fnn.gradients.arrays import array, arrays
 from fnn.gradients.diagnosis import diagnose
-from fnn.paths import named_leaves
+from fnn.gradients.directions import Directions
+from fnn.gradients.equality import Whole, norm, verdict
+from fnn.gradients.oracles import differences
+from fnn.testing.structure import alike
 from fnn.testing.violations import Violations
 
-FLOOR = 2.0
-"""Units in the last place by which two right programs differ: each rounds its last operations by at most a half."""
-
-ZERO = 100 * float(np.finfo(np.float64).eps)
-"""A leaf below this part of the whole is rounding, and counts as zero."""
+ENTRIES, DIRECTIONS = 24, 3
+"""Leaves of up to so many entries are differenced entry by entry, larger ones along so many random directions."""
 
 
 class Agreement(NamedTuple):
@@ -31,41 +31,9 @@ class Agreement(NamedTuple):
     finite: float = math.nan
     second: float = math.nan
 
-    def worst(self, **errors: float) -> "Agreement":
+    def worst(self, other: "Agreement") -> "Agreement":
         """The larger of each, a number where one of the two is NaN."""
-        return self._replace(**{name: float(np.fmax(getattr(self, name), error)) for name, error in errors.items()})
-
-
-def array(leaf: Any) -> np.ndarray:
-    """A leaf as a NumPy array of float64, a random key as its bits."""
-    if isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-        leaf = jax.random.key_data(leaf)
-    return np.asarray(leaf).astype(np.float64)
-
-
-def arrays(tree: Any) -> dict[str, np.ndarray]:
-    """All leaves by path, as NumPy arrays of float64."""
-    return {path: array(leaf) for path, leaf in named_leaves(tree).items()}
-
-
-def shapes(tree: Any, dtype: Any = None) -> Any:
-    """The shapes and dtypes of all leaves, the floating ones in another dtype if one is given."""
-
-    def shape(leaf: Any) -> jax.ShapeDtypeStruct:
-        other = dtype is not None and is_floating(leaf)
-        return jax.ShapeDtypeStruct(leaf.shape, jnp.dtype(dtype) if other else leaf.dtype)
-
-    return jax.tree.map(shape, tree)
-
-
-def gradient_like(tree: Any) -> Any:
-    """The leaves that have a gradient, ``None`` in the place of the others."""
-    return jax.tree.map(lambda leaf: leaf if is_floating(leaf) else None, tree)
-
-
-def norm(leaves: Any) -> float:
-    """The Euclidean norm of all entries of some arrays."""
-    return float(np.sqrt(sum(np.vdot(leaf, leaf) for leaf in leaves)))
+        return Agreement(*(float(np.fmax(one, two)) for one, two in zip(self, other, strict=True)))
 
 
 def agree(
@@ -77,11 +45,10 @@ def agree(
     *,
     floor: float = 0.0,
 ) -> float:
-    """Adds a line for every leaf that differs, with the reading of it; returns the largest relative error.
+    """Adds a line for every leaf that is not equal, with the reading of it; returns the largest relative error.
 
-    The error of a leaf is ‖got − expected‖ / ‖expected‖. A leaf whose expected norm is below 100·eps of the norm of
-    the whole counts as zero, and the one got must be below that too. ``floor`` is the part of the whole to which an
-    oracle with noise of its own can tell a leaf.
+    What equal means is said in ``fnn/gradients/equality.py``. ``floor`` is the part of the whole to which an oracle
+    with noise of its own can tell a leaf.
     """
     if not found.expect(got.keys() == expected.keys(), f"{what}: expected the leaves {[*expected]}, got {[*got]}"):
         return np.inf
@@ -92,20 +59,18 @@ def agree(
         if got[path].shape != reference.shape:
             found.add(f"{what}, {path}: expected the shape {reference.shape}, got {got[path].shape}")
             continue
-        size, off = norm([reference]), norm([got[path] - reference])
-        if size <= ZERO * whole:
+        said = verdict(got[path], reference, Whole(whole), tolerance=tolerance, floor=floor)
+        if said.zero:
             found.expect(
-                norm([got[path]]) <= ZERO * whole,
-                f"{what}, {path}: expected zero (below {ZERO * whole:.1e}), got norm {norm([got[path]]):.1e}",
+                said.passed, f"{what}, {path}: expected zero (below {said.limit:.1e}), got norm {said.norm:.1e}"
             )
             continue
-        error = off / max(size, floor * whole)
-        largest = max(largest, float(np.nan_to_num(error, nan=np.inf)))
-        if not error <= tolerance:
+        largest = max(largest, float(np.nan_to_num(said.relative, nan=np.inf)))
+        if not said.passed:
             reading = diagnose("it", got[path], reference)
             index = np.unravel_index(np.argmax(np.nan_to_num(abs(got[path] - reference), nan=np.inf)), reference.shape)
             found.add(
-                f"{what}, {path}: relative error {error:.1e}, allowed {tolerance:.0e}; worst at"
+                f"{what}, {path}: relative error {said.relative:.1e}, allowed {tolerance:.0e}; worst at"
                 f" {tuple(map(int, index))}: expected {reference[index]:.6g}, got {got[path][index]:.6g}"
                 + (f": {reading}" if reading else "")
             )
@@ -115,91 +80,80 @@ def agree(
 def close(found: Violations, what: str, got: Any, expected: Any, tolerance: float, *, floor: float = 1e-3) -> None:
     """Adds a line for every leaf that differs by more than rounding; what is not finite must be the same.
 
-    For numbers that both sides round: the error of a leaf is ‖got − expected‖ / ‖expected‖, a leaf counting for at
-    least ``floor`` of the whole, since the difference of two nearly equal numbers leaves rounding alone.
+    For numbers that both sides round: no leaf counts as zero, and each for at least ``floor`` of the whole, since the
+    difference of two nearly equal numbers leaves rounding alone.
     """
     if not alike(found, what, got, expected):
         return
     ours, theirs = arrays(got), arrays(expected)
     finite = {path: np.where(np.isfinite(leaf), leaf, 0) for path, leaf in theirs.items()}
-    whole = norm(finite.values())
+    whole = Whole(norm(finite.values()))
     for path, reference in theirs.items():
         same = (ours[path] == reference) | (np.isnan(ours[path]) & np.isnan(reference))
         off = np.subtract(ours[path], reference, out=np.zeros_like(reference), where=~same)
-        error = norm([off]) / max(norm([finite[path]]), floor * whole, 1e-300)
+        there = finite[path]
+        said = verdict(there + off, there, whole, tolerance=tolerance, floor=floor, zero=False)
         found.expect(
-            error <= tolerance, f"{what}, {path or 'value'}: relative error {error:.1e}, allowed {tolerance:.0e}"
+            said.passed, f"{what}, {path or 'value'}: relative error {said.relative:.1e}, allowed {tolerance:.0e}"
         )
 
 
-def agree_narrow(
-    found: Violations,
-    dtype: str,
-    ours: dict[str, np.ndarray],
-    theirs: dict[str, np.ndarray],
-    exact: dict[str, np.ndarray],
-    factor: float,
-) -> None:
-    """Adds a line for every leaf of a gradient in a narrow dtype that is further off than ``jax.vjp`` there.
-
-    It may have ``factor`` times the error of ``theirs`` against ``exact``, and ``FLOOR`` units in the last place more:
-    where ``theirs`` happens to be exact, or nearly so, a multiple of its error would forbid rounding at all.
-    """
-    ulp, whole = float(jnp.finfo(dtype).eps), norm(exact.values())
-    for path, reference in exact.items():
-        size = norm([reference])
-        size = whole if size <= ZERO * whole else size  # of a leaf that is zero, only rounding is left
-        mine, other = (norm([each[path] - reference]) / max(size, 1e-300) for each in (ours, theirs))
-        found.expect(
-            mine <= factor * other + FLOOR * ulp or not np.isfinite(other),
-            f"{dtype}, {path}: {mine / ulp:.2f} units in the last place off by hand, {other / ulp:.2f} by jax.vjp",
-        )
-
-
-def finite_numbers(arrays: dict[str, np.ndarray]) -> bool:
-    """Whether all numbers are finite."""
-    return all(np.isfinite(leaf).all() for leaf in arrays.values())
-
-
-def identical(found: Violations, what: str, got: Any, expected: Any) -> bool:
-    """Adds a line for every leaf that is not the same, bit for bit."""
-    if not alike(found, what, got, expected):
-        return False
-    ours, theirs = arrays(got), arrays(expected)
-    differing = [path or "value" for path in theirs if not np.array_equal(ours[path], theirs[path], equal_nan=True)]
-    return found.expect(not differing, f"{what}: expected the same bits, {', '.join(differing)} differ")
-
-
-def alike(found: Violations, what: str, got: Any, expected: Any) -> bool:
-    """Adds a line for everything in which the structure, shapes or dtypes differ; says whether nothing does."""
-    before = len(found.lines)
-    ours, theirs = named_leaves(got), named_leaves(expected)
-    for path in theirs.keys() - ours.keys():
-        found.add(f"{what}, {path or 'value'}: expected {describe(theirs[path])}, got nothing")
-    for path in ours.keys() - theirs.keys():
-        found.add(f"{what}, {path or 'value'}: expected nothing here, got {describe(ours[path])}")
-    for path in ours.keys() & theirs.keys():
-        same = describe(ours[path]) == describe(theirs[path])
-        found.expect(same, f"{what}, {path or 'value'}: expected {describe(theirs[path])}, got {describe(ours[path])}")
-    ours, theirs = jax.tree.structure(got), jax.tree.structure(expected)
-    if len(found.lines) == before:
-        found.expect(ours == theirs, f"{what}: expected the structure {theirs}, got {ours}")
-    return len(found.lines) == before
-
-
-def alike_compiled(found: Violations, what: str, got: Any, expected: Any) -> bool:
-    """``alike`` as a compiled function sees it: a number is an array, and weak types are compared too.
-
-    Says whether nothing but weak types differs. Raises ``TypeError`` for a leaf that is no array and no number.
-    """
-    got, expected = (jax.eval_shape(lambda tree: tree, tree) for tree in (got, expected))
-    if not alike(found, what, got, expected):
-        return False
-    weak, ours = {path: leaf.weak_type for path, leaf in named_leaves(expected).items()}, named_leaves(got)
-    differing = [path or "value" for path in weak if ours[path].weak_type != weak[path]]
+def agree_along(
+    found: Violations, what: str, gradient: list, tangents: list, cotangents: list, moved: list, tolerance: float
+) -> float:
+    """⟨gradient, tangents⟩ = ⟨cotangents, moved⟩: a gradient against the derivative of the outputs on a line."""
+    ours, our_scale = inner(gradient, tangents)
+    theirs, their_scale = inner(cotangents, moved)
+    scale = max(our_scale, their_scale)
+    error = abs(ours - theirs) / scale if scale else 0.0
     found.expect(
-        not differing,
-        f"{what}: expected the same weak types, {', '.join(differing)} differ, for which a step is compiled once more;"
-        " give the number a dtype",
+        error <= tolerance,
+        f"{what}: relative error {error:.1e}, allowed {tolerance:.0e}; expected the slope {theirs:.9g}, got {ours:.9g}",
     )
-    return True
+    return error
+
+
+def inner(one: Sequence, other: Sequence) -> tuple[float, float]:
+    """⟨one, other⟩, and the sum of the magnitudes of its terms, to which its rounding is proportional."""
+    products = [array(a) * array(b) for a, b in zip(one, other, strict=True)]
+    return float(sum(p.sum() for p in products)), float(sum(abs(p).sum() for p in products))
+
+
+def agree_finite(
+    found: Violations,
+    function: Callable,
+    leaves: dict[str, jax.Array],
+    gradient: dict[str, np.ndarray],
+    cotangents: list,
+    tolerance: float,
+    rest: tuple = (),
+) -> float:
+    """The gradient of ⟨cotangents, function(leaves, *rest)⟩ against differences: small leaves entry by entry, large
+    ones, and the whole, along random lines. NaN, if there is no leaf."""
+    if not leaves:
+        return np.nan
+    what, values = "backward against finite differences", list(leaves.values())
+    probes = {path: Directions(path, leaf.shape, ENTRIES, DIRECTIONS, seed=0) for path, leaf in leaves.items()}
+    lines = [
+        [each.reach * each[k] if other == path else np.zeros(leaf.shape) for other, leaf in leaves.items()]
+        for path, each in probes.items()
+        for k in range(len(each))
+    ]
+    lines.append([np.random.default_rng(99).standard_normal(leaf.shape) for leaf in values])
+    moved = iter(differences(function, values, lines, rest))
+    ours = {path: each.scaled(each.along(gradient[path])) for path, each in probes.items()}
+    theirs = {}
+    for path, each in probes.items():
+        slopes = np.array([inner(cotangents, next(moved))[0] for _ in range(len(each))])
+        theirs[path] = each.scaled(slopes / each.reach)
+    largest = agree(found, what, ours, theirs, tolerance, floor=1e-3)
+    what, sides = f"{what}, along a random line", (list(gradient.values()), lines[-1], cotangents, next(moved))
+    return max(largest, agree_along(found, what, *sides, tolerance))
+
+
+def agree_mapped(found: Violations, got: Any, alone: Iterable, tolerance: float) -> None:
+    """What comes out under ``vmap`` against what comes out of each batch alone."""
+    stacked = arrays(got)
+    for place, each in enumerate(alone):
+        part = {path: leaf[place] for path, leaf in stacked.items()}
+        agree(found, "vmap against one at a time", part, arrays(each), tolerance)

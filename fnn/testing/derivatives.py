@@ -7,13 +7,15 @@ import numpy as np
 
 from fnn.backprop import Combinator
 from fnn.combinators.frozen import frozen_layers, lies_in
+from fnn.gradients.arrays import arrays, normal_like
 from fnn.gradients.surrogates import is_straight_through
 from fnn.layer import floating_leaves
 from fnn.paths import join
-from fnn.testing import oracles
-from fnn.testing.comparison import Agreement, agree, agree_narrow, alike, arrays, finite_numbers, identical
+from fnn.testing.comparison import Agreement, agree, agree_finite, agree_mapped
+from fnn.testing.inputs import bfloat16_values, pair, rounded
 from fnn.testing.mode import SEED, Mode
 from fnn.testing.program import Program
+from fnn.testing.structure import alike, identical
 from fnn.testing.violations import Violations
 
 DRAWS = 8
@@ -68,86 +70,63 @@ class Derivatives:
         for seed in range(seeds if self.program.differentiable else 0):
             if len(found.lines) > before:
                 break
-            dy = oracles.normal_like(SEED + seed, mode.y)
-            tangents = oracles.normal_like(2 * SEED + seed, mode.leaves)
+            dy = normal_like(SEED + seed, mode.y)
+            tangents = normal_like(2 * SEED + seed, mode.leaves)
             with found.step("differentiation"):
                 results = self.program(dy, tangents)
-                gradient = mode.named(mode.floating(results["manual"]))
+                gradient = mode.floating(results["manual"])
                 gradients.append(gradient)
                 cotangents.append(dy)
-                what = "backward against jax.vjp"
-                error = agree(found, what, gradient, mode.named(results["automatic"]), self.tolerance)
-                errors = errors.worst(reverse=error) if by_hand else errors
-                if "along" in results:
-                    what, ours = "backward against jax.jvp", list(gradient.values())
-                    sides = (ours, tangents, jax.tree.leaves(dy), results["along"])
-                    error = oracles.agree_along(found, what, *sides, self.tolerance)
-                    errors = errors.worst(forward=error)
-                    ours, theirs = map(mode.named, results["second"])
-                    what = "the derivative of backward against that of jax.vjp"
-                    error = agree(found, what, ours, theirs, self.second_tolerance)
-                    errors = errors.worst(second=error) if by_hand else errors
+                at, tolerances = (tangents, jax.tree.leaves(dy)), (self.tolerance, self.second_tolerance)
+                error = mode.agree_with_oracles(gradient, results, *at, *tolerances)
+                errors = errors.worst(error if by_hand else Agreement(forward=error.forward))
         if len(gradients) > 1:
             with found.step("linearity"):
                 a, b = 0.7, -1.9
                 dy = jax.tree.map(lambda p, q: a * np.asarray(p) + b * np.asarray(q), *cotangents[:2])
-                got = mode.named(mode.floating(self.program(dy)["manual"]))
-                expected = {name: a * gradients[0][name] + b * gradients[1][name] for name in mode.names}
+                got = mode.floating(self.program(dy)["manual"])
+                expected = [a * np.asarray(one) + b * np.asarray(two) for one, two in zip(*gradients[:2], strict=True)]
                 what = "backward of a combination of output gradients against the combination of their backwards"
-                agree(found, what, got, expected, self.tolerance)
+                mode.agree(what, got, expected, self.tolerance)
         return errors
 
     def inside(self) -> None:
         """The gradient inside combinators that run any layer, here and on kinks."""
         mode = self.mode
-        rounded = {"params": oracles.rounded(mode.params), "x": oracles.rounded(mode.x)}
-        for place, at in (("", {}), (" on kinks", rounded)) if self.program.differentiable else ():
+        kinks = rounded({"params": mode.params, "x": mode.x})
+        for place, at in (("", {}), (" on kinks", kinks)) if self.program.differentiable else ():
             with self.found.step(f"gradients{place}"):
                 results = self.program(mode.dy, **at)
                 parts = {"backward": (mode.floating(results["manual"]), results["automatic"])}
                 parts |= {f"inside {name}": results[name] for name in INSIDE if name in results}
                 before = len(self.found.lines)
                 for name, (ours, theirs) in parts.items():
-                    ours, theirs = mode.named(ours), mode.named(theirs)
-                    if len(self.found.lines) == before and (not place or finite_numbers(theirs)):
+                    finite = all(np.isfinite(leaf).all() for leaf in theirs)
+                    if len(self.found.lines) == before and (not place or finite):
                         what, floor = f"{name}{place} against jax.vjp", CANCELLED if place else 0.0
-                        agree(self.found, what, ours, theirs, self.tolerance, floor=floor)
+                        mode.agree(what, ours, theirs, self.tolerance, floor=floor)
 
     def precision(self, factor: float) -> None:
         """In narrow dtypes the hand rule is about as exact as ``jax.vjp``: at most ``factor`` times as far off."""
         mode, program = self.mode, self.program
         if not (program.differentiable and program.dtypes):
             return
-        point = {
-            "params": oracles.bfloat16_values(mode.params),
-            "state": oracles.bfloat16_values(mode.state),
-            "x": oracles.bfloat16_values(mode.x),
-        }
-        draws = [
-            program(oracles.bfloat16_values(oracles.normal_like(SEED + draw, mode.y)), **point) for draw in range(DRAWS)
-        ]
-        exact = self._over(draw["automatic"] for draw in draws)
+        point = bfloat16_values({"params": mode.params, "state": mode.state, "x": mode.x})
+        draws = [program(bfloat16_values(normal_like(SEED + draw, mode.y)), **point) for draw in range(DRAWS)]
         for dtype in program.dtypes:
             if all(dtype in draw for draw in draws):  # else it could not be traced, which is reported
-                ours, theirs = (self._over(draw[dtype][side] for draw in draws) for side in (0, 1))
-                agree_narrow(self.found, dtype, ours, theirs, exact, factor)
-
-    def _over(self, gradients: Any) -> dict[str, np.ndarray]:
-        """The gradients of several draws as one, in float64."""
-        each = [arrays(self.mode.named(gradient)) for gradient in gradients]
-        return {name: np.stack([gradient[name] for gradient in each]) for name in self.mode.names}
+                exact = [draw["automatic"] for draw in draws]
+                mode.agree_narrow(dtype, [draw[dtype] for draw in draws], exact, factor)
 
     def mapped(self) -> None:
         """Under ``vmap``, two batches are what each is alone."""
         mode = self.mode
         with self.found.step("under vmap"):
-            stacked = oracles.pair((mode.x, mode.dy))
+            stacked = pair((mode.x, mode.dy))
             run = jax.vmap(mode.round_trip, in_axes=(None, None, 0, None, 0))
-            got = arrays(jax.jit(run)(mode.params, mode.state, stacked[0], mode.key, stacked[1]))
+            got = jax.jit(run)(mode.params, mode.state, stacked[0], mode.key, stacked[1])
             x, dy = jax.tree.map(lambda leaf: leaf[1], stacked)
-            for place, alone in enumerate((mode.eager, self.program(dy, x=x)["manual"])):
-                each = {path: leaf[place] for path, leaf in got.items()}
-                agree(self.found, "vmap against one at a time", each, arrays(alone), self.tolerance)
+            agree_mapped(self.found, got, (mode.eager, self.program(dy, x=x)["manual"]), self.tolerance)
 
     def samples(self, *, required: bool) -> bool:
         """Under ``vmap``, sample by sample, the outputs and gradients of a batch come out; says if the outputs do."""
@@ -187,9 +166,8 @@ class Derivatives:
 
         gradient = mode.named(mode.floating(mode.eager))
         with self.found.step("finite differences"):
-            return oracles.agree_finite(
+            return agree_finite(
                 self.found,
-                "backward against finite differences",
                 outputs,
                 {name: leaf for name, leaf in zip(mode.names, mode.leaves, strict=True) if name in moving},
                 {name: gradient[name] for name in moving},

@@ -5,16 +5,17 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from fnn.calls import checked_apply, checked_init
 from fnn.errors import is_floating
+from fnn.gradients.arrays import cast, shapes
 from fnn.layer import Layer
 from fnn.paths import SEPARATOR, named_leaves
-from fnn.testing import oracles
-from fnn.testing.comparison import Agreement, alike, identical, shapes
+from fnn.testing.comparison import Agreement
 from fnn.testing.derivatives import Derivatives
+from fnn.testing.inputs import moved
 from fnn.testing.mode import Mode
+from fnn.testing.structure import alike, identical
 from fnn.testing.violations import Violations, check_record
 
 STEPS = 3
@@ -72,11 +73,11 @@ def check_layer(
     modes, dtypes = (train,) if isinstance(train, bool) else tuple(train), tuple(dtypes)
     agreement, programs = Agreement(), set()
     with jax.enable_x64(True):
-        x = oracles.to_float(x, jnp.float64)
+        x = cast(x, jnp.float64)
         _check_configuration(found, layer)
         made = _check_init(found, layer, key, x)
         if made is not None:
-            params, state = _moved(made[0], perturbation, 1), made[1]
+            params, state = moved(made[0], perturbation, 1), made[1]
             if True in modes and jax.tree.leaves(state):
                 with found.step("training steps before the checks"):
                     state = _trained(found, layer, params, state, x, key)
@@ -98,14 +99,14 @@ def check_layer(
                 values = Derivatives(check, tolerance, second_tolerance, forward_mode=forward_mode, dtypes=narrow)
                 if not values.compiled():
                     continue
-                agreement = agreement.worst(**values.gradients(seeds)._asdict())
+                agreement = agreement.worst(values.gradients(seeds))
                 values.inside()
                 values.precision(precision)
                 alone = not check.train and per_example is not False
                 if not (alone and values.samples(required=per_example is True)):
                     values.mapped()
                 if finite:
-                    agreement = agreement.worst(finite=values.differences(finite_tolerance))
+                    agreement = agreement.worst(Agreement(finite=values.differences(finite_tolerance)))
             found.mode = ""
     found.finish()
     return agreement
@@ -160,17 +161,8 @@ def _check_nested(found: Violations, kind: str, tree: Any) -> bool:
 def _trained(found: Violations, layer: Layer, params: Any, state: Any, x: Any, key: jax.Array) -> Any:
     start = state
     for step in range(STEPS):
-        inputs = _moved(x, 0.3, 10 + step)
+        inputs = moved(x, 0.3, 10 + step)
         _, state = checked_apply(layer, params, state, inputs, train=True, key=jax.random.fold_in(key, step))
         if not alike(found, "state after a step", state, start):
             return start
     return state
-
-
-def _moved(tree: Any, distance: float, seed: int) -> Any:
-    """The floating leaves with normal noise of that standard deviation."""
-
-    def each(leaf: Any, noise: Any) -> Any:
-        return leaf if noise is None else jnp.asarray(np.asarray(leaf) + distance * np.asarray(noise))
-
-    return jax.tree.map(each, tree, oracles.normal_like(seed, tree))

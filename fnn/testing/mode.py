@@ -15,28 +15,30 @@ from jax import lax
 from fnn.calls import checked_apply, checked_backward, checked_forward
 from fnn.combinators import Remat
 from fnn.errors import describe, is_floating
+from fnn.gradients.arrays import array, gradient_like, normal_like, shapes
+from fnn.gradients.oracles import Function
 from fnn.layer import Layer, floating_leaves
 from fnn.paths import named_leaves
 from fnn.sequences.over_time import way_through
-from fnn.testing import oracles
-from fnn.testing.comparison import alike, array, gradient_like, shapes
+from fnn.testing.structure import alike, expect_cache, watched
+from fnn.testing.subject import Subject
 from fnn.testing.violations import Violations
 
 SEED = 100
 """Of the first random output gradient."""
 
+REPLACED = "expected its arguments left as they were, but something in them was replaced"
 
-class Mode:
+
+class Mode(Subject):
     """The checks of one layer in one mode; ``contract`` comes first and says whether the others make sense."""
 
     def __init__(
         self, found: Violations, layer: Layer, params: Any, state: Any, x: Any, key: jax.Array, train: bool
     ) -> None:
-        self.found, self.layer, self.key, self.train = found, layer, key, train
+        super().__init__(found, {"dparams": params, "dx": x})
+        self.layer, self.key, self.train = layer, key, train
         self.params, self.state, self.x = params, state, x
-        self.leaves, self.rebuild = floating_leaves({"dparams": params, "dx": x})
-        named = named_leaves({"dparams": params, "dx": x})
-        self.names = [path for path, leaf in named.items() if is_floating(leaf)]
 
     def forward(self, params: Any, state: Any, x: Any, key: Any) -> tuple:
         return checked_forward(self.layer, params, state, x, train=self.train, key=key)
@@ -50,12 +52,12 @@ class Mode:
     def applied(self, params: Any, state: Any, x: Any, key: Any) -> dict[str, Any]:
         """What ``apply`` gives, named as in ``round_trip``; nothing it was given may be changed."""
         arguments = (params, state, x)
-        kept = jax.tree.map(lambda leaf: leaf, arguments)
+        unaltered = watched(arguments)
         y, new_state = checked_apply(self.layer, *arguments, train=self.train, key=key)
-        unchanged(self.found, "apply", arguments, kept)
+        self.found.expect(unaltered(), f"apply: {REPLACED}")
         return {"y": y, "state": new_state}
 
-    def outputs(self, state: Any, key: Any, rebuild: Callable) -> oracles.Function:
+    def outputs(self, state: Any, key: Any, rebuild: Callable) -> Function:
         """The floating outputs of ``apply`` as a function of the floating leaves of params and x."""
 
         def function(leaves: list) -> list:
@@ -65,36 +67,23 @@ class Mode:
 
         return function
 
-    def floating(self, out: dict[str, Any]) -> list:
-        """The gradients in what ``round_trip`` returned, in the order of ``names``."""
-        named = named_leaves({part: out[part] for part in ("dparams", "dx")})
-        return [named[name] for name in self.names]
-
-    def named(self, leaves: Iterable) -> dict[str, np.ndarray]:
-        return {name: np.asarray(leaf) for name, leaf in zip(self.names, leaves, strict=True)}
-
     def contract(self) -> bool:
         """The cache, structure, shapes and dtypes of a round trip, which leaves its arguments as they were."""
         found, before = self.found, len(self.found.lines)
         arguments = (self.params, self.state, self.x)
-        kept = jax.tree.map(lambda leaf: leaf, arguments)
+        unaltered = watched(arguments)
         with found.step("forward"):
             self.y, self.new_state, cache = self.forward(*arguments, self.key)
-            if not found.expect(isinstance(cache, dict), f"cache: expected a dict, got {type(cache).__name__}"):
+            if not expect_cache(found, cache):
                 return False
-            for path, leaf in named_leaves(cache).items():
-                found.expect(
-                    isinstance(leaf, jax.Array),
-                    f"cache, {path}: expected an array (a static fact rides as Static), got {type(leaf).__name__}",
-                )
             alike(found, "state after a step", self.new_state, self.state)
-            unchanged(found, "forward", arguments, kept)
+            found.expect(unaltered(), f"forward: {REPLACED}")
             self._check_output()
         if len(found.lines) > before:
             return False
-        self.dy = oracles.normal_like(SEED, self.y)
+        self.dy = normal_like(SEED, self.y)
         with found.step("backward"):
-            kept = jax.tree.map(lambda leaf: leaf, (cache, self.dy))
+            unaltered = watched((cache, self.dy))
             result = self.layer.backward(cache, self.dy)
             if not found.expect(
                 isinstance(result, tuple) and len(result) == 2,
@@ -106,7 +95,7 @@ class Mode:
             for path, leaf in named_leaves(result[0]).items():
                 zero = is_floating(leaf) or not array(leaf).any()
                 found.expect(zero, f"dparams, {path}: expected zeros for what is not floating")
-            unchanged(found, "backward", (cache, self.dy), kept)
+            found.expect(unaltered(), f"backward: {REPLACED}")
             self.eager = {"y": self.y, "state": self.new_state, "dparams": result[0], "dx": result[1]}
         return len(found.lines) == before
 
@@ -173,11 +162,3 @@ class Mode:
             program = jax.make_jaxpr(run)(self.params, self.state, self.x, self.key, self.dy)
             return str(program), *(array(constant).tobytes() for constant in program.consts)
         return None
-
-
-def unchanged(found: Violations, what: str, arguments: Any, kept: Any) -> None:
-    """Adds a line if anything in ``arguments`` is not the very object that it was when ``kept`` was made of it."""
-    same = jax.tree.structure(arguments) == jax.tree.structure(kept) and all(
-        one is other for one, other in zip(jax.tree.leaves(arguments), jax.tree.leaves(kept), strict=True)
-    )
-    found.expect(same, f"{what}: expected its arguments left as they were, but something in them was replaced")

@@ -1,6 +1,6 @@
 """``check_optimizer``: an optimiser, or one transformation of a chain, through its whole contract."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import jax
@@ -8,11 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from fnn.errors import describe, is_floating
+from fnn.gradients.arrays import arrays, cast, normal_like, shapes
 from fnn.layer import wide_dtype
 from fnn.optim.transform import apply_updates, update
 from fnn.paths import named_leaves
-from fnn.testing import oracles
-from fnn.testing.comparison import alike, alike_compiled, arrays, close, identical, shapes
+from fnn.testing.comparison import close
+from fnn.testing.inputs import bfloat16_values
+from fnn.testing.structure import alike, alike_compiled, identical, watched
 from fnn.testing.violations import Violations, check_value
 
 STEPS = 3
@@ -67,7 +69,7 @@ def check_optimizer(
         found.add(f"{name}: expected a function, got {getattr(optimizer, name, None)!r}")
     if not missing:
         with jax.enable_x64(False):
-            params = oracles.to_float(oracles.bfloat16_values(params), jnp.float32)
+            params = cast(bfloat16_values(params), jnp.float32)
             run = _Run(found, optimizer, params, tolerance)
             if run.contract() and run.compiles():
                 run.together()
@@ -94,7 +96,7 @@ class _Run:
 
     def __init__(self, found: Violations, optimizer: Any, params: Any, tolerance: float) -> None:
         self.found, self.optimizer, self.params, self.tolerance = found, optimizer, params, tolerance
-        self.target = jax.tree.map(np.asarray, oracles.normal_like(1, params))
+        self.target = jax.tree.map(np.asarray, normal_like(1, params))
         self.one = jnp.ones((), jnp.float32)
         self.compiled = jax.jit(self.step)
         self.state: Any = None
@@ -114,7 +116,7 @@ class _Run:
         slopes = jax.tree.map(lambda x: jax.lax.reduce_precision(size * jnp.tanh(x), 8, 7), away(params))
         grads = jax.tree.map(lambda slope, w: slope.astype(w.dtype), slopes, params)
         given = {"value": value_fn(params), "grad": grads, "weight": 8 * jnp.ones_like(size), "value_fn": value_fn}
-        unaltered = _watched((params, state, grads))
+        unaltered = watched((params, state, grads))
         result = update(self.optimizer, grads, state, params, **(given if extras else {}))
         self.found.expect(unaltered(), "update: it alters its arguments in place; return new containers")
         if not isinstance(result, tuple) or len(result) != 2:
@@ -125,7 +127,7 @@ class _Run:
         """``init`` and ``update`` eagerly; says whether they are pure and keep structures, shapes and dtypes."""
         found, init, sound = self.found, self.optimizer.init, False
         with found.step("init"):
-            unaltered = _watched(self.params)
+            unaltered = watched(self.params)
             self.state = init(self.params)
             found.expect(unaltered(), "init: it alters the params in place; return new containers")
             with found.step(what := "init under jax.eval_shape"):
@@ -220,21 +222,10 @@ class _Run:
                 which = f"{describe([*low.values()])} at {', '.join(low)}"
                 found.expect(not low, f"{dtype}, opt_state: expected floating leaves of at least float32, got {which}")
                 if self.first is not None and wide_dtype(dtype) != dtype and len(found.lines) == before:
-                    narrow = oracles.cast(self.params, dtype)
-                    ours = oracles.cast(self.compiled(narrow, self.optimizer.init(narrow), size)[0], "float32")
+                    narrow = cast(self.params, dtype)
+                    ours = cast(self.compiled(narrow, self.optimizer.init(narrow), size)[0], "float32")
                     what = f"{dtype}, the first update against that of float32"
                     close(found, what, ours, self.first[0], float(jnp.finfo(dtype).eps))
-
-
-def _watched(tree: Any) -> Callable[[], bool]:
-    """Says later whether a tree still has the same containers and, in them, the very same leaves."""
-    leaves, treedef = jax.tree.flatten(tree)
-
-    def unaltered() -> bool:
-        after, now = jax.tree.flatten(tree)
-        return treedef == now and all(one is other for one, other in zip(leaves, after, strict=True))
-
-    return unaltered
 
 
 def _expect_unshared(found: Violations, tree: Any) -> None:

@@ -10,8 +10,9 @@ import jax.numpy as jnp
 
 from fnn.combinators import Remat, Repeat, Residual
 from fnn.errors import describe, is_floating
+from fnn.gradients import oracles
+from fnn.gradients.arrays import cast
 from fnn.layer import Layer, floating_leaves
-from fnn.testing import oracles
 from fnn.testing.mode import Mode
 
 
@@ -21,9 +22,7 @@ class Program:
     The results, by name; a gradient is a list of leaves as ``Mode.names`` has them:
 
     manual, applied             what a round trip gives, and what ``apply`` gives
-    automatic                   the gradient by ``jax.vjp``
-    along                       the change of the outputs along the tangents, by ``jax.jvp``
-    second                      the change of the gradient along the tangents: by hand, automatic
+    automatic, along, second    what reverse and forward mode say, as ``oracles.every`` has it
     Remat, Residual, Repeat     the gradient of the layer inside these: by hand, automatic
     float32, bfloat16           the gradient in these dtypes: by hand, automatic
     """
@@ -77,17 +76,7 @@ class Program:
             point = rebuild(leaves)
             return mode.floating(mode.round_trip(point["dparams"], state, point["dx"], key, dy))
 
-        def automatic(leaves: list) -> list:
-            return oracles.reverse(function, leaves, dy_leaves)
-
-        if not self.forward_mode:
-            return {"automatic": automatic(leaves)}
-        gradient, change = jax.jvp(automatic, (leaves,), (tangents,))
-        return {
-            "automatic": gradient,
-            "second": (oracles.forward(by_hand, leaves, tangents), change),
-            "along": oracles.forward(function, leaves, tangents),
-        }
+        return oracles.every(function, by_hand, leaves, dy_leaves, tangents if self.forward_mode else None)
 
     def _by_hand(self, layer: Layer, params: Any, state: Any, x: Any, key: Any, dy: Any) -> list:
         """The gradient by hand of another layer."""
@@ -107,7 +96,7 @@ class Program:
         return by_hand, oracles.reverse(function, leaves, jax.tree.leaves(dy))
 
     def _narrow(self, dtype: str, params: Any, state: Any, x: Any, key: Any, dy: Any) -> tuple[list, list]:
-        params, x, dy = oracles.cast((params, x, dy), dtype)
+        params, x, dy = cast((params, x, dy), dtype)
         like = jax.eval_shape(self.mode.layer.init, key, x)[1]
         state = jax.tree.map(lambda leaf, like: leaf.astype(like.dtype), state, like)
         return self._both(self.mode.layer, params, state, x, key, dy)

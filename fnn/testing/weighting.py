@@ -7,9 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from fnn.errors import describe, is_floating
+from fnn.gradients.arrays import array, arrays
 from fnn.losses.loss import Loss
 from fnn.paths import named_leaves
-from fnn.testing.comparison import agree, array, arrays
+from fnn.testing.comparison import agree
 from fnn.testing.violations import Violations
 
 

@@ -13,7 +13,7 @@ KEY = jax.random.key(0)
 OBJECTIVE = fnn.Objective(fnn.Serial(fnn.Flatten(), fnn.Dense(3)), fnn.CrossEntropy())
 
 
-def bars(samples=60):
+def bars(samples=64):
     """Images 6 × 6 of a bar that stands, one that lies, and a square, with their labels."""
     draw = generator(f"{samples} bars")
     pictures = np.zeros((3, 6, 6, 1))
@@ -32,7 +32,7 @@ MIXUP = Mixup(0.4, classes=3)
 
 
 def learned(augment):
-    return jax.jit(run(augment, epochs=20))(KEY, bars(), validation=bars(30)).history
+    return jax.jit(run(augment, epochs=20))(KEY, bars(), validation=bars(32)).history
 
 
 @pytest.fixture(scope="module")

@@ -22,6 +22,11 @@ def off_zero(*shape: int) -> Draw:
     return make
 
 
+def past_the_corners(*shape: int) -> Draw:
+    """Numbers on every side of the corners at ±1, ±3 and 6."""
+    return lambda draw: draw.uniform(-8, 8, shape)
+
+
 def distinct(*shape: int) -> Draw:
     """Numbers at least 0.01 from each other: no ties, and no maximum that a small step moves."""
     size = int(np.prod(shape))

@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 
 import fnn
-from fnn.combinators.feed_forward import DenseTo, WithWidth
+from fnn.combinators.transformer_block import NormedFeedForward
+from fnn.layer import named_key
 from fnn.paths import named_leaves
 from fnn.testing import check_layer
 from tests import compiled
 from tests.cases.users import Gated
+from tests.comparing import close, same
 from tests.drawing import drawn
 
 pytestmark = pytest.mark.usefixtures("strict_numerics")
@@ -95,16 +97,94 @@ def test_a_layer_with_parameters_can_be_the_activation():
     assert params["activation"]["layer_norm_0"]["scale"].shape == (7,)
 
 
+def test_each_part_of_the_network_is_drawn_from_the_key_of_its_name():
+    params, _ = fnn.FeedForward(7, activation=fnn.PRelu()).init(KEY, X)
+    hidden, out = (named_key(KEY, name) for name in ("hidden", "out"))
+    same(params["hidden"], fnn.Dense(7).init(hidden, X)[0])
+    same(params["out"], fnn.Dense(4).init(out, np.zeros((2, 5, 7)))[0])
+    params, _ = fnn.TransformerBlock(2, 7).init(KEY, X)
+    same(params["mlp"]["hidden"], fnn.Dense(7).init(named_key(named_key(KEY, "mlp"), "hidden"), X)[0])
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        pytest.param(fnn.FeedForward(6, activation=fnn.PRelu()), marks=pytest.mark.full),
+        pytest.param(fnn.FeedForward(6, activation=fnn.Maxout(2)), marks=pytest.mark.full),
+        pytest.param(fnn.FeedForward(6, activation=fnn.Serial(fnn.Silu(), fnn.Dropout(0.3))), marks=pytest.mark.full),
+        pytest.param(NormedFeedForward(6, norm=fnn.RMSNorm(), dropout=fnn.Dropout(0.2)), marks=pytest.mark.full),
+    ],
+    ids=repr,
+)
+def test_the_activation_may_have_parameters_be_random_or_narrow(layer: fnn.Layer):
+    check_layer(layer, X)
+
+
 @pytest.mark.full
-def test_the_layers_that_carry_the_width_keep_the_contract():
-    check_layer(WithWidth(), X)
-    check_layer(DenseTo(), (X, fnn.Static(3)))
-    check_layer(DenseTo(use_bias=False), (X, fnn.Static(3)), dtypes=())
+def test_the_activation_may_have_state():
+    check_layer(fnn.FeedForward(6, activation=fnn.BatchNorm()), X, per_example=False)
 
 
-def test_a_width_is_asked_for():
-    with pytest.raises(TypeError, match=r"expected an array and a Static .* got float64\[2,5,4\]"):
-        DenseTo().init(KEY, X)
+def test_the_network_is_one_layer_to_a_rule_which_reads_its_cache():
+    layer = fnn.FeedForward(6)
+    model = fnn.Serial(layer, fnn.Dense(2))
+    seen = {}
+
+    def rule(path: str, layer: fnn.Layer, cache: Any, dy: Any) -> tuple:
+        seen[path] = cache
+        return layer.backward(cache, dy)
+
+    def run(params: Any, x: Any) -> Any:
+        y, _, cache = model.forward(params, {}, x)
+        return fnn.backprop(model, cache, y, rule)[0]
+
+    params = model.init(KEY, X)[0]
+    gradient = jax.eval_shape(run, params, X)
+    assert list(seen) == ["dense_0", "feed_forward_0"]
+    assert {name: sorted(part) for name, part in seen["feed_forward_0"].items() if name != "width"} == {
+        "hidden": ["kernel", "x"],
+        "activation": ["x"],
+        "out": ["kernel", "x"],
+    }
+    assert seen["feed_forward_0"]["width"] == fnn.Static(4)
+    assert jax.tree.structure(gradient) == jax.tree.structure(params)
+
+
+def test_its_activation_can_be_rewritten_and_says_whose_rule_it_is():
+    layer = fnn.FeedForward(6)
+    assert layer.children() == {"activation": fnn.Gelu()}
+    assert layer.with_children({"activation": fnn.Tanh()}) == fnn.FeedForward(6, activation=fnn.Tanh())
+    assert layer.rule == "hand"
+    assert layer.with_children({"activation": fnn.Lambda(jnp.sin)}).rule == "auto"
+    with pytest.raises(ValueError, match="with_children replaces layers, not names"):
+        layer.with_children({"act": fnn.Tanh()})
+
+
+LENGTHS = np.array([5, 3], np.int32)
+
+
+@pytest.mark.parametrize("activation", [fnn.Gelu(), fnn.BatchNorm()], ids=repr)
+def test_over_time_the_network_does_what_its_activation_does(activation: fnn.Layer, random: Any):
+    """With batch norm inside, lengths beside x were refused: the width stood in their place."""
+    layer = fnn.Serial(fnn.FeedForward(6, activation=activation))
+    params, state = layer.init(KEY, (X, LENGTHS))
+    other = np.where(np.arange(5)[None, :, None] < LENGTHS[:, None, None], X, 1e3)
+
+    def run(x: Any) -> Any:
+        (y, _), after, cache = layer.forward(params, state, (x, LENGTHS), train=True)
+        return y, after, layer.backward(cache, (jnp.ones_like(y), None))
+
+    (y, after, gradient), (z, other_after, other_gradient) = map(jax.jit(run), (X, other))
+    close(y[0], z[0])
+    close(y[1, :3], z[1, :3])
+    close((after, gradient), (other_after, other_gradient))
+
+
+def test_wrong_options_of_the_network():
+    with pytest.raises(ValueError, match=r"expected an input \(…, D\), got a scalar"):
+        fnn.FeedForward(3).init(KEY, np.ones(()))
+    with pytest.raises(TypeError, match="expected one array"):
+        fnn.FeedForward(3).init(KEY, {"x": X})
     with pytest.raises(ValueError, match="hidden is at least 1, got 0"):
         fnn.FeedForward(0)
     with pytest.raises(TypeError, match="FeedForward is made of layers"):
@@ -167,11 +247,9 @@ def test_rules_reach_the_layers_inside_and_reports_of_repeated_blocks_are_stacke
         return fnn.backprop(model, cache, (y, None), tap)
 
     reports, (dx, dmask) = jax.eval_shape(run, jax.eval_shape(model.init, KEY, (X, MASK))[0], X)
-    assert sorted(seen) == sorted(
-        ["attention/norm", "attention/heads", *(f"mlp/{n}" for n in ("norm", "width", "hidden", "activation", "out"))]
-    )
+    assert sorted(seen) == sorted(["attention/norm", "attention/heads", "mlp"])
     assert reports["attention"]["heads"]["dy"].shape == (3, 2, 5, 4)
-    assert reports["mlp"]["activation"]["dy"].shape == (3, 2, 5, 6)
+    assert reports["mlp"]["dy"].shape == (3, 2, 5, 4)
     assert dx.shape == X.shape
     assert dmask is None
 
@@ -234,7 +312,7 @@ def test_an_error_inside_says_where():
 def test_the_tools_see_its_layers():
     model = fnn.Serial(fnn.Repeat(fnn.TransformerBlock(2, 6, activation=fnn.Tanh()), 2), head=fnn.Dense(3))
     rows = {row.path: row for row in fnn.summary(model, X).rows}
-    assert rows["repeat_0/mlp/out"].parameters == 2 * (6 * 4 + 4)
+    assert rows["repeat_0/mlp"].parameters == 2 * (2 * 4 + 4 * 6 + 6 + 6 * 4 + 4)
     assert rows["repeat_0/attention/heads"].rule == "hand"
 
 

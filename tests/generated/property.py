@@ -11,15 +11,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fnn.testing import oracles
-from fnn.testing.comparison import ZERO, agree, alike, arrays, gradient_like, norm
+from fnn.gradients import oracles
+from fnn.gradients.arrays import arrays, gradient_like
+from fnn.gradients.equality import EPS, Whole, length, norm, verdict
+from fnn.testing.comparison import agree
 from fnn.testing.mode import Mode
+from fnn.testing.structure import alike
 from fnn.testing.violations import Violations
 from tests.generated.grammar import Case
 from tests.points import Point, drawn_point
 
 TOLERANCE = 1e-12
-EPS = float(np.finfo(np.float64).eps)
 ROUNDING = 4 * EPS
 """By how much the inputs are moved to see what rounding alone does to a gradient."""
 
@@ -74,13 +76,13 @@ def _is_rounding(point: Point, dy: Any, manual: dict[str, np.ndarray], automatic
     Rounding the inputs then moves its automatic gradient about as far, and the difference is small beside the leaf, or
     below the rounding of the whole gradient.
     """
-    moved, whole = arrays(_moved(point, dy)), norm(automatic.values())
+    moved, whole = arrays(_moved(point, dy)), Whole(norm(automatic.values()))
     for path, leaf in automatic.items():
-        size, off = norm([leaf]), norm([manual[path] - leaf])
-        zero = max(size, norm([manual[path]])) <= ZERO * whole
-        if zero or off <= TOLERANCE * size:
+        said = verdict(manual[path], leaf, whole, tolerance=TOLERANCE)
+        if said.passed:
             continue
-        if not (off <= 10 * norm([moved[path] - leaf]) and off <= max(1e-6 * size, EPS * whole)):
+        small = said.error <= max(1e-6 * said.expected, EPS * whole.norm)
+        if not (small and said.error <= 10 * length(moved[path] - leaf)):
             return False
     return True
 

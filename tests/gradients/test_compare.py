@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 import fnn
-from fnn.gradients.compare import METHODS, compare_gradients
+from fnn.gradients.compare import compare_gradients
 from fnn.gradients.makers import delta_rules
+from fnn.gradients.methods import METHODS
 from tests.gradients.reports import good, labels, normal, report_of
 
 TWO = ("manual", "reverse")

@@ -112,7 +112,7 @@ def test_configuration(make: Callable[[], Any], error: type, message: str):
 
 
 @dataclasses.dataclass(frozen=True)
-class Row:
+class BadInput:
     """A layer that is given a wrong input: the error comes from ``init`` already, unless ``made`` is another input."""
 
     layer: Layer
@@ -126,45 +126,45 @@ class Row:
 
 IMAGE = zeros(2, 5, 5, 4)
 ROWS = [
-    Row(Dense(2), zeros(3, 5), ValueError, "'kernel' has shape (4, 2) where this input needs (5, 2)", made=zeros(3, 4)),
-    Row(Dense(2), zeros(3, 4, dtype=np.int32), TypeError, "expected an array of floating dtype, got int32[3,4]; convert"),
-    Row(Dense(2), zeros(3, 4, dtype=bool), TypeError, "expected an array of floating dtype, got bool[3,4]"),
-    Row(Dense(2), zeros(3, 4, dtype=np.float32), TypeError, "'kernel' is float64 but the input is float32", made=zeros(3, 4)),
-    Row(Dense(2), (zeros(3, 4), zeros(3, 4)), TypeError, "expected one array, got (float64[3,4], float64[3,4])", made=zeros(3, 4)),
-    Row(Dense(2), zeros(0, 4), ValueError, "the batch is empty: float64[0,4]", made=zeros(3, 4)),
-    Row(Conv(2, (3, 3)), zeros(2, 5, 4), ValueError, "expected an input (N, spatial, spatial, C) for kernel_size=(3, 3)"),
-    Row(Conv(2, 3), zeros(2, 4), ValueError, "expected an input (N, …, C) for kernel_size=3, got the shape (2, 4)"),
-    Row(Conv(2, 3), zeros(2, 5, 5, 3), ValueError, "'kernel' has shape (3, 3, 4, 2) where this input needs (3, 3, 3, 2)", made=IMAGE),
-    Row(Conv(2, 6, padding="VALID"), IMAGE, ValueError, "a window of 6×6 does not fit into an image of 5×5 with padding 'VALID'"),
-    Row(Conv(2, 3, dilation=3, padding="VALID"), IMAGE, ValueError, "a window of 7×7 does not fit into an image of 5×5"),
-    Row(Conv(3, 3, groups=3), IMAGE, ValueError, "groups=3 does not divide the 4 channels of the input"),
-    Row(Conv(2, 3, strides=(1, 2, 1)), IMAGE, ValueError, "strides has 3 entries for 2 spatial axes: (1, 2, 1)"),
-    Row(Conv(2, 3, padding=((1, 1),)), IMAGE, ValueError, "padding ((1, 1),) has 1 entries for 2 spatial axes"),
-    Row(Conv(2, 3), zeros(0, 5, 5, 4), ValueError, "the batch is empty", made=IMAGE),
-    Row(MaxPool(6), IMAGE, ValueError, "a window of 6×6 does not fit into an image of 5×5 with padding 'VALID'"),
-    Row(MaxPool(2), zeros(2, 4), ValueError, "expected an input (N, spatial, …, C), got the shape (2, 4)"),
-    Row(MaxPool((2, 2, 2)), IMAGE, ValueError, "the window has 3 entries for 2 spatial axes: (2, 2, 2)"),
-    Row(AvgPool(2, padding=2), IMAGE, ValueError, "padding 2 makes windows of 2 that hold padding alone"),
-    Row(GlobalAvgPool(), zeros(2, 4), ValueError, "expected an input (N, spatial, …, C), got the shape (2, 4)"),
-    Row(BatchNorm(), zeros(4), ValueError, "expected an input (N, …, C), got the shape (4,)"),
-    Row(BatchNorm(), zeros(3, 5), ValueError, "state 'mean' has shape float64[4] where this input needs (5,)", made=zeros(3, 4), train=True),
-    Row(BatchNorm(), zeros(1, 4), ValueError, "training needs at least two values a channel", train=True),
-    Row(BatchNorm(), zeros(3, 4), ValueError, "this batch norm has no statistics yet (count is 0)", made=zeros(3, 4), eager_only=True),
-    Row(LayerNorm(), zeros(3, 5), ValueError, "'scale' has shape (4,) where this input needs (5,)", made=zeros(3, 4)),
-    Row(Dropout(0.5), zeros(3, 4), ValueError, "Dropout(rate=0.5) is random in training and needs a key", made=zeros(3, 4), train=True),
-    Row(Reshape((3, 2)), zeros(2, 5), ValueError, "a sample of float64[2,5] has 5 entries and does not fit the shape (3, 2)"),
-    Row(Reshape((0, -1)), zeros(2, 5), ValueError, "does not fit the shape (0, -1)"),
-    Row(Embedding(5, 2), zeros(3), TypeError, "expected integer indices, got float64[3]"),
-    Row(Embedding(5, 2), (zeros(3, dtype=int),), TypeError, "expected one array of indices, got (int64[3])"),
-    Row(Embedding(5, 2), np.array([0, 5]), ValueError, "indices lie in [0, 5), got values from 0 to 5", made=zeros(2, dtype=int), eager_only=True),
-    Row(Embedding(5, 2), np.array([-1, 3]), ValueError, "indices lie in [0, 5), got values from -1 to 3", made=zeros(2, dtype=int), eager_only=True),
-    Row(Embedding(5, 2), zeros(0, dtype=int), ValueError, "the batch is empty: int64[0]", made=zeros(2, dtype=int)),
-    Row(Relu(), zeros(3, dtype=int), TypeError, "expected an array of floating dtype, got int64[3]"),
-    Row(Softmax(), zeros(3, dtype=int), TypeError, "expected an array of floating dtype, got int64[3]"),
-    Row(Residual(Dense(3)), zeros(2, 4), ValueError, "a residual adds the inner output float64[2,3] to float64[2,4]: they differ; give it a shortcut"),
-    Row(Repeat(Dense(3), 2), zeros(2, 4), ValueError, "a repeated layer keeps the shape and dtype of its input, got float64[2,4] in and float64[2,3] out"),
-    Row(Parallel(Dense(3), Dense(2)), zeros(2, 4), ValueError, "do not fit together to sum: dense_0: float64[2,3], dense_1: float64[2,2]"),
-    Row(Parallel(Tanh(), Flatten(), merge="concatenate"), zeros(2, 3, 4), ValueError, "do not fit together to concatenate"),
+    BadInput(Dense(2), zeros(3, 5), ValueError, "'kernel' has shape (4, 2) where this input needs (5, 2)", made=zeros(3, 4)),
+    BadInput(Dense(2), zeros(3, 4, dtype=np.int32), TypeError, "expected an array of floating dtype, got int32[3,4]; convert"),
+    BadInput(Dense(2), zeros(3, 4, dtype=bool), TypeError, "expected an array of floating dtype, got bool[3,4]"),
+    BadInput(Dense(2), zeros(3, 4, dtype=np.float32), TypeError, "'kernel' is float64 but the input is float32", made=zeros(3, 4)),
+    BadInput(Dense(2), (zeros(3, 4), zeros(3, 4)), TypeError, "expected one array, got (float64[3,4], float64[3,4])", made=zeros(3, 4)),
+    BadInput(Dense(2), zeros(0, 4), ValueError, "the batch is empty: float64[0,4]", made=zeros(3, 4)),
+    BadInput(Conv(2, (3, 3)), zeros(2, 5, 4), ValueError, "expected an input (N, spatial, spatial, C) for kernel_size=(3, 3)"),
+    BadInput(Conv(2, 3), zeros(2, 4), ValueError, "expected an input (N, …, C) for kernel_size=3, got the shape (2, 4)"),
+    BadInput(Conv(2, 3), zeros(2, 5, 5, 3), ValueError, "'kernel' has shape (3, 3, 4, 2) where this input needs (3, 3, 3, 2)", made=IMAGE),
+    BadInput(Conv(2, 6, padding="VALID"), IMAGE, ValueError, "a window of 6×6 does not fit into an image of 5×5 with padding 'VALID'"),
+    BadInput(Conv(2, 3, dilation=3, padding="VALID"), IMAGE, ValueError, "a window of 7×7 does not fit into an image of 5×5"),
+    BadInput(Conv(3, 3, groups=3), IMAGE, ValueError, "groups=3 does not divide the 4 channels of the input"),
+    BadInput(Conv(2, 3, strides=(1, 2, 1)), IMAGE, ValueError, "strides has 3 entries for 2 spatial axes: (1, 2, 1)"),
+    BadInput(Conv(2, 3, padding=((1, 1),)), IMAGE, ValueError, "padding ((1, 1),) has 1 entries for 2 spatial axes"),
+    BadInput(Conv(2, 3), zeros(0, 5, 5, 4), ValueError, "the batch is empty", made=IMAGE),
+    BadInput(MaxPool(6), IMAGE, ValueError, "a window of 6×6 does not fit into an image of 5×5 with padding 'VALID'"),
+    BadInput(MaxPool(2), zeros(2, 4), ValueError, "expected an input (N, spatial, …, C), got the shape (2, 4)"),
+    BadInput(MaxPool((2, 2, 2)), IMAGE, ValueError, "the window has 3 entries for 2 spatial axes: (2, 2, 2)"),
+    BadInput(AvgPool(2, padding=2), IMAGE, ValueError, "padding 2 makes windows of 2 that hold padding alone"),
+    BadInput(GlobalAvgPool(), zeros(2, 4), ValueError, "expected an input (N, spatial, …, C), got the shape (2, 4)"),
+    BadInput(BatchNorm(), zeros(4), ValueError, "expected an input (N, …, C), got the shape (4,)"),
+    BadInput(BatchNorm(), zeros(3, 5), ValueError, "state 'mean' has shape float64[4] where this input needs (5,)", made=zeros(3, 4), train=True),
+    BadInput(BatchNorm(), zeros(1, 4), ValueError, "training needs at least two values a channel", train=True),
+    BadInput(BatchNorm(), zeros(3, 4), ValueError, "this batch norm has no statistics yet (count is 0)", made=zeros(3, 4), eager_only=True),
+    BadInput(LayerNorm(), zeros(3, 5), ValueError, "'scale' has shape (4,) where this input needs (5,)", made=zeros(3, 4)),
+    BadInput(Dropout(0.5), zeros(3, 4), ValueError, "Dropout(rate=0.5) is random in training and needs a key", made=zeros(3, 4), train=True),
+    BadInput(Reshape((3, 2)), zeros(2, 5), ValueError, "a sample of float64[2,5] has 5 entries and does not fit the shape (3, 2)"),
+    BadInput(Reshape((0, -1)), zeros(2, 5), ValueError, "does not fit the shape (0, -1)"),
+    BadInput(Embedding(5, 2), zeros(3), TypeError, "expected integer indices, got float64[3]"),
+    BadInput(Embedding(5, 2), (zeros(3, dtype=int),), TypeError, "expected one array of indices, got (int64[3])"),
+    BadInput(Embedding(5, 2), np.array([0, 5]), ValueError, "indices lie in [0, 5), got values from 0 to 5", made=zeros(2, dtype=int), eager_only=True),
+    BadInput(Embedding(5, 2), np.array([-1, 3]), ValueError, "indices lie in [0, 5), got values from -1 to 3", made=zeros(2, dtype=int), eager_only=True),
+    BadInput(Embedding(5, 2), zeros(0, dtype=int), ValueError, "the batch is empty: int64[0]", made=zeros(2, dtype=int)),
+    BadInput(Relu(), zeros(3, dtype=int), TypeError, "expected an array of floating dtype, got int64[3]"),
+    BadInput(Softmax(), zeros(3, dtype=int), TypeError, "expected an array of floating dtype, got int64[3]"),
+    BadInput(Residual(Dense(3)), zeros(2, 4), ValueError, "a residual adds the inner output float64[2,3] to float64[2,4]: they differ; give it a shortcut"),
+    BadInput(Repeat(Dense(3), 2), zeros(2, 4), ValueError, "a repeated layer keeps the shape and dtype of its input, got float64[2,4] in and float64[2,3] out"),
+    BadInput(Parallel(Dense(3), Dense(2)), zeros(2, 4), ValueError, "do not fit together to sum: dense_0: float64[2,3], dense_1: float64[2,2]"),
+    BadInput(Parallel(Tanh(), Flatten(), merge="concatenate"), zeros(2, 3, 4), ValueError, "do not fit together to concatenate"),
 ]  # fmt: skip
 
 
@@ -174,7 +174,7 @@ def nested(layer: Layer) -> Layer:
 
 @pytest.mark.parametrize("jit", [False, True], ids=["eager", "jit"])
 @pytest.mark.parametrize("row", ROWS, ids=[f"{row.layer!r}: {row.message}" for row in ROWS])
-def test_input(row: Row, jit: bool):
+def test_input(row: BadInput, jit: bool):
     model = nested(row.layer)
 
     def run(x: Any) -> Any:

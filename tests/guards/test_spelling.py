@@ -30,13 +30,16 @@ NOT_CALLED = [
     (fnn.Layer, "aply", "did you mean apply"),
     (fnn.Layer, "Init", "did you mean init"),
     (fnn.Layer, "with_childs", "did you mean with_children"),
+    (fnn.Layer, "kinks", "did you mean kinks_at"),
     (Wrapper, "conect", "did you mean connect"),
     (fnn.Loss, "term", "did you mean terms"),
     (fnn.Loss, "term_backward", "did you mean terms_backward"),
+    (fnn.Loss, "kink_at", "did you mean kinks_at"),
     (fnn.MeanSquaredError, "slopes", "did you mean slope"),
     (fnn.Metric, "updates", "did you mean update"),
     (fnn.Metric, "vlaue", "did you mean value"),
     (fnn.L2, "slop", "did you mean slope"),
+    (fnn.L2, "kink_at", "did you mean kinks_at"),
     (fnn.augment.Augmentation, "do_nothing", "did you mean does_nothing"),
     (fnn.Callback, "on_epoch_end", "the hooks of a callback are on_start, on_steps, on_epoch, on_end"),
     (fnn.Callback, "on_improvement", "the hooks of a callback"),
@@ -64,7 +67,7 @@ def test_a_metric_that_misspells_its_direction_is_refused(name: str):
 
 
 OWN = [
-    (fnn.Layer, ("unfold", "weights", "reset", "_foward", "call", "as_text")),
+    (fnn.Layer, ("unfold", "weights", "reset", "_foward", "call", "as_text", "sinks", "links")),
     (fnn.Loss, ("distance", "scores", "_term")),
     (fnn.Metric, ("counts", "of_class", "plot")),
     (fnn.Callback, ("write", "epoch_summary", "start", "one_epoch", "save_epoch", "plot_steps", "_on_epoch_end")),
@@ -122,6 +125,12 @@ WRONG_SIGNATURES = [
         "forward",
         lambda self, prediction, target: 0,
         r"called with \(prediction, target, weights\), but takes",
+    ),
+    (
+        fnn.Loss,
+        "kinks_at",
+        lambda self, prediction: None,
+        r"called with \(prediction, target\), but takes \(self, prediction\)",
     ),
     (fnn.L2, "slope", lambda self: 0, r"called with \(w\), but takes \(self\)"),
     (fnn.augment.Augmentation, "one", lambda self, image: 0, r"called with \(key, image\), but takes \(self, image\)"),

@@ -12,8 +12,8 @@ import numpy as np
 import fnn
 from fnn.losses import Loss
 
-Row = tuple[Any, Any, float, Any]
-Rows = Callable[[float, float], list[Row]]
+Extreme = tuple[Any, Any, float, Any]
+Rows = Callable[[float, float], list[Extreme]]
 
 INF, NAN = float("inf"), float("nan")
 LN2 = np.log(2.0)
@@ -23,7 +23,7 @@ HALF = 0.5**0.5
 def differences(size: Callable[[float], float], slope: Callable[[float], float]) -> Rows:
     """Of two differences of equal size, what the cost and the slope of each are."""
 
-    def rows(big: float, tiny: float) -> list[Row]:
+    def rows(big: float, tiny: float) -> list[Extreme]:
         errors = (0.0, 1.0, tiny, -tiny, big, -big, INF, -INF)
         pairs = [([e, -e], [0.0, 0.0], size(e), [slope(e) / 2, -slope(e) / 2]) for e in errors]
         return [*pairs, ([NAN, 0.0], [0.0, 0.0], NAN, [NAN, 0.0])]
@@ -31,7 +31,7 @@ def differences(size: Callable[[float], float], slope: Callable[[float], float])
     return rows
 
 
-def root_mean_square(big: float, tiny: float) -> list[Row]:
+def root_mean_square(big: float, tiny: float) -> list[Extreme]:
     sizes = [([e, -e], [0.0, 0.0], e, [0.5, -0.5]) for e in (1.0, tiny, big, 3 * big)]
     one = [([e, 0.0], [0.0, 0.0], HALF * e, [HALF, 0.0]) for e in (1.0, tiny, big)]
     return [
@@ -44,7 +44,7 @@ def root_mean_square(big: float, tiny: float) -> list[Row]:
     ]
 
 
-def binary(big: float, tiny: float) -> list[Row]:
+def binary(big: float, tiny: float) -> list[Extreme]:
     sides = [
         row
         for z in (1e4, big, INF)
@@ -64,7 +64,7 @@ def label(target: Callable[[int], Any], focused: Callable[[float], tuple[float, 
     """Of three logits and a label, by cross-entropy or what ``focused`` makes of log 2 and its slope there."""
     half, slope = (LN2, 1.0) if focused is None else focused(LN2)
 
-    def rows(big: float, tiny: float) -> list[Row]:
+    def rows(big: float, tiny: float) -> list[Extreme]:
         found = [
             ([0.0, -INF, 0.0], 0, half, [-slope / 2, 0.0, slope / 2]),  # a class that is masked out
             ([0.0, 0.0, -INF], 1, half, [slope / 2, -slope / 2, 0.0]),
@@ -85,7 +85,7 @@ def label(target: Callable[[int], Any], focused: Callable[[float], tuple[float, 
     return rows
 
 
-def smoothed(big: float, tiny: float) -> list[Row]:
+def smoothed(big: float, tiny: float) -> list[Extreme]:
     """With s = 0.3 every class has a share of 0.1, and the label 0.8."""
     return [
         ([[big, 0.0, 0.0]], [0], 0.2 * big, [[0.2, -0.1, -0.1]]),
@@ -94,7 +94,7 @@ def smoothed(big: float, tiny: float) -> list[Row]:
     ]
 
 
-def projected(big: float, tiny: float) -> list[Row]:
+def projected(big: float, tiny: float) -> list[Extreme]:
     """A hidden vector of one entry and a kernel (1, 3)."""
     kernel = [[1.0, -1.0, 0.0]]
     return [
@@ -107,10 +107,10 @@ def projected(big: float, tiny: float) -> list[Row]:
     ]
 
 
-def spelled(big: float, tiny: float) -> list[Row]:
+def spelled(big: float, tiny: float) -> list[Extreme]:
     """Two frames of three classes, the first the blank, and the label 1: 1 1, 1 blank or blank 1."""
 
-    def row(z: list[float], value: float, dz: list[float]) -> Row:
+    def row(z: list[float], value: float, dz: list[float]) -> Extreme:
         return [[z, z]], [[1, -1]], value, [[dz, dz]]
 
     none = [0.0, 0.0, 0.0]
@@ -128,7 +128,7 @@ def spelled(big: float, tiny: float) -> list[Row]:
     ]
 
 
-def counts(big: float, tiny: float) -> list[Row]:
+def counts(big: float, tiny: float) -> list[Extreme]:
     return [
         ([-INF], [0.0], 0.0, [0.0]),
         ([-big], [0.0], 0.0, [0.0]),
@@ -143,7 +143,7 @@ def counts(big: float, tiny: float) -> list[Row]:
     ]
 
 
-def normal(big: float, tiny: float) -> list[Row]:
+def normal(big: float, tiny: float) -> list[Extreme]:
     certain = np.log(big)  # of the precision, e⁻ˢ = big
     return [
         ([[5.0, -100.0]], [[5.0]], -50.0, [[0.0, 0.5]]),
@@ -161,7 +161,7 @@ def normal(big: float, tiny: float) -> list[Row]:
 
 
 def margin(least: float) -> Rows:
-    def rows(big: float, tiny: float) -> list[Row]:
+    def rows(big: float, tiny: float) -> list[Extreme]:
         sides = [
             row
             for z in (1e4, big, INF)
@@ -177,7 +177,7 @@ def margin(least: float) -> Rows:
     return rows
 
 
-def rivals(big: float, tiny: float) -> list[Row]:
+def rivals(big: float, tiny: float) -> list[Extreme]:
     return [
         ([[big, big, 0.0]], [0], 1.0, [[-1.0, 1.0, 0.0]]),
         ([[-big, big, 0.0]], [0], 2 * big, [[-1.0, 1.0, 0.0]]),
@@ -192,7 +192,7 @@ def rivals(big: float, tiny: float) -> list[Row]:
     ]
 
 
-def cosines(big: float, tiny: float) -> list[Row]:
+def cosines(big: float, tiny: float) -> list[Extreme]:
     # Between (3, 4) and (4, 3) the cosine is 24/25, and −(ŷ − cos p̂)/|p| = (−0.224, 0.168)/|p|, |p| = 5.
     found = [([3 * a, 4 * a], [4 * b, 3 * b], 0.04, [-0.0448 / a, 0.0336 / a]) for a, b in
              ((big, 1.0), (tiny, 1.0), (1.0, big), (1.0, tiny), (big, big), (tiny, tiny), (big, tiny))]  # fmt: skip
@@ -206,7 +206,7 @@ def cosines(big: float, tiny: float) -> list[Row]:
     return [([p], [y], value, [dp]) for p, y, value, dp in found]
 
 
-def triplets(big: float, tiny: float) -> list[Row]:
+def triplets(big: float, tiny: float) -> list[Extreme]:
     zero, none = [0.0, 0.0], [[0.0, 0.0]] * 3
     pulled = [[-0.6, -0.8], [0.6, 0.8], [0.0, 0.0]]
     found = [

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fnn.optim.line_search import Point, strong_wolfe
+from fnn.optim.line_search import LinePoint, strong_wolfe
 
 # Functions of Moré and Thuente's tests and others, all falling at 0, with the smallest scale at which they are tried.
 FUNCTIONS = {
@@ -25,7 +25,7 @@ def compiled(function, dtype, max_steps):
 
     def run(curv_rtol):
         zero = jnp.zeros((), dtype)
-        start = Point(zero, *phi(zero))
+        start = LinePoint(zero, *phi(zero))
         step, evaluations = strong_wolfe(phi, start, curv_rtol=curv_rtol, max_steps=max_steps)
         return step, evaluations, phi(step), start[1:]
 
@@ -67,14 +67,14 @@ def test_without_enough_steps_the_lowest_that_decreases_is_taken():
     step, evaluations, _, _ = search(lambda a: -a, max_steps=3)
     assert (step, evaluations) == (4.0, 3)
     # Nothing decreases, since the slope lies: no step.
-    wrong = Point(jnp.array(0.0), jnp.array(0.0), jnp.array(-1.0))
+    wrong = LinePoint(jnp.array(0.0), jnp.array(0.0), jnp.array(-1.0))
     step, evaluations = strong_wolfe(lambda a: (a, jnp.ones_like(a)), wrong, max_steps=5)
     assert (float(step), int(evaluations)) == (0.0, 5)
 
 
 def test_a_nan_everywhere_is_no_step():
     step, evaluations = strong_wolfe(
-        lambda a: (a * jnp.nan, a * jnp.nan), Point(jnp.array(0.0), jnp.array(1.0), jnp.array(-1.0)), max_steps=6
+        lambda a: (a * jnp.nan, a * jnp.nan), LinePoint(jnp.array(0.0), jnp.array(1.0), jnp.array(-1.0)), max_steps=6
     )
     assert (float(step), int(evaluations)) == (0.0, 6)
 
@@ -84,7 +84,7 @@ def test_a_decrease_below_rounding_is_judged_by_the_slope():
     def phi(a):
         return 1 + jnp.finfo(a.dtype).eps * a, -1e-9 * jnp.ones_like(a)
 
-    start = Point(jnp.array(0.0), jnp.array(1.0), jnp.array(-3e-9))
+    start = LinePoint(jnp.array(0.0), jnp.array(1.0), jnp.array(-3e-9))
     step, evaluations = strong_wolfe(phi, start)
     assert (float(step), int(evaluations)) == (1.0, 1)
     higher = start._replace(value=jnp.array(1 - 1e-6))  # more than rounding: not taken
@@ -97,7 +97,7 @@ def test_a_step_no_lower_than_the_one_before_ends_the_doubling():
         value = jnp.select([a == 1, a == 2, a < 2], [-5.0, -3.0, -6.0], -100.0)
         return value, jnp.where((a == 1) | (a == 2), -2.0, 0.0)
 
-    step, evaluations = strong_wolfe(phi, Point(jnp.array(0.0), jnp.array(0.0), jnp.array(-1.0)))
+    step, evaluations = strong_wolfe(phi, LinePoint(jnp.array(0.0), jnp.array(0.0), jnp.array(-1.0)))
     assert 1 < float(step) < 2
     assert int(evaluations) == 3
 
@@ -107,6 +107,6 @@ def test_searches_can_be_batched():
 
     def one(target):
         phi = jax.value_and_grad(lambda a: (a - target) ** 2)
-        return strong_wolfe(phi, Point(jnp.array(0.0), *phi(jnp.array(0.0))), curv_rtol=0.01)[0]
+        return strong_wolfe(phi, LinePoint(jnp.array(0.0), *phi(jnp.array(0.0))), curv_rtol=0.01)[0]
 
     np.testing.assert_allclose(jax.vmap(one)(targets), targets, rtol=0.01)

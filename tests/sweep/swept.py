@@ -24,8 +24,8 @@ def runner(objective: Any = None, optimizer: Any = by_rate, **options: Any) -> A
 
 
 def linear(optimizer: Any = by_rate, **options: Any) -> Any:
-    """Runs that compile quickly."""
-    options = {"epochs": 1} | options
+    """Runs that compile quickly, without a remainder."""
+    options = {"epochs": 1, "batch_size": 25} | options
     return runner(lambda h: fnn.Objective(fnn.Dense(3), fnn.CrossEntropy()), optimizer, **options)
 
 

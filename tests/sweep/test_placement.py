@@ -47,7 +47,7 @@ def convolutional(h):
 def test_convolutional_models_are_mapped_and_others_run_side_by_side():
     assert jax.default_backend() == "cpu"
     images = np.ones((20, 4, 4, 1), np.float32), np.arange(20) % 3
-    train = runner(convolutional, epochs=1)
+    train = runner(convolutional, epochs=1, batch_size=10)
     result = fnn.sweep(train, KEY, images, seeds=2, learning_rate=0.1)
     assert result.layout[2:] == (2, 1)
     check_alone(result, train, images)
@@ -63,7 +63,10 @@ def test_a_convolution_with_the_same_kernel_in_all_runs_is_no_reason_to_map():
         return jax.lax.conv_general_dilated(images, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
 
     train = runner(
-        lambda h: fnn.Objective(fnn.Serial(fnn.Flatten(), fnn.Dense(3)), fnn.CrossEntropy()), augment=blurred, epochs=1
+        lambda h: fnn.Objective(fnn.Serial(fnn.Flatten(), fnn.Dense(3)), fnn.CrossEntropy()),
+        augment=blurred,
+        epochs=1,
+        batch_size=10,
     )
     images = np.ones((20, 4, 4, 1), np.float32), np.arange(20) % 3
     assert fnn.sweep(train, KEY, images, seeds=2, learning_rate=0.1).layout[2:] == (1, 2)
@@ -110,14 +113,17 @@ def test_runs_are_dealt_out_to_devices_and_none_is_without():
 @pytest.mark.full  # a process of its own: the number of devices is set before JAX starts
 def test_two_devices_give_what_one_gives():
     program = """
-        import jax, jax.numpy as jnp, numpy as np, fnn
+        from tests.compilation import compile_cheaply
+        compile_cheaply()
+        import jax, numpy as np, fnn
         assert len(jax.devices()) == 2
-        x = jax.random.normal(jax.random.key(0), (40, 2))
-        data = x, (x[:, 0] > 0).astype(int)
-        def sweep(objective, **options):
+        x = np.random.default_rng(0).standard_normal((32, 2)).astype(np.float32)
+        data = x, (x[:, 0] > 0).astype(np.int32)
+        stopping = fnn.EarlyStopping(1, monitor="loss")
+        def sweep(objective, early_stopping=stopping, **options):
             train = fnn.make_train(
                 objective, lambda h: fnn.optim.sgd(h["learning_rate"]), epochs=4, batch_size=16,
-                early_stopping=fnn.EarlyStopping(1, monitor="loss"),
+                early_stopping=early_stopping,
             )
             return train, fnn.sweep(train, jax.random.key(1), data, learning_rate=[0.1, 0.5, 9.0], **options)
         dense = lambda h: fnn.Objective(fnn.Serial(fnn.Dense(4), fnn.Relu(), fnn.Dense(2)), fnn.CrossEntropy())
@@ -132,12 +138,13 @@ def test_two_devices_give_what_one_gives():
                 alone = jax.jit(train)(result.keys[run], data, result.combination(run))
                 for a, b in zip(jax.tree.leaves(result.result(run)), jax.tree.leaves(alone), strict=True):
                     np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-6)
-        _, chunks = sweep(dense, seeds=2, max_parallel=2)
+        single = lambda h: fnn.Objective(fnn.Dense(2), fnn.CrossEntropy())
+        _, chunks = sweep(single, None, seeds=2, max_parallel=2)
         assert str(chunks.layout) == "6 runs over 2 devices, in 2 chunks of 2 side by side"
-        _, one = sweep(dense, devices=jax.devices()[1:])
+        _, one = sweep(single, None, devices=jax.devices()[1:])
         assert one.results.history["loss"].devices() == {jax.devices()[1]}
         with jax.default_device(jax.devices()[0]):
-            assert str(sweep(dense)[1].layout) == "3 runs side by side"
+            assert str(sweep(single, None)[1].layout) == "3 runs side by side"
         print(result, result.best().score)
     """
     environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=2", "PYTHONPATH": os.getcwd()}

@@ -17,6 +17,7 @@ import fnn
 import fnn.train.pace
 import fnn.train.stream
 from fnn.train.callbacks import Run
+from tests.compilation import compile_cheaply
 
 EPOCHS, BATCH = 6, 8
 
@@ -36,7 +37,7 @@ class KillAt(fnn.Callback):
 
 
 def main(folder: str, kind: str, kill_at: int, result: str) -> None:
-    jax.config.update("jax_disable_most_optimizations", True)
+    compile_cheaply()
     fnn.train.pace.SECONDS_A_CALL = 0.0  # one step a call
     fnn.train.stream.BATCHES_A_GROUP = 2
     rng = np.random.default_rng(0)

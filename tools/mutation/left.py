@@ -14,7 +14,6 @@ LEFT: dict[Place, str] = {
     Place("combinators/first.py", "First.fold"): _FIRST,
     Place("combinators/tied.py", "Tied.transpose"): "parameters tied by a function instead of as they are",
     Place("layers/attention/multi_head_attention.py", "MultiHeadAttention.backward"): _CROSS,
-    Place("layers/recurrent/feedback_rnn.py", "FeedbackRNN.retreat"): _OPTION,
-    Place("layers/recurrent/_cell.py", "RecurrentCell.prepare"): _OPTION,
+    Place("layers/recurrent/feedback_rnn.py", "FeedbackRNN.backward"): _OPTION,
     Place("losses/ctc.py", "CTC.select"): "a NaN in a sequence that weighs nothing: a test of some seconds",
 }

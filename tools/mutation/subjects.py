@@ -23,11 +23,14 @@ import numpy as np
 from jax import lax
 
 from fnn.errors import is_floating
+from fnn.gradients import oracles
+from fnn.gradients.arrays import arrays, cast, gradient_like, normal_like, shapes
 from fnn.layer import Layer, floating_leaves
 from fnn.losses import Loss
 from fnn.penalties import Penalty
-from fnn.testing import oracles
-from fnn.testing.comparison import agree, alike, arrays, gradient_like, shapes
+from fnn.testing.comparison import agree
+from fnn.testing.inputs import rounded
+from fnn.testing.structure import alike
 from fnn.testing.violations import Violations
 from tests import test_backprop, test_kinks, test_memory
 from tests.cases import LAYERS, LOSSES, PENALTIES, QUICK, ROWS
@@ -165,7 +168,7 @@ def _test_subject(test: Callable[[], None]) -> Subject:
 
 def _layer_run(layer: Layer, x: Any) -> Callable[[Calls], None]:
     def run(calls: Calls) -> None:
-        key, shape = jax.random.key(0), shapes(oracles.to_float(x, jnp.float64))
+        key, shape = jax.random.key(0), shapes(cast(x, jnp.float64))
         with jax.disable_jit(False):
             params, state = jax.eval_shape(layer.init, key, shape)
 
@@ -190,8 +193,8 @@ def _layer_checks(layer: Layer, x: Any) -> Callable[[], list[Check]]:
             point = drawn_point(layer, x, train=train)
             checks.append(_gradient_check(point))
         for train in (False, True):
-            corner = drawn_point(layer, oracles.rounded(x), train=train)
-            corner = dataclasses.replace(corner, params=oracles.rounded(corner.params))
+            corner = drawn_point(layer, rounded(x), train=train)
+            corner = dataclasses.replace(corner, params=rounded(corner.params))
             checks += _if_sound(lambda corner=corner: _gradient_check(corner))
         checks += [_shape_check(layer, x)]
         return [*checks, *(_dtype_check(dataclasses.replace(point, train=train)) for train in (False, True))]
@@ -281,7 +284,7 @@ def _loss_run(loss: Loss, batch: tuple) -> Callable[[Calls], None]:
             calls.phase = "forward"
             return ()
 
-        jax.eval_shape(both, *shapes(oracles.to_float((prediction, target), jnp.float64)))
+        jax.eval_shape(both, *shapes(cast((prediction, target), jnp.float64)))
 
     return run
 
@@ -309,7 +312,7 @@ def _loss_checks(loss: Loss, batch: tuple) -> Callable[[], list[Check]]:
 
     def derivative_at(prediction: Any, target: Any, weights: Any) -> Check:
         leaves, rebuild = floating_leaves(prediction)
-        tangents = oracles.normal_like(200, leaves)
+        tangents = normal_like(200, leaves)
 
         def automatic(leaves: list) -> list:
             return jax.grad(lambda leaves: loss(rebuild(leaves), target, weights))(leaves)
@@ -327,16 +330,16 @@ def _loss_checks(loss: Loss, batch: tuple) -> Callable[[], list[Check]]:
         return check
 
     def make() -> list[Check]:
-        batches = [batch, (oracles.rounded(batch[0]), oracles.rounded(batch[1]), *batch[2:])]
+        batches = [batch, (rounded(batch[0]), rounded(batch[1]), *batch[2:])]
         checks: list[Check] = []
         for place, each in enumerate(batches):
-            prediction, target, *rest = oracles.to_float(each, jnp.float64)
+            prediction, target, *rest = cast(each, jnp.float64)
             examples = jax.tree.leaves(prediction)[0].shape[0]
             drawn = jnp.asarray(np.random.default_rng(5).uniform(0.5, 1.5, examples))
             for weights in (*rest, None, drawn)[:2]:
                 made = functools.partial(check_at, prediction, target, weights)
                 checks += _if_sound(made) if place else [made()]
-        prediction, target, *rest = oracles.to_float(batch, jnp.float64)
+        prediction, target, *rest = cast(batch, jnp.float64)
         return [*checks, dtype_check, derivative_at(prediction, target, *(rest or [None]))]
 
     def dtype_check(found: Violations) -> None:
@@ -362,7 +365,7 @@ def _penalty_run(penalty: Penalty, params: Any) -> Callable[[Calls], None]:
             calls.phase = "forward"
             return ()
 
-        jax.eval_shape(both, shapes(oracles.to_float(params, jnp.float64)))
+        jax.eval_shape(both, shapes(cast(params, jnp.float64)))
 
     return run
 
@@ -380,7 +383,7 @@ def _penalty_checks(penalty: Penalty, params: Any) -> Callable[[], list[Check]]:
         return check
 
     def make() -> list[Check]:
-        points = [oracles.to_float(each, jnp.float64) for each in (params, oracles.rounded(params))]
+        points = [cast(each, jnp.float64) for each in (params, rounded(params))]
         return [check_at(each) for each in points]
 
     return make

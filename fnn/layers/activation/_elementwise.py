@@ -5,14 +5,16 @@ from typing import Any, ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
+from fnn.corners import Kinks, on_corners
 from fnn.errors import floating_array, output_gradient
 from fnn.layer import Cache, Layer, Params, State, wide_dtype
 
 
 @dataclasses.dataclass(frozen=True)
 class Elementwise(Layer, name="elementwise"):
-    """The base of elementwise activations: a subclass gives ``f`` and ``derivative`` (or ``gradient``).
+    """The base of elementwise activations: a subclass gives ``f``, ``derivative`` (or ``gradient``) and ``corners``.
 
     Forward:   y = f(x)
     Backward:  dx = f'(x) ⊙ dy
@@ -24,6 +26,9 @@ class Elementwise(Layer, name="elementwise"):
     """
 
     cached: ClassVar[Literal["x", "y"]] = "x"
+
+    corners: ClassVar[tuple[float, ...]] = ()
+    """Where the function or its slope jumps."""
 
     over_time = "each step"
 
@@ -38,6 +43,9 @@ class Elementwise(Layer, name="elementwise"):
     def gradient(self, value: jax.Array, dy: jax.Array) -> jax.Array:
         """dx. A slope that is exactly 0 on a whole side is a selection in its place: 0 · ∞ would be NaN."""
         return self.derivative(value) * dy
+
+    def kinks_at(self, x: np.ndarray) -> Kinks | None:
+        return on_corners(x, *self.corners) if self.corners else None
 
     def __call__(self, x: Any) -> jax.Array:
         x = floating_array(x)

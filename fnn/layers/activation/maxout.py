@@ -5,7 +5,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
+from fnn.corners import Kinks, ties
 from fnn.errors import floating_array, output_gradient, positive
 from fnn.layer import Cache, Layer, Params, State
 
@@ -57,6 +59,9 @@ class Maxout(Layer, name="maxout"):
         place = jax.lax.broadcasted_iota(winner.dtype, (*dy.shape, self.pieces), dy.ndim)
         dx = jnp.where(winner == place, dy[..., None], 0)
         return {}, dx.reshape(*dy.shape[:-1], -1)
+
+    def kinks_at(self, x: np.ndarray) -> Kinks:
+        return ties(x.reshape(*x.shape[:-1], -1, self.pieces), (-1,), "groups of channels have a tie for the maximum")
 
 
 def _small_enough(pieces: int) -> Any:

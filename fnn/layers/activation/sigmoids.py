@@ -71,6 +71,7 @@ class HardSigmoid(Elementwise, name="hard_sigmoid"):
     """
 
     cached = "y"
+    corners = (-3, 3)
 
     def f(self, x: jax.Array) -> jax.Array:
         return clip(x + 3, 0, 6) / 6
@@ -117,6 +118,7 @@ class HardTanh(Elementwise, name="hard_tanh"):
     """
 
     cached = "y"
+    corners = (-1, 1)
 
     def f(self, x: jax.Array) -> jax.Array:
         return clip(x, -1, 1)
@@ -190,6 +192,8 @@ class Step(Elementwise, name="step"):
     """
 
     straight_through: bool = False
+
+    corners = (0,)
 
     def __post_init__(self) -> None:
         if not isinstance(self.straight_through, bool):

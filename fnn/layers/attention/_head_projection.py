@@ -14,7 +14,7 @@ from fnn.layers.linear.dense import Dense
 
 
 @dataclasses.dataclass(frozen=True)
-class Projection(Layer, name="projection"):
+class HeadProjection(Layer, name="head_projection"):
     """A dense layer whose input is the last ``contracted`` axes and whose output is the axes ``features``.
 
     Forward:   y = x W + b  with the axes D of the input as one, and the axes F of the output
@@ -26,7 +26,7 @@ class Projection(Layer, name="projection"):
 
     The initialisers see the kernel as a matrix, so that its fans are Π D and Π F.
 
-    >>> layer = Projection((2, 3))
+    >>> layer = HeadProjection((2, 3))
     >>> params, state = layer.init(jax.random.key(0), jax.ShapeDtypeStruct((1, 4), "float32"))
     >>> params["kernel"].shape
     (4, 2, 3)

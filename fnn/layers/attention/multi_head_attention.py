@@ -12,7 +12,7 @@ from fnn.guards.inputs import arrays_or_shapes
 from fnn.initializers import Initializer, LecunNormal, Zeros
 from fnn.layer import Cache, Layer, Params, State, is_training, named_key, required_key
 from fnn.layers.attention._blockwise import BlockwiseAttention
-from fnn.layers.attention._head_projection import Projection
+from fnn.layers.attention._head_projection import HeadProjection
 from fnn.layers.attention._input import attention_members
 from fnn.layers.attention.rotary_embedding import check_even, rotated
 from fnn.layers.random.dropout import Dropout, drops
@@ -189,7 +189,7 @@ class MultiHeadAttention(Layer, name="multi_head_attention"):
     def _attention(self) -> BlockwiseAttention:
         return BlockwiseAttention(self.causal, self.block, Dropout(self.dropout))
 
-    def _projections(self, features: int) -> dict[str, Projection]:
+    def _projections(self, features: int) -> dict[str, HeadProjection]:
         """The four dense layers, for inputs with so many features."""
         if self.head_features is None and features % self.num_heads:
             raise ValueError(
@@ -199,8 +199,9 @@ class MultiHeadAttention(Layer, name="multi_head_attention"):
         if self.rotary:
             check_even(each)
         options = {"use_bias": self.use_bias, "kernel_init": self.kernel_init, "bias_init": self.bias_init}
-        own, shared = Projection((self.num_heads, each), **options), Projection((self._kv_heads, each), **options)
-        return {"query": own, "key": shared, "value": shared, "out": Projection((features,), contracted=2, **options)}
+        own, shared = (HeadProjection((heads, each), **options) for heads in (self.num_heads, self._kv_heads))
+        out = HeadProjection((features,), contracted=2, **options)
+        return {"query": own, "key": shared, "value": shared, "out": out}
 
     def _project(self, name: str, params: Params, x: jax.Array, features: int, cache: Cache) -> jax.Array:
         own = params.get(name) if isinstance(params, dict) else params

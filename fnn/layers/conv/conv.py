@@ -20,7 +20,7 @@ from fnn.layers.conv._windows import (
     windows,
     windows_within,
 )
-from fnn.layers.linear._affine import add_bias, affine_gradients, init_affine
+from fnn.layers.linear._kernel_and_bias import add_bias, affine_gradients, init_affine
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,7 +10,7 @@ from fnn.errors import describe, floating_array, output_gradient, parameter, pos
 from fnn.guards.inputs import arrays_or_shapes
 from fnn.initializers import Initializer, LecunNormal, Zeros
 from fnn.layer import Cache, Layer, Params, State, float_dtype
-from fnn.layers.linear._affine import add_bias, affine_gradients, init_affine
+from fnn.layers.linear._kernel_and_bias import add_bias, affine_gradients, init_affine
 
 
 @dataclasses.dataclass(frozen=True)

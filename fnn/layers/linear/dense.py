@@ -10,7 +10,7 @@ from fnn.errors import floating_array, output_gradient, parameter, positive
 from fnn.guards.inputs import array_or_shape
 from fnn.initializers import Initializer, LecunNormal, Zeros
 from fnn.layer import Cache, Layer, Params, State, float_dtype
-from fnn.layers.linear._affine import add_bias, affine_gradients, init_affine
+from fnn.layers.linear._kernel_and_bias import add_bias, affine_gradients, init_affine
 
 
 @dataclasses.dataclass(frozen=True)

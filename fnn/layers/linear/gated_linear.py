@@ -9,9 +9,10 @@ from fnn.errors import floating_array, output_gradient, part, positive
 from fnn.initializers import Initializer, LecunNormal, Zeros
 from fnn.layer import Cache, Layer, Params, State, named_key
 from fnn.layers.activation._elementwise import Elementwise
+from fnn.layers.activation.gelu import Gelu
 from fnn.layers.activation.rectifiers import Relu
-from fnn.layers.activation.self_gated import Gelu, Silu
 from fnn.layers.activation.sigmoids import Sigmoid
+from fnn.layers.activation.swish import Silu
 from fnn.layers.linear.dense import Dense
 
 

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from fnn.corners import Kinks, ties
 from fnn.errors import is_concrete, output_gradient
 from fnn.layer import Cache, Layer, Params, State, Static, wide_dtype
 from fnn.layers.pool.windowed import image_or_sequences
@@ -105,3 +106,6 @@ class GlobalMaxPool(_GlobalPool, name="global_max_pool"):
         place = lax.broadcasted_iota(winner.dtype, (1, math.prod(shape[1:-1]), 1), 1)
         dx = jnp.where(place == winner[:, None], dy[:, None], 0).reshape(shape)
         return {}, joined_again(dx, cache.get("lengths"))
+
+    def kinks_at(self, x: np.ndarray) -> Kinks:
+        return ties(x, tuple(range(1, x.ndim - 1)), "channels have a tie for the maximum")

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from fnn.corners import Kinks, ties
 from fnn.errors import output_gradient
 from fnn.guards.inputs import array_or_shape
 from fnn.layer import Cache, Layer, OverTime, Params, State, Static, wide_dtype
@@ -130,6 +131,13 @@ class MaxPool(_Pool, name="max_pool"):
             ]
             dx = dx + lax.pad(jnp.where(winner == k, dy, 0), jnp.zeros((), dy.dtype), [(0, 0, 0), *pads, (0, 0, 0)])
         return {}, joined_again(dx, cache.get("lengths"))
+
+    def kinks_at(self, x: np.ndarray) -> Kinks:
+        w = self._windows(x.shape[1:-1])
+        padded = np.pad(x, ((0, 0), *w.pads, (0, 0)), constant_values=-np.inf)
+        seen = np.lib.stride_tricks.sliding_window_view(padded, w.window, tuple(range(1, x.ndim - 1)))
+        seen = seen[(slice(None), *(slice(None, None, stride) for stride in w.strides))]
+        return ties(seen, tuple(range(x.ndim, seen.ndim)), "windows have a tie for the maximum")
 
 
 @dataclasses.dataclass(frozen=True)

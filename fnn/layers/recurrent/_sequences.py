@@ -10,21 +10,27 @@ import jax
 import jax.numpy as jnp
 
 from fnn.errors import describe, floating_array, is_concrete
+from fnn.layer import Cache
 from fnn.sequences.lengths import checked_lengths, impossible, valid_steps
 
 Carry = tuple[jax.Array, ...]
 """The members of what is carried from step to step; outside the layer one member stands alone."""
 
 
+class Form(NamedTuple):
+    """The number of members that an input has (0: x alone), and whether a carry is among them."""
+
+    members: int
+    carried: bool
+
+
 class Sequences(NamedTuple):
-    """An input taken apart: x with its padding at 0, lengths (N,) or None, the carry at the start, and the number of
-    members that came (0: x alone), with ``carried`` for whether a carry was among them."""
+    """An input taken apart: x with its padding at 0, lengths (N,) or None, the carry at the start, and the form."""
 
     x: jax.Array
     lengths: jax.Array | None
     carry: Carry
-    members: int
-    carried: bool
+    form: Form
 
 
 def check_sequence(x: Any) -> Any:
@@ -53,7 +59,19 @@ def unpack_sequences(x: Any, sizes: tuple[int, ...]) -> Sequences:
         start = carry_members(carry, sizes, len(values), values.dtype)
     if lengths is not None and not is_concrete(lengths):  # under jit nothing can be raised: such a sequence is all NaN
         start = tuple(jnp.where(_column(wrong), jnp.nan, member) for member in start)
-    return Sequences(values, lengths, start, len(members) if isinstance(x, tuple) else 0, carry is not None)
+    return Sequences(values, lengths, start, Form(len(members) if isinstance(x, tuple) else 0, carry is not None))
+
+
+def input_gradient(cache: Cache, dx: jax.Array, dcarry: Carry) -> Any:
+    """The gradient of an input in the form in which that came, from dx (T, N, D) and that of the carry at the start."""
+    dtype, (members, carried) = cache["x"].dtype, cache["form"].value
+    dx, dcarry = jnp.swapaxes(dx.astype(dtype), 0, 1), cast(dcarry, dtype)
+    return (dx, None, carry_outside(dcarry) if carried else None)[:members] if members else dx
+
+
+def valid_by_step(lengths: jax.Array | None, steps: int) -> jax.Array | None:
+    """Which samples have a valid input at each step, (T, N), or ``None`` if all have."""
+    return None if lengths is None else valid_steps(lengths, steps).T
 
 
 def keep_where(valid: jax.Array | None, new: Any, otherwise: Any = 0) -> Any:
@@ -85,9 +103,23 @@ def carry_members(carry: Any, sizes: tuple[int, ...], batch_size: int, dtype: An
     return members
 
 
+def before_each(carries: Carry, start: Carry, reverse: bool) -> Carry:
+    """The carry before each step, from those after each (T, N, ·) and that at the start."""
+
+    def shifted(after: jax.Array, first: jax.Array) -> jax.Array:
+        return jnp.concatenate((after[1:], first[None]) if reverse else (first[None], after[:-1]))
+
+    return tuple(map(shifted, carries, start))
+
+
 def carry_outside(members: tuple) -> Any:
     """A carry as it stands outside the layer: one member stands alone."""
     return members[0] if len(members) == 1 else members
+
+
+def cast(tree: Any, dtype: Any) -> Any:
+    """The arrays of a tree in another dtype."""
+    return jax.tree.map(lambda leaf: leaf.astype(dtype), tree)
 
 
 def _column(valid: jax.Array) -> jax.Array:

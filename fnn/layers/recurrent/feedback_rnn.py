@@ -6,24 +6,17 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 
-from fnn.errors import instance_hint, parameter, positive
-from fnn.guards.inputs import arrays_or_shapes
-from fnn.layer import Params, State, float_dtype, named_key
+from fnn.errors import instance_hint, positive
+from fnn.layer import Cache, Params
 from fnn.layers.activation._elementwise import Elementwise
 from fnn.layers.activation.sigmoids import Tanh
-from fnn.layers.recurrent._projection import (
-    Projection,
-    add_bias,
-    kernel_gradient,
-    product,
-    product_transposed,
-    projection_gradients,
-)
-from fnn.layers.recurrent._recurrent import Recurrent, input_features
-from fnn.layers.recurrent._sequences import Carry, check_sequence
+from fnn.layers.recurrent._affine_map import INPUT, AffineMap, product
+from fnn.layers.recurrent._recurrent import Parameters, Recurrent
+from fnn.layers.recurrent._sequences import Carry, before_each, input_gradient
 
-FED_BACK = ("recurrent", "feedback")
-"""The weights through which the members h and y of the carry act."""
+OUTPUT = AffineMap("output_kernel", bias="output_bias")
+FED_BACK = (AffineMap("recurrent_kernel"), AffineMap("feedback_kernel"))
+"""The maps by which the members h and y of the carry act."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,13 +36,21 @@ class FeedbackRNN(Recurrent, name="feedback_rnn"):
              ``recurrent_kernel`` U (H, H) unless M is 0, ``feedback_kernel`` F (O, H) with ``output_feedback``. The
              entries of U where M is 0 start at 0, have no effect and the gradient 0.
     State:   none
-    Cache:   ``x``, ``carries`` (h_t, y_t), ``carry`` (h₀, y₀), ``kept`` a_t (T, N, H) where f' is a function of it and
-             not of h_t, ``weights``; see ``fnn/layers/recurrent/_recurrent.py``
-    Shapes:  x (N, T, D), ``(x, lengths)`` or ``(x, lengths, carry)``, the carry being the tuple (h, y) → (N, T, O), or
-             the last y (N, O) with ``return_sequences=False``; with ``return_carry=True`` the pair (y, carry)
+    Cache:   ``x`` (N, T, D) with 0 for padding, ``lengths`` (N,) or None, ``carry`` (h₀, y₀); of all steps ``carries``
+             (h_t (T, N, H), y_t (T, N, O)) and ``kept`` a_t (T, N, H) where f' is a function of it and not of h_t, else
+             None; ``weights``, the parameters with M ⊙ U for U; ``form`` Static, of the input
+    Shapes:  x (N, T, D), ``(x, lengths)`` or ``(x, lengths, carry)`` → y (N, T, O); the last y (N, O) with
+             ``return_sequences=False``; the pair (y, carry) with ``return_carry=True``. The lengths are integers
+             (N,) or None, the carry is (h (N, H), y (N, O)), 0 if not given. Any floating dtype, kept; sums and what
+             is carried are in at least float32
 
-    f is any elementwise layer without parameters. Without a carry h₀ and y₀ are 0. Conventions of lengths, padding and
-    ``reverse``, and errors: as of ``SimpleRNN``; and ``TypeError`` for an activation that is not elementwise.
+    f is any elementwise layer without parameters. Steps past a sequence's length are padding: y is 0 there, the carry
+    stays as it is, and x has gradient 0 whatever it holds, NaN included. ``reverse`` runs from the last valid step to
+    the first; every output stays at its own step. ``start`` and ``step`` are the form of one step, for decoding.
+
+    Errors: ``ValueError`` for an x that is not (N, T, D), for lengths that are not (N,) or lie outside [0, T] (under
+    jit such a sequence is NaN), for a carry of another shape; ``TypeError`` for lengths that are not integers, for a
+    carry of another structure or dtype, and for an activation that is not elementwise.
 
     >>> layer = FeedbackRNN(3, 1, lateral=False, self_feedback=False)
     >>> params, state = layer.init(jax.random.key(0), jax.ShapeDtypeStruct((1, 4, 2), "float32"))
@@ -81,81 +82,65 @@ class FeedbackRNN(Recurrent, name="feedback_rnn"):
     def carry_sizes(self) -> tuple[int, ...]:
         return (self.features, self.outputs)
 
-    def init(self, key: jax.Array, x: Any) -> tuple[Params, State]:
-        dtype = float_dtype(check_sequence(arrays_or_shapes(x)))
-        kernels = {"kernel": (input_features(x), self.features), "output_kernel": (self.features, self.outputs)}
-        if self.output_feedback:
-            kernels["feedback_kernel"] = (self.outputs, self.features)
-        params = {name: self.kernel_init(named_key(key, name), shape, dtype) for name, shape in kernels.items()}
-        for name, size in (("bias", self.features), ("output_bias", self.outputs)):
-            params[name] = self.bias_init(named_key(key, name), (size,), dtype)
-        if self._hidden_feedback:
-            recurrent = self.recurrent_init(named_key(key, "recurrent_kernel"), (self.features,) * 2, dtype)
-            params["recurrent_kernel"] = self._allowed(recurrent)
-        return params, {}
-
-    def weights(self, params: Params, x: jax.Array, *, train: bool, key: jax.Array | None) -> dict[str, Any]:
-        hidden, outputs, dtype = self.features, self.outputs, x.dtype
-
-        def read(kernel: str, bias: str, size: int, features: int) -> Projection:
-            shape = (size, features)
-            return Projection(
-                parameter(params, kernel, shape, dtype), None, parameter(params, bias, (features,), dtype)
-            )
-
-        weights: dict[str, Any] = {
-            "input": read("kernel", "bias", x.shape[-1], hidden),
-            "output": read("output_kernel", "output_bias", hidden, outputs),
+    def parameters(self, inputs: int) -> Parameters:
+        hidden, outputs = self.features, self.outputs
+        table: Parameters = {
+            "kernel": (self.kernel_init, (inputs, hidden)),
+            "bias": (self.bias_init, (hidden,)),
+            "output_kernel": (self.kernel_init, (hidden, outputs)),
+            "output_bias": (self.bias_init, (outputs,)),
         }
-        if self._hidden_feedback:
-            weights["recurrent"] = self._allowed(parameter(params, "recurrent_kernel", (hidden, hidden), dtype))
         if self.output_feedback:
-            weights["feedback"] = parameter(params, "feedback_kernel", (outputs, hidden), dtype)
-        return weights
+            table["feedback_kernel"] = (self.kernel_init, (outputs, hidden))
+        if self.lateral or self.self_feedback:
+            table["recurrent_kernel"] = (lambda *drawn: self._allowed(self.recurrent_init(*drawn)), (hidden, hidden))
+        return table
 
-    def project(self, weights: Any, x: jax.Array) -> jax.Array:
-        return product(x, weights["input"].kernel)
+    def weights(self, params: Params, x: jax.Array, *, train: bool, key: jax.Array | None) -> Params:
+        weights = super().weights(params, x, train=train, key=key)
+        return self._with_allowed(weights)
 
-    def advance(self, weights: Any, projected: jax.Array, carry: Carry) -> tuple[Carry, Any]:
-        a = add_bias(weights["input"], projected)
-        for name, before in zip(FED_BACK, carry, strict=True):
-            a = a + product(before, weights[name]) if name in weights else a
+    def advance(self, weights: Params, projected: jax.Array, carry: Carry) -> tuple[Carry, Any]:
+        a = INPUT.with_bias(weights, projected)
+        for each, before in _present(weights, carry):
+            a = a + each.without_bias(weights, before)
         h = self.activation.f(a)
-        y = add_bias(weights["output"], product(h, weights["output"].kernel))
+        y = OUTPUT.with_bias(weights, OUTPUT.without_bias(weights, h))
         return (h, y), a if self.activation.cached == "x" else None
 
-    def retreat(
-        self, weights: Any, kept: Any, prepared: Any, previous: Carry, carry: Carry, dcarry: Carry
-    ) -> tuple[Carry, Any]:
-        dh, dy = dcarry
-        dh = dh + product_transposed(dy, weights["output"].kernel)
-        value = carry[0] if kept is None else kept
-        _, da = self.activation.backward({self.activation.cached: value}, dh)
-        dprevious = [
-            product_transposed(da, weights[name]) if name in weights else jnp.zeros_like(each)
-            for name, each in zip(FED_BACK, dcarry, strict=True)
-        ]
-        return tuple(dprevious), (da, dy)
+    def backward(self, cache: Cache, dy: Any) -> tuple[Params, Any]:
+        weights, x, carries = cache["weights"], jnp.swapaxes(cache["x"], 0, 1), cache["carries"]
+        previous = before_each(carries, cache["carry"], self.reverse)
+        transposed = {name: weight.T for name, weight in weights.items()}  # once, not at every step
 
-    def gradients(
-        self, weights: Any, kept: Any, prepared: Any, previous: Carry, carries: Carry, deltas: Any, x: jax.Array
-    ) -> tuple[Params, jax.Array]:
-        da, dy = deltas
-        dinput, _ = projection_gradients(weights["input"], None, x, da)
-        doutput, _ = projection_gradients(weights["output"], None, carries[0], dy)
-        dparams = {"kernel": dinput.kernel, "bias": dinput.bias}
-        dparams |= {"output_kernel": doutput.kernel, "output_bias": doutput.bias}
-        if "recurrent" in weights:
-            dparams["recurrent_kernel"] = self._allowed(kernel_gradient(previous[0], da))
-        if "feedback" in weights:
-            dparams["feedback_kernel"] = kernel_gradient(previous[1], da)
-        return dparams, product_transposed(da, weights["input"].kernel).astype(x.dtype)
+        def retreat(kept: Any, previous: Carry, carry: Carry, dcarry: Carry) -> tuple[Any, Carry]:
+            dh, dy = dcarry
+            dh = dh + product(dy, transposed["output_kernel"])
+            value = carry[0] if kept is None else kept
+            _, da = self.activation.backward({self.activation.cached: value}, dh)
+            dprevious = [
+                product(da, transposed[each.kernel]) if each.kernel in weights else jnp.zeros_like(before)
+                for each, before in zip(FED_BACK, previous, strict=True)
+            ]
+            return (da, dy), tuple(dprevious)
 
-    @property
-    def _hidden_feedback(self) -> bool:
-        return self.lateral or self.self_feedback
+        (da, dy), dstart = self.back_through_time(cache, dy, retreat, previous)
+        dparams, _ = INPUT.gradients(weights, None, x, da)
+        for each, entering, delta in ((OUTPUT, carries[0], dy), *((*pair, da) for pair in _present(weights, previous))):
+            dparams |= each.gradients(weights, None, entering, delta)[0]
+        return self._with_allowed(dparams), input_gradient(cache, product(da, transposed["kernel"]), dstart)
+
+    def _with_allowed(self, weights: Params) -> Params:
+        """These parameters, or their gradients, with M ⊙ U."""
+        name = "recurrent_kernel"
+        return weights | {name: self._allowed(weights[name])} if name in weights else weights
 
     def _allowed(self, kernel: jax.Array) -> jax.Array:
         """M ⊙ U, as a selection."""
         own = jnp.eye(self.features, dtype=bool)
         return jnp.where(jnp.where(own, self.self_feedback, self.lateral), kernel, 0)
+
+
+def _present(weights: Params, carry: Carry) -> list[tuple[AffineMap, jax.Array]]:
+    """The maps that feed back, with the members of the carry on which they act."""
+    return [(each, member) for each, member in zip(FED_BACK, carry, strict=True) if each.kernel in weights]

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from fnn.layers.activation.sigmoids import Sigmoid, Tanh
-from fnn.layers.recurrent._cell import RecurrentCell
+from fnn.layers.recurrent._recurrent import Deltas, Parameters, RecurrentCell
 from fnn.layers.recurrent._sequences import Carry
 
 
@@ -25,12 +25,26 @@ class GRU(RecurrentCell, name="gru"):
     Params:  ``kernel`` W (D, 3H), ``recurrent_kernel`` U (H, 3H), ``bias`` b, ``recurrent_bias`` b' (3H,), in the order
              r z n; with ``layer_norm`` also ``input_scale``, ``recurrent_scale`` (3H,)
     State:   none
-    Cache:   ``x``, ``carries`` h_t, ``carry`` h₀, ``kept`` (r, z, n, q_n), each (T, N, H), ``weights``; see
-             ``fnn/layers/recurrent/_recurrent.py``
-    Shapes:  as of ``SimpleRNN``
+    Cache:   ``x`` (N, T, D) with 0 for padding, ``lengths`` (N,) or None, ``carry`` (h₀,); of all steps, each
+             (T, N, H), ``carries`` (h_t,) and ``kept`` (r, z, n, q_n); ``weights``, the parameters and the dropout
+             ``mask`` (N, H); ``form`` Static, of the input
+    Shapes:  x (N, T, D), ``(x, lengths)`` or ``(x, lengths, carry)`` → y (N, T, H); the last y (N, H) with
+             ``return_sequences=False``; the pair (y, carry) with ``return_carry=True``. The lengths are integers
+             (N,) or None, the carry is h (N, H), 0 if not given. Any floating dtype,
+             kept; sums and what is carried are in at least float32
 
-    Conventions of lengths, padding and ``reverse``, and errors: as of ``SimpleRNN``. The reset acts after the product,
-    its bias inside, so that all products of a step are one; z is the part kept (some papers have 1 − z).
+    Steps past a sequence's length are padding: y is 0 there, the carry stays as it is, and x has gradient 0 whatever it
+    holds, NaN included. ``reverse`` runs from the last valid step to the first; every output stays at its own step.
+    ``layer_norm`` standardises x W and h U over all 3H features, each with a scale of its own, before they are added to
+    anything. ``recurrent_dropout`` drops entries of h_(t−1) before the product with U, with one mask for all steps.
+    ``start`` and ``step`` are the form of one step, for decoding.
+
+    The reset acts after the product, its bias inside, so that all products of a step are one; z is the part of the old
+    state that is kept (some papers write 1 − z).
+
+    Errors: ``ValueError`` for an x that is not (N, T, D), for lengths that are not (N,) or lie outside [0, T] (under
+    jit such a sequence is NaN), for a carry of another shape, for training with ``recurrent_dropout`` without a key;
+    ``TypeError`` for lengths that are not integers and for a carry of another structure or dtype.
 
     >>> layer = GRU(3)
     >>> params, state = layer.init(jax.random.key(0), jax.ShapeDtypeStruct((1, 4, 2), "float32"))
@@ -41,7 +55,10 @@ class GRU(RecurrentCell, name="gru"):
     """
 
     gates: ClassVar[int] = 3
-    recurrent_bias: ClassVar[bool] = True
+
+    def parameters(self, inputs: int) -> Parameters:
+        table = super().parameters(inputs)
+        return table | {"recurrent_bias": table["bias"]}
 
     def cell(self, p: jax.Array, q: jax.Array, carry: Carry) -> tuple[Carry, Any]:
         (p_r, p_z, p_n), (q_r, q_z, q_n) = jnp.split(p, 3, -1), jnp.split(q, 3, -1)
@@ -49,12 +66,9 @@ class GRU(RecurrentCell, name="gru"):
         n = jnp.tanh(p_n + r * q_n)
         return ((1 - z) * n + z * carry[0],), (r, z, n, q_n)
 
-    def cell_backward(self, kept: Any, previous: Carry, carry: Carry, dcarry: Carry) -> tuple[jax.Array, Carry]:
+    def cell_backward(self, kept: Any, previous: Carry, carry: Carry, dcarry: Carry) -> tuple[Deltas, Carry]:
         (r, z, n, q_n), (dh,), slope = kept, dcarry, Sigmoid().derivative
-        dn = dh * (1 - z) * Tanh().derivative(n)
-        blocks = (dn * q_n * slope(r), dh * (previous[0] - n) * slope(z), dn)
-        return jnp.concatenate(blocks, -1), (dh * z,)
-
-    def recurrent_delta(self, kept: Any, dp: jax.Array) -> jax.Array:
-        dp_r, dp_z, dp_n = jnp.split(dp, 3, -1)
-        return jnp.concatenate((dp_r, dp_z, dp_n * kept[0]), -1)
+        dp_n = dh * (1 - z) * Tanh().derivative(n)
+        dp_r, dp_z = dp_n * q_n * slope(r), dh * (previous[0] - n) * slope(z)
+        dp, dq = (jnp.concatenate((dp_r, dp_z, last), -1) for last in (dp_n, dp_n * r))
+        return (dp, dq), (dh * z,)

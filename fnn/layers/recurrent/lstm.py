@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from fnn.initializers import Initializer
 from fnn.layers.activation.sigmoids import Sigmoid, Tanh
-from fnn.layers.recurrent._cell import RecurrentCell
+from fnn.layers.recurrent._recurrent import Deltas, RecurrentCell
 from fnn.layers.recurrent._sequences import Carry
 
 
@@ -38,13 +38,26 @@ class LSTM(RecurrentCell, name="lstm"):
     Params:  ``kernel`` W (D, 4H), ``recurrent_kernel`` U (H, 4H), ``bias`` b (4H,), in the order i f g o; with
              ``layer_norm`` also ``input_scale``, ``recurrent_scale`` (4H,)
     State:   none
-    Cache:   ``x``, ``carries`` (h_t, c_t), ``carry`` (h₀, c₀), ``kept`` (i, f, g, o), each (T, N, H),
-             ``weights``; tanh(c_t) is computed again; see ``fnn/layers/recurrent/_recurrent.py``
-    Shapes:  as of ``SimpleRNN``, the carry being the tuple (h, c)
+    Cache:   ``x`` (N, T, D) with 0 for padding, ``lengths`` (N,) or None, ``carry`` (h₀, c₀); of all steps, each
+             (T, N, H), ``carries`` (h_t, c_t) and ``kept`` (i, f, g, o); ``weights``, the parameters and the dropout
+             ``mask`` (N, H); ``form`` Static, of the input. tanh(c_t) is computed again
+    Shapes:  x (N, T, D), ``(x, lengths)`` or ``(x, lengths, carry)`` → y (N, T, H); the last y (N, H) with
+             ``return_sequences=False``; the pair (y, carry) with ``return_carry=True``. The lengths are integers
+             (N,) or None, the carry is (h, c), each (N, H), 0 if not given. Any floating dtype,
+             kept; sums and what is carried are in at least float32
 
-    Conventions of lengths, padding and ``reverse``, and errors: as of ``SimpleRNN``. The biases of the forget gate
-    start at 1, the others at 0. Glorot's fans are those of the whole kernel, (D, 4H), and every block (H, H) of the
-    recurrent kernel is an orthogonal matrix of its own.
+    Steps past a sequence's length are padding: y is 0 there, the carry stays as it is, and x has gradient 0 whatever it
+    holds, NaN included. ``reverse`` runs from the last valid step to the first; every output stays at its own step.
+    ``layer_norm`` standardises x W and h U over all 4H features, each with a scale of its own, before they are added to
+    anything. ``recurrent_dropout`` drops entries of h_(t−1) before the product with U, with one mask for all steps.
+    ``start`` and ``step`` are the form of one step, for decoding.
+
+    The bias of the forget gate starts at 1, the others at 0. Glorot's fans are those of the whole kernel, (D, 4H); each
+    block (H, H) of the recurrent kernel is an orthogonal matrix of its own.
+
+    Errors: ``ValueError`` for an x that is not (N, T, D), for lengths that are not (N,) or lie outside [0, T] (under
+    jit such a sequence is NaN), for a carry of another shape, for training with ``recurrent_dropout`` without a key;
+    ``TypeError`` for lengths that are not integers and for a carry of another structure or dtype.
 
     >>> layer = LSTM(3, return_carry=True)
     >>> params, state = layer.init(jax.random.key(0), jax.ShapeDtypeStruct((1, 4, 2), "float32"))
@@ -69,7 +82,7 @@ class LSTM(RecurrentCell, name="lstm"):
         c = f * carry[1] + i * g
         return (o * jnp.tanh(c), c), (i, f, g, o)
 
-    def cell_backward(self, kept: Any, previous: Carry, carry: Carry, dcarry: Carry) -> tuple[jax.Array, Carry]:
+    def cell_backward(self, kept: Any, previous: Carry, carry: Carry, dcarry: Carry) -> tuple[Deltas, Carry]:
         (i, f, g, o), (dh, dc) = kept, dcarry
         u, slope = jnp.tanh(carry[1]), Sigmoid().derivative
         dc = dc + dh * o * Tanh().derivative(u)
@@ -79,4 +92,4 @@ class LSTM(RecurrentCell, name="lstm"):
             dc * i * Tanh().derivative(g),
             dh * u * slope(o),
         )
-        return jnp.concatenate(blocks, -1), (jnp.zeros_like(dh), dc * f)
+        return (jnp.concatenate(blocks, -1),), (jnp.zeros_like(dh), dc * f)

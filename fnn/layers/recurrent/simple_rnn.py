@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from fnn.layers.activation.sigmoids import Tanh
-from fnn.layers.recurrent._cell import RecurrentCell
+from fnn.layers.recurrent._recurrent import Deltas, RecurrentCell
 from fnn.layers.recurrent._sequences import Carry
 
 
@@ -22,18 +22,24 @@ class SimpleRNN(RecurrentCell, name="simple_rnn"):
     Params:  ``kernel`` W (D, H), ``recurrent_kernel`` U (H, H), ``bias`` b (H,); with ``layer_norm`` also
              ``input_scale``, ``recurrent_scale`` (H,)
     State:   none
-    Cache:   ``x``, ``carries`` h_t, ``carry`` h₀, ``weights``; see ``fnn/layers/recurrent/_recurrent.py``
-    Shapes:  x (N, T, D), ``(x, lengths)`` or ``(x, lengths, carry)``, the lengths integers (N,) or None, the carry h₀
-             (N, H) → (N, T, H), or the last h (N, H) with ``return_sequences=False``; with ``return_carry=True`` the
-             pair (y, carry)
+    Cache:   ``x`` (N, T, D) with 0 for padding, ``lengths`` (N,) or None, ``carry`` (h₀,); of all steps, each
+             (T, N, H), ``carries`` (h_t,) and ``kept`` (); ``weights``, the parameters and the dropout ``mask`` (N, H);
+             ``form`` Static, of the input
+    Shapes:  x (N, T, D), ``(x, lengths)`` or ``(x, lengths, carry)`` → y (N, T, H); the last y (N, H) with
+             ``return_sequences=False``; the pair (y, carry) with ``return_carry=True``. The lengths are integers
+             (N,) or None, the carry is h (N, H), 0 if not given. Any floating dtype,
+             kept; sums and what is carried are in at least float32
 
-    Past its length a sequence is padding: there y is 0, the carry stays (of a length 0, the first one), and x has
-    gradient 0 whatever it holds. ``reverse`` runs from the last valid step to the first, every output at its own place.
-    Options: ``layer_norm``, ``recurrent_dropout`` (``fnn/layers/recurrent/_cell.py``). ``step`` is the one-step form.
+    Steps past a sequence's length are padding: y is 0 there, the carry stays as it is, and x has gradient 0 whatever it
+    holds, NaN included. ``reverse`` runs from the last valid step to the first; every output stays at its own step.
+    ``layer_norm`` standardises x W and h U over all H features, each with a scale of its own, before they are added to
+    anything. ``recurrent_dropout`` drops entries of h_(t−1) before the product with U, with one mask for all steps.
+    ``start`` and ``step`` are the form of one step, for decoding.
 
-    Errors: ``ValueError`` for an x that is not (N, T, D), lengths that are not (N,) or, outside jit, not in [0, T]
-    (inside, such a sequence gives NaN), a carry of another shape, ``layer_norm`` of one feature, training with
-    ``recurrent_dropout`` without a key; ``TypeError`` for lengths that are not integers, another structure or dtype.
+    Errors: ``ValueError`` for an x that is not (N, T, D), for lengths that are not (N,) or lie outside [0, T] (under
+    jit such a sequence is NaN), for a carry of another shape, for ``layer_norm`` of one feature, for training
+    with ``recurrent_dropout`` without a key; ``TypeError`` for lengths that are not integers and for a carry of another
+    structure or dtype.
 
     >>> layer = SimpleRNN(3, return_sequences=False)
     >>> params, state = layer.init(jax.random.key(0), jax.ShapeDtypeStruct((1, 4, 2), "float32"))
@@ -46,6 +52,6 @@ class SimpleRNN(RecurrentCell, name="simple_rnn"):
     def cell(self, p: jax.Array, q: jax.Array, carry: Carry) -> tuple[Carry, Any]:
         return (jnp.tanh(p + q),), ()
 
-    def cell_backward(self, kept: Any, previous: Carry, carry: Carry, dcarry: Carry) -> tuple[jax.Array, Carry]:
+    def cell_backward(self, kept: Any, previous: Carry, carry: Carry, dcarry: Carry) -> tuple[Deltas, Carry]:
         (h,), (dh,) = carry, dcarry
-        return Tanh().derivative(h) * dh, (jnp.zeros_like(dh),)
+        return (Tanh().derivative(h) * dh,), (jnp.zeros_like(dh),)

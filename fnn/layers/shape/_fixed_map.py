@@ -7,6 +7,7 @@ import jax
 
 from fnn.errors import one_array, output_gradient
 from fnn.layer import Cache, Layer, Params, State, Static
+from fnn.layers.conv._windows import per_axis
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,3 +44,10 @@ class FixedMap(Layer):
         shape = cache["shape"].value
         mapped = jax.eval_shape(self.mapped, jax.ShapeDtypeStruct(shape, dy.dtype))
         return {}, self.transpose(output_gradient(dy, mapped.shape), shape)
+
+
+def spatial_factors(x: jax.Array, name: str, factors: int | tuple[int, ...]) -> tuple[int, ...]:
+    """One factor for each spatial axis of an image."""
+    if x.ndim < 3:
+        raise ValueError(f"expected an input (N, spatial, …, C), got the shape {x.shape}")
+    return per_axis(name, factors, x.ndim - 2)

@@ -11,21 +11,15 @@ import scipy.special
 import scipy.stats
 
 import fnn
-from fnn.layers import Elementwise
 from tests import compiled
+from tests.cases.activation import ACTIVATIONS, Activation
 from tests.layers.activation.slopes import answers, slopes
 
 pytestmark = pytest.mark.usefixtures("strict_numerics")
 
 NAN, INF = math.nan, math.inf
 
-ALL = [
-    *(fnn.Relu(), fnn.LeakyRelu(0.1), fnn.Relu6(), fnn.SquaredRelu(), fnn.Elu(), fnn.Elu(0.3), fnn.Celu(2.0)),
-    *(fnn.Selu(), fnn.Sigmoid(), fnn.LogSigmoid(), fnn.HardSigmoid(), fnn.Tanh(), fnn.HardTanh(), fnn.Softplus()),
-    *(fnn.Softsign(), fnn.Step(), fnn.Step(straight_through=True), fnn.Gelu(), fnn.Gelu(approximate=True)),
-    *(fnn.Swish(2.5), fnn.Swish(-1.0), fnn.Silu(), fnn.HardSwish(), fnn.Mish()),
-]
-each_activation = pytest.mark.parametrize("layer", ALL, ids=repr)
+each_activation = pytest.mark.parametrize("row", ACTIVATIONS, ids=lambda row: row.name)
 each_narrow_dtype = pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 
 
@@ -35,37 +29,35 @@ def off(got: Any, expected: Any) -> np.ndarray:
 
 # Errors of the output and the slope in units of the dtype's ε: of the larger of 1 and the number, and of the number.
 SPREAD = np.concatenate([np.linspace(-30, 30, 2001), -np.logspace(-4, 2, 100)])
-KEEPS_EVERY_DIGIT = (fnn.LogSigmoid, fnn.Softplus, fnn.Softsign, fnn.Relu, fnn.LeakyRelu, fnn.SquaredRelu, fnn.HardTanh)
 
 
 @pytest.mark.full
 @each_narrow_dtype
 @each_activation
-def test_outputs_and_slopes_keep_their_digits(layer: Elementwise, dtype: str, request: pytest.FixtureRequest):
-    if isinstance(layer, fnn.Mish):  # the float32 tanh of cheap compilation is off by 2 ε near 1, and x multiplies that
+def test_outputs_and_slopes_keep_their_digits(row: Activation, dtype: str, request: pytest.FixtureRequest):
+    if isinstance(
+        row.layer, fnn.Mish
+    ):  # the float32 tanh of cheap compilation is off by 2 ε near 1, and x multiplies that
         request.getfixturevalue("users_compilation")
     eps = float(jnp.finfo(dtype).eps)
-    got = answers(layer, SPREAD, dtype)
-    true = answers(layer, SPREAD.astype(dtype), np.float64)
+    got = answers(row.layer, SPREAD, dtype)
+    true = answers(row.layer, SPREAD.astype(dtype), np.float64)
     y, exact, slope, exact_slope = got.y, true.y, got.by_hand, true.by_hand
     allowed = 40 if dtype == "float32" else 1
     assert (off(y, exact) <= allowed * eps * np.maximum(1, abs(exact))).all()
     assert (off(slope, exact_slope) <= allowed * eps * np.maximum(1, abs(exact_slope))).all()
-    if isinstance(layer, KEEPS_EVERY_DIGIT):
+    if row.every_digit:
         # Numbers below the smallest normal one are flushed to 0.
         assert (off(y, exact) <= 4 * eps * abs(exact) + 2e-38).all()
         assert (off(slope, exact_slope) <= 4 * eps * abs(exact_slope) + 2e-38).all()
 
 
-@pytest.mark.parametrize(
-    "layer", [fnn.Gelu(), fnn.Gelu(approximate=True), fnn.Silu(), fnn.Mish(), fnn.LogSigmoid()], ids=repr
-)
-def test_the_tails_of_float32_are_small_but_right(layer: Elementwise):
-    x = np.linspace(-9, -3, 200).astype(np.float32)
-    x = -x if isinstance(layer, fnn.LogSigmoid) else x
-    exact = answers(layer, x, np.float64).y
+@pytest.mark.parametrize("row", [row for row in ACTIVATIONS if row.small], ids=lambda row: row.name)
+def test_the_tails_of_float32_are_small_but_right(row: Activation):
+    x = (row.small * np.linspace(3, 9, 200)).astype(np.float32)
+    exact = answers(row.layer, x, np.float64).y
     assert abs(exact).min() < 2e-3
-    np.testing.assert_allclose(answers(layer, x).y, exact, rtol=3e-5)
+    np.testing.assert_allclose(answers(row.layer, x).y, exact, rtol=3e-5)
 
 
 def test_the_exact_gelu_is_that_of_scipy_where_1_plus_erf_has_no_digits():

@@ -12,6 +12,7 @@ import pytest
 import fnn
 from fnn.layer import Layer
 from tests import comparing
+from tests.cases.activation import ACTIVATIONS
 
 pytestmark = pytest.mark.usefixtures("strict_numerics")
 
@@ -35,24 +36,14 @@ def ours(layer: Layer, params: Any, dy: np.ndarray, x: np.ndarray) -> list[Any]:
     return [y, dx, dparams]
 
 
-# PyTorch's softplus is the identity above its threshold, where ours still has the digits of e⁻ˣ; the 1/6 in the
-# gradient of its hardsigmoid and the 1/α of its celu are float32.
+def corners(layer: Layer) -> np.ndarray:
+    """The places from −8 to 8 that the layer declares."""
+    places = np.arange(-8.0, 8.5, 0.5)
+    return np.array([place for place in places if (found := layer.kinks_at(np.array([place]))) and found.count])
+
+
 FUNCTIONS: dict[str, tuple[Layer, Callable[[Any], Any]]] = {
-    "relu6": (fnn.Relu6(), lambda x: F.relu6(x)),
-    "squared relu": (fnn.SquaredRelu(), lambda x: F.relu(x) ** 2),
-    "elu": (fnn.Elu(0.7), lambda x: F.elu(x, 0.7)),
-    "celu": (fnn.Celu(2.0), lambda x: F.celu(x, 2.0)),
-    "selu": (fnn.Selu(), lambda x: F.selu(x)),
-    "log sigmoid": (fnn.LogSigmoid(), lambda x: F.logsigmoid(x)),
-    "hard sigmoid": (fnn.HardSigmoid(), lambda x: F.relu6(x + 3) / 6),
-    "hard tanh": (fnn.HardTanh(), lambda x: F.hardtanh(x)),
-    "softplus": (fnn.Softplus(), lambda x: F.softplus(x, threshold=1000)),
-    "softsign": (fnn.Softsign(), lambda x: F.softsign(x)),
-    "hard swish": (fnn.HardSwish(), lambda x: F.hardswish(x)),
-    "mish": (fnn.Mish(), lambda x: F.mish(x)),
-    "swish": (fnn.Swish(1.7), lambda x: x * torch.sigmoid(1.7 * x)),
-    "gelu": (fnn.Gelu(), lambda x: F.gelu(x)),
-    "gelu, approximate": (fnn.Gelu(approximate=True), lambda x: F.gelu(x, approximate="tanh")),
+    **{row.name: (row.layer, partial(row.torch, F)) for row in ACTIVATIONS if row.torch},
     "log softmax": (fnn.LogSoftmax(), lambda x: F.log_softmax(x, -1)),
     "log softmax along the middle": (fnn.LogSoftmax(1), lambda x: F.log_softmax(x, 1)),
     "maxout": (fnn.Maxout(2), lambda x: x.unflatten(-1, (-1, 2)).amax(-1)),
@@ -70,20 +61,14 @@ def test_function(name: str, random: Any):
         close(got, expected)
 
 
-# Where both libraries take the same slope on a corner.
-CORNERS: dict[str, tuple[Layer, Callable[[Any], Any], list[float]]] = {
-    "relu6": (fnn.Relu6(), lambda x: F.relu6(x), [0, 6]),
-    "hard tanh": (fnn.HardTanh(), lambda x: F.hardtanh(x), [-1, 1]),
-    "hard sigmoid": (fnn.HardSigmoid(), lambda x: F.hardsigmoid(x), [-3, 3]),
-    "elu": (fnn.Elu(0.7), lambda x: F.elu(x, 0.7), [0]),
-    "selu": (fnn.Selu(), lambda x: F.selu(x), [0]),
-}
+CORNERS = {row.name: (row.layer, partial(row.torch, F)) for row in ACTIVATIONS if row.torch and row.torch_on_corners}
+CORNERS = {name: (layer, f, corners(layer)) for name, (layer, f) in CORNERS.items() if len(corners(layer))}
+CORNERS["hard sigmoid, of its own name"] = (fnn.HardSigmoid(), F.hardsigmoid, np.array([-3.0, 3.0]))
 
 
 @pytest.mark.parametrize("name", CORNERS)
 def test_the_slope_on_a_corner(name: str):
-    layer, reference, places = CORNERS[name]
-    x = np.array(places, float)
+    layer, reference, x = CORNERS[name]
     for got, expected in zip(ours(layer, {}, np.ones_like(x), x), theirs(reference, np.ones_like(x), x), strict=False):
         close(got, expected)
 

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 import fnn
-from fnn.gradients.kinks import KINKED
 from tests import compiled
 
 pytestmark = pytest.mark.usefixtures("strict_numerics")
@@ -86,5 +85,5 @@ def test_faults_of_maxout():
 
 def test_the_kink_detector_counts_the_ties_of_maxout_and_the_corner_of_prelu():
     x = np.array([[1.0, 1.0, 2.0, 0.0], [0.0, 3.0, 4.0, 4.0]])
-    assert KINKED["maxout"](fnn.Maxout(2), x) == (2, 4, "groups of channels have a tie for the maximum")
-    assert KINKED["p_relu"](fnn.PRelu(), x)[0] == 2
+    assert fnn.Maxout(2).kinks_at(x) == (2, 4, "groups of channels have a tie for the maximum")
+    assert fnn.PRelu().kinks_at(x) == (2, 8, "inputs are exactly 0")

@@ -1,7 +1,6 @@
 """One point in one precision, and what the methods find there; every program is compiled once a model."""
 
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,13 +9,19 @@ import jax.numpy as jnp
 import numpy as np
 
 from fnn.combinators.frozen import frozen_layers, lies_in
+from fnn.gradients.arrays import cast, is_key, normal_like
 from fnn.gradients.directions import Directions
 from fnn.gradients.finite import five_point, rounding_noise
-from fnn.gradients.problem import Leaves, Operands, Problem, Records, cast, is_key
+from fnn.gradients.problem import Leaves, Operands, Problem, Records
 from fnn.gradients.rows import Measured
+from fnn.layer import Layer
 from fnn.paths import named_leaves
 
+METHODS = ("manual", "reverse", "forward", "finite")
+
 Key = tuple[str, str]
+Over = Callable[[str, Iterable[Key]], Iterable[Key]]
+"""Goes over the leaves on behalf of a method, and may say how far it is."""
 
 # One program for all calls on an equal model: comparing again, on another batch or another seed, compiles nothing.
 _REVERSE = jax.jit(Problem.reverse, static_argnums=0)
@@ -26,8 +31,8 @@ _MOVED = jax.jit(Problem.moved, static_argnums=0)
 _RECORDS = jax.jit(Problem.records, static_argnums=0)
 
 
-class Point:
-    """Operands cast to a dtype, and the gradients there as NumPy arrays by ("parameter" or "delta", path).
+class Gradients:
+    """The gradients at operands cast to a dtype, as NumPy arrays by ("parameter" or "delta", path).
 
     The caller's x64 setting does not matter and is not changed: in float64 it is on, in float32 off. Matrix products
     are exact to the dtype, also where the device would rather take fewer digits (TF32).
@@ -36,9 +41,14 @@ class Point:
     def __init__(self, problem: Problem, operands: Operands, dtype: str) -> None:
         self.problem, self.dtype = problem, np.dtype(dtype)
         with self._precision():
-            self.operands = jax.tree.map(jnp.asarray, cast(operands, dtype))
+            self.operands = cast(operands, dtype)
             self.variables = problem.variables(self.operands)
             self._zeros = jax.tree.map(lambda leaf: jnp.asarray(np.zeros(leaf.shape, leaf.dtype)), self.variables)
+
+    def of(self, model: Layer) -> "Gradients":
+        """The gradients of another model of the same parameters, at the same point."""
+        problem = Problem(self.problem.objective.with_model(model), self.problem.train)
+        return Gradients(problem, self.operands, str(self.dtype))
 
     @contextmanager
     def _precision(self) -> Iterator[None]:
@@ -61,11 +71,11 @@ class Point:
         with self._precision():
             return self._measured(jax.tree.map(_numpy, _MANUAL(self.problem, self.operands)))
 
-    def forward(self, directions: Callable[[Key], Directions]) -> dict[Key, Measured]:
+    def forward(self, directions: Callable[[Key], Directions], over: Over) -> dict[Key, Measured]:
         """Directional derivatives by ``jax.jvp``."""
         found = {}
         with self._precision():
-            for key in self.variables:
+            for key in over("forward", self.variables):
                 probes = directions(key)
                 running = [
                     _DIRECTIONAL(self.problem, self.variables, self._along(key, probes[k]), self.operands)
@@ -76,7 +86,7 @@ class Point:
         return found
 
     def finite(
-        self, directions: Callable[[Key], Directions], records: Records, *, tolerance: float
+        self, directions: Callable[[Key], Directions], over: Over, records: Records, *, tolerance: float
     ) -> dict[Key, Measured]:
         """Directional derivatives by five-point differences; none of the parameters inside ``Frozen``."""
         scales, frozen = self._scales(records), frozen_layers(self.problem.objective.model)
@@ -84,19 +94,17 @@ class Point:
         with self._precision():
             base = float(self._value_at(self._zeros, 0.0))
             noise = self._noise(scales, base)
-            for key in self.variables:
+            for key in over("finite", self.variables):
                 if key[0] == "parameter" and lies_in(key[1], frozen):
                     found[key] = Measured(np.zeros(self.variables[key].shape), aside="frozen")
                     continue
                 probes = directions(key)
-                # A unit vector moves each of the n entries by 1/√n: so many times further for the same scale.
-                scale = scales[key] * (1.0 if probes.every_entry else float(np.sqrt(probes.size)))
                 lines = [self._along(key, probes[k]) for k in range(len(probes))]
                 d = five_point(
                     lambda k, step, lines=lines: self._value_at(lines[k], step),
                     base,
                     count=len(probes),
-                    scale=scale,
+                    scale=scales[key] * probes.reach,
                     noise=noise,
                     tolerance=tolerance,
                 )
@@ -122,16 +130,8 @@ class Point:
         return {key: scale(key) for key in self.variables}
 
     def _noise(self, scales: dict[Key, float], base: float) -> float:
-        def line(k: int) -> Leaves:
-            return {
-                key: jnp.asarray(
-                    np.random.default_rng([k, zlib.crc32("".join(key).encode())]).normal(size=zero.shape) * scales[key],
-                    zero.dtype,
-                )
-                for key, zero in self._zeros.items()
-            }
-
-        lines = [line(k) for k in range(4)]
+        draws = [normal_like(k, self._zeros) for k in range(4)]
+        lines = [{key: scales[key] * draw[key] for key in draw} for draw in draws]
         return rounding_noise(lambda k, step: self._value_at(lines[k], step), base, count=len(lines))
 
     def _measured(self, gradients: Leaves) -> dict[Key, Measured]:

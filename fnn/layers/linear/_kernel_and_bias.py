@@ -9,7 +9,7 @@ from fnn.initializers import Initializer
 from fnn.layer import Params, named_key
 
 
-class Affine(Protocol):
+class KernelAndBias(Protocol):
     """The fields that such a layer has."""
 
     @property
@@ -22,7 +22,7 @@ class Affine(Protocol):
     def bias_init(self) -> Initializer: ...
 
 
-def init_affine(layer: Affine, key: jax.Array, kernel_shape: tuple[int, ...], dtype: Any) -> Params:
+def init_affine(layer: KernelAndBias, key: jax.Array, kernel_shape: tuple[int, ...], dtype: Any) -> Params:
     """``kernel`` of that shape and, unless the layer has none, ``bias`` (F,)."""
     params = {"kernel": layer.kernel_init(named_key(key, "kernel"), kernel_shape, dtype)}
     if layer.use_bias:
@@ -30,7 +30,7 @@ def init_affine(layer: Affine, key: jax.Array, kernel_shape: tuple[int, ...], dt
     return params
 
 
-def add_bias(layer: Affine, params: Params, y: jax.Array) -> jax.Array:
+def add_bias(layer: KernelAndBias, params: Params, y: jax.Array) -> jax.Array:
     """y + b on the last axis, or y."""
     if not layer.use_bias:
         return y
@@ -38,6 +38,6 @@ def add_bias(layer: Affine, params: Params, y: jax.Array) -> jax.Array:
     return y + bias.reshape((1,) * (y.ndim - 1) + bias.shape)
 
 
-def affine_gradients(layer: Affine, dkernel: jax.Array, dy: jax.Array) -> Params:
+def affine_gradients(layer: KernelAndBias, dkernel: jax.Array, dy: jax.Array) -> Params:
     """dparams from the gradient of the kernel, with db = Σ dy over all leading axes."""
     return {"kernel": dkernel, "bias": dy.sum(tuple(range(dy.ndim - 1)))} if layer.use_bias else {"kernel": dkernel}

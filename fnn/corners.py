@@ -1,0 +1,32 @@
+"""Counting the entries that stand on a kink or a tie: points at which a slope is a convention, not a limit.
+
+What a layer, a loss or a penalty says by ``kinks_at``, and ``compare_gradients`` reports:
+
+>>> on_corners(np.array([-1.0, 0.0, 6.0]), 0, 6)
+Kinks(count=2, total=3, what='inputs are exactly 0 or 6')
+>>> ties(np.array([[1.0, 1.0], [2.0, 3.0]]), (1,), "rows have a tie for the maximum")
+Kinks(count=1, total=2, what='rows have a tie for the maximum')
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Kinks(NamedTuple):
+    """``count`` of ``total`` entries stand on a kink or a tie, as ``what`` says: "inputs are exactly 0"."""
+
+    count: int
+    total: int
+    what: str
+
+
+def on_corners(x: np.ndarray, *places: float) -> Kinks:
+    """The inputs of a function of each entry alone that equal one of its corners."""
+    return Kinks(int(np.isin(x, places).sum()), x.size, "inputs are exactly " + " or ".join(f"{p:g}" for p in places))
+
+
+def ties(x: np.ndarray, axes: tuple[int, ...], what: str) -> Kinks:
+    """The maxima over these axes that are attained more than once."""
+    winners = (x == x.max(axes, keepdims=True)).sum(axes)
+    return Kinks(int((winners > 1).sum()), winners.size, what)
