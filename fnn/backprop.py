@@ -1,12 +1,12 @@
-"""Wiring and its transpose: how layers made of layers run forward, and how gradients return through them.
+"""Wiring and its transpose: how layers made of layers run forward, and how gradients flow back through them.
 
-A combinator says once how its children are connected, and once, right below, how a gradient returns:
+A combinator states once how its children are connected and, right below, how a gradient flows back:
 
     connect(x, call)        calls     y, cache    = call(name, child, x)             first to last
     fold(cache, dy, visit)  visits    report, dx  = visit(name, child, cache, dy)    last to first
 
 ``init``, ``forward`` and ``apply`` are ``connect`` with different calls; ``backward`` is ``fold`` with every child's
-own backward, and ``backprop`` lets a rule of yours take its place.
+own backward, and ``backprop`` can replace that with a rule of yours.
 """
 
 import functools
@@ -40,20 +40,20 @@ rule, which reads its documented cache. What is composed from layers is visible 
 class Combinator(Layer, name="combinator"):
     """The base of layers made of layers: a subclass gives ``children``, ``with_children``, ``connect`` and ``fold``.
 
-    A child's parameters and state stand under its name; those of a child named ``""`` are the combinator's own.
+    A child's parameters and state are stored under its name; those of a child named ``""`` are the combinator's own.
     """
 
     def connect(self, x: Any, call: Call) -> tuple[Any, Cache]:
-        """The output, from the outputs of the children; each name is called once. The cache is what ``fold`` reads."""
+        """The output, from the outputs of the children, and the cache for ``fold``. Each name is called once."""
         raise NotImplementedError(f"{type(self).__name__} does not define connect")
 
     def fold(self, cache: Cache, dy: Any, visit: Visit) -> tuple[Any, Any]:
-        """The reports of the children, nested as parameters are, and dx: the transpose of ``connect``."""
+        """The transpose of ``connect``: the reports of the children, nested like the parameters, and dx."""
         raise NotImplementedError(f"{type(self).__name__} does not define fold")
 
     def init(self, key: jax.Array, x: Any) -> tuple[Params, State]:
         inputs: dict[str, Any] = {}
-        jax.tree.map(float_dtype, arrays_or_shapes(x))  # a dtype that is not available is no other in silence
+        jax.tree.map(float_dtype, arrays_or_shapes(x))  # raises rather than silently substituting another dtype
 
         def trace(name: str, child: Layer, x: Any) -> tuple[Any, Cache]:
             inputs[name] = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), x)
@@ -121,9 +121,9 @@ class Combinator(Layer, name="combinator"):
 def backprop(layer: Layer, cache: Cache, dy: Any, rule: Rule | None = None) -> tuple[Any, Any]:
     """Backpropagates ``dy`` through a layer and all layers inside it; returns ``(dparams, dx)``.
 
-    A ``rule(path, layer, cache, dy) -> (report, dx)`` replaces the layers' own backward. Its reports stand in the place
-    of ``dparams``, in the same nested dict (``None`` and ``{}`` are left out). Inside ``Repeat`` a rule is traced once,
-    must be pure, and its reports come out stacked. A tap of every layer's delta:
+    A ``rule(path, layer, cache, dy) -> (report, dx)`` replaces the layers' own backward. Its reports take the place of
+    ``dparams``, in the same nested dict (``None`` and ``{}`` are left out). Inside ``Repeat`` a rule is traced once,
+    must be pure, and its reports come out stacked. A rule that returns every layer's delta:
 
     >>> def tap(path, layer, cache, dy):
     ...     return dy, layer.backward(cache, dy)[1]
@@ -184,14 +184,14 @@ def put(tree: dict[str, Any], path: str, part: Any) -> Any:
 
 
 def nest(parts: dict[str, Any]) -> Any:
-    """One nested dict from the parts of the children, the inverse of ``entry``; ``None`` and ``{}`` are left out."""
+    """The parts of the children as one nested dict, the inverse of ``entry``; ``None`` and ``{}`` are left out."""
     if "" in parts:
         return parts[""]
     return {name: part for name, part in parts.items() if part is not None and not _is_empty(part)}
 
 
 def add_gradients(one: Any, other: Any) -> Any:
-    """The gradient of something used twice: the sum of both, where ``None`` is no gradient."""
+    """The gradient of a value used twice: the sum of both gradients, where ``None`` means no gradient."""
 
     def add(a: Any, b: Any) -> Any:
         return b if a is None else a if b is None else a + b
@@ -200,7 +200,7 @@ def add_gradients(one: Any, other: Any) -> Any:
 
 
 def check_children(kind: str, tree: Any, names: list[str]) -> None:
-    """Raises if params or state are not a dict, or hold a name that is no child's: they are another model's."""
+    """Raises if params or state are not a dict, or have an entry for no child: they belong to another model."""
     if not isinstance(tree, dict):
         raise TypeError(f"{kind} is a nested dict as init returns it, got {describe(tree)}")
     unknown = [] if "" in names else [name for name in tree if name not in names]
@@ -209,7 +209,7 @@ def check_children(kind: str, tree: Any, names: list[str]) -> None:
 
 
 def _traced_output(layer: Layer, key: jax.Array, x: Any) -> Any:
-    # Down through the wiring, so that a nested model is traced once a level and not twice as often at each.
+    # Recurses through the wiring, so that each level is traced once; through init, tracing would double at each level.
     if isinstance(layer, Combinator) and type(layer).init is Combinator.init:
 
         def trace(name: str, child: Layer, x: Any) -> tuple[Any, Cache]:

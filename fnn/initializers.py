@@ -1,7 +1,7 @@
 """Initialisers: frozen dataclasses ``init(key, shape, dtype) -> array`` that delegate to ``jax.nn.initializers``.
 
-A bare closure from there compares unequal to itself made again, so a model rebuilt would recompile, and it prints as an
-address. The fans of a kernel are those of its last two axes, (in, out), times the size of the axes before them.
+A closure from there never equals a second one made the same way, so a rebuilt model would recompile; and it prints as
+an address. The fans of a kernel are its last two axes, (in, out), times the product of the axes before them.
 
 Source: Glorot and Bengio 2010 (eq. 16); He et al. 2015 (eq. 10); LeCun et al. 1998 §4.6; Saxe et al. 2014 (orthogonal).
 """
@@ -57,7 +57,7 @@ class Normal:
 
 @dataclasses.dataclass(frozen=True)
 class TruncatedNormal:
-    """Entries from N(0, stddev²) cut at ± 2 stddev before scaling, so the standard deviation left is 0.88 stddev."""
+    """Entries from N(0, stddev²) truncated at ± 2 stddev, not rescaled: their standard deviation is 0.88 stddev."""
 
     stddev: float = 0.01
 
@@ -77,7 +77,7 @@ class Uniform:
 
 @dataclasses.dataclass(frozen=True)
 class VarianceScaling:
-    """Entries of variance scale / fan, fan = fan_in, fan_out or their mean."""
+    """Entries of variance scale / fan, where fan is fan_in, fan_out or their mean."""
 
     scale: float = 1.0
     mode: Literal["fan_in", "fan_out", "fan_avg"] = "fan_in"
@@ -110,7 +110,7 @@ class GlorotUniform(VarianceScaling):
 
 @dataclasses.dataclass(frozen=True)
 class HeNormal(VarianceScaling):
-    """Variance 2 / fan_in, truncated normal: keeps the variance of activations through ReLU."""
+    """Variance 2 / fan_in, truncated normal: preserves the variance of activations through ReLU."""
 
     scale: float = 2.0
     distribution: Literal["normal", "truncated_normal", "uniform"] = "truncated_normal"
@@ -145,7 +145,7 @@ class Orthogonal:
     scale: float = 1.0
 
     def __call__(self, key: jax.Array, shape: tuple[int, ...], dtype: Any) -> jax.Array:
-        # The QR decomposition exists in float32 and float64 only.
+        # JAX has the QR decomposition in float32 and float64 only.
         return jax_initializers.orthogonal(self.scale)(required(key), shape, wide_dtype(dtype)).astype(dtype)
 
 
@@ -162,7 +162,7 @@ class Identity:
 
 
 def required(key: Any) -> jax.Array:
-    """Returns the key, or raises where there is none."""
+    """Returns the key, or raises if there is none."""
     if key is None:
         raise TypeError("initial weights are random, so init takes a key, got None; write jax.random.key(0)")
     return key

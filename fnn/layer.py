@@ -1,28 +1,28 @@
 """The contract of every layer. Read this file first.
 
 A layer is a frozen dataclass that holds configuration only: numbers, strings, functions, other layers. It is
-hashable, comparable, printable, never holds an array and never changes. All it does is pure functions:
+hashable, comparable, printable, never holds an array and never changes. Everything it does is a pure function:
 
     params, state     = layer.init(key, x)                                x: arrays or ShapeDtypeStructs, batch first
     y, state, cache   = layer.forward(params, state, x, train=…, key=…)   the one forward computation
     dparams, dx       = layer.backward(cache, dy)                         its vector-Jacobian product, derived by hand
     y, state          = layer.apply(params, state, x, train=…, key=…)     forward without its cache
 
-``params`` and ``state`` are nested dicts of arrays, ``{}`` where there is nothing. The gradient of ``foo`` is ``dfoo``:
+``params`` and ``state`` are nested dicts of arrays, ``{}`` if there are none. The gradient of ``foo`` is ``dfoo``:
 ``dparams`` has the structure, shapes and dtypes of ``params``; ``dx`` has the structure of ``x`` with ``None`` at every
-leaf that is not floating (indices, masks, keys), and ``dy`` likewise that of ``y``. State is not differentiated.
+leaf that is not floating (indices, masks, keys), and so ``dy`` has the structure of ``y``. State has no gradient.
 
-The ``cache`` is a dict, with documented names, of the least that ``backward`` needs. Its leaves are arrays; a static
-fact (train or not, a shape) rides as ``Static(value)``. What the configuration says is read from ``self``.
+The ``cache`` is a dict of the least that ``backward`` needs, under documented names. Its leaves are arrays; a static
+value (train or not, a shape) is stored as ``Static(value)``. Configuration is read from ``self`` and not cached.
 
 ``jax.grad`` through ``apply`` is the *automatic* gradient and never goes through a hand rule: the two check each other.
 A layer whose author writes only ``apply`` works everywhere: its backward is then ``jax.vjp`` of ``apply``.
 
-A layer whose slope jumps somewhere, or that chooses between equals, counts by ``kinks_at`` the inputs that stand there:
-what it takes for a slope is a convention, which ``compare_gradients`` reports (fnn/corners.py).
+A layer with kinks or ties counts the inputs at them in ``kinks_at``: the slope there is a convention, which
+``compare_gradients`` reports (fnn/corners.py).
 
-Given sequences with their lengths, ``(x, lengths)``, a model leads the lengths past its layers, and a layer says by
-``over_time`` what it does with the steps (fnn/sequences/over_time.py).
+For sequences with their lengths, ``(x, lengths)``, a model carries the lengths from layer to layer; each layer declares
+in ``over_time`` how it treats the time steps (fnn/sequences/over_time.py).
 
 Axes:  N batch   T time   H W height, width   C channels   D features in   F features out   V vocabulary
 """
@@ -52,7 +52,7 @@ OverTime = Literal["each step", "zeros", "lengths", "mixed"]
 @jax.tree_util.register_static
 @dataclasses.dataclass(frozen=True)
 class Static:
-    """A hashable value in a pytree of arrays: a node without leaves, which jit, vmap and scan pass on untouched."""
+    """A hashable value in a pytree of arrays: a node without leaves, which jit, vmap and scan leave unchanged."""
 
     value: Any
 
@@ -61,8 +61,8 @@ class Static:
 class Layer:
     """The base of all layers; the contract is at the top of this file.
 
-    A layer of your own is a frozen dataclass with ``apply``, or with ``forward`` and ``backward``, and with ``init``
-    when it has parameters or state:
+    To write a layer, define a frozen dataclass with ``apply``, or with ``forward`` and ``backward``, and with ``init``
+    if it has parameters or state:
 
     >>> @dataclasses.dataclass(frozen=True)
     ... class Double(Layer):
@@ -73,14 +73,14 @@ class Layer:
     >>> Double().apply({}, {}, jnp.ones(2))
     (Array([2., 2.], dtype=float32), {})
 
-    A method that nobody calls, and that is named nearly as one of these, is a ``TypeError`` where its class is defined.
+    A method whose name is a near miss of one of these (``foward``) raises ``TypeError`` when its class is defined.
     """
 
     snake_name: ClassVar[str] = "layer"
     """The class's name in parameter paths, which checkpoints depend on: ``class Dense(Layer, name="dense")``."""
 
     over_time: ClassVar[OverTime | None] = None
-    """What the layer does with the steps of ``(x, lengths)``: see fnn/sequences/over_time.py."""
+    """How the layer treats the steps of ``(x, lengths)``: see fnn/sequences/over_time.py."""
 
     def __init_subclass__(cls, *, name: str | None = None, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -89,18 +89,18 @@ class Layer:
         if isinstance(kind, str) and kind not in get_args(OverTime):
             raise TypeError(f"{cls.__name__}.over_time is one of {list(get_args(OverTime))} or None, got {kind!r}")
         if name is None and "snake_name" in vars(cls):
-            return  # made again by a decorator (slots=True), or declared in the class
+            return  # the class is re-created by a decorator (slots=True), or declares its name itself
         cls.snake_name = name or re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", cls.__name__).lower()
-        # The dataclass decorator keeps a __repr__ that it finds in the class itself, but not an inherited one.
+        # The dataclass decorator keeps a __repr__ defined in the class itself, but not an inherited one.
         cls.__repr__ = cls.__repr__
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        # An attribute that is no field is seen by no comparison: under jit, one layer would pass for another.
+        # Comparison ignores attributes that are not fields: jit would take one layer for another.
         own = vars(cls)
         if "__dataclass_fields__" not in own and ("__init__" in own or own.get("__annotations__")):
             raise TypeError(
                 f"{cls.__name__} is not a frozen dataclass: write @dataclasses.dataclass(frozen=True) above the class,"
-                f" and its options as fields (features: int) in place of an __init__"
+                f" and its options as fields (features: int) instead of an __init__"
             )
         return super().__new__(cls)
 
@@ -109,7 +109,7 @@ class Layer:
         return called(self)
 
     def init(self, key: jax.Array, x: Any) -> tuple[Params, State]:
-        """Parameters and state for inputs like ``x`` (arrays or shapes); by default there are none."""
+        """Parameters and state for inputs like ``x`` (arrays or shapes); none by default."""
         refuse_shapes(x)
         return {}, {}
 
@@ -123,8 +123,8 @@ class Layer:
         return y, new_state, {"params": params, "state": state, "x": x, "key": key, "train": Static(train)}
 
     def backward(self, cache: Cache, dy: Any) -> tuple[Params, Any]:
-        """The gradients ``(dparams, dx)`` of ``sum(dy · y)``: derived by hand as the class says (``rule`` is "hand"),
-        or by ``jax.vjp`` of ``apply`` where its author gave no rule ("auto")."""
+        """The gradients ``(dparams, dx)`` of ``sum(dy · y)``: by the hand rule of the class (``rule`` is "hand"), or by
+        ``jax.vjp`` of ``apply`` if the class has none ("auto")."""
         if type(self).forward is not Layer.forward:
             raise NotImplementedError(f"{type(self).__name__} defines forward without its backward")
         params, with_params = floating_leaves(cache["params"])
@@ -148,15 +148,15 @@ class Layer:
         return y, new_state
 
     def lengths_after(self, lengths: Any, steps: int) -> Any:
-        """The lengths of the output's sequences, of those of an input of so many steps; ``None`` if it has no steps."""
+        """The output's lengths, from those of an input of ``steps`` steps; ``None`` if the output has no time axis."""
         return lengths
 
     def kinks_at(self, x: Any) -> Kinks | None:
-        """How many entries of a NumPy x stand on a kink or a tie, ``(count, total, words)``; ``None`` without any."""
+        """How many entries of a NumPy x are at a kink or tie, ``(count, total, words)``; ``None`` without kinks."""
         return None
 
     def children(self) -> dict[str, "Layer"]:
-        """The layers inside, by name: the segment each adds to a path, ``""`` for one that adds none."""
+        """The layers inside, by name. The name is the path segment that a child adds, ``""`` if it adds none."""
         return {}
 
     def with_children(self, children: dict[str, "Layer"]) -> Self:
@@ -167,14 +167,14 @@ class Layer:
 
     @property
     def rule(self) -> Literal["hand", "auto"]:
-        """Who derived ``backward``: a person, or ``jax.vjp``."""
+        """Whether ``backward`` was derived by hand or comes from ``jax.vjp``."""
         return "auto" if type(self).backward is Layer.backward else "hand"
 
 
 def floating_leaves(tree: Any) -> tuple[list, Callable[..., Any]]:
-    """The floating leaves of a pytree, and the function that puts others in their places.
+    """The floating leaves of a pytree, and a function that rebuilds the tree with new ones.
 
-    The function takes the new leaves and, optionally, what becomes of a leaf that is not floating (it stays).
+    The function takes the new leaves and, optionally, a function of the leaves that are not floating (default: keep).
     """
     leaves, treedef = jax.tree.flatten(tree)
     chosen = [is_floating(leaf) for leaf in leaves]
@@ -191,7 +191,7 @@ def named_key(key: jax.Array, name: str) -> jax.Array: ...
 @overload
 def named_key(key: None, name: str) -> None: ...
 def named_key(key: jax.Array | None, name: str) -> jax.Array | None:
-    """The key of the child or parameter of that name: it depends on the name alone, not on what stands beside it."""
+    """The key of a child or parameter: it depends on the name alone, not on the siblings."""
     if key is not None and jnp.ndim(key) == 0 and not jnp.issubdtype(jnp.asarray(key).dtype, jax.dtypes.prng_key):
         raise TypeError("expected a random key, got a number; write jax.random.key(0)")
     if key is None or not name:
@@ -200,9 +200,9 @@ def named_key(key: jax.Array | None, name: str) -> jax.Array | None:
 
 
 def float_dtype(x: Any) -> Any:
-    """The dtype of parameters for an input: its own if floating, else JAX's default (for indices, say).
+    """The dtype of parameters for an input: the input's if floating, else JAX's default (for indices, say).
 
-    An array of float64 becomes float32 without x64, as everywhere in JAX; asking for float64 by a shape is an error.
+    Without x64 a float64 array becomes float32, as everywhere in JAX; a float64 ``ShapeDtypeStruct`` raises.
     """
     if not is_floating(x):
         return jnp.zeros(()).dtype
@@ -213,10 +213,10 @@ def float_dtype(x: Any) -> Any:
 
 
 def is_training(train: Any) -> bool:
-    """Returns whether a layer is to train, or raises: what it computes is decided while a program is traced."""
+    """Returns ``train`` as a bool, or raises if it is traced: it must be known while the program is traced."""
     if isinstance(train, Tracer):
         raise TypeError(
-            "train is a Python bool, by which a layer chooses what it computes, got a traced one; make it static:"
+            "train must be a Python bool, because it decides what a layer computes, got a traced value; make it static:"
             " jax.jit(model.apply, static_argnames='train')"
         )
     if isinstance(train, str):
@@ -225,7 +225,7 @@ def is_training(train: Any) -> bool:
 
 
 def required_key(layer: Layer, key: jax.Array | None) -> jax.Array:
-    """Returns the key or raises: randomness is never made up."""
+    """Returns the key, or raises if there is none: fnn never makes one up."""
     if key is None:
         raise ValueError(
             f"{layer!r} is random in training and needs a key: apply(…, train=True, key=jax.random.key(0))"
@@ -234,7 +234,7 @@ def required_key(layer: Layer, key: jax.Array | None) -> jax.Array:
 
 
 def state_entry(state: State, name: str, shape: tuple[int, ...]) -> jax.Array:
-    """Returns ``state[name]`` or raises: state is threaded by the caller and must come from init or a step before."""
+    """Returns ``state[name]``, or raises: the caller must pass the state that init or the last step returned."""
     if not isinstance(state, dict) or name not in state:
         found = sorted(state) if isinstance(state, dict) else type(state).__name__
         raise ValueError(

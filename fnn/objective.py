@@ -19,11 +19,11 @@ from fnn.walk import walk
 Method = Literal["manual", "auto"]
 
 HEAD = "loss"
-"""The name of the head of a loss in its model."""
+"""The name that a loss's head has in the model."""
 
 
 class Aux(NamedTuple):
-    """What an objective gives beside its value."""
+    """What an objective returns along with its value."""
 
     state: State
     outputs: Any
@@ -35,12 +35,12 @@ class Objective:
 
     ``batch`` is ``(inputs, targets)`` or ``(inputs, targets, weights)``.
 
-    A loss with parameters of its own brings a head, which is appended to the model under the name ``loss``: ``model``
-    is then ``Serial(…, loss=head)``, where the layers of a ``Serial`` keep their names and any other model is the first
-    layer, named as in ``Serial(model)``. A model that has a layer ``loss`` already keeps it, so a model may come with
-    the head in it (to be tied to an embedding, say), and an objective made from the fields of another is equal to it.
+    A loss with parameters brings a head, a layer that is appended to the model under the name ``loss``: ``model``
+    becomes ``Serial(…, loss=head)``. The layers of a ``Serial`` keep their names; any other model becomes the first
+    layer, named as in ``Serial(model)``. Nothing is appended to a model that already has a layer ``loss``: it may
+    contain the head (tied to an embedding, say), and an objective rebuilt from its fields equals the original.
 
-    A model that ends in a sigmoid or softmax, in front of a loss that applies one itself, is warned of when it is made.
+    Warns if the model ends in a sigmoid or softmax and the loss applies one itself.
 
     >>> import jax.numpy as jnp, fnn
     >>> objective = Objective(fnn.Dense(2), fnn.CrossEntropy(), (fnn.L2(1e-4),))
@@ -57,17 +57,17 @@ class Objective:
 
     def __post_init__(self) -> None:
         if not isinstance(self.model, Layer):
-            raise TypeError(f"the model of an objective is a layer, got {self.model!r}{instance_hint(self.model)}")
+            raise TypeError(f"the model of an objective must be a layer, got {self.model!r}{instance_hint(self.model)}")
         if not isinstance(self.loss, Loss):
             raise TypeError(
-                f"the loss of an objective is one such as CrossEntropy(), got {self.loss!r}{instance_hint(self.loss)}"
+                f"expected a loss such as CrossEntropy() for the objective, got {self.loss!r}{instance_hint(self.loss)}"
             )
         object.__setattr__(self, "penalties", tuple_of(Penalty, "penalties", self.penalties))
         object.__setattr__(self, "model", _with_head(self.model, self.loss.head))
         warn_of_probabilities(self.model, self.loss, stacklevel=3)
 
     def with_model(self, model: Layer) -> Self:
-        """The same objective of another model, one made from this one's: what was warned of is not said again."""
+        """The objective with another model, derived from this one's: no warning is repeated."""
         other = copy.copy(self)
         object.__setattr__(other, "model", _with_head(model, self.loss.head))
         return other
@@ -80,7 +80,7 @@ class Objective:
     def __call__(
         self, params: Params, state: State, batch: tuple, *, train: bool = False, key: jax.Array | None = None
     ) -> tuple[jax.Array, Aux]:
-        """``(value, aux)``; ``jax.grad`` through it is the automatic gradient."""
+        """``(value, aux)``; ``jax.grad`` of it is the automatic gradient."""
         inputs, targets, weights = unpacked(batch)
         with located("", self.model, inputs):
             outputs, new_state = apply_of(self.model, params, state, inputs, train=train, key=key)
@@ -121,7 +121,7 @@ class Objective:
 
 
 def check_method(method: Any) -> None:
-    """Raises for another way to the gradient than those two."""
+    """Raises if ``method`` is neither "manual" nor "auto"."""
     if not isinstance(method, str) or method not in ("manual", "auto"):
         raise ValueError(f"method is 'manual' or 'auto', got {method!r}")
 
@@ -134,7 +134,7 @@ def _with_head(model: Layer, head: Layer | None) -> Layer:
 
 
 def _has_head(model: Layer) -> bool:
-    # By its path, not its type: a comparison of gradients puts other layers in the places of all.
+    # By path, not by type: comparing gradients replaces every layer by a wrapper.
     return any(path == HEAD for path, _ in walk(model))
 
 

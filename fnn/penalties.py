@@ -18,16 +18,16 @@ from fnn.paths import map_named, named_leaves, select
 
 
 class Penalty:
-    """The base of penalties: a subclass, a frozen dataclass, has ``paths`` and gives ``value`` and ``slope``.
+    """The base of penalties: a subclass is a frozen dataclass with ``paths`` that defines ``value`` and ``slope``.
 
     Forward:   value = Σ over the selected arrays W of value(W)
     Backward:  dW = dvalue · slope(W) for the selected arrays, 0 for the others
 
-    Cache:   ``params``, as given
+    Cache:   ``params``, unchanged
     """
 
     paths: str | tuple[str, ...]
-    """The globs of the parameters that are penalised: a field, after those of the strength."""
+    """The globs of the penalised parameters: a field, after the strengths."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -107,7 +107,7 @@ class L2(Penalty):
     Forward:   value = ½ λ Σ w²
     Backward:  dw = λ w dvalue
 
-    Under plain gradient descent this is decoupled decay of strength λ times the rate; under Adam it is not.
+    Under plain gradient descent this equals decoupled weight decay of λ times the rate; under Adam it does not.
 
     Errors: ``ValueError`` for a negative strength, and for a glob that selects nothing.
 
@@ -132,7 +132,7 @@ class L2(Penalty):
 
 @dataclasses.dataclass(frozen=True)
 class ElasticNet(Penalty):
-    """Both: λ₁ Σ|w| + ½ λ₂ Σw², which drives weights to zero and keeps those of like inputs together.
+    """L1 and L2: λ₁ Σ|w| + ½ λ₂ Σw², which drives weights to zero and gives similar inputs similar weights.
 
     Forward:   value = λ₁ Σ |w| + ½ λ₂ Σ w²
     Backward:  dw = (λ₁ sign(w) + λ₂ w) dvalue, with sign(0) = 0

@@ -1,7 +1,7 @@
-"""What all tests share: cheap compilation, the quick and the full proof, and the numerics of this folder.
+"""What all tests share: cheap compilation, the quick and the full proof, and strict numerics.
 
-The folders below run at JAX's own settings, as programs do, and ask for float64 and strict promotion by name where they
-want them: ``pytest.mark.usefixtures("strict_numerics")``.
+This folder and those of ``STRICT`` run in float64 with strict promotion. The others run at JAX's own settings, as
+programs do, and ask for strict numerics by name where they want them: ``pytest.mark.usefixtures("strict_numerics")``.
 """
 
 import gc
@@ -19,6 +19,7 @@ from tests.compilation import compile_cheaply
 pytest_plugins = ("tests.drawing", "tests.folders", "tests.generated.summary")
 
 HERE = Path(__file__).parent
+STRICT = frozenset({".", "describe", "guards", "metrics", "platform", "sequences", "testing"})
 
 
 # ---- compilation
@@ -73,7 +74,7 @@ def strict_numerics() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _strict_here(request: pytest.FixtureRequest) -> None:
-    if request.path.parent == HERE:
+    if request.path.parent.relative_to(HERE).as_posix() in STRICT:
         request.getfixturevalue("strict_numerics")
 
 

@@ -105,7 +105,7 @@ class TestLayers:
 
     @pytest.mark.parametrize("make", [lambda: fnn.Conv(8, cast(Any, 3.0)), lambda: fnn.MaxPool(cast(Any, 2.0))])
     def test_a_size_that_is_no_integer_spoke_of_len(self, make):
-        with pytest.raises(TypeError, match="is an integer or a tuple with one an axis"):
+        with pytest.raises(TypeError, match="is an integer or a tuple with one per axis"):
             make()
 
     def test_an_integer_as_shape_spoke_of_iterables(self):

@@ -206,7 +206,7 @@ def test_a_condition_of_a_users_layer_on_a_traced_train_says_so_too():
             return (2 * x if train else x), state
 
     for wrap in [wrap for name, wrap in WRAPS.items() if name != "Frozen"]:  # which is always in inference
-        with pytest.raises(TypeError, match="train is a Python bool"):
+        with pytest.raises(TypeError, match="train must be a Python bool"):
             jax.jit(wrap(Doubles()).apply)({}, {}, X, train=True)
 
 

@@ -1,4 +1,4 @@
-"""Random changes of training images, inside the compiled step. ``augmentation.py`` is the contract; one idea a file."""
+"""Data augmentation for images, inside the compiled step. ``augmentation.py`` is the contract; one idea a file."""
 
 from fnn.augment.affine import Affine as Affine
 from fnn.augment.augmentation import Augmentation as Augmentation

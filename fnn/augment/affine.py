@@ -16,7 +16,7 @@ from fnn.layer import named_key, wide_dtype
 
 
 class Motion(NamedTuple):
-    """What is drawn for one image: angles in degrees, a factor, and an offset (2,) in pixels (down, to the right)."""
+    """The random draw for one image: angles in degrees, a factor, and an offset (2,) in pixels (down, to the right)."""
 
     degrees: jax.Array
     zoom: jax.Array
@@ -24,7 +24,7 @@ class Motion(NamedTuple):
     offset: jax.Array
 
     def inverse(self) -> jax.Array:
-        """The matrix (2, 2) that takes the change of ``Affine`` back, but for the offset: A = Z⁻¹ S⁻¹ R⁻¹."""
+        """The matrix (2, 2) that inverts the map of ``Affine``, without its offset: A = Z⁻¹ S⁻¹ R⁻¹."""
         angle = jnp.deg2rad(self.degrees)
         cos, sin, lean = jnp.cos(angle), jnp.sin(angle), jnp.tan(jnp.deg2rad(self.shear))
         turn_back = jnp.stack([jnp.stack([cos, sin]), jnp.stack([-sin, cos])])
@@ -39,20 +39,20 @@ class Affine(Augmentation):
     A point p of the image, in (row, column) from the centre, is moved to
 
         q = R S Z p + t        Z = z · 1                                 z ~ U(zoom), above 1 enlarges
-                               S = [[1, 0], [−tan φ, 1]]                 φ ~ U(−shear, shear), leans as italics do
+                               S = [[1, 0], [−tan φ, 1]]                 φ ~ U(−shear, shear), slants like italics
                                R = [[cos θ, −sin θ], [sin θ, cos θ]]     θ ~ U(−degrees, degrees), counterclockwise
                                t = (a H, b W)                            a, b ~ U(−translate, translate)
 
-    and an output pixel q takes the image at p = Z⁻¹ S⁻¹ R⁻¹ (q − t): see ``fnn/augment/resample.py``. Outside of the
-    image is ``fill``, a number or ``"edge"``. ``Rotate``, ``Translate``, ``Zoom`` and ``Shear`` are this with the
-    other strengths at nothing, and draw the same.
+    and an output pixel q samples the image at p = Z⁻¹ S⁻¹ R⁻¹ (q − t): see ``fnn/augment/resample.py``. Outside the
+    image is ``fill``, a number or ``"edge"``. ``Rotate``, ``Translate``, ``Zoom`` and ``Shear`` are this map with a
+    single strength, and draw the same random numbers.
 
     Shapes:  (N, H, W, C) → the same, any floating dtype, kept
 
-    Angles of 0, a translation of 0 and a zoom of (1, 1), the defaults, do nothing, all of them together.
+    The defaults (angles and translation 0, zoom (1, 1)) do nothing.
 
-    Errors: ``ValueError`` for a strength out of its range (degrees at least 0, translate in [0, 1], zoom above 0 and in
-    order, shear in [0, 90)), ``TypeError`` for what is no number.
+    Errors: ``ValueError`` for a strength out of range (degrees at least 0, translate in [0, 1], zoom above 0 and in
+    order, shear in [0, 90)), ``TypeError`` if not a number.
 
     >>> image = jnp.arange(9.0).reshape(1, 3, 3, 1)
     >>> Affine(degrees=10, zoom=(0.9, 1.1))(jax.random.key(0), image)[0, :, :, 0].round(1)
@@ -85,7 +85,7 @@ class Affine(Augmentation):
         )
 
     def draw(self, key: jax.Array, shape: tuple[int, ...], dtype: Any) -> Motion:
-        """What happens to an image of this shape (H, W, C)."""
+        """The random motion of an image of this shape (H, W, C)."""
 
         def uniform(name: str, low: Any, high: Any, shape: tuple[int, ...] = ()) -> jax.Array:
             share = jax.random.uniform(named_key(key, name), shape, np.float32).astype(dtype)

@@ -5,12 +5,12 @@ batch of images inside the compiled training step, and keeps their shape and dty
 
     images = augmentation(key, images)        images (N, H, W, C), floating; rows count downwards, columns to the right
 
-Every image draws its own randomness, from the key folded with its place in the batch: what happens to an image does not
-depend on how many stand beside it. Random numbers are drawn in float32, so that they are the same in every precision.
+Every image draws its own random numbers, from the key folded with its index in the batch: how an image is changed does
+not depend on the batch size. Random numbers are drawn in float32, so that they are the same in every precision.
 
 A strength (an angle, a fraction, a probability) is a number or an array of shape (), which may be traced, so that a run
-can be mapped over it. A strength that does nothing, such as an angle of 0, leaves the images as they are, bit for bit,
-when it is a Python number, which costs nothing then; a traced one leaves them equal.
+can be mapped over it. A strength that does nothing, such as an angle of 0, costs nothing if it is a Python number, and
+leaves the images unchanged bit for bit; a traced one leaves them equal.
 
 An augmentation with ``mixes = True`` changes targets too and takes a whole batch: see ``fnn/augment/mixing.py``.
 """
@@ -29,7 +29,7 @@ from fnn.layer import named_key
 
 @dataclasses.dataclass(frozen=True)
 class Augmentation:
-    """The base of augmentations: a subclass gives ``one``, for a single image.
+    """The base of augmentations: a subclass defines ``one``, for a single image.
 
     >>> @dataclasses.dataclass(frozen=True)
     ... class Darken(Augmentation):
@@ -40,7 +40,7 @@ class Augmentation:
     """
 
     mixes: ClassVar[bool] = False
-    """Whether it takes and gives a batch, ``(inputs, targets)`` or ``(inputs, targets, weights)``."""
+    """Whether it maps a batch to a batch, ``(inputs, targets)`` or ``(inputs, targets, weights)``."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -48,12 +48,12 @@ class Augmentation:
         check_methods(cls, one=("key", "image"), __call__=("key", "images"))
 
     def one(self, key: jax.Array, image: jax.Array) -> jax.Array:
-        """One image (H, W, C), changed as its own key says."""
+        """One image (H, W, C), changed at random with its own key."""
         raise NotImplementedError(f"{type(self).__name__} does not define one")
 
     @property
     def does_nothing(self) -> bool:
-        """Whether it is known to leave every image as it is."""
+        """Whether it is known to leave every image unchanged."""
         return False
 
     def __call__(self, key: jax.Array, images: Any) -> Any:
@@ -64,8 +64,8 @@ class Augmentation:
 
 
 def image_keys(key: jax.Array, count: int) -> jax.Array:
-    """A key for each place in a batch, which does not depend on the size of the batch."""
-    named_key(key, "image")  # says so where a number came for a key
+    """A key for each index in a batch, independent of the batch size."""
+    named_key(key, "image")  # raises if a number is passed for a key
     return jax.vmap(lambda place: jax.random.fold_in(key, place))(jnp.arange(count))
 
 
@@ -74,7 +74,7 @@ def image_batch(images: Any) -> jax.Array:
     images = floating_array(images)
     if images.ndim != 4:
         raise ValueError(
-            f"expected images (N, H, W, C), got {describe(images)}; one image is a batch of one, image[None], and"
-            f" images without channels have one, images[..., None]"
+            f"expected images (N, H, W, C), got {describe(images)}; for one image write image[None], for images"
+            f" without channels images[..., None]"
         )
     return images

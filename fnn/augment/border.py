@@ -1,4 +1,4 @@
-"""What stands outside of an image: a constant, or its edge repeated."""
+"""What lies outside an image: a constant, or its edge repeated."""
 
 from typing import Any, Literal
 
@@ -12,7 +12,7 @@ Fill = float | Literal["edge"]
 
 
 def check_fill(fill: Any) -> None:
-    """Raises for what is neither a number nor ``"edge"``."""
+    """Raises if ``fill`` is neither a number nor ``"edge"``."""
     if isinstance(fill, str):
         if fill != "edge":
             raise ValueError(f"fill is a number or 'edge', got {fill!r}")
@@ -21,7 +21,7 @@ def check_fill(fill: Any) -> None:
 
 
 def bordered(image: jax.Array, width: int, fill: Fill) -> jax.Array:
-    """An image (H, W, C) with ``width`` pixels more on each of its four sides."""
+    """An image (H, W, C) with ``width`` more pixels on each of its four sides."""
     widths = ((width, width), (width, width), (0, 0))
     if isinstance(fill, str):
         return jnp.pad(image, widths, mode="edge")

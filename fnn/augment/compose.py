@@ -1,4 +1,4 @@
-"""Augmentations of augmentations: one after another, and now and then."""
+"""Augmentations of augmentations: one after another, or with a probability."""
 
 import dataclasses
 from collections import Counter
@@ -20,13 +20,13 @@ from fnn.layer import named_key
 
 @dataclasses.dataclass(frozen=True, init=False, repr=False)
 class Compose(Augmentation):
-    """One augmentation after another; of none, it does nothing.
+    """Applies augmentations one after another; without any, it does nothing.
 
-    Each is an augmentation or any function ``(key, images) -> images``. Keys are folded by name, as those of layers
-    are: the class with a count from 0 of that class, ``FlipHorizontal_0``, so that another class put between leaves the
-    draws of the rest as they were, and two of a class draw differently. One that mixes (``Mixup``) makes the whole mix.
+    Each is an augmentation or any function ``(key, images) -> images``. Keys are folded by name as for layers, the
+    class and a count of that class from 0, ``FlipHorizontal_0``: so inserting another class does not change the random
+    draws of the rest, and two of a class draw differently. If one mixes samples (``Mixup``), so does the whole.
 
-    Errors: ``TypeError`` for what is no augmentation.
+    Errors: ``TypeError`` if not an augmentation.
 
     >>> from fnn.augment import Brightness, FlipHorizontal
     >>> Compose(FlipHorizontal(1), Brightness(0.5))
@@ -61,12 +61,12 @@ class Compose(Augmentation):
 
 @dataclasses.dataclass(frozen=True)
 class Sometimes(Augmentation):
-    """Uses an augmentation on every image with ``probability``, each by its own draw, and else leaves it.
+    """Applies an augmentation to each image with ``probability``, independently, and else leaves it unchanged.
 
-    Both are computed, and one is chosen. A probability of 0 does nothing, 1 is the augmentation.
+    Both are computed, and one is selected. A probability of 0 does nothing, 1 is the augmentation.
 
-    Errors: ``ValueError`` for a probability outside [0, 1], or a function that changes the shape of images;
-    ``TypeError`` for what is no augmentation, and for one that mixes, which has a ``probability`` of its own.
+    Errors: ``ValueError`` for a probability outside [0, 1], or a function that changes the shape or dtype of images;
+    ``TypeError`` if not an augmentation, and for one that mixes samples, which has its own ``probability``.
 
     >>> from fnn.augment import Brightness
     >>> Sometimes(Brightness(0.5), 0.3)(jax.random.key(0), jnp.ones((4, 1, 1, 1))).ravel().round(2)
@@ -80,8 +80,8 @@ class Sometimes(Augmentation):
         check_augmentation(self.augmentation)
         if mixes(self.augmentation):
             raise TypeError(
-                f"Sometimes changes some images and no targets, and {self.augmentation!r} changes both;"
-                f" give that a probability of its own, as Mixup(0.2, probability=0.5) has"
+                f"Sometimes changes images but not targets, and {self.augmentation!r} changes both;"
+                f" set its own probability instead, as in Mixup(0.2, probability=0.5)"
             )
         keep_strengths(self, probability=SHARE)
 
@@ -96,7 +96,7 @@ class Sometimes(Augmentation):
         changed = self.augmentation(named_key(key, "augmentation"), images)
         if (changed.shape, changed.dtype) != (images.shape, images.dtype):
             raise ValueError(
-                f"{self.augmentation!r} made {describe(changed)} of {describe(images)}; it is to keep these"
+                f"{self.augmentation!r} made {describe(changed)} of {describe(images)}; it must keep shape and dtype"
             )
         keys = image_keys(named_key(key, "whether"), len(images))
         chosen = jax.vmap(lambda key: coin(key, self.probability))(keys)
@@ -104,7 +104,7 @@ class Sometimes(Augmentation):
 
 
 def check_augmentation(augmentation: Any) -> None:
-    """Raises for what cannot be called on a key and images."""
+    """Raises if ``augmentation`` cannot be called with a key and images."""
     if isinstance(augmentation, type) or not callable(augmentation):
         raise TypeError(
             f"expected an augmentation or a function (key, images) -> images, got {augmentation!r}"

@@ -11,14 +11,14 @@ from fnn.augment.border import Fill, bordered, check_fill
 
 @dataclasses.dataclass(frozen=True)
 class RandomCrop(Augmentation):
-    """Pads every image and cuts a window of its own size out: it moves by up to ``padding`` whole pixels.
+    """Pads every image and crops a window of its original size: it moves by up to ``padding`` whole pixels.
 
         y[i, j] = x̃[i + a, j + b]        a, b ~ U{0, …, 2 padding},  x̃ the image with ``fill`` around it
 
-    A padding of 0 does nothing. It is a shape, so it cannot be traced.
+    A padding of 0 does nothing. Padding determines a shape, so it cannot be traced.
 
     Shapes:  (N, H, W, C) → the same, any floating dtype, kept
-    Errors: ``ValueError`` for a padding below 0, ``TypeError`` for one that is no integer.
+    Errors: ``ValueError`` for a padding below 0, ``TypeError`` if not an integer.
 
     >>> RandomCrop(1)(jax.random.key(0), jnp.arange(1.0, 10).reshape(1, 3, 3, 1))[0, :, :, 0]
     Array([[2., 3., 0.],

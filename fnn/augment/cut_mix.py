@@ -14,14 +14,14 @@ from fnn.errors import describe
 class CutMix(Mixing):
     """Pastes a rectangle of another image:  x' = x_p inside, x outside,  y' = λ y + (1 − λ) y_p.
 
-    The rectangle has ⌊H √(1 − μ)⌋ × ⌊W √(1 − μ)⌋ pixels, μ ~ Beta(alpha, alpha); its centre is any pixel alike, and
-    what reaches over the edge is cut off. λ is then the share of pixels that are still x. An ``alpha`` of 0 mixes
-    nothing.
+    The rectangle has ⌊H √(1 − μ)⌋ × ⌊W √(1 − μ)⌋ pixels, μ ~ Beta(alpha, alpha); its centre is a uniformly random
+    pixel, and it is clipped at the edges. λ is the share of pixels that are still x. An ``alpha`` of 0 mixes nothing.
 
-    It takes and gives ``(inputs, targets)``, or with weights, as ``Mixup`` does: pairs, weights, metrics and errors are
-    as there, and the inputs are images.
+    It maps ``(inputs, targets)``, or ``(inputs, targets, weights)``, to the same, like ``Mixup``, with the same pairs,
+    weights, metrics and errors; the inputs must be images.
 
-    Shapes:  inputs (N, H, W, C) of any floating dtype, kept; targets and weights as of ``Mixup``
+    Shapes:  inputs (N, H, W, C) of any floating dtype, kept; integer labels (N, …) become (N, …, classes), floating
+             targets keep shape and dtype; weights (N,)
 
     >>> images = jnp.stack([jnp.zeros((3, 4, 1)), jnp.ones((3, 4, 1))])
     >>> images, targets = CutMix(1.0, classes=2)(jax.random.key(6), (images, jnp.array([0, 1])))
@@ -35,7 +35,7 @@ class CutMix(Mixing):
 
     def mixed(self, key: jax.Array, own: jax.Array, other: jax.Array, share: jax.Array) -> tuple[jax.Array, jax.Array]:
         if own.ndim != 3:
-            raise ValueError(f"CutMix pastes parts of images (N, H, W, C), got a sample {describe(own)}")
+            raise ValueError(f"CutMix expects images (N, H, W, C), got a sample {describe(own)}")
         side = jnp.sqrt(1 - share)
         pasted = rectangle(key, own.shape, own.shape[0] * side, own.shape[1] * side)
         left = 1 - pasted.mean(dtype=share.dtype)

@@ -13,13 +13,13 @@ from fnn.guards.ranges import nan_where_any
 
 @dataclasses.dataclass(frozen=True)
 class CutOut(Augmentation):
-    """Covers a square of ``size`` × ``size`` pixels, all channels of it, with ``fill``.
+    """Covers a square of ``size`` × ``size`` pixels, in all channels, with ``fill``.
 
-    The centre of the square is any pixel of the image alike, and what reaches over the edge is cut off: at a corner a
-    quarter of it is left. A size of 0 does nothing; one that is no whole number is rounded down.
+    The centre of the square is a uniformly random pixel, and the square is clipped at the edges: at a corner a quarter
+    of it is left. A size of 0 does nothing; a fractional size is rounded down.
 
     Shapes:  (N, H, W, C) → the same, any floating dtype, kept
-    Errors: ``ValueError`` for a size below 0, ``TypeError`` for a fill that is no number.
+    Errors: ``ValueError`` for a size below 0, ``TypeError`` for a fill that is not a number.
 
     >>> CutOut(2)(jax.random.key(0), jnp.ones((1, 4, 4, 1)))[0, :, :, 0]
     Array([[1., 1., 1., 1.],
@@ -37,7 +37,7 @@ class CutOut(Augmentation):
     def __post_init__(self) -> None:
         keep_strengths(self, size=NOT_NEGATIVE)
         if isinstance(self.fill, str):
-            raise TypeError(f"what is cut out is filled with a number, got {self.fill!r}")
+            raise TypeError(f"fill is a number, got {self.fill!r}")
 
     @property
     def does_nothing(self) -> bool:

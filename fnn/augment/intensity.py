@@ -1,4 +1,4 @@
-"""Changes of what the pixels are: noise, brightness, contrast. Nothing is clipped."""
+"""Changes of pixel values: noise, brightness, contrast. Nothing is clipped."""
 
 import dataclasses
 
@@ -15,7 +15,7 @@ from fnn.layer import wide_dtype
 class Noise(Augmentation):
     """Adds normal noise:  y = x + stddev · n,  n ~ N(0, 1), one for every pixel and channel.
 
-    A stddev of 0 does nothing. ``GaussianNoise`` is the same as a layer, for anywhere in a model.
+    A stddev of 0 does nothing. ``GaussianNoise`` is the same as a layer, for use anywhere in a model.
 
     Shapes:  (N, H, W, C) → the same, any floating dtype, kept
     Errors: ``ValueError`` for a stddev below 0.
@@ -68,12 +68,12 @@ class Brightness(Augmentation):
 
 @dataclasses.dataclass(frozen=True)
 class Contrast(Augmentation):
-    """Stretches the pixels about their mean:  y = m + f (x − m),  f ~ U(low, high), m the mean of each channel.
+    """Scales the pixels about their mean:  y = m + f (x − m),  f ~ U(low, high), m the mean of each channel.
 
-    A factor of 0 leaves the mean alone, above 1 the contrast is higher; ``Contrast(1, 1)`` does nothing.
+    A factor above 1 raises the contrast, 0 leaves only the mean; ``Contrast(1, 1)`` does nothing.
 
     Shapes:  (N, H, W, C) → the same, any floating dtype, kept
-    Errors: ``ValueError`` for factors below 0, or a low one above the high one.
+    Errors: ``ValueError`` for factors below 0, or if ``low`` is above ``high``.
 
     >>> Contrast(0.5, 0.5)(jax.random.key(0), jnp.array([[[[0.0], [1.0]]]])).ravel()
     Array([0.25, 0.75], dtype=float32)
@@ -95,5 +95,5 @@ class Contrast(Augmentation):
         wide = image.astype(wide_dtype(image.dtype))
         low, high = jnp.asarray(self.low, wide.dtype), jnp.asarray(self.high, wide.dtype)
         factor = low + jax.random.uniform(key, (), np.float32).astype(wide.dtype) * (high - low)
-        # x + (f − 1)(x − m) is the same, and leaves x as it is for a factor of 1.
+        # x + (f − 1)(x − m) is the same, and gives exactly x for a factor of 1.
         return (wide + (factor - 1) * (wide - wide.mean((0, 1), keepdims=True))).astype(image.dtype)

@@ -1,4 +1,4 @@
-"""Which metrics can be computed against targets that are mixed."""
+"""Checks that metrics can be computed against mixed targets."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,12 +10,12 @@ from fnn.metrics import Metric
 
 
 def check_mixed_targets(metrics: Sequence[Metric], outputs: Any, targets: Any) -> None:
-    """Raises for a metric that needs labels, where the targets of training are mixed (``fnn.augment.Mixup``).
+    """Raises for a metric that needs labels if training targets are mixed (``fnn.augment.Mixup``).
 
-    A metric of training is computed against the targets that the loss sees: ``Accuracy`` takes the class with the
-    largest share for the label, ``Perplexity`` and ``R2`` have no need of labels. One that refuses what is between 0
-    and 1 could not say so inside a compiled step, where values cannot be looked at: it would be NaN. So each is asked
-    here, once while the step is traced, about two samples whose targets are halfway between two classes.
+    Training metrics use the same targets as the loss: ``Accuracy`` takes the class with the largest share as the label,
+    ``Perplexity`` and ``R2`` need no labels. A metric that rejects values between 0 and 1 could not raise inside a
+    compiled step, where values are unknown: it would be NaN. So each is tried here once, while the step is traced, on
+    two samples whose targets are halfway between two classes.
     """
 
     def halfway_between(leaf: Any) -> np.ndarray:
@@ -31,6 +31,6 @@ def check_mixed_targets(metrics: Sequence[Metric], outputs: Any, targets: Any) -
                 metric.update(two, halfway)
         except ValueError as error:
             raise ValueError(
-                f"{metric!r} needs labels, and the augmentation mixes the targets of training: {error};"
+                f"{metric!r} needs labels, but the augmentation mixes the training targets: {error};"
                 f" leave the metric out and compute it after the run, on data that are not mixed"
             ) from error

@@ -1,17 +1,17 @@
-"""What every augmentation that mixes samples shares: their pairs, shares, targets and weights.
+"""What all augmentations that mix samples share: pairs, shares, targets and weights.
 
-It takes a whole batch and gives one, ``(inputs, targets)`` or ``(inputs, targets, weights)``. Every sample i meets a
-partner p(i), by one permutation of the batch, and has its own share λ ~ Beta(α, α), from its own key:
+They map a whole batch to a batch, ``(inputs, targets)`` or ``(inputs, targets, weights)``. Every sample i has a partner
+p(i), from one permutation of the batch, and its own share λ ~ Beta(α, α), from its own key:
 
-    x'ᵢ = what the subclass makes of xᵢ and x_p with the share λ; it may change λ to what is really left of xᵢ
+    x'ᵢ = xᵢ and x_p mixed by the subclass with the share λ; it may replace λ by the share that is really left of xᵢ
     y'ᵢ = λ yᵢ + (1 − λ) y_p                      integer labels as one-hot rows of ``classes``
 
-With weights, a sample is to count λ wᵢ as yᵢ and (1 − λ) w_p as y_p, so
+With weights, a sample should count as yᵢ with weight λ wᵢ and as y_p with weight (1 − λ) w_p, so
 
     w'ᵢ = λ wᵢ + (1 − λ) w_p        y'ᵢ = (λ wᵢ yᵢ + (1 − λ) w_p y_p) / w'ᵢ
 
-which for a loss linear in its target, as cross-entropy is, makes w' loss(y') the sum of both. A sample of weight 0 is
-no sample (it may hold anything), so it is not mixed, nor is another with it: λ = 1 there.
+For a loss that is linear in its target, like cross-entropy, w' loss(y') is then the sum of both. A sample of weight 0
+may hold anything, so it is never mixed with another: λ = 1 for both.
 """
 
 import dataclasses
@@ -34,9 +34,9 @@ from fnn.objective import unpacked
 
 @dataclasses.dataclass(frozen=True)
 class Mixing(Augmentation):
-    """The base: a subclass gives ``mixed``; the equations are at the top of this file.
+    """The base: a subclass defines ``mixed``; the equations are at the top of this file.
 
-    ``alpha`` of 0, and ``probability`` of 0, mix nothing: λ = 1, and labels become one-hot rows all the same.
+    An ``alpha`` or ``probability`` of 0 mixes nothing: λ = 1, but labels still become one-hot rows.
     """
 
     alpha: float
@@ -52,7 +52,7 @@ class Mixing(Augmentation):
             positive("classes", self.classes)
 
     def mixed(self, key: jax.Array, own: jax.Array, other: jax.Array, share: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """One sample and another as one, and the share of its own that is in it; with a share of 1, it is its own."""
+        """The mix of a sample with another, and the share that is left of its own; ``own`` if ``share`` is 1."""
         raise NotImplementedError(f"{type(self).__name__} does not define mixed")
 
     def __call__(self, key: jax.Array, images: Any) -> Any:
@@ -75,7 +75,7 @@ class Mixing(Augmentation):
         return inputs, blend(targets, targets[partner], share), total
 
     def _share(self, key: jax.Array) -> jax.Array:
-        """λ in float32; 1, where there is nothing to draw."""
+        """λ in float32; 1 for a sample that is not mixed."""
         alpha = jnp.asarray(self.alpha, np.float32)
         shape = jnp.where(alpha > 0, alpha, 1)
         drawn = jax.random.beta(named_key(key, "share"), shape, shape, dtype=np.float32)
@@ -86,16 +86,16 @@ class Mixing(Augmentation):
         if is_floating(targets):
             return targets
         if not jnp.issubdtype(targets.dtype, jnp.integer):
-            raise TypeError(f"targets that are mixed are labels or floating numbers, got {describe(targets)}")
+            raise TypeError(f"targets to be mixed are labels or floating numbers, got {describe(targets)}")
         if self.classes is None:
             name = type(self).__name__
             raise ValueError(
-                f"the targets are integers, {describe(targets)}, and those of two samples have no mean; of labels,"
-                f" {name}({self.alpha}, classes=10) makes distributions over 10 classes, and numbers are made floating"
+                f"integer targets cannot be mixed, got {describe(targets)}; for labels of 10 classes write"
+                f" {name}({self.alpha}, classes=10), which makes distributions of them; cast numbers to floating"
             )
         shape = (*targets.shape, self.classes)
         labels = class_labels(targets, jax.ShapeDtypeStruct(shape, dtype))
-        # Inside jit, where nothing can be raised, a label that does not exist shows.
+        # Inside jit, where it cannot raise, a label that does not exist becomes NaN.
         return jnp.where(is_class(labels, self.classes)[..., None], at_class(labels, shape), jnp.nan).astype(dtype)
 
     def _weights(self, weights: Any, samples: int) -> jax.Array:
@@ -103,14 +103,14 @@ class Mixing(Augmentation):
         weights = jnp.asarray(weights)
         if weights.shape != (samples,):
             raise ValueError(
-                f"{type(self).__name__} mixes whole samples, so there is one weight for each, ({samples},), got"
+                f"{type(self).__name__} mixes whole samples, so it needs one weight per sample, ({samples},), got"
                 f" {describe(weights)}"
             )
         return weights if is_floating(weights) else weights.astype(jnp.zeros(()).dtype)
 
 
 def blend(own: jax.Array, other: jax.Array, share: jax.Array) -> jax.Array:
-    """share · own + (1 − share) · other, with a share for every sample; own, bit for bit, for a share of 1."""
+    """share · own + (1 − share) · other, one share per sample; exactly ``own``, bit for bit, for a share of 1."""
     wide = wide_dtype(own.dtype)
     share = share.astype(wide).reshape(share.shape + (1,) * (own.ndim - share.ndim))
     both = share * own.astype(wide) + (1 - share) * other.astype(wide)
@@ -118,12 +118,12 @@ def blend(own: jax.Array, other: jax.Array, share: jax.Array) -> jax.Array:
 
 
 def mixes(augmentation: Any) -> bool:
-    """Whether an augmentation takes and gives whole batches."""
+    """Whether an augmentation mixes samples, and so maps whole batches."""
     return getattr(augmentation, "mixes", False)
 
 
 def augmented(augmentation: Any, key: jax.Array, batch: tuple) -> tuple:
-    """The batch with its inputs changed, or all of it by an augmentation that mixes."""
+    """The batch with its inputs augmented, or the whole batch if the augmentation mixes samples."""
     if mixes(augmentation):
         return augmentation(key, batch)
     inputs, *others = batch

@@ -1,4 +1,4 @@
-"""A rectangle somewhere on an image."""
+"""A random rectangle on an image."""
 
 from typing import Any
 
@@ -9,10 +9,10 @@ from fnn.layer import named_key
 
 
 def rectangle(key: jax.Array, shape: tuple[int, ...], height: Any, width: Any) -> jax.Array:
-    """Which pixels (H, W) lie in a rectangle of this height and width, whole numbers that may be traced.
+    """Which pixels (H, W) lie in a rectangle of this height and width, integers that may be traced.
 
-    Its centre, the pixel behind the middle if a side is even, is any pixel of the image alike; what lies outside of the
-    image is cut off. So corners are covered less often than the middle, as in the papers that introduced this.
+    Its centre (the pixel after the middle if a side is even) is a uniformly random pixel of the image, and the
+    rectangle is clipped at the edges. So corners are covered less often than the middle, as in the original papers.
     """
     sides = []
     for name, size, extent in (("row", shape[0], height), ("column", shape[1], width)):

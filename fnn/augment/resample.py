@@ -1,4 +1,4 @@
-"""Bilinear resampling: an image looked up at places between its pixels."""
+"""Bilinear resampling: an image sampled between its pixels."""
 
 import jax
 import jax.numpy as jnp
@@ -8,22 +8,22 @@ from fnn.layer import wide_dtype
 
 
 def resample(image: jax.Array, inverse: jax.Array, offset: jax.Array, fill: Fill) -> jax.Array:
-    """The image (H, W, C) moved by the map whose inverse is given.
+    """The image (H, W, C) transformed by an affine map, given its inverse.
 
-    Pixel (i, j) stands for the point of its centre, and maps act about the centre of the image c = ((H − 1)/2,
-    (W − 1)/2). An output pixel q looks back to the point that is moved onto it,
+    Pixel (i, j) is the point at its centre, and maps act about the centre of the image c = ((H − 1)/2, (W − 1)/2). An
+    output pixel q comes from the point
 
         p = c + A (q − c − t)        A = ``inverse`` (2, 2), t = ``offset`` (2,), both (row, column), in pixels
 
-    and takes, with i = ⌊p₀⌋, j = ⌊p₁⌋, the fractions f = p₀ − i, g = p₁ − j,
+    and has the value, with i = ⌊p₀⌋, j = ⌊p₁⌋ and the fractions f = p₀ − i, g = p₁ − j,
 
         y[q] = (1 − f) ((1 − g) x[i, j] + g x[i, j+1]) + f ((1 − g) x[i+1, j] + g x[i+1, j+1])
 
-    where x outside of the image is ``fill``: a point less than one pixel outside is between an edge and the fill. A
-    ring of one pixel of it is all that is needed, since points further outside are moved back onto that ring. The
-    image is weighted in float32 if it is of 16 bits.
+    where x outside the image is ``fill``: a point less than one pixel outside lies between an edge and the fill. A
+    border of one pixel is enough, since points further outside are clipped to it. 16-bit images are interpolated in
+    float32.
 
-    This is ``scipy.ndimage.affine_transform`` of order 1, mode "grid-constant" or "nearest".
+    The same as ``scipy.ndimage.affine_transform`` of order 1, mode "grid-constant" or "nearest".
     """
     height, width, _ = image.shape
     dtype = inverse.dtype
@@ -41,7 +41,7 @@ def resample(image: jax.Array, inverse: jax.Array, offset: jax.Array, fill: Fill
 
 
 def _cell(position: jax.Array, size: int) -> tuple[jax.Array, jax.Array]:
-    """The pixel of the bordered image in front of a position, and how far behind it that is, in [0, 1]."""
+    """The pixel of the bordered image before a position, and the distance of the position from it, in [0, 1]."""
     position = jnp.clip(position + 1, 0, size + 1)
     first = jnp.clip(jnp.floor(position), 0, size)
     return first.astype(jnp.int32), position - first

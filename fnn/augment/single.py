@@ -1,4 +1,4 @@
-"""Rotation, translation, zoom and shear alone: an ``Affine`` of one strength."""
+"""Rotation, translation, zoom or shear alone: an ``Affine`` with a single strength."""
 
 import dataclasses
 
@@ -12,11 +12,11 @@ from fnn.augment.border import Fill
 
 @dataclasses.dataclass(frozen=True)
 class SingleMotion(Augmentation):
-    """The base: a subclass says which ``affine`` it is, which also checks its strength."""
+    """The base: a subclass defines its ``affine``, which also checks the strength."""
 
     @property
     def affine(self) -> Affine:
-        """The general form."""
+        """The equivalent ``Affine``."""
         raise NotImplementedError(f"{type(self).__name__} does not define affine")
 
     def __post_init__(self) -> None:
@@ -34,7 +34,7 @@ class SingleMotion(Augmentation):
 class Rotate(SingleMotion):
     """Rotates every image about its centre by an angle from U(−degrees, degrees), counterclockwise where positive.
 
-    180 degrees are every angle there is; 0 does nothing. Map, shapes and errors are those of ``Affine``.
+    180 degrees cover every angle; 0 does nothing. Map, shapes and errors are those of ``Affine``.
 
     >>> image = jnp.array([[0.0, 1.0, 0.0]] * 3)[None, :, :, None]
     >>> Rotate(45)(jax.random.key(0), image)[0, :, :, 0].round(1)
@@ -54,9 +54,9 @@ class Rotate(SingleMotion):
 
 @dataclasses.dataclass(frozen=True)
 class Translate(SingleMotion):
-    """Moves every image by a from U(−fraction, fraction) of its height and b, drawn alike, of its width.
+    """Moves every image by random fractions of its height and width, each from U(−fraction, fraction).
 
-    Pixels between others are interpolated: ``RandomCrop`` moves by whole ones. 0 does nothing. Map, shapes and errors
+    Values between pixels are interpolated; ``RandomCrop`` moves by whole pixels. 0 does nothing. Map, shapes and errors
     are those of ``Affine``.
 
     >>> image = jnp.array([[0.0, 1.0, 0.0]] * 3)[None, :, :, None]
@@ -100,9 +100,9 @@ class Zoom(SingleMotion):
 
 @dataclasses.dataclass(frozen=True)
 class Shear(SingleMotion):
-    """Slants every image by an angle from U(−degrees, degrees): rows move sideways, to the right above where positive.
+    """Slants every image by an angle from U(−degrees, degrees): a positive angle moves the upper rows to the right.
 
-    0 does nothing, and the angle is less than 90. Map, shapes and errors are those of ``Affine``.
+    0 does nothing; ``degrees`` must be below 90. Map, shapes and errors are those of ``Affine``.
 
     >>> image = jnp.array([[0.0, 1.0, 0.0]] * 3)[None, :, :, None]
     >>> Shear(45)(jax.random.key(0), image)[0, :, :, 0].round(1)

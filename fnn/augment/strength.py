@@ -1,4 +1,4 @@
-"""Strengths: how far a random change may go. A number is checked when it is given; a traced one out of range is NaN."""
+"""Strengths: how large a random change may be. A number is checked at once; a traced one out of range becomes NaN."""
 
 import math
 from typing import Any
@@ -14,20 +14,20 @@ LEAN = Range("an angle in [0, 90)", lambda value: (value >= 0) & (value < 90))
 
 
 def strength(name: str, value: Any, allowed: Range) -> Any:
-    """Returns a number in its range, or raises; of an array of shape (), traced or not, NaN if it is not."""
+    """Returns a number in its range, or raises; an array of shape (), traced or not, is NaN out of range."""
     if not is_number(value) and not (hasattr(value, "dtype") and jnp.shape(value) == ()):
         raise TypeError(f"{name} is {allowed.words}, got {value!r}")
     return in_range(name, value, allowed)
 
 
 def keep_strengths(augmentation: Any, **ranges: Range) -> None:
-    """Holds these fields of an augmentation to their ranges, in its ``__post_init__``."""
+    """Checks these fields of an augmentation against their ranges, in its ``__post_init__``."""
     for name, allowed in ranges.items():
         object.__setattr__(augmentation, name, strength(name, getattr(augmentation, name), allowed))
 
 
 def interval(name: str, low: Any, high: Any, allowed: Range) -> tuple[Any, Any]:
-    """Returns both ends if they are in range and in order; else raises, or, if one cannot be looked at, NaN for it."""
+    """Returns both ends if they are in range and in order; else raises, or returns NaN if a value is unknown."""
     low = strength(f"the low end of {name}", low, allowed)
     high = strength(f"the high end of {name}", high, allowed)
     if not (is_number(low) and is_number(high)):
@@ -38,5 +38,5 @@ def interval(name: str, low: Any, high: Any, allowed: Range) -> tuple[Any, Any]:
 
 
 def is_known(value: Any, number: float) -> bool:
-    """Whether the strength is known to be this number; of a traced one that is not known."""
+    """Whether the strength is known to be this number; false for a traced one."""
     return is_number(value) and bool(value == number)

@@ -18,26 +18,26 @@ NAMES: tuple[str, ...] = ("forward", "backward")
 
 @dataclasses.dataclass(frozen=True)
 class Bidirectional(Combinator, name="bidirectional"):
-    """Runs a recurrent layer and one in the other direction on its input and merges what they say of each step.
+    """Runs a recurrent layer and its reverse on the input and merges their outputs at each step.
 
-    Forward:   y = merge(f(x), g(x)),  g the layer f with ``reverse`` flipped and parameters of its own
-    Backward:  dx = J_fᵀ dy_f + J_gᵀ dy_g,  dy split as ``Parallel`` with this ``merge`` does;  with carries f is given
-               (dy_f, dcarry_f) and gives the gradient of its own carry, and g likewise
+    Forward:   y = merge(f(x), g(x)),  g a copy of f with ``reverse`` flipped and its own parameters
+    Backward:  dx = J_fᵀ dy_f + J_gᵀ dy_g,  dy split as ``Parallel`` with this ``merge`` does;  with carries f gets
+               (dy_f, dcarry_f) and also returns the gradient of its initial carry, and g likewise
 
     Params, State: those of f under ``forward``, of g under ``backward``
-    Cache:     that of ``Parallel``; ``carried`` Static, whether carries came in, if the layers return theirs
+    Cache:     that of ``Parallel``; if the layers return carries also ``carried`` Static, whether carries were given
     Shapes:    those of ``inner``, the last axis twice as long if merged by ``"concatenate"``; both directions get all
                members of a tuple, (x, lengths) say
 
-    ``opposite`` gives another layer as g. With ``return_sequences=False`` the merged states are each direction's last:
-    f's at the end, g's at the beginning.
+    ``opposite`` sets another layer as g. With ``return_sequences=False`` each direction's last state is merged: f's at
+    the end of the sequence, g's at its beginning.
 
     With ``return_carry=True`` in both layers the output is (y, (carry of f, carry of g)), y merged as above, and the
-    third member of an input (x, lengths, carries) is such a pair too; ``start`` makes one of zeros. Either carry may be
-    None, and so may the pair. Of layers without it a third member goes to both.
+    third member of an input (x, lengths, carries) is such a pair too; ``start`` makes one of zeros. Either carry, or
+    the whole pair, may be None. Layers without ``return_carry`` both get the same third member.
 
-    Errors: ``TypeError`` for a layer without a field ``reverse``, if no ``opposite`` is given, and for carries that are
-    no pair; ``ValueError`` for an unknown merge and if one direction returns its carry and the other does not.
+    Errors: ``TypeError`` for a layer without a field ``reverse`` if no ``opposite`` is given, and for carries that are
+    not a pair; ``ValueError`` for an unknown merge, and if only one direction returns its carry.
 
     >>> import jax
     >>> from fnn.layers import GRU
@@ -63,15 +63,15 @@ class Bidirectional(Combinator, name="bidirectional"):
         check_layer_type(self, self.inner)
         if self.opposite is None and _flipped(self.inner) is None:
             raise TypeError(
-                f"Bidirectional flips the field reverse of a recurrent layer, and {self.inner!r} has none;"
-                f" wrap the Bidirectional instead, or give the layer of the other direction as opposite=…"
+                f"Bidirectional flips the field reverse of a recurrent layer, but {self.inner!r} has none;"
+                f" wrap the Bidirectional instead, or pass the layer of the other direction as opposite=…"
             )
         self._parallel  # noqa: B018 - checks the merge and the other layer
         returned = {name: _returns_carry(child) for name, child in self.children().items()}
         if len(set(returned.values())) > 1:
             one = next(name for name, returns in returned.items() if returns)
             raise ValueError(
-                f"return_carry=True is asked of both directions or of neither, got it {one} alone in {self!r}"
+                f"return_carry=True must be set in both directions or in neither, but only {one} has it in {self!r}"
             )
 
     @property
@@ -88,7 +88,7 @@ class Bidirectional(Combinator, name="bidirectional"):
         return dataclasses.replace(self, inner=inner, opposite=None if opposite == _flipped(inner) else opposite)
 
     def start(self, batch_size: int, dtype: Any = jnp.float32) -> Any:
-        """The carries of zeros with which sequences start: a pair if both layers return theirs, else one for both."""
+        """The initial carries, zeros: a pair if the layers return their carries, else one for both."""
         starts = tuple(child.start(batch_size, dtype) for child in self.children().values())  # type: ignore
         return starts if _returns_carry(self.inner) else starts[0]
 
@@ -100,7 +100,7 @@ class Bidirectional(Combinator, name="bidirectional"):
         shared, given = (x[:2], x[2]) if isinstance(x, tuple) and len(x) == 3 else (x, None)
         if given is not None and not (isinstance(given, tuple) and len(given) == 2):
             raise TypeError(
-                f"expected a carry for each direction (forward, backward), got {describe(given)}; the start(batch_size,"
+                f"expected a carry for each direction (forward, backward), got {describe(given)}; start(batch_size,"
                 " dtype) of the Bidirectional makes a pair of zeros"
             )
         carries = dict(zip(NAMES, given or (None, None), strict=True))
@@ -122,7 +122,7 @@ class Bidirectional(Combinator, name="bidirectional"):
 
         def directed(name: str, child: Layer, cache: Cache, dy: Any) -> tuple[Any, Any]:
             report, dinput = visit(name, child, cache, (dy, dcarries[name]))
-            if carried:  # the carries are no common input: their gradients are not added up
+            if carried:  # each direction has its own carry: their gradients are not added
                 *dinput, dcarries[name] = dinput
             return report, dinput
 
@@ -131,11 +131,11 @@ class Bidirectional(Combinator, name="bidirectional"):
 
 
 def _returns_carry(layer: Any) -> bool:
-    """Whether a layer, or the one that it wraps, gives the pair (y, carry)."""
+    """Whether a layer, or the layer it wraps, returns the pair (y, carry)."""
     return bool(getattr(layer, "return_carry", False)) or ("inner" in vars(layer) and _returns_carry(layer.inner))
 
 
 def _flipped(layer: Layer) -> Layer | None:
-    """The layer in the other direction, ``None`` if it has none."""
+    """The layer with ``reverse`` flipped, ``None`` if it has no such field."""
     names = {field.name for field in dataclasses.fields(layer) if field.init}
     return dataclasses.replace(layer, reverse=not layer.reverse) if "reverse" in names else None  # type: ignore

@@ -15,20 +15,20 @@ from fnn.walk import map_nodes
 
 @dataclasses.dataclass(frozen=True)
 class Cast(Reparameterized, name="cast"):
-    """Runs the inner layer in the dtype ``compute``; parameters, inputs, outputs and gradients keep their own.
+    """Runs the inner layer in the dtype ``compute``; parameters, inputs, outputs and gradients keep their dtypes.
 
     Forward:   x' = x, θ' = θ in ``compute``;  y = f(x'; θ') in the dtype of x
     Backward:  dy' = dy in ``compute``;  dx, dθ = the inner backward, in the dtypes of x and θ
 
-    Params, State: the inner ones unchanged: master weights and running statistics keep their digits
-    Cache:     ``inner``: the inner cache, in ``compute``; ``dtypes`` Static, of the floating leaves of x, and what
-               ``Reparameterized`` keeps
-    Shapes:    those of the inner layer; of indices alone the output has the dtype of the parameters
+    Params, State: the inner ones unchanged: master weights and running statistics keep their precision
+    Cache:     ``inner``: the inner cache, in ``compute``; ``dtypes`` Static, of the floating leaves of x; and the other
+               entries of ``Reparameterized``
+    Shapes:    those of the inner layer; if the input is only indices, the output has the dtype of the parameters
 
-    Norms, softmax and losses accumulate in float32 whatever they are given; products of bfloat16 do so on every
-    platform. There is no scaling of the loss, which float16 (not bfloat16) may need.
+    Norms, softmax and losses accumulate in float32 whatever the input dtype; products of bfloat16 do so on every
+    platform. There is no loss scaling, which float16 (not bfloat16) may need.
 
-    Errors: ``ValueError`` for a dtype that is not floating, or float64 without x64; ``TypeError`` for one that is none.
+    Errors: ``ValueError`` for a dtype that is not floating, or float64 without x64; ``TypeError`` if not a dtype.
 
     >>> from fnn.layers import Dense
     >>> layer = Cast(Dense(3))
@@ -86,7 +86,7 @@ class Cast(Reparameterized, name="cast"):
 
 
 def uncast(layer: Layer) -> Layer:
-    """The layer with every ``Cast`` inside left out: the same function without the rounding."""
+    """The layer with every ``Cast`` inside removed: the same function without its rounding."""
     return map_nodes(lambda node: node.layer.inner if isinstance(node.layer, Cast) else node.layer, layer)
 
 

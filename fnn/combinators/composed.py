@@ -1,4 +1,4 @@
-"""The base of models with a name of their own that are compositions of other layers."""
+"""The base of named compositions of other layers."""
 
 import dataclasses
 from typing import Any, ClassVar
@@ -12,10 +12,10 @@ from fnn.sequences.over_time import of_children
 
 @dataclasses.dataclass(frozen=True)
 class Composed(Combinator, name="composed"):
-    """A ``Serial`` made from a few options: a subclass gives ``composition``.
+    """A ``Serial`` built from a few options: a subclass defines ``composition``.
 
-    Forward, Backward, Params, State, Cache: those of the composition. With other layers inside it is no longer what
-    its options say, so ``with_children`` then returns a ``Serial``.
+    Forward, Backward, Params, State, Cache: those of the composition. Once a child is replaced, the options no longer
+    describe the layer, so ``with_children`` then returns a ``Serial``.
     """
 
     over_time: ClassVar[Any] = property(of_children)

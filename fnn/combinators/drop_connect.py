@@ -1,4 +1,4 @@
-"""Dropout of connections: of the entries of kernels."""
+"""Dropout of the entries of kernels (connections)."""
 
 import dataclasses
 
@@ -12,7 +12,7 @@ from fnn.layers.random.dropout import Dropout, drops
 
 @dataclasses.dataclass(frozen=True)
 class DropConnect(Reparameterized, name="drop_connect"):
-    """In training, runs the inner layer with a fraction ``rate`` of the entries of its kernels set to 0.
+    """In training, sets a fraction ``rate`` of the entries of the inner layer's kernels to 0.
 
     Forward:   W' = m ⊙ W / (1 − rate),  m ~ Bernoulli(1 − rate),  for every kernel W inside;  y = f(x; W')
     Backward:  the inner backward for dx and dW',  then dW = m ⊙ dW' / (1 − rate)
@@ -20,8 +20,8 @@ class DropConnect(Reparameterized, name="drop_connect"):
     Params, State: the inner ones unchanged; a kernel is a parameter named ``kernel`` or ``*_kernel``
     Cache:   ``inner``: the inner cache; in training ``transform``: each kernel's ``mask`` m, boolean, by path
 
-    One mask of each kernel serves the whole batch. It is drawn as ``Dropout`` draws its own, from a key of its path.
-    The inner layer gets a key apart, so that one drop connect in another draws other masks.
+    Each kernel has one mask for the whole batch, drawn like that of ``Dropout`` from a key derived from its path. The
+    inner layer gets a separate key, so that nested drop connects draw different masks.
 
     Errors: ``ValueError`` for a rate outside [0, 1), for training without a key and for an inner layer without kernels.
 
@@ -31,21 +31,21 @@ class DropConnect(Reparameterized, name="drop_connect"):
     >>> layer.apply(params, {}, jnp.eye(6), train=True, key=jax.random.key(0))[0].ravel().tolist()
     [2.0, 2.0, 0.0, 0.0, 2.0, 2.0]
 
-    Source: Wan et al. 2013, with the scaling in training in place of their approximation in inference.
+    Source: Wan et al. 2013, with scaling in training instead of their approximation in inference.
     """
 
     rate: float
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        Dropout(self.rate)  # which checks it
+        Dropout(self.rate)  # raises for a rate outside [0, 1)
 
     @property
     def _dropout(self) -> Dropout:
         return Dropout(self.rate)
 
     def own(self, params: Params) -> Params:
-        kernels_of(self, params)  # or there is nothing to drop
+        kernels_of(self, params)  # raises if there are none to drop
         return params
 
     def inner_key(self, key: jax.Array | None) -> jax.Array | None:

@@ -1,4 +1,4 @@
-"""Layers on the first member of a tuple, while the others pass by."""
+"""Layers applied to the first member of a tuple, while the others pass through."""
 
 import dataclasses
 from typing import Any, ClassVar
@@ -14,18 +14,18 @@ from fnn.sequences.over_time import leads, of_children, passed_lengths
 
 @dataclasses.dataclass(frozen=True)
 class First(Wrapper, name="first"):
-    """Applies the inner layer to the first member of a tuple and passes the others on.
+    """Applies the inner layer to the first member of a tuple and passes the others through unchanged.
 
     Forward:   (x₀, x₁, …) ↦ (f(x₀), x₁, …),  or with ``whole`` (f(x₀, x₁, …), x₁, …);  an array x ↦ f(x)
     Backward:  (dy₀, dy₁, …) ↦ (J₀ᵀ dy₀, dy₁, …),  with ``whole`` (J₀ᵀ dy₀, dy₁ + J₁ᵀ dy₀, …); None for a mask
 
     Params, State, Cache: the inner ones unchanged; the layer adds no segment to a path
 
-    Lengths that stand beside sequences are no such other member: ``(x, lengths)`` is given to a layer that says what it
-    does over time as ``Serial`` would give it, so that no padding gets into a mean or a statistic.
+    So layers of one array work in a model whose data are ``(x, mask)``, and with ``whole`` so do layers that read the
+    mask but do not return it.
 
-    So layers of one array go into a model whose data are ``(x, mask)``, and with ``whole`` layers that read the mask
-    without handing it on.
+    Lengths of sequences are not such another member: a layer that declares ``over_time`` gets ``(x, lengths)`` as in
+    ``Serial``, so that no padding enters a mean or a statistic.
 
     >>> from fnn.layers import Relu
     >>> First(Relu()).apply({}, {}, (jnp.array([-1.0, 2.0]), jnp.array([True, False])))[0]
@@ -59,7 +59,7 @@ def first_member(x: Any) -> Any:
 
 
 def with_first_member(x: Any, first: Any) -> Any:
-    """The tuple with another first member, or that member in the place of an array."""
+    """The tuple with its first member replaced; for an array, the new member alone."""
     if not isinstance(x, tuple):
         return first
     fields = getattr(x, "_fields", None)

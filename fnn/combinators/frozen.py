@@ -16,29 +16,30 @@ from fnn.walk import nodes
 
 @dataclasses.dataclass(frozen=True)
 class Frozen(Reparameterized, name="frozen"):
-    """Runs the inner layer as in inference, in training too; its parameters have no gradient, its state stays.
+    """Runs the inner layer in inference mode, in training too, with constant parameters and state.
 
     Forward:   y = f(x; θ) in inference
     Backward:  dx = the inner dx in inference,  dθ = 0
 
     Params, State: the inner ones unchanged
-    Cache:     ``inner``: the inner cache in inference, and what ``Reparameterized`` keeps
+    Cache:     ``inner``: the inner cache in inference, and the other entries of ``Reparameterized``
     Shapes:    those of the inner layer
 
-    Dropout is off, batch norm takes its running statistics and leaves them alone, and no key is needed. To freeze
-    parameters by an optimiser (``fnn.optim.groups`` with ``None``, ``fnn.optim.freeze``) does none of these. θ is a
+    Dropout is off, batch norm uses its running statistics and does not update them, and no key is needed. Freezing
+    parameters in the optimiser (``fnn.optim.groups`` with ``None``, ``fnn.optim.freeze``) does none of this. θ is a
     constant for derivatives of every order, by hand and by ``jax.grad``; under jit XLA removes the products for dθ.
 
-    ``fit`` and ``make_train`` take no step of θ, whatever weight decay and penalties say. In a loop of your own dθ = 0
-    is all that an optimiser is told, and what is made from the parameters themselves moves them: leave them out by a
-    group, ``groups({"encoder/*": None, "*": adamw(1e-3)})``.
+    ``fit`` and ``make_train`` never update θ, even with weight decay and penalties. In your own training loop the
+    optimiser only sees dθ = 0, so weight decay would still move θ: exclude it with a group,
+    ``groups({"encoder/*": None, "*": adamw(1e-3)})``.
 
-    A rule of ``backprop`` visits the layers inside as ever. Its reports come out as they are, but for one with the
-    structure and the shapes of the parameters, which is taken for their gradient and becomes zeros.
+    A rule of ``backprop`` visits the layers inside as usual. Its reports are returned unchanged, except that one with
+    the structure and shapes of the parameters is taken for their gradient and set to zero.
 
-    Name the layer, and its paths are the same with and without: ``Serial(encoder=Frozen(encoder), head=Dense(2))``.
+    Give the layer a name, so that its paths do not change when it is frozen:
+    ``Serial(encoder=Frozen(encoder), head=Dense(2))``.
 
-    Errors: those of the inner layer in inference: a batch norm that was never trained, say, has no statistics yet.
+    Errors: those of the inner layer in inference: a batch norm that was never trained has no statistics, for instance.
 
     >>> from fnn.layers import Dense
     >>> layer, x = Frozen(Dense(1)), jnp.ones((4, 1))
@@ -71,7 +72,7 @@ class Frozen(Reparameterized, name="frozen"):
 
 
 def frozen_layers(model: Layer) -> list[str]:
-    """The paths of the layers that are ``Frozen``, the outermost ones, in the order of the model.
+    """The paths of the ``Frozen`` layers, the outermost ones, in the order of the model.
 
     >>> from fnn import Dense, Serial
     >>> frozen_layers(Serial(encoder=Frozen(Serial(Dense(3))), head=Dense(2)))
@@ -81,7 +82,7 @@ def frozen_layers(model: Layer) -> list[str]:
 
 
 def lies_in(path: str, layers: Iterable[str]) -> bool:
-    """Whether a path leads into one of the layers of these paths.
+    """Whether a path lies in one of the layers at these paths.
 
     >>> lies_in("encoder/dense_0/bias", ["encoder"]), lies_in("encoder_2/bias", ["encoder"]), lies_in("bias", [""])
     (True, False, True)
@@ -90,5 +91,5 @@ def lies_in(path: str, layers: Iterable[str]) -> bool:
 
 
 def _kept(state: State, new_state: State) -> State:
-    """The old state; a new one of another structure is no layer's but a probe's, which hands out what it saw by it."""
+    """The old state; but a new one of another structure comes from a probe, which returns its records as state."""
     return state if jax.tree.structure(new_state) == jax.tree.structure(state) else new_state

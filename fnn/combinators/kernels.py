@@ -1,4 +1,4 @@
-"""The kernels among nested parameters, by path: what combinators that act on kernels alone share.
+"""The kernels among nested parameters, by path: shared by the combinators that act on kernels alone.
 
 A kernel is a leaf that the glob ``*/kernel`` selects: one named ``kernel`` or ``*_kernel``.
 """
@@ -19,19 +19,19 @@ def kernels_of(layer: Layer, params: Params) -> dict[str, jax.Array]:
     found = {path: jnp.asarray(leaf) for path, leaf in named.items() if matches("*/kernel", path)}
     if not found:
         raise ValueError(
-            f"{type(layer).__name__} acts on parameters named kernel or *_kernel, but the layer inside has none of"
-            f" them, only {list(named)}"
+            f"{type(layer).__name__} acts on parameters named kernel or *_kernel, but the layer inside has only"
+            f" {list(named)}"
         )
     return found
 
 
 def refuse_stacked(layer: Layer, params: Params) -> None:
-    """Raises for parameters of several layers in one array, of which a length or a matrix would be that of none."""
+    """Raises if the parameters of several layers are stacked in one array: its norm would be that of no layer."""
     if any(stacked_sizes(params)):
         name = type(layer).__name__
         raise ValueError(
-            f"{name} is of the kernels of one layer, and those of a Repeat inside are stacked; put it inside, so that"
-            f" every layer has its own: Repeat({name}(…), n)"
+            f"{name} normalises the kernels of one layer, but a Repeat inside it stacks those of several; put it inside"
+            f" the Repeat: Repeat({name}(…), n)"
         )
 
 

@@ -1,4 +1,4 @@
-"""Children by name: how ``Serial`` and ``Parallel`` name the layers they are given."""
+"""Children by name: how ``Serial`` and ``Parallel`` name their layers."""
 
 import dataclasses
 from collections import Counter
@@ -39,7 +39,7 @@ class NamedChildren(Combinator):
         return type(self)(**{name: children[name] for name in self.names}, **self._options())
 
     def _options(self) -> dict[str, Any]:
-        """The constructor's other keywords, where they are not at their defaults."""
+        """The constructor's other keywords that are not at their defaults."""
         return {}
 
     def __repr__(self) -> str:
@@ -63,7 +63,7 @@ def check_layer_type(parent: Layer, layer: Any) -> Layer:
 
 
 def check_same_names(parent: Layer, children: dict[str, Layer]) -> None:
-    """Raises ``ValueError`` unless the names are those of the children that are there."""
+    """Raises ``ValueError`` unless the names are those of the parent's children."""
     if set(children) != set(parent.children()):
         raise ValueError(
             f"with_children replaces layers, not names: expected {list(parent.children())}, got {list(children)}"

@@ -1,4 +1,4 @@
-"""Layers side by side on one input."""
+"""Branches: layers side by side on one input."""
 
 import dataclasses
 import itertools
@@ -23,17 +23,17 @@ Merge = Literal["sum", "concatenate", "multiply"]
 
 @dataclasses.dataclass(frozen=True, init=False, repr=False)
 class Parallel(NamedChildren, name="parallel"):
-    """Gives its input to every branch and merges their outputs.
+    """Applies every branch to the input and merges their outputs.
 
-    Forward:   y = Σᵢ fᵢ(x),  or the fᵢ(x) joined along the last axis,  or Πᵢ fᵢ(x)
-    Backward:  dx = Σᵢ Jᵢᵀ dyᵢ  with  dyᵢ = dy,  or its slice,  or dy ⊙ Π_(j≠i) yⱼ  (products of what stands left and
-               right of i, so that a zero in one branch is no division by zero)
+    Forward:   y = Σᵢ fᵢ(x),  or the fᵢ(x) concatenated along the last axis,  or Πᵢ fᵢ(x)
+    Backward:  dx = Σᵢ Jᵢᵀ dyᵢ  with  dyᵢ = dy,  or its slice,  or dy ⊙ Π_(j≠i) yⱼ  (from running products left and
+               right of i, so that a zero in one branch causes no division by zero)
 
     Params, State: those of each branch under its name
-    Cache:     those of each branch under its name in ``branches``; ``shapes`` Static, of the outputs, to concatenate;
-               ``outputs``, to multiply
-    Shapes:    the branches' outputs are arrays of one shape, the last axis aside to concatenate. Lengths beside x
-               come out beside y if they come out of the branches: the shortest of each sequence
+    Cache:     those of each branch under its name in ``branches``; ``shapes`` Static, of the outputs, if concatenated;
+               ``outputs``, if multiplied
+    Shapes:    the branches' outputs are arrays of one shape; to concatenate, their last axes may differ. If the input
+               is (x, lengths) and the branches return lengths, the output is (y, the shortest for each sequence)
 
     Errors: ``ValueError`` for outputs that do not fit together, an unknown merge, no branches.
 
@@ -106,4 +106,4 @@ class Parallel(NamedChildren, name="parallel"):
         shapes = {(y.shape[:-1] if joined else y.shape, y.dtype) if hasattr(y, "shape") else None for y in outputs}
         if None in shapes or len(shapes) > 1 or (joined and outputs[0].ndim == 0):
             found = ", ".join(f"{name}: {describe(y)}" for name, y in zip(self.names, outputs, strict=True))
-            raise ValueError(f"the outputs of the branches do not fit together to {self.merge}: {found}")
+            raise ValueError(f"cannot {self.merge} branch outputs of these shapes and dtypes: {found}")

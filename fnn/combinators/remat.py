@@ -1,4 +1,4 @@
-"""A layer whose cache is computed again instead of kept."""
+"""A layer whose cache is recomputed instead of kept."""
 
 import dataclasses
 from typing import Any, ClassVar
@@ -16,16 +16,16 @@ from fnn.sequences.over_time import of_children
 
 @dataclasses.dataclass(frozen=True)
 class Remat(Wrapper, name="remat"):
-    """Rematerialisation: keeps only the inner layer's inputs, and runs it forward again in the backward pass.
+    """Rematerialisation: caches only the inner layer's inputs, and runs it forward again in the backward pass.
 
     Forward:   y = f(x)
-    Backward:  the inner cache from f(x) again, then the inner backward
+    Backward:  recomputes the inner cache from x, then runs the inner backward
 
     Params, State: the inner ones unchanged
-    Cache:     ``params``, ``state``, ``x``, ``key`` as given; ``train`` Static
-    Memory:    the inner cache lives only during this layer's backward; the price is one more forward pass
+    Cache:     ``params``, ``state``, ``x``, ``key``, unchanged; ``train`` Static
+    Memory:    the inner cache exists only during this layer's backward; the cost is one more forward pass
 
-    ``jax.grad`` through ``apply`` rematerialises too (``jax.checkpoint``).
+    ``jax.grad`` of ``apply`` rematerialises too (``jax.checkpoint``).
 
     >>> import jax.numpy as jnp
     >>> from fnn.layers import Tanh
@@ -54,8 +54,8 @@ class Remat(Wrapper, name="remat"):
             return jax.checkpoint(run)(params, state, x, key)
 
     def fold(self, cache: Cache, dy: Any, visit: Visit) -> tuple[Any, Any]:
-        # Without the barrier XLA sees two equal computations and keeps the results of the first after all; with dy
-        # inside it, the second run cannot start before the gradient has arrived.
+        # Without the barrier XLA would merge the two equal forward runs and keep the results of the first; with dy in
+        # it, the second run cannot start before the gradient has arrived.
         inputs = (cache["params"], cache["state"], cache["x"], cache["key"])
         (params, state, x, key), dy = lax.optimization_barrier((inputs, dy))
         _, _, inner_cache = forward_of(self.inner, params, state, x, train=cache["train"].value, key=key)

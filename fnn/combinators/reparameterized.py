@@ -1,4 +1,4 @@
-"""The base of combinators that run a layer with parameters made from others."""
+"""The base of combinators that run a layer with transformed parameters."""
 
 import dataclasses
 from typing import Any, ClassVar
@@ -15,15 +15,15 @@ from fnn.sequences.over_time import of_children
 
 @dataclasses.dataclass(frozen=True)
 class Reparameterized(Wrapper, name="reparameterized"):
-    """The inner layer at parameters θ' = T(θ); a subclass gives ``own``, ``reparameterize`` and ``transpose``.
+    """The inner layer with parameters θ' = T(θ); a subclass defines ``own``, ``reparameterize`` and ``transpose``.
 
     Forward:   θ' = T(θ),  y = f(x; θ')
     Backward:  the inner backward for dx and dθ',  then dθ = (∂T/∂θ)ᵀ dθ'
 
-    Cache:   ``inner``: the inner cache; ``transform``: that of T; ``params`` Static: the structure and shapes of θ'
+    Cache:   ``inner``: the inner cache; ``transform``: the cache of T; ``params`` Static, structure and shapes of θ'
 
-    A report of a rule of ``backprop`` that is not shaped like θ' is passed on as it is. A subclass with state of
-    its own gives its child a ``segment``, so that what stands beside that name is its own.
+    If a rule of ``backprop`` returns a report that is not shaped like θ', it is passed on unchanged. A subclass with
+    its own state sets ``segment``, a name for its child, so that the other entries of the state are its own.
     """
 
     over_time: ClassVar[Any] = property(of_children)
@@ -33,13 +33,13 @@ class Reparameterized(Wrapper, name="reparameterized"):
         return params
 
     def own_state(self, key: jax.Array, params: Params) -> State:
-        """The state beside the inner one, at the start."""
+        """The initial state of the combinator itself."""
         return {}
 
     def reparameterize(
         self, params: Params, state: State, *, train: bool, key: jax.Array | None
     ) -> tuple[Params, State, Cache]:
-        """θ', the new state beside the inner one, and what ``transpose`` needs."""
+        """θ', the new state of the combinator itself, and the cache for ``transpose``."""
         raise NotImplementedError(f"{type(self).__name__} does not define reparameterize")
 
     def transpose(self, cache: Cache, dparams: Params) -> Params:
@@ -47,7 +47,7 @@ class Reparameterized(Wrapper, name="reparameterized"):
         raise NotImplementedError(f"{type(self).__name__} does not define transpose")
 
     def inner_key(self, key: jax.Array | None) -> jax.Array | None:
-        """The key of the inner layer when it runs; another than that of its init where T draws random numbers too."""
+        """The key for running the inner layer; a subclass that draws random numbers itself derives another."""
         return named_key(key, self.segment)
 
     def init(self, key: jax.Array, x: Any) -> tuple[Params, State]:

@@ -1,4 +1,4 @@
-"""A layer repeated, with parameters of its own each time."""
+"""A layer repeated, each time with its own parameters."""
 
 import dataclasses
 from typing import Any, ClassVar
@@ -18,21 +18,21 @@ from fnn.stacked import Stacked, stack, unstack
 
 @dataclasses.dataclass(frozen=True)
 class Repeat(Wrapper, name="repeat"):
-    """The inner layer ``n`` times in a row as one scan, so that compile time does not grow with depth.
+    """Applies the inner layer ``n`` times in a row in one scan, so that compile time does not grow with depth.
 
     Forward:   x₀ = x,  xᵢ₊₁ = f(xᵢ; θᵢ),  y = xₙ
     Backward:  dxᵢ, dθᵢ = the inner backward at dxᵢ₊₁, last to first: the scan reversed
 
     Params, State: the inner ones, stacked on a leading axis of length n
-    Cache:     ``inner``: the inner caches, stacked likewise; ``params`` Static: the structure of the inner ones, in a
-               tuple that is empty unless they are ``Stacked``
+    Cache:     ``inner``: the inner caches, stacked likewise; ``params`` Static: the structure of the inner parameters
+               in a tuple, empty if they are not ``Stacked``
     Shapes:    the inner layer keeps the shape and dtype of its input, which may be a tuple
 
-    ``init`` returns its parameters as ``fnn.Stacked``, a dict that knows n: optimisers update every layer in it as they
-    would alone. A plain dict of the same arrays runs the same; to an optimiser its leaves are those of one layer. A
-    report of a rule of ``backprop`` that has the structure of the parameters is ``Stacked`` where they are.
+    ``init`` returns its parameters as ``fnn.Stacked``, a dict that knows n: optimisers update each layer in it
+    separately. A plain dict of the same arrays runs the same, but an optimiser takes each of its leaves for one layer.
+    If a rule of ``backprop`` returns a report with the structure of ``Stacked`` parameters, it comes out ``Stacked``.
 
-    Errors: ``ValueError`` if the inner layer changes the shape, or the parameters are not n.
+    Errors: ``ValueError`` if the inner layer changes the shape or dtype, or the parameters are not stacked n times.
 
     >>> import jax
     >>> from fnn.layers import Dense

@@ -1,4 +1,4 @@
-"""A layer with a way round it."""
+"""A layer with a skip connection."""
 
 import dataclasses
 from typing import Any, ClassVar, Self
@@ -16,16 +16,15 @@ from fnn.sequences.over_time import leads, of_children, passed_lengths
 
 @dataclasses.dataclass(frozen=True)
 class Residual(Combinator, name="residual"):
-    """Adds the input, or a shortcut of it, to the output of the inner layer.
+    """A skip connection: adds the input, or a shortcut layer of it, to the output of the inner layer.
 
     Forward:   y = f(x) + s(x),  s the identity or ``shortcut``
     Backward:  dx = J_fᵀ dy + J_sᵀ dy
 
     Params, State: those of ``inner`` unchanged; with a shortcut those of each under ``inner`` and ``shortcut``
-    Cache:     ``inner`` and, if there is one, ``shortcut``: theirs
-    Shapes:    s(x) and f(x) have one shape. Of a tuple (x, …) the first member is carried round, and f sees it all;
-               if f returns a tuple, its first member is the one added to. Of ``(x, lengths)`` the shortcut sees the
-             lengths too.
+    Cache:     ``inner`` and, with a shortcut, ``shortcut``: their caches
+    Shapes:    s(x) and f(x) have one shape. For a tuple (x, …), f gets all of it and s the first member; if f returns a
+               tuple, s(x) is added to its first member. For ``(x, lengths)`` the shortcut gets the lengths too.
 
     Errors: ``ValueError`` if the shapes to be added differ.
 
@@ -63,8 +62,8 @@ class Residual(Combinator, name="residual"):
             carried = first_member(carried)
         if describe(carried) != describe(first_member(y)):
             raise ValueError(
-                f"a residual adds the inner output {describe(first_member(y))} to {describe(carried)}: they differ;"
-                f" give it a shortcut that maps the input to the inner output's shape"
+                f"Residual adds the inner output {describe(first_member(y))} to {describe(carried)}, but they differ;"
+                f" pass a shortcut that maps the input to the inner output's shape"
             )
         return with_first_member(y, first_member(y) + carried), cache
 

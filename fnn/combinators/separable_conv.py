@@ -1,4 +1,4 @@
-"""The separable convolution: a depthwise and a pointwise one."""
+"""The separable convolution: a depthwise and then a pointwise convolution."""
 
 import dataclasses
 from typing import Any, ClassVar, Self
@@ -15,7 +15,7 @@ from fnn.sequences.over_time import of_children
 
 @dataclasses.dataclass(frozen=True)
 class SeparableConv(Combinator, name="separable_conv"):
-    """Convolves every channel alone, then mixes the channels at every place.
+    """Convolves each channel separately, then mixes the channels at each position.
 
     Forward:   y = Conv₁ₓ₁(DepthwiseConv(x))
     Backward:  the chain rule: dx = J_dᵀ J_pᵀ dy,  d the depthwise and p the pointwise convolution
@@ -23,12 +23,12 @@ class SeparableConv(Combinator, name="separable_conv"):
     Params:  ``depthwise`` {``kernel`` (*k, 1, C·M), ``bias`` (C·M,)}, ``pointwise`` {``kernel`` (1, …, 1, C·M, F),
              ``bias`` (F,)}; neither has a bias if ``use_bias=False``
     State:   none
-    Cache:   those of the two under their names
+    Cache:   the caches of both under their names
     Shapes:  (N, *spatial, C) → (N, *spatial', F), any floating dtype, kept
 
-    It is the composition ``Serial(depthwise=DepthwiseConv(kernel_size, …), pointwise=Conv(features, 1))``; strides,
-    padding, dilation and ``multiplier`` M are those of the depthwise part, the initialisers and ``use_bias`` those of
-    both. Another layer may be given to stand in the place of either part.
+    The same as ``Serial(depthwise=DepthwiseConv(kernel_size, …), pointwise=Conv(features, 1))``: strides, padding,
+    dilation and ``multiplier`` M belong to the depthwise part, the initialisers and ``use_bias`` to both. Either part
+    can be replaced by another layer.
 
     Errors: those of ``DepthwiseConv`` and ``Conv``.
 
@@ -59,11 +59,11 @@ class SeparableConv(Combinator, name="separable_conv"):
     over_time: ClassVar[Any] = property(of_children)
 
     def __post_init__(self) -> None:
-        made = self._made()  # which checks the options
+        made = self._made()  # also checks the options
         for name in ("kernel_size", "strides", "dilation"):
             object.__setattr__(self, name, getattr(made["depthwise"], name))
         for name, layer in made.items():
-            # A part like the one that the options make is not kept, so that equal layers compare equal.
+            # A part equal to the default is stored as None, so that equal layers compare equal.
             if getattr(self, name) == layer:
                 object.__setattr__(self, name, None)
             elif getattr(self, name) is not None:

@@ -18,8 +18,8 @@ class Serial(NamedChildren, name="serial"):
 
     Params, State, Cache: those of each child under its name. With no layers it is the identity.
 
-    Lengths beside x, ``(x, lengths)``, go from layer to layer until one reduces the steps, and come out beside y if
-    none does; a layer that would mix the padding in is an error (fnn/sequences/over_time.py).
+    With ``(x, lengths)`` the lengths go from layer to layer until one removes the time axis; if none does, the output
+    is (y, lengths). A layer that would mix padding in raises (fnn/sequences/over_time.py).
 
     >>> from fnn.layers import Dense, Relu
     >>> Serial(Dense(8), Relu(), head=Dense(3))

@@ -17,32 +17,31 @@ from fnn.paths import named_leaves
 from fnn.squares import length
 
 FIRST_ITERATIONS = 15
-"""Of a random vector, in init, so that a model that has not been trained is normalised too."""
+"""Power iterations on a random vector in init, so that an untrained model is normalised too."""
 
 
 @dataclasses.dataclass(frozen=True)
 class SpectralNorm(Reparameterized, name="spectral_norm"):
-    """Runs the inner layer with every kernel divided by its largest singular value, as power iteration estimates it.
+    """Divides every kernel of the inner layer by its largest singular value, estimated by power iteration.
 
     Forward, in training:   ``iterations`` times  v = W u/‖W u‖,  u = Wᵀv/‖Wᵀv‖;  then as in inference
     Forward, in inference:  σ = ‖W u‖,  W' = W/σ  for every kernel inside, seen as a matrix (rest, F);  y = f(x; W')
-    Backward:  the inner backward for dx and dW';  with v = W u/σ, which makes σ = vᵀW u,  dσ = v uᵀ  and
+    Backward:  the inner backward for dx and dW';  with v = W u/σ, and so σ = vᵀW u,  ∂σ/∂W = v uᵀ  and
                dW = (dW' − Σ(dW' ⊙ W') · v uᵀ)/σ
 
     Params:  ``inner``: the inner ones
-    State:   ``inner``: the inner one, if there is one; ``u``: of each kernel, by path, u (F,) in at least float32
-    Cache:   ``inner``: the inner cache; ``transform``: of each kernel, by path, ``kernel`` W' (which the inner layer
-             keeps anyway), ``u``, ``v`` (rest,) and ``sigma``
+    State:   ``inner``: the inner one, if there is one; ``u``: for each kernel, by path, u (F,) in at least float32
+    Cache:   ``inner``: the inner cache; ``transform``: for each kernel, by path, ``kernel`` W' (which the inner layer
+             caches anyway), ``u``, ``v`` (rest,) and ``sigma``
 
-    Conventions: a kernel is a parameter named ``kernel`` or ``*_kernel``. u is a constant for the gradient, so in
-    training a difference quotient, which moves u, agrees only once the iteration has converged. A kernel with
-    ‖W u‖ ≤ ``epsilon`` is left as it is (σ = 1), and u stays where an iteration meets a norm that is not above it.
-    Where the estimate is lost, for a u of zeros or a W u that overflows, W' is NaN; from a u that W maps to 0, or that
-    is no direction, an iteration starts again at Wᵀ(1, …, 1). It goes inside a
-    ``Repeat``, whose layers then have a σ each.
+    Conventions: a kernel is a parameter named ``kernel`` or ``*_kernel``. The gradient treats u as a constant; finite
+    differences in training move u, so they agree only once the iteration has converged. A kernel with
+    ‖W u‖ ≤ ``epsilon`` is not divided (σ = 1), and an iteration keeps u if it meets a norm that is not above
+    ``epsilon``. If the estimate is lost (u = 0, or W u overflows), W' is NaN. If W u is 0 or not finite, the iteration
+    restarts at Wᵀ(1, …, 1). Put it inside a ``Repeat``, so that each layer has its own σ.
 
     Errors: ``ValueError`` for fewer than one iteration, an epsilon below 0, an inner layer without kernels or
-    with a ``Repeat``, and a missing state; ``TypeError`` for iterations that are no integer.
+    with a ``Repeat``, and a missing state; ``TypeError`` if ``iterations`` is not an integer.
 
     >>> from fnn.layers import Dense
     >>> layer = SpectralNorm(Dense(2, use_bias=False))
@@ -107,12 +106,12 @@ class SpectralNorm(Reparameterized, name="spectral_norm"):
         def step(_: Any, u: jax.Array) -> jax.Array:
             return self._unit(matrix.T @ self._unit(matrix @ u, otherwise), u)
 
-        # Of a direction that W maps to 0, or that is not a number, no power of W makes another.
+        # If W maps u to 0, or u is NaN, further iterations cannot recover: start from another direction.
         otherwise = jnp.full_like(matrix[:, 0], len(matrix) ** -0.5)
         return lax.fori_loop(0, times, step, u)
 
     def _unit(self, x: jax.Array, otherwise: jax.Array) -> jax.Array:
-        # One kernel of zeros, or one that is not finite, must not leave a vector behind that no iteration turns again.
+        # A kernel of zeros, or one that is not finite, must not leave a vector from which iteration cannot recover.
         size = _length(x)
         good = (size > self.epsilon) & jnp.isfinite(size)
         return jnp.where(good, x / jnp.where(good, size, 1), otherwise)

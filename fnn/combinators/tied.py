@@ -1,4 +1,4 @@
-"""One parameter in several places."""
+"""Weight tying: one parameter in several places."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -18,20 +18,20 @@ Transform = Literal["transpose"] | Callable[[jax.Array], jax.Array] | None
 
 @dataclasses.dataclass(frozen=True)
 class Tied(Reparameterized, name="tied"):
-    """The inner layer with some of its parameters taken from others: ``{target_path: source_path}``.
+    """Ties parameters of the inner layer to others: ``{target_path: source_path}``.
 
     Forward:   θ_target = t(θ_source),  y = f(x; θ)
-    Backward:  dθ_source = dθ_source + t'(θ_source)ᵀ dθ_target, the sum over all places of the parameter
+    Backward:  dθ_source = dθ_source + t'(θ_source)ᵀ dθ_target, the sum over all uses of the parameter
 
     Params:  the inner ones without the targets
     State:   the inner one unchanged
-    Cache:   ``inner``: the inner cache; with a function for t also the sources, in ``transform``
+    Cache:   ``inner``: the inner cache; if t is a function also the sources, in ``transform``
 
-    A path names one array, or a layer: then every array in it is tied. ``transform`` t is the identity, "transpose" (of
-    the last two axes: an embedding as the kernel of the last layer), or a function of one array, whose derivative is
-    then ``jax.vjp``'s and the rule "auto".
+    A path names an array, or a layer, whose arrays are then all tied. ``transform`` t is the identity, "transpose" (of
+    the last two axes, to use an embedding as the kernel of the last layer), or a function of one array; its derivative
+    then comes from ``jax.vjp`` and the rule is "auto".
 
-    Errors: ``ValueError`` for a path that leads nowhere, a target that is a source too or lies in one, and shapes or
+    Errors: ``ValueError`` for a path that does not exist, a target that is a source too or lies in one, and shapes or
     dtypes that differ.
 
     >>> from fnn import Dense, Embedding, Serial
@@ -58,7 +58,7 @@ class Tied(Reparameterized, name="tied"):
                     raise ValueError(f"{target!r} is tied to another parameter and overlaps the source {source!r}")
             for other in ties:
                 if target != other and within(target, other):
-                    raise ValueError(f"{target!r} lies in {other!r}: both are targets, and one of them is enough")
+                    raise ValueError(f"{target!r} lies in {other!r}, and both are targets; remove one of them")
         if not (self.transform in (None, "transpose") or callable(self.transform)):
             raise ValueError(f"transform is None, 'transpose' or a function of one array, got {self.transform!r}")
         object.__setattr__(self, "ties", FrozenDict(ties))
@@ -74,7 +74,7 @@ class Tied(Reparameterized, name="tied"):
             if wanted != given:
                 raise ValueError(
                     f"{target!r} is {wanted}, but its source {source!r} gives {given};"
-                    f" a transform may bring them together (transform='transpose', say)"
+                    f" convert it with a transform (transform='transpose', say)"
                 )
         for target in self.ties:
             params = without(params, target)
@@ -86,7 +86,7 @@ class Tied(Reparameterized, name="tied"):
         made = params
         for target, source in self.ties.items():
             if target in named_leaves(params):
-                raise ValueError(f"{target!r} is tied to {source!r} and not among the parameters; remove it")
+                raise ValueError(f"{target!r} is tied to {source!r} and must not be in the parameters; remove it")
             made = put(made, target, self._transformed_leaves(at(params, source)))
         sources = {source: at(params, source) for source in self.ties.values()} if callable(self.transform) else {}
         return made, state, sources
@@ -113,14 +113,14 @@ class Tied(Reparameterized, name="tied"):
 
 
 class FrozenDict(dict):
-    """A dict that is never changed and so has a hash."""
+    """A dict that is never modified, and so can be hashed."""
 
     def __hash__(self) -> int:  # type: ignore[override]
         return hash(frozenset(self.items()))
 
 
 def within(path: str, other: str) -> bool:
-    """Whether a path is another one or lies below it."""
+    """Whether a path equals another one or lies below it."""
     return f"{path}/".startswith(f"{other}/")
 
 
@@ -135,7 +135,7 @@ def at(params: Params, path: str) -> Any:
 
 
 def without(params: Params, path: str) -> Params:
-    """The parameters without the part at a path, and without the dicts that are empty then."""
+    """The parameters without the part at a path, and without dicts that this leaves empty."""
     name, _, rest = path.partition(SEPARATOR)
     left = params.copy()
     below = left.pop(name)

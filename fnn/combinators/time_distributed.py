@@ -18,20 +18,20 @@ from fnn.walk import walk
 
 @dataclasses.dataclass(frozen=True)
 class TimeDistributed(Wrapper, name="time_distributed"):
-    """Applies the inner layer to every step: the axes N and T become its one batch axis.
+    """Applies the inner layer to every step: the axes N and T are merged into its batch axis.
 
-    Forward:   y[n, t] = f(x)[n·T + t],  x (N·T, …) the input with its first two axes joined
-    Backward:  the inner backward at dy with its first two axes joined; those of dx are parted again
+    Forward:   y[n, t] = f(x)[n·T + t],  x (N·T, …) the input with its first two axes merged
+    Backward:  the inner backward at dy with its first two axes merged; those of dx are split again
 
     Params, State: the inner ones unchanged; the layer adds no segment to a path
-    Cache:     ``inner``: the inner one; ``steps`` Static: (N, T); ``lengths`` if they passed by
-    Shapes:    every leaf of the input is (N, T, …), every leaf of the output likewise; of ``(x, lengths)`` each step of
-               x is taken alone, and the lengths pass by
+    Cache:     ``inner``: the inner cache; ``steps`` Static: (N, T); ``lengths`` if given
+    Shapes:    every leaf of input and output is (N, T, …); for ``(x, lengths)`` the inner layer gets the steps of x,
+               and the output is (y, lengths)
 
-    The steps share all that samples share: batch norm sees N · T samples, dropout draws a mask for each step.
+    The inner layer treats steps as samples: batch norm sees N · T samples, dropout draws a mask for each step.
 
-    Errors: ``ValueError`` for a leaf without the two axes or with others than the rest, and for an inner output that
-    does not keep the N · T samples; for lengths over a batch norm inside, which would take padding for samples.
+    Errors: ``ValueError`` for leaves without a common N and T, for an inner output that does not keep the N · T
+    samples, and for lengths with a batch norm inside, which would take padding for samples.
 
     >>> from fnn.layers import Conv
     >>> layer = TimeDistributed(Conv(4, 3))
@@ -68,8 +68,8 @@ class TimeDistributed(Wrapper, name="time_distributed"):
         for _, layer in walk(self.inner):
             if isinstance(layer, BatchNorm):
                 raise ValueError(
-                    f"{layer!r} would take its statistics over padding here; outside of TimeDistributed it knows the"
-                    f" lengths, and takes them over all steps as well"
+                    f"{layer!r} would include padding in its statistics here; move it out of TimeDistributed, where it"
+                    f" gets the lengths and still takes statistics over all steps"
                 )
 
 

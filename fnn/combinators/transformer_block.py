@@ -16,19 +16,19 @@ from fnn.layers.random.dropout import Dropout, drops
 
 @dataclasses.dataclass(frozen=True)
 class TransformerBlock(Composed, name="transformer_block"):
-    """Attention and a position-wise network, each behind a norm and with a way round it (pre-norm).
+    """Attention and a position-wise network, each with a norm in front and a skip connection (pre-norm).
 
     Forward:   u = x + attention(norm(x), mask),  y = u + f(norm(u) W₁ + b₁) W₂ + b₂
     Backward:  that of its layers, last to first; the mask has no gradient
 
     Params:  ``attention``: {``norm``, ``heads``: those of ``MultiHeadAttention``},
              ``mlp``: {``norm``, ``hidden``, ``out``: those of ``FeedForward``}
-    State, Cache: those of its layers under the same names; ``mlp`` is one layer to a rule, norm and dropout included
-    Shapes:  (x, mask) → (y, mask),  x → y,  x and y (N, T, D); masks as in ``MultiHeadAttention``. It can be repeated.
+    State, Cache: those of its layers under the same names; for a rule, ``mlp`` with its norm and dropout is one layer
+    Shapes:  (x, mask) → (y, mask),  x → y,  x and y (N, T, D); masks as in ``MultiHeadAttention``. Works in ``Repeat``.
 
-    ``kv_heads``, ``causal`` and ``rotary`` are those of ``MultiHeadAttention``, ``activation`` that of ``FeedForward``;
-    ``norm`` is the layer in front of both. ``dropout`` drops attention probabilities, and entries of the output of each
-    of the two branches.
+    ``kv_heads``, ``causal`` and ``rotary`` are options of ``MultiHeadAttention``, ``activation`` of ``FeedForward``;
+    ``norm`` is the layer in front of both. ``dropout`` drops attention probabilities, and entries of the output of both
+    branches.
 
     >>> import fnn, jax, jax.numpy as jnp
     >>> model = fnn.Repeat(fnn.TransformerBlock(2, 16), 3)

@@ -19,25 +19,25 @@ SUFFIX = "_scale"
 
 @dataclasses.dataclass(frozen=True)
 class WeightNorm(Reparameterized, name="weight_norm"):
-    """Runs the inner layer with kernels whose length and direction are parameters of their own.
+    """Splits every kernel of the inner layer into a length and a direction, which are trained separately.
 
-    Forward:   W = g ⊙ v̂,  v̂ = v/‖v‖,  for every kernel W inside, the norm of each output feature;  y = f(x; W)
+    Forward:   W = g ⊙ v̂,  v̂ = v/‖v‖,  for every kernel W inside, with a norm per output feature;  y = f(x; W)
     Backward:  the inner backward for dx and dW,  then  dg = Σ dW ⊙ v̂,  dv = (g/‖v‖) ⊙ (dW − v̂ ⊙ dg),
                the sums over all axes but the last
 
-    Params:  the inner ones with v (…, F) in the place of each kernel, and g (F,) beside it under the kernel's name and
-             ``_scale``: ``kernel``, ``kernel_scale``. In the beginning v is the inner kernel and g = ‖v‖, so W = v. A
-             column of zeros has no direction and is given one at random, with g = 0: W is 0 there too, and g learns
+    Params:  the inner ones with v (…, F) instead of each kernel, and g (F,) next to it, named like the kernel with
+             ``_scale`` appended: ``kernel``, ``kernel_scale``. init sets v to the inner kernel and g = ‖v‖, so W = v. A
+             column of zeros has no direction: it gets a random v and g = 0, so W is 0 there too and g can learn
     State:   the inner one unchanged
-    Cache:   ``inner``: the inner cache; ``transform``: of each kernel, by path, ``v``, ``scale`` g and ``inverse``
+    Cache:   ``inner``: the inner cache; ``transform``: for each kernel, by path, ``v``, ``scale`` g and ``inverse``
              1/‖v‖ (1, …, 1, F)
 
-    Conventions: a kernel is a parameter named ``kernel`` or ``*_kernel``. W depends on no length but g: v may be of any
-    size, but where it is 0, or its length overflows, its direction is lost and W is NaN. It goes inside a
-    ``Repeat``, whose layers then have a g each.
+    Conventions: a kernel is a parameter named ``kernel`` or ``*_kernel``. The length of W is g, whatever the length of
+    v; but if v is 0, or its length overflows, the direction is lost and W is NaN. Put it inside a ``Repeat``, so that
+    each layer has its own g.
 
     Errors: ``ValueError`` for an inner layer without kernels or with a ``Repeat``, or with a parameter named like one
-    of the g.
+    of the scales g.
 
     >>> from fnn.layers import Dense
     >>> layer, x = WeightNorm(Dense(1, use_bias=False)), jnp.ones((1, 2))
@@ -62,7 +62,7 @@ class WeightNorm(Reparameterized, name="weight_norm"):
             for path, kernel in kernels_of(self, params).items()
         }
         if taken := sorted(named.keys() & scales.keys()):
-            raise ValueError(f"the layer inside has parameters {taken}, the names that WeightNorm gives to its scales")
+            raise ValueError(f"the layer inside has parameters {taken}, names that WeightNorm needs for its scales")
         return nested(named | scales)
 
     def reparameterize(
@@ -100,6 +100,6 @@ def _wide_length(kernel: jax.Array) -> jax.Array:
 
 
 def _directed(v: jax.Array, key: jax.Array) -> jax.Array:
-    """v, with a random direction of length 1 in the place of each column of zeros."""
+    """v, with each column of zeros replaced by a random direction of length 1."""
     drawn = jax.random.normal(key, v.shape, jnp.float32).astype(v.dtype)
     return jnp.where(_wide_length(v) == 0, drawn / _wide_length(drawn).astype(v.dtype), v)

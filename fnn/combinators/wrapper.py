@@ -10,7 +10,7 @@ from fnn.layer import Cache, Layer
 
 @dataclasses.dataclass(frozen=True)
 class Wrapper(Combinator, name="wrapper"):
-    """The inner layer itself; a subclass changes how it is run.
+    """The inner layer; a subclass changes how it runs.
 
     Forward:   y = f(x)
     Backward:  the inner backward

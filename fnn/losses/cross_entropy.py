@@ -1,4 +1,4 @@
-"""Cross-entropy of classes, and of independent yes-or-no answers, from logits."""
+"""Cross-entropy from logits, over classes or over independent yes-or-no answers."""
 
 import dataclasses
 from typing import Any
@@ -24,19 +24,20 @@ class CrossEntropy(Loss):
 
     Forward:   t = (Σᵢ qᵢ) L − Σᵢ qᵢ zᵢ + λ L²,  L = log Σⱼ e^(zⱼ);  value = Σ w t / Σ w
                q the target distribution: for a label c with smoothing s, qᵢ = (1 − s) [i = c] + s/V
-               λ = ``z_loss``, which keeps L near 0; the first two terms are worked out of z less its largest entry
+               λ = ``z_loss``, which keeps L near 0; the first two terms are computed from z minus its largest entry
     Backward:  dz = ((Σᵢ qᵢ + 2 λ L) softmax(z) − q) · dvalue · w / Σ w;  for labels and the plain mean, (p − y)/N
 
-    Cache:   ``logits`` z (…, V) and ``target``, as given; ``log_sum`` (…, 1), L less the largest entry of z
+    Cache:   ``logits`` z (…, V) and ``target``, unchanged; ``log_sum`` (…, 1), L minus the largest entry of z
     Shapes:  logits (…, V); target integer (…), or one-hot or soft (…, V); weights of the leading axes → scalar
 
-    Labels equal to ``ignore_index`` do not count, nor do they in Σ w.
-    A class of logit −∞ cannot be: it costs nothing and has gradient 0, unless the target gives it a share (smoothing
-    does); then the value is ∞. One of +∞ is certain: a term of 0 for its label, ∞ for another; of two the value is NaN.
+    Labels equal to ``ignore_index`` do not count, in Σ w either.
+    A logit of −∞ makes a class impossible: it costs nothing and has gradient 0, unless the target gives it probability
+    (as smoothing does); then the value is ∞. A logit of +∞ makes it certain: the term is 0 for its label and ∞ for any
+    other; with two of them the value is NaN.
 
-    Errors: ``ValueError`` for a target of another shape, for options out of their range and, outside jit, for a label
-    outside [0, V); ``TypeError`` for a target of shape (…) that is not integer. Inside jit, where values cannot be
-    looked at, a label outside makes the value NaN; it never wraps.
+    Errors: ``ValueError`` for a target of another shape, for options out of range and, outside jit, for a label outside
+    [0, V); ``TypeError`` for a target of shape (…) that is not integer. Inside jit, where values are unknown, such a
+    label makes the value NaN; it never wraps.
 
     >>> CrossEntropy()(jnp.array([[0.0, 0.0], [0.0, 0.0]]), jnp.array([0, 1]))
     Array(0.6931472, dtype=float32)
@@ -102,31 +103,31 @@ class CrossEntropy(Loss):
         return target if target.ndim == logits.ndim else class_labels(target, logits, self.ignore_index)
 
     def _shifted(self, logits: jax.Array, target: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """The logits less the largest, and it."""
+        """The logits minus the largest, and the largest."""
         z = logits.astype(wide_dtype(logits.dtype))
         if self.ignore_index is not None and target.ndim < z.ndim:
-            z = jnp.where((target == self.ignore_index)[..., None], 0, z)  # whatever stands there
+            z = jnp.where((target == self.ignore_index)[..., None], 0, z)  # they may be NaN
         return shifted(z)
 
     def _distribution(self, target: jax.Array, z: jax.Array) -> jax.Array:
         q = (target if target.ndim == z.ndim else at_class(target, z.shape)).astype(z.dtype)
         smoothing = jnp.asarray(self.label_smoothing, z.dtype)
-        # Smoothing keeps the sum of a target, whatever that is.
+        # Smoothing preserves the sum of a target, whatever it is.
         return (1 - smoothing) * q + smoothing * q.mean(-1, keepdims=True)
 
 
 @dataclasses.dataclass(frozen=True)
 class BinaryCrossEntropy(Loss):
-    """Sigmoid and cross-entropy together, from logits, over every entry on its own.
+    """Sigmoid and cross-entropy together, from logits, for each entry independently.
 
     Forward:   t = y log(1 + e⁻ᶻ) + (1 − y) log(1 + e^z),  value = Σ w t / Σ w
     Backward:  dz = ((1 − y) sigmoid(z) − y sigmoid(−z)) · dvalue · w / Σ w,  which is (sigmoid(z) − y) · …
 
-    Cache:   ``logits`` z and ``target`` y, as given; ``dtype`` Static, to compute in
+    Cache:   ``logits`` z and ``target`` y, unchanged; ``dtype`` Static, to compute in
     Shapes:  logits and target of one shape; the target boolean, integer or floating, in [0, 1] → scalar
 
-    A logit of ±∞ is an answer without doubt: where it is right, y = [z > 0], value and gradient are 0; where it is
-    wrong the value is ∞ and the gradient the limit, ±w / Σ w.
+    A logit of ±∞ is a certain answer: if it is right, y = [z > 0], value and gradient are 0; if it is wrong, the value
+    is ∞ and the gradient its limit, ±w / Σ w.
 
     Errors: ``ValueError`` for shapes that differ ((N, 1) against (N,) included) and, outside jit, for a target outside
     [0, 1]; inside jit such a target makes the value NaN.
@@ -143,7 +144,7 @@ class BinaryCrossEntropy(Loss):
         wide = wide_dtype(logits.dtype)
         z = logits.astype(wide)
         y = target.astype(wide)
-        # Both answers by a softplus of their own: log(1 + e^z) − yz cancels to 0 for a sure and right answer.
+        # A softplus for each answer: log(1 + e^z) − yz cancels to 0 for a confident right answer.
         terms = shares(y, jax.nn.softplus(-z)) + shares(1 - y, jax.nn.softplus(z))
         terms = terms + jnp.where((y >= 0) & (y <= 1), 0, jnp.nan).astype(wide)
         return terms, {"logits": logits, "target": target, "dtype": Static(wide)}

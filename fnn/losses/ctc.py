@@ -1,4 +1,4 @@
-"""Connectionist temporal classification: labels for a sequence of frames, without saying which frame bears which."""
+"""Connectionist temporal classification: labels for a sequence of frames, without alignment between the two."""
 
 import dataclasses
 from typing import Any
@@ -15,18 +15,18 @@ from fnn.losses.logits import log_softmax
 from fnn.losses.loss import Loss
 
 NEVER = -1e30
-"""The logarithm of a probability of 0: finite, so that differences and derivatives of such logarithms are."""
+"""The logarithm of a probability of 0: finite, so that differences and derivatives of it are finite too."""
 
 
 @dataclasses.dataclass(frozen=True)
 class CTC(Loss):
-    """Minus the log-probability that frames spell the labels, over every way to place them.
+    """The negative log-probability that the frames spell the labels, summed over all alignments.
 
-    A path has one symbol a frame; it spells what is left when equal neighbours are merged and then blanks dropped. With
-    y = softmax(z) and the S = 2L + 1 places  l' = blank, l₁, blank, l₂, …, l_L, blank  in logarithms:
+    A path has one symbol a frame; it spells what is left after merging equal neighbours and then dropping blanks. With
+    y = softmax(z) and the S = 2L + 1 places  l' = blank, l₁, blank, l₂, …, l_L, blank,  in logarithms:
 
     Forward:   α₀(s) = log [s = 0],  αₜ(s) = log yₜ(l'ₛ) + log(exp(αₜ₋₁(s)) + exp(αₜ₋₁(s−1)) + [skipₛ] exp(αₜ₋₁(s−2)))
-               skipₛ:  l'ₛ is a label, and not the one before it: equal labels need a blank between them
+               skipₛ:  l'ₛ is a label and differs from the label before it: equal labels need a blank between them
                t = −log(exp(α_T(S−1)) + exp(α_T(S−2))),  value = Σ w t / Σ w
     Backward:  β_T(s) = log [s ≥ S−2],  βₜ₋₁(s) = the log-sum of βₜ(s') + log yₜ(l'ₛ') over the places s' after s
                γₜ(s) = exp(αₜ(s) + βₜ(s)), normalised over s: the probability of being at place s in frame t
@@ -34,19 +34,18 @@ class CTC(Loss):
 
     α and β are normalised frame by frame, so that float32 keeps its digits in long sequences.
 
-    Cache:   ``logits`` z, ``lengths`` (``None`` for none) and ``labels`` as given; ``alpha`` α (T, N, S);
+    Cache:   ``logits`` z, ``lengths`` (or ``None``) and ``labels``, unchanged; ``alpha`` α (T, N, S);
              ``possible`` (N,), whether a path spells the labels
     Shapes:  z (N, T, V) or (z, lengths (N,)); labels (N, L), integer, padded at the end with −1; weights (N,) → scalar
 
-    Frames from a sequence's length on do not count and have gradient 0. A term is the cost of a whole sequence, not
-    divided by its length. Labels that no path spells, for want of frames or because a logit is −∞, cost ∞ and have
-    gradient 0; so do those of which every path has a log-probability below −5e29. No labels at all are spelled by
-    blanks alone.
+    Frames past a sequence's length do not count and have gradient 0. A term is the cost of a whole sequence, not
+    divided by its length. Labels that no path spells (too few frames, or a logit of −∞) cost ∞ and have gradient 0; so
+    do labels whose paths all have a log-probability below −5e29. An empty label sequence is spelled by blanks alone.
 
     Errors: ``ValueError`` for other shapes and, outside jit, for labels outside [0, V) or equal to the blank, for −1
     before a label, for lengths outside [0, T] and for more labels than the frames can spell; ``TypeError`` for labels
-    or lengths that are not integers. Inside jit, where values cannot be looked at, such a label or length makes the
-    value NaN, and too few frames make it ∞.
+    or lengths that are not integers. Inside jit, where values are unknown, such a label or length makes the value NaN,
+    and too few frames make it ∞.
 
     >>> CTC()(jnp.zeros((1, 2, 3)), jnp.array([[1, -1]]))  # 1 1, 1 blank, blank 1: three of nine paths
     Array(1.0986123, dtype=float32)
@@ -86,7 +85,7 @@ class CTC(Loss):
         start = (_log_of(first, emissions.dtype), jnp.zeros(labels.shape[0], emissions.dtype))
         (last, log_p), alpha = lax.scan(step, start, (emissions, running))
         log_p = log_p + logsumexp(jnp.where(end, last, NEVER), -1)
-        possible = ~(log_p <= NEVER / 2)  # of logits that are NaN nobody knows, and the term is NaN
+        possible = ~(log_p <= NEVER / 2)  # negated, so that NaN logits count as possible and the term is NaN
         valid = self._valid(labels, logits) & _valid_lengths(lengths, frames)
         terms = jnp.where(valid, jnp.where(possible, -log_p, jnp.inf), jnp.nan)
         cache = {"logits": logits, "lengths": lengths, "labels": labels, "alpha": alpha, "possible": possible & valid}
@@ -107,7 +106,7 @@ class CTC(Loss):
         dlogits = jnp.exp(log_softmax(logits.astype(emissions.dtype)))
         sequence = jnp.arange(logits.shape[0])[:, None, None]
         dlogits = dlogits.at[sequence, frames[None, :, None], places[:, None, :]].add(-occupied.swapaxes(0, 1))
-        # A selection, not a product: the logits of a sequence that cannot be may hold anything.
+        # where, not a product: the logits of an impossible sequence may hold anything, 0 · NaN is NaN.
         dlogits = jnp.where((running.T & possible[:, None])[..., None], dlogits, 0)
         dlogits = (dlogits * jnp.broadcast_to(dterms, possible.shape)[:, None, None]).astype(logits.dtype)
         return dlogits if lengths is None else (dlogits, None)
@@ -119,7 +118,7 @@ class CTC(Loss):
 
     def check(self, prediction: Any, target: Any) -> None:
         logits, lengths = _with_lengths(prediction)
-        # A NumPy array stays one: inside jit it is a constant whose values are known, and JAX would trace it.
+        # A NumPy array stays NumPy: inside jit it is a constant with known values, which jnp.asarray would trace.
         target = target if hasattr(target, "dtype") else jnp.asarray(target)
         if logits.ndim != 3 or target.ndim != 2 or target.shape[0] != logits.shape[0]:
             raise ValueError(
@@ -145,15 +144,15 @@ class CTC(Loss):
         wrong = ~np.asarray(self._valid(labels, logits))
         if wrong.any():
             raise ValueError(
-                f"labels lie in [0, {logits.shape[2]}), are not the blank {self.blank} and end in −1 where there are"
-                f" fewer, got {labels[np.argmax(wrong)].tolist()}"
+                f"labels lie in [0, {logits.shape[2]}), differ from the blank {self.blank} and are padded at the end"
+                f" with −1, got {labels[np.argmax(wrong)].tolist()}"
             )
         equal = (labels[:, 1:] == labels[:, :-1]) & (labels[:, 1:] >= 0)
         needed = (labels >= 0).sum(1) + equal.sum(1)
         if (needed > frames).any():
             i = int(np.argmax(needed > frames))
             raise ValueError(
-                f"the labels of sequence {i} need {needed[i]} frames (equal neighbours need one between them), and"
+                f"the labels of sequence {i} need {needed[i]} frames (equal neighbours need a blank between them), but"
                 f" there are {frames[i]}; leave that sequence out"
             )
 
@@ -162,7 +161,7 @@ class CTC(Loss):
         return each.all(1) & ((labels[:, 1:] < 0) | (labels[:, :-1] >= 0)).all(1)
 
     def _places(self, labels: jax.Array, logits: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-        """l' (N, S); which of its places may be reached from two before; and at which ones a path may end."""
+        """l' (N, S); which places can be reached from two places before; and where a path may end."""
         symbols = jnp.where((labels >= 0) & (labels < logits.shape[2]), labels, self.blank)
         pairs = jnp.stack([jnp.full_like(symbols, self.blank), symbols], -1).reshape(labels.shape[0], -1)
         places = jnp.pad(pairs, ((0, 0), (0, 1)), constant_values=self.blank)
@@ -191,7 +190,7 @@ def _valid_lengths(lengths: Any, frames: jax.Array) -> Any:
 
 
 def _frames(logits: jax.Array, lengths: Any, places: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """log y at every place (T, N, S), the numbers of the frames (T,), and which belong to a sequence (T, N)."""
+    """log y at every place (T, N, S), the frame indices (T,), and which frames lie within each sequence (T, N)."""
     log_y = log_softmax(logits.astype(wide_dtype(logits.dtype)))
     emissions = jnp.take_along_axis(jnp.maximum(log_y, NEVER), places[:, None, :], -1).swapaxes(0, 1)
     frames = jnp.arange(logits.shape[1], dtype=jnp.int32)
@@ -200,18 +199,18 @@ def _frames(logits: jax.Array, lengths: Any, places: jax.Array) -> tuple[jax.Arr
 
 
 def _log_of(holds: jax.Array, dtype: Any) -> jax.Array:
-    """The logarithm of 1 where it holds, of 0 elsewhere."""
+    """log 1 where ``holds`` is true, log 0 elsewhere."""
     return jnp.where(holds, 0, NEVER).astype(dtype)
 
 
 def _reached(alpha: jax.Array, skip: jax.Array) -> jax.Array:
-    """The log-sum over the places from which each is reached: itself, the one before and, where allowed, two before."""
+    """The log-sum over each place's predecessors: itself, the one before and, if allowed, the one before that."""
     padded = jnp.pad(alpha, ((0, 0), (2, 0)), constant_values=NEVER)
     return logsumexp(jnp.stack([alpha, padded[:, 1:-1], jnp.where(skip, padded[:, :-2], NEVER)]), 0)
 
 
 def _left(beta: jax.Array, skip: jax.Array) -> jax.Array:
-    """The log-sum over the places to which each leads: the transpose of ``_reached``."""
+    """The log-sum over each place's successors: the transpose of ``_reached``."""
     width = ((0, 0), (0, 2))
     one = jnp.pad(beta, width, constant_values=NEVER)[:, 1:-1]
     two = jnp.pad(jnp.where(skip, beta, NEVER), width, constant_values=NEVER)[:, 2:]
@@ -219,7 +218,7 @@ def _left(beta: jax.Array, skip: jax.Array) -> jax.Array:
 
 
 def _centred(log_p: jax.Array) -> jax.Array:
-    """Logarithms of which the largest is 0: only their differences matter, and in long sequences they keep digits."""
+    """Logarithms shifted so that the largest is 0: only differences matter, and long sequences keep their digits."""
     return log_p - lax.stop_gradient(log_p.max(-1, keepdims=True))
 
 

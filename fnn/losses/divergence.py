@@ -1,4 +1,4 @@
-"""Divergences of distributions."""
+"""Divergences between distributions."""
 
 import dataclasses
 from typing import Any
@@ -18,13 +18,13 @@ class KLDivergence(Loss):
     """The Kullback–Leibler divergence of softmax(prediction) from the target, KL(q ‖ p): from logits.
 
     Forward:   t = Σᵢ qᵢ (log qᵢ − log pᵢ),  p = softmax(z), 0 log 0 = 0;  value = Σ w t / Σ w
-    Backward:  dz = ((Σᵢ qᵢ) p − q) · dvalue · w / Σ w, that of the cross-entropy, from which it differs by a constant
+    Backward:  dz = ((Σᵢ qᵢ) p − q) · dvalue · w / Σ w, the same as for cross-entropy, which differs by a constant
 
     Cache:   that of ``CrossEntropy``
     Shapes:  logits z and target distributions q (…, V), weights of the leading axes → scalar
 
     The mean is over distributions (PyTorch's ``batchmean``), not over their entries. Logits may be log-probabilities:
-    softmax leaves them as they are. A target of log-probabilities is to be given as its exponential.
+    log-softmax leaves those unchanged. Pass a target of log-probabilities as ``jnp.exp(target)``.
 
     Errors: ``ValueError`` for shapes that differ and, outside jit, for a negative target; ``TypeError`` for a target
     that is not floating. Inside jit a negative target makes the value NaN.
@@ -53,5 +53,5 @@ class KLDivergence(Loss):
     def check(self, prediction: Any, target: Any) -> None:
         if is_concrete(target) and not np.all(np.asarray(target) >= 0):
             raise ValueError(
-                "the target is a distribution, of entries at least 0; of log-probabilities give jnp.exp(target)"
+                "the target is a distribution, with entries of at least 0; for log-probabilities pass jnp.exp(target)"
             )

@@ -1,4 +1,4 @@
-"""The focal loss: cross-entropy that looks away from what is easy."""
+"""The focal loss: cross-entropy that gives easy examples less weight."""
 
 import dataclasses
 from typing import Any
@@ -19,16 +19,17 @@ class Focal(Loss):
     """Cross-entropy times (1 − p)^γ, p the probability of the label: ``gamma`` γ = 0 is cross-entropy.
 
     Forward:   c = log Σⱼ e^(zⱼ) − z_label,  u = 1 − e^(−c) = 1 − p,  t = u^γ c,  value = Σ w t / Σ w
-    Backward:  dc = u^γ (1 + γ e^(−c) c/u) · dvalue · w / Σ w,  and dz = (p − y) dc as of ``CrossEntropy``
+    Backward:  dc = u^γ (1 + γ e^(−c) c/u) · dvalue · w / Σ w,  dz = (softmax(z) − y) dc, y one-hot
 
-    Cache:   ``cross_entropy``, that of ``CrossEntropy``; ``cost`` c (…)
+    Cache:   ``cross_entropy``, the cache of ``CrossEntropy``; ``cost`` c (…)
     Shapes:  logits z (…, V), integer labels (…), weights of the leading axes → scalar
 
-    For yes-or-no answers take two logits, (z, 0). The paper's α, a weight a class, goes into ``weights``:
-    ``alpha[labels]``, over whose sum the mean is then taken. Labels equal to ``ignore_index`` do not count. Where the
-    label cannot be, c = ∞, the value is ∞ and dc = dvalue · w / Σ w, as for any γ far out.
+    For yes-or-no answers use two logits, (z, 0). The paper's α, a weight per class, goes into ``weights`` as
+    ``alpha[labels]``; the mean is then divided by their sum. Labels equal to ``ignore_index`` do not count. For an
+    impossible label, c = ∞, the value is ∞ and dc = dvalue · w / Σ w, the limit for large c.
 
-    Errors: ``ValueError`` for a gamma below 0 and labels of another shape; else as of ``CrossEntropy``.
+    Errors: ``ValueError`` for a gamma below 0, for labels of another shape and, outside jit, for a label outside
+    [0, V); ``TypeError`` for labels that are not integers. Inside jit a label outside makes the value NaN.
 
     >>> Focal()(jnp.zeros((1, 2)), jnp.array([0]))
     Array(0.1732868, dtype=float32)
@@ -64,8 +65,8 @@ class Focal(Loss):
         return self._cross_entropy.terms_backward(cache["cross_entropy"], slope * dterms)
 
     def _parts(self, cost: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
-        """Where the label is sure to the last digit; c and u (1 and its u there, where u^γ may have no slope, and where
-        c is ∞, of which u has none); and γ."""
+        """Where the label is certain (c = 0); c and u, computed from c = 1 there and where c = ∞, since u^γ may have no
+        slope at those; and γ."""
         sure = cost == 0
         c = jnp.where(sure | (cost == jnp.inf), 1, cost)
         return sure, c, -jnp.expm1(-c), jnp.asarray(self.gamma, cost.dtype)

@@ -1,4 +1,4 @@
-"""Negative log-likelihoods of distributions other than those of classes."""
+"""Negative log-likelihoods of counts and of real numbers."""
 
 import dataclasses
 import math
@@ -25,10 +25,10 @@ class Poisson(Loss):
     Cache:   ``slope`` e^z − y, ``dtype`` Static
     Shapes:  log-rates z and counts y (N, …) of one shape, y integer or floating, weights w of its leading axes → scalar
 
-    ``full`` adds what does not depend on the prediction (log y! exactly, by log Γ, not by Stirling's formula).
+    ``full`` adds the term that does not depend on the prediction (log y! exactly, by log Γ, not by Stirling's formula).
 
-    Errors: ``ValueError`` for shapes that differ and, outside jit, for a negative count; inside jit that makes the
-    value NaN.
+    Errors: ``ValueError`` for shapes that differ and, outside jit, for a negative count; inside jit a negative count
+    makes the value NaN.
 
     >>> Poisson()(jnp.zeros(2), jnp.array([0, 3]))
     Array(1., dtype=float32)
@@ -43,7 +43,7 @@ class Poisson(Loss):
         wide = wide_dtype(log_rate.dtype)
         z, y = log_rate.astype(wide), counts.astype(wide)
         rate, valid = jnp.exp(z), y >= 0
-        # A rate of 0 (z = −∞) is right for a count of 0; and ∞ − ∞ is ∞ here.
+        # A rate of 0 (z = −∞) is exact for a count of 0; and ∞ − ∞ is ∞ here.
         terms = jnp.where((y == 0) | (rate == jnp.inf), rate, rate - y * z)
         if self.full:
             terms = terms + gammaln(y + 1)
@@ -55,12 +55,12 @@ class Poisson(Loss):
 
     def check(self, prediction: Any, target: Any) -> None:
         if is_concrete(target) and not np.all(np.asarray(target) >= 0):
-            raise ValueError("targets are counts, at least 0; the logarithm is taken of the prediction alone")
+            raise ValueError("targets are counts, at least 0; only the prediction is a logarithm")
 
 
 @dataclasses.dataclass(frozen=True)
 class GaussianNLL(Loss):
-    """The negative log-likelihood of a normal distribution whose mean and variance are both predicted.
+    """The negative log-likelihood of a normal distribution with predicted mean and variance.
 
     Forward:   (μ, s) = the two halves of the last axis, s = log σ²;  u = (μ − y) e^(−s/2);  t = ½ (s + u²), and with
                ``full`` + ½ log 2π;  value = Σ w t / Σ w
@@ -71,8 +71,8 @@ class GaussianNLL(Loss):
              of the leading axes of the target → scalar
 
     ``Dense(2 * F)`` predicts both, as does ``Parallel(mean=…, log_variance=…, merge="concatenate")``.
-    u = 0 where μ = y, however small the variance: e^(−s/4), by which μ − y is multiplied twice, is at most the largest
-    number of its dtype, beyond which u² of any other difference is ∞.
+    u = 0 where μ = y, however small the variance: μ − y is multiplied by e^(−s/4) twice, and that factor is clipped to
+    the largest finite number. Beyond that, u² is ∞ for any μ ≠ y anyway.
 
     Errors: ``ValueError`` for a last axis that is not twice the target's or other axes that differ, ``TypeError`` for
     dtypes that differ.
@@ -110,5 +110,5 @@ class GaussianNLL(Loss):
 
     def select(self, keep: jax.Array, prediction: Any) -> Any:
         if keep.ndim == getattr(prediction, "ndim", None):
-            keep = jnp.concatenate([keep, keep], -1)  # a weight an entry of the target: of its mean and its variance
+            keep = jnp.concatenate([keep, keep], -1)  # one weight for an entry's mean and its variance
         return super().select(keep, prediction)

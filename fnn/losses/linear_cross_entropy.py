@@ -1,4 +1,4 @@
-"""The projection onto a large vocabulary and its cross-entropy together, without the logits of all rows at once."""
+"""Projection onto a large vocabulary and cross-entropy in one, without holding the logits of all rows at once."""
 
 import dataclasses
 from collections.abc import Callable
@@ -21,22 +21,23 @@ class LinearCrossEntropy(Loss):
     """Projection, softmax and cross-entropy together: ``Dense(V, use_bias=False)`` and ``CrossEntropy`` in one.
 
     Forward:   z = h W,  t = the term of ``CrossEntropy`` at z;  value = Σ w t / Σ w
-    Backward:  dz = that of ``CrossEntropy``,  dh = dz Wᵀ · dvalue,  dW = Σ hᵀ dz · dvalue
+    Backward:  dz = the gradient of ``CrossEntropy``,  dh = dz Wᵀ · dvalue,  dW = Σ hᵀ dz · dvalue
 
-    Only ``chunk`` rows have logits at any one time. Their gradient is formed while they are there: the share w / Σ w of
-    a row does not depend on its logits, so dz needs nothing that comes later, and the backward pass only scales by
-    dvalue. That is three matrix products; logits made again in a backward pass would be four. The memory is
-    ``chunk`` · V for the logits beside the D · V of dW, which there is in any case: with ``chunk`` up to D, chunks of
-    the vocabulary too would save little, and they would need the logits twice.
+    Only ``chunk`` rows have logits at any time, and their gradient is formed in the forward pass: the share w / Σ w of
+    a row does not depend on its logits, so dz is known right away and the backward pass only scales by dvalue. That
+    takes three matrix products; recomputing the logits in the backward pass would take four. The logits need
+    ``chunk`` · V of memory, next to D · V for dW, which is needed anyway: with ``chunk`` up to D, splitting the
+    vocabulary as well would save little and compute the logits twice.
 
     The parameters belong to ``head``, which ``Objective`` appends to the model under the name ``loss``: W is
-    ``params["loss"]["kernel"]``, and the outputs of the model are the pair (h, W). ``predictions(outputs)`` gives the
-    logits; metrics are given these. Calling the loss forms no gradient; ``jax.grad`` through it makes the logits again.
+    ``params["loss"]["kernel"]``, and the model outputs the pair (h, W). ``predictions(outputs)`` gives the logits,
+    which metrics use. Calling the loss forms no gradient; ``jax.grad`` of it recomputes the logits.
 
     Cache:   ``dhidden`` (…, D) and ``dkernel`` (D, V) for dvalue = 1, in at least float32; ``dtype`` Static, h's
     Shapes:  (h (…, D), W (D, V)), labels (…) integer, weights of the leading axes → scalar, of at least float32
 
-    ``label_smoothing``, ``ignore_index``, ``z_loss`` and labels out of range are those of ``CrossEntropy``.
+    ``label_smoothing``, ``ignore_index`` and ``z_loss`` mean what they mean in ``CrossEntropy``, and inside jit a label
+    outside [0, V) makes the value NaN.
 
     Errors: ``ValueError`` for a kernel or labels of another shape and, outside jit, for a label outside [0, V);
     ``TypeError`` for a prediction that is not a pair, for labels that are not integers and for dtypes that differ.
@@ -63,7 +64,7 @@ class LinearCrossEntropy(Loss):
     def __post_init__(self) -> None:
         positive("vocabulary", self.vocabulary)
         positive("chunk", self.chunk)
-        _ = self._of_logits  # looks at the other options
+        _ = self._of_logits  # checks the other options
 
     @property
     def head(self) -> LinearHead:
@@ -81,7 +82,7 @@ class LinearCrossEntropy(Loss):
         return hidden.astype(wide) @ kernel.astype(wide)
 
     def __call__(self, prediction: Any, target: Any, weights: Any = None) -> jax.Array:
-        """The value; ``jax.grad`` through it is the automatic gradient."""
+        """The value; ``jax.grad`` of it is the automatic gradient."""
         return super().forward(prediction, target, weights)[0]
 
     def terms(self, prediction: Any, target: Any) -> tuple[jax.Array, Cache]:
@@ -102,7 +103,7 @@ class LinearCrossEntropy(Loss):
         return terms.reshape(labels.shape), {}
 
     def forward(self, prediction: Any, target: Any, weights: Any = None) -> tuple[jax.Array, Cache]:
-        """The value, and the gradient of hidden and kernel as the cache."""
+        """The value, and the gradients of hidden vectors and kernel as the cache."""
         prediction, target, weights, lengths = self.over_steps(prediction, target, weights)
         hidden, kernel, labels = self._operands(prediction, target)
         share = self._share(jax.ShapeDtypeStruct(labels.shape, kernel.dtype), labels, weights)
@@ -151,7 +152,7 @@ class LinearCrossEntropy(Loss):
         return self._of_logits.counted(target, shape)
 
     def _operands(self, prediction: Any, target: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
-        """Hidden vectors as they are, the kernel in the dtype to compute in, and labels."""
+        """The hidden vectors, the kernel cast to the dtype to compute in, and the labels."""
         hidden, kernel = self._pair(prediction)
         self.check((hidden, kernel), target)
         return hidden, kernel.astype(wide_dtype(kernel.dtype)), jnp.asarray(target)
@@ -165,8 +166,8 @@ class LinearCrossEntropy(Loss):
 def _pair(prediction: Any) -> tuple[Any, Any]:
     if not isinstance(prediction, tuple | list) or len(prediction) != 2:
         raise TypeError(
-            f"expected the pair (hidden, kernel) that the head of the loss gives, got {describe(prediction)};"
-            f" Objective appends the head, unless the model has a layer named 'loss' already"
+            f"expected the pair (hidden, kernel) that the head of the loss returns, got {describe(prediction)};"
+            f" Objective appends the head unless the model already has a layer named 'loss'"
         )
     return prediction[0], prediction[1]
 
@@ -174,7 +175,7 @@ def _pair(prediction: Any) -> tuple[Any, Any]:
 def in_chunks(step: Callable[[Any, Any], tuple[Any, Any]], carry: Any, rows: Any, size: int) -> tuple[Any, Any]:
     """``lax.scan`` of ``step(carry, rows) -> (carry, outputs)`` over ``size`` rows at a time, and once over the rest.
 
-    The outputs have the first axis of the rows, and are joined again.
+    The outputs keep the first axis of the rows and are concatenated.
     """
     count = jax.tree.leaves(rows)[0].shape[0]
     steps = count // size

@@ -1,4 +1,4 @@
-"""The head of a loss that projects: the kernel beside the hidden vectors, not their product."""
+"""The head of a loss that does the projection itself: it returns hidden vectors and kernel, not their product."""
 
 import dataclasses
 from typing import Any
@@ -13,17 +13,17 @@ from fnn.layer import Cache, Layer, Params, State, float_dtype, named_key
 
 @dataclasses.dataclass(frozen=True)
 class LinearHead(Layer, name="linear_head"):
-    """Hands on its input together with its kernel, for a loss that multiplies them itself, a few rows at a time.
+    """Returns its input together with its kernel, for a loss that multiplies them itself, a few rows at a time.
 
     Forward:   y = (h, W)
-    Backward:  (dh, dW) = dy:  the gradient of the kernel arrives ready made
+    Backward:  (dh, dW) = dy:  the loss has already computed the gradient of the kernel
 
-    Params:  ``kernel`` W (D, V), as that of ``Dense(vocabulary, use_bias=False)``
+    Params:  ``kernel`` W (D, V), like that of ``Dense(vocabulary, use_bias=False)``
     State:   none
     Cache:   nothing
     Shapes:  (…, D) → ((…, D), (D, V)), any floating dtype, kept
 
-    Errors: those of ``Dense``.
+    Errors: ``ValueError`` for a scalar input, for a kernel of another shape and for a vocabulary that is not positive.
 
     >>> layer = LinearHead(10)
     >>> params, state = layer.init(jax.random.key(0), jax.ShapeDtypeStruct((1, 4), "float32"))

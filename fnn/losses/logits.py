@@ -1,9 +1,9 @@
-"""Logits: what is common to the losses that take a softmax or a sigmoid themselves, up to ±∞.
+"""Logits up to ±∞: what the losses share that apply a softmax or sigmoid themselves.
 
     log softmax(z) = z' − L',  z' = z − max z,  L' = log Σⱼ e^(z'ⱼ)
 
-−∞ is a class that cannot be. One logit of +∞ is a class that is certain: z' is 0 there and −∞ elsewhere, and L' is 0.
-Of two nobody knows which, and L' is NaN, as is the difference z' − L' in a row of nothing but −∞.
+A logit of −∞ is an impossible class. A single logit of +∞ is a certain class: z' is 0 there and −∞ elsewhere, and L' is
+0. With two of them L' is NaN, since neither is certain; in a row of −∞ alone the difference z' − L' is NaN.
 """
 
 import jax
@@ -13,7 +13,7 @@ from jax.scipy.special import logsumexp
 
 
 def shifted(z: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """z' and max z (…, 1); the shift, which has no derivative, keeps the digits of large logits."""
+    """z' and max z (…, 1); the shift, which is not differentiated, keeps the digits of large logits."""
     largest = lax.stop_gradient(z.max(-1, keepdims=True))
     largest = jnp.where(largest == -jnp.inf, 0, largest)
     return jnp.where(z == jnp.inf, 0, z - largest), largest
@@ -32,5 +32,5 @@ def log_softmax(z: jax.Array) -> jax.Array:
 
 
 def shares(q: jax.Array, cost: jax.Array) -> jax.Array:
-    """q ⊙ cost, where what has no share costs nothing: 0 · ∞ = 0."""
+    """q ⊙ cost with 0 · ∞ = 0: an entry without probability costs nothing."""
     return q * jnp.where((q == 0) & jnp.isinf(cost), 0, cost)

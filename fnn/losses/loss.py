@@ -1,20 +1,20 @@
-"""What every loss shares: the weighted mean over its terms, and the way its gradient starts.
+"""What every loss shares: the weighted mean over its terms, and the start of its gradient.
 
 A loss turns a prediction and a target into terms (one an example, or one an entry), and
 
     value = Σ w t / Σ w        dt = dvalue · w / Σ w
 
-with ``weights`` w of the shape of the leading axes of the terms, repeated over the others; without them every term
-counts 1. A sum of weights of zero gives the value 0 and the gradient 0; one that overflows gives NaN. So weights of 0
-mask examples out, whatever stands there (a prediction or a target that is NaN leaves no trace), and micro-batches add
-up exactly: the whole is the mean of the parts weighted by ``loss.weight``.
+``weights`` w have the shape of the leading axes of the terms and are broadcast over the others; by default every weight
+is 1. If the weights sum to zero, value and gradient are 0; if the sum overflows, NaN. So weights of 0 mask examples
+out, whatever they hold (NaN in a masked prediction or target has no effect), and micro-batches are exact: the value of
+the whole is the mean of theirs, weighted by ``loss.weight``.
 
-Of a prediction ``(p, lengths)`` of sequences the steps past a length do not count: w is 0 there, whatever the weights
-say. The gradient is then ``(dp, None)``.
+For sequences, ``(p, lengths)``, steps past a length have weight 0, whatever the given weights. The gradient is then
+``(dp, None)``.
 
-The masking is a selection on the way in (``select``: 0 in the place of a prediction that does not count) and another
-on the way out, since a product would leave 0 · NaN; backward is the transpose of both. What does not count is selected
-away from ``jax.grad`` too, so the derivative by a *weight* is meant only where that weight is not 0.
+Masking uses ``where`` twice, not a product, because 0 · NaN is NaN: ``select`` sets masked predictions to 0 on the way
+in, and masked terms are dropped on the way out; backward is the transpose of both. ``jax.grad`` does not see masked
+terms either, so the derivative with respect to a *weight* is correct only where that weight is not 0.
 """
 
 import dataclasses
@@ -33,22 +33,22 @@ from fnn.layer import Cache, Layer, Static, wide_dtype
 from fnn.losses.steps import Steps, steps_of
 
 OPTIONAL = ("head", "predictions", "check", "counted", "select", "weight", "over_steps")
-"""Methods that few losses give."""
+"""Methods that few losses define."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Loss:
-    """The base of losses: a subclass gives ``terms`` and ``terms_backward``.
+    """The base of losses: a subclass defines ``terms`` and ``terms_backward``.
 
-    One that forms its gradient on the way forward gives ``terms``, and ``__call__``, ``forward`` and ``backward``; its
-    ``forward`` asks ``over_steps`` first, if predictions may have lengths beside them.
+    A loss that forms its gradient in the forward pass defines ``terms``, ``__call__``, ``forward`` and ``backward``;
+    its ``forward`` calls ``over_steps`` first if predictions may come with lengths.
     """
 
     applies: ClassVar[Literal["sigmoid", "softmax"] | None] = None
-    """What the loss applies to the prediction itself, so that it takes logits and not what this makes of them."""
+    """What the loss applies to the prediction: such a loss takes logits, not probabilities."""
 
     takes_lengths: ClassVar[bool] = False
-    """Whether the loss is one of whole sequences, and reads their lengths itself."""
+    """Whether the loss judges whole sequences and reads their lengths itself."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -60,11 +60,11 @@ class Loss:
 
     @property
     def head(self) -> Layer | None:
-        """The layer with the parameters of the loss, which ``Objective`` appends to the model; ``None`` for none."""
+        """The layer with the loss's parameters, which ``Objective`` appends to the model; ``None`` if it has none."""
         return None
 
     def predictions(self, outputs: Any) -> Any:
-        """What metrics see of the outputs of a model: the outputs, unless the loss ends the model with its head."""
+        """What metrics get: the outputs of the model, or the predictions made from them if the loss has a head."""
         return outputs
 
     def terms(self, prediction: Any, target: Any) -> tuple[jax.Array, Cache]:
@@ -72,26 +72,26 @@ class Loss:
         raise NotImplementedError(f"{type(self).__name__} does not define terms")
 
     def terms_backward(self, cache: Cache, dterms: jax.Array) -> Any:
-        """The gradient of the prediction; ``dterms`` has the shape of the terms, or is one scalar for all."""
+        """The gradient of the prediction; ``dterms`` has the shape of the terms or is a scalar."""
         raise NotImplementedError(f"{type(self).__name__} does not define terms_backward")
 
     def check(self, prediction: Any, target: Any) -> None:
-        """Raises for a target that does not fit the prediction (an array, or its shape); its values are looked at
-        where they can be, outside jit."""
+        """Raises if the target does not fit the prediction (an array or its shape); its values are checked where they
+        are known, outside jit."""
 
     def kinks_at(self, prediction: Any, target: Any) -> Kinks | None:
         """How many entries, in NumPy, stand on a kink or a tie, ``(count, total, words)``; ``None`` without any."""
         return None
 
     def counted(self, target: Any, shape: tuple[int, ...]) -> jax.Array | None:
-        """Which of the terms, an array of this shape, count; ``None`` if all do."""
+        """Which terms count, an array of this shape; ``None`` if all do."""
         return None
 
     def select(self, keep: jax.Array, prediction: Any) -> Any:
-        """The prediction where ``keep``, of the leading axes of the terms, holds, 0 elsewhere; and its gradient alike.
+        """The prediction, or its gradient, where ``keep`` (the terms' leading axes) is true, and 0 elsewhere.
 
-        A prediction of one array is selected by its leading axes. A loss whose prediction is a tree, or whose terms
-        are not of the prediction's leading axes, says here which entries belong to which term.
+        The default selects a single array by its leading axes. A loss whose prediction is a tree, or whose terms do not
+        follow the leading axes of the prediction, overrides this to say which entries belong to which term.
         """
         shape = getattr(prediction, "shape", None)
         if shape is None or shape[: keep.ndim] != keep.shape:
@@ -99,11 +99,11 @@ class Loss:
         return jnp.where(keep.reshape(keep.shape + (1,) * (len(shape) - keep.ndim)), prediction, 0)
 
     def __call__(self, prediction: Any, target: Any, weights: Any = None) -> jax.Array:
-        """The value; ``jax.grad`` through it is the automatic gradient."""
+        """The value; ``jax.grad`` of it is the automatic gradient."""
         return self.forward(prediction, target, weights)[0]
 
     def forward(self, prediction: Any, target: Any, weights: Any = None) -> tuple[jax.Array, Cache]:
-        """The value, and the cache: ``terms``, that of the terms, and ``share``, w / Σ w."""
+        """The value and the cache: ``terms``, the cache of the terms, and ``share``, w / Σ w."""
         prediction, target, weights, lengths = self.over_steps(prediction, target, weights)
         if weights is not None:
             check_weights(weights)
@@ -123,13 +123,13 @@ class Loss:
         return (dprediction, None) if "beside" in cache else dprediction
 
     def weight(self, prediction: Any, target: Any, weights: Any = None) -> jax.Array:
-        """Σ w: what this batch counts beside others."""
+        """Σ w: the weight of this batch among others."""
         prediction, target, weights, _ = self.over_steps(prediction, target, weights)
         terms = jax.eval_shape(lambda prediction, target: self.terms(prediction, target)[0], prediction, target)
         return self._weights(terms, target, weights)[1]
 
     def over_steps(self, prediction: Any, target: Any, weights: Any) -> Steps:
-        """What is judged of a prediction that may have lengths beside it."""
+        """Prediction, target and weights, with weight 0 past the lengths if the prediction has any."""
         if self.takes_lengths:
             return Steps(prediction, target, weights, None)
         return steps_of(prediction, target, weights)
@@ -138,7 +138,7 @@ class Loss:
         counted = self.counted(target, terms.shape)
         if weights is not None:
             weights = expanded(jnp.asarray(weights), terms.shape).astype(terms.dtype)
-            weights = jnp.where(weights >= 0, weights, jnp.nan)  # where nothing can be raised, the value shows it
+            weights = jnp.where(weights >= 0, weights, jnp.nan)  # under jit nothing can raise: the value is NaN
         if counted is not None:
             weights = counted.astype(terms.dtype) if weights is None else jnp.where(counted, weights, 0)
         if weights is None:
@@ -149,13 +149,13 @@ class Loss:
         each, total = self._weights(terms, target, weights)
         if each is None:
             return 1 / total
-        # A sum of ∞ would make every share 0, and with them the value and the gradient.
+        # A sum of ∞ would make every share 0, and so the value and the gradient.
         total = jnp.where(jnp.isinf(total), jnp.nan, total)
         return jnp.where(total == 0, 0, each / jnp.where(total == 0, 1, total))
 
 
 def check_weights(weights: Any, what: str = "weights") -> None:
-    """Raises for weights below 0, or NaN, where values can be looked at."""
+    """Raises for weights below 0 or NaN if their values are known."""
     if (other := foreign(weights, "weights")) is not None:
         raise other.refusal(f"{what} are numbers")
     if is_concrete(weights):
@@ -166,7 +166,7 @@ def check_weights(weights: Any, what: str = "weights") -> None:
 
 
 def expanded(weights: jax.Array, shape: tuple[int, ...]) -> jax.Array:
-    """Weights of the leading axes, repeated over the others."""
+    """Weights of the leading axes, broadcast over the others."""
     if weights.shape != shape[: weights.ndim]:
         raise ValueError(
             f"weights have the shape of the leading axes of the {shape} terms of the loss, got {describe(weights)}"
@@ -175,14 +175,14 @@ def expanded(weights: jax.Array, shape: tuple[int, ...]) -> jax.Array:
 
 
 def same_shape(prediction: Any, target: Any) -> tuple[jax.Array, jax.Array]:
-    """Prediction and target of an elementwise loss, as arrays of one shape, or an error: nothing broadcasts."""
+    """Prediction and target of an elementwise loss, as arrays; raises if their shapes differ: nothing broadcasts."""
     prediction, target = floating_array(prediction), exact_array(target)
     if prediction.shape != target.shape:
         of_classes = target.shape == prediction.shape[:-1] and prediction.shape[-1] > 1
         if of_classes and jnp.issubdtype(target.dtype, jnp.integer):
             raise ValueError(
                 f"prediction and target must have the same shape, got {describe(prediction)} and {describe(target)};"
-                f" labels of classes go with CrossEntropy(), or are made one-hot: jax.nn.one_hot(target,"
+                f" for class labels use CrossEntropy(), or make them one-hot: jax.nn.one_hot(target,"
                 f" {prediction.shape[-1]})"
             )
         raise ValueError(
@@ -193,7 +193,7 @@ def same_shape(prediction: Any, target: Any) -> tuple[jax.Array, jax.Array]:
 
 
 def real_target(prediction: Any, target: Any) -> tuple[jax.Array, jax.Array]:
-    """Prediction and target of a regression, of one shape and one floating dtype, in the dtype to compute in."""
+    """Prediction and target of a regression, of one shape and one floating dtype, cast to the dtype to compute in."""
     prediction, target = same_shape(prediction, target)
     if not is_floating(target) or target.dtype != prediction.dtype:
         raise TypeError(f"the target has the prediction's dtype, {prediction.dtype}, got {describe(target)}")

@@ -1,4 +1,4 @@
-"""Losses of a margin: how far an answer is short of being right by enough."""
+"""Margin losses: by how much an answer misses the required margin."""
 
 import dataclasses
 from typing import Any, ClassVar
@@ -16,7 +16,7 @@ from fnn.losses.loss import Loss, same_shape
 
 @dataclasses.dataclass(frozen=True)
 class SignedMargin(Loss):
-    """The base of losses of the margin y z of a label ±1: what it is short of ``least``.
+    """The base of losses of the margin y z for labels ±1: the amount by which it falls short of ``least``.
 
     Forward:   t = max(0, s),  s = least − y z
     Backward:  dz = −y · dvalue · w / Σ w where t counts, else 0
@@ -27,7 +27,7 @@ class SignedMargin(Loss):
     least: ClassVar[float]
 
     def met(self, short: jax.Array) -> jax.Array:
-        """Whether the margin is wide enough to cost nothing; at ``short`` = 0 a convention."""
+        """Whether the margin is wide enough to cost nothing; a convention at ``short`` = 0."""
         raise NotImplementedError
 
     def terms(self, prediction: Any, target: Any) -> tuple[jax.Array, Cache]:
@@ -37,7 +37,7 @@ class SignedMargin(Loss):
         valid: jax.Array = is_sign(labels.astype(wide))
         y = jnp.where(valid, labels.astype(wide), 0)
         short = jnp.where(valid, self.least - y * logits.astype(wide), jnp.nan)
-        met = self.met(short)  # NaN is short of every margin
+        met = self.met(short)  # NaN meets no margin
         slope = jnp.where(met, 0, jnp.where(valid & jnp.isnan(short), jnp.nan, -y))
         return jnp.where(met, 0, short), {"slope": slope, "dtype": Static(logits.dtype)}
 
@@ -54,7 +54,7 @@ class SignedMargin(Loss):
 
 @dataclasses.dataclass(frozen=True)
 class Hinge(SignedMargin):
-    """The hinge loss of a linear support vector machine, of labels ±1.
+    """The hinge loss of a linear support vector machine, for labels ±1.
 
     Forward:   t = max(0, 1 − y z),  value = Σ w t / Σ w
     Backward:  dz = −y · dvalue · w / Σ w where y z < 1, else 0; at the margin of exactly 1 it is 0
@@ -62,7 +62,7 @@ class Hinge(SignedMargin):
     Cache:   ``slope`` −y or 0, ``dtype`` Static
     Shapes:  outputs z and labels y (N, …) of one shape, weights w of its leading axes → scalar
 
-    With ``L2(1/(C N))`` on the kernel this is the machine that a solver of ½‖w‖² + C Σ t finds.
+    With ``L2(1/(C N))`` on the kernel the minimum is that of the support vector machine ½‖w‖² + C Σ t.
 
     Errors: ``ValueError`` for shapes that differ ((N, 1) against (N,) included) and, outside jit, for labels other than
     −1 and 1; inside jit such a label makes the value NaN.
@@ -81,7 +81,7 @@ class Hinge(SignedMargin):
 
 @dataclasses.dataclass(frozen=True)
 class PerceptronLoss(SignedMargin):
-    """The perceptron's criterion, of labels ±1: what the misclassified are on the wrong side by.
+    """The perceptron criterion, for labels ±1: how far misclassified samples are on the wrong side.
 
     Forward:   t = max(0, −y z),  value = Σ w t / Σ w
     Backward:  dz = −y · dvalue · w / Σ w where y z ≤ 0, else 0; at y z = 0 it is −y, or zero weights would never learn
@@ -89,10 +89,11 @@ class PerceptronLoss(SignedMargin):
     Cache:   ``slope`` −y or 0, ``dtype`` Static
     Shapes:  outputs z and labels y (N, …) of one shape, weights w of its leading axes → scalar
 
-    Only the misclassified add to the sum, and N times the value is −Σ y z over them; one at a time, with
-    z = x·w + b, gradient descent of rate α is Rosenblatt's rule w ← w + α y x, b ← b + α y.
+    Only misclassified samples add to the sum, and N times the value is −Σ y z over them. With batches of one sample and
+    z = x·w + b, gradient descent with learning rate α is Rosenblatt's rule w ← w + α y x, b ← b + α y.
 
-    Errors: as of ``Hinge``.
+    Errors: ``ValueError`` for shapes that differ ((N, 1) against (N,) included) and, outside jit, for labels other than
+    −1 and 1; inside jit such a label makes the value NaN.
 
     >>> PerceptronLoss()(jnp.array([0.5, -2.0, 0.0]), jnp.array([1, 1, 1]))
     Array(0.6666667, dtype=float32)
@@ -108,7 +109,7 @@ class PerceptronLoss(SignedMargin):
 
 @dataclasses.dataclass(frozen=True)
 class MultiClassHinge(Loss):
-    """The hinge of the label against its strongest rival (Crammer and Singer's).
+    """The hinge loss of the label against its strongest rival class (Crammer and Singer).
 
     Forward:   r = argmax_(j≠c) zⱼ, the first of equals;  t = max(0, 1 + z_r − z_c), of the label c;
                value = Σ w t / Σ w
@@ -133,11 +134,11 @@ class MultiClassHinge(Loss):
             raise ValueError(f"expected logits (…, V) of two classes or more, got the shape {logits.shape}")
         z = logits.astype(wide_dtype(logits.dtype))
         own = at_class(labels, z.shape)
-        # By its place, not by jnp.max, whose automatic gradient divides a tie.
+        # By index, not by jnp.max, whose automatic gradient splits a tie.
         rivals = jnp.where(own, -jnp.inf, z)
         rival = jnp.argmax(rivals, -1).astype(labels.dtype)
-        # Taken from the rivals: where none of them can be, the argmax may be the label. And 1 is added last, or a lead
-        # of 0 between large logits would cost nothing.
+        # Taken from the rivals: if all of them are −∞, the argmax may be the label. And 1 is added last, or a lead of 0
+        # between large logits would cost nothing.
         lead = jnp.take_along_axis(rivals, rival[..., None], -1)[..., 0] - jnp.where(own, z, 0).sum(-1)
         valid: jax.Array = is_class(labels, z.shape[-1])
         short = jnp.where(valid, 1 + lead, jnp.nan)

@@ -17,7 +17,7 @@ from fnn.squares import root, scale
 
 @dataclasses.dataclass(frozen=True)
 class DifferenceLoss(Loss):
-    """The base of losses of the difference e = p − y alone: a subclass gives ``cost`` and ``slope``.
+    """The base of losses that depend on the difference e = p − y alone: a subclass defines ``cost`` and ``slope``.
 
     Forward:   t = cost(e),  value = Σ w t / Σ w
     Backward:  dp = slope(e) · dvalue · w / Σ w
@@ -29,7 +29,7 @@ class DifferenceLoss(Loss):
     """
 
     def cost(self, e: jax.Array) -> jax.Array:
-        """What a difference costs, written so that ``jax.grad`` gives the documented slope on kinks."""
+        """The cost of a difference, written so that ``jax.grad`` gives the documented slope at kinks."""
         raise NotImplementedError
 
     def slope(self, e: jax.Array) -> jax.Array:
@@ -48,7 +48,7 @@ class DifferenceLoss(Loss):
 
 @dataclasses.dataclass(frozen=True)
 class MeanSquaredError(DifferenceLoss):
-    """The mean of squared differences, over everything.
+    """The mean of squared differences, over all entries.
 
     Forward:   t = (p − y)²,  value = Σ w t / Σ w
     Backward:  dp = 2 (p − y) · dvalue · w / Σ w
@@ -76,13 +76,13 @@ class RootMeanSquaredError(MeanSquaredError):
     Forward:   m = Σ w ((p − y)/s)² / Σ w,  value = s √m,  s a power of two that keeps the squares in range, mostly 1
     Backward:  dp = (p − y) / (s √m) · dvalue · w / Σ w, and 0 where m = 0
 
-    Cache:   ``mean``, that of the mean of squares of (p − y)/s;  ``root`` √m;  ``dtype`` Static
-    Shapes:  as of ``MeanSquaredError``
+    Cache:   ``mean``, the cache of the mean of ((p − y)/s)²;  ``root`` √m;  ``dtype`` Static
+    Shapes:  prediction p and target y (N, …) of one shape and dtype, weights w of its leading axes → scalar
 
-    A root of a mean does not add up over micro-batches; the loss that training reports for an epoch is the mean of the
-    roots of its batches.
+    The root of a mean is not additive over micro-batches: the loss that training reports for an epoch is the mean over
+    its batches.
 
-    Errors: as of ``MeanSquaredError``.
+    Errors: ``ValueError`` for shapes that differ ((N, 1) against (N,) included), ``TypeError`` for dtypes that differ.
 
     >>> RootMeanSquaredError()(jnp.array([1.0, 7.0]), jnp.array([0.0, 0.0]))
     Array(5., dtype=float32)
@@ -110,15 +110,15 @@ class RootMeanSquaredError(MeanSquaredError):
 
 @dataclasses.dataclass(frozen=True)
 class MeanAbsoluteError(DifferenceLoss):
-    """The mean of absolute differences, over everything.
+    """The mean of absolute differences, over all entries.
 
     Forward:   t = |p − y|,  value = Σ w t / Σ w
     Backward:  dp = sign(p − y) · dvalue · w / Σ w, with sign(0) = 0
 
     Cache:   ``difference`` p − y, ``dtype`` Static
-    Shapes:  as of ``MeanSquaredError``
+    Shapes:  prediction p and target y (N, …) of one shape and dtype, weights w of its leading axes → scalar
 
-    Errors: as of ``MeanSquaredError``.
+    Errors: ``ValueError`` for shapes that differ ((N, 1) against (N,) included), ``TypeError`` for dtypes that differ.
 
     >>> MeanAbsoluteError()(jnp.array([1.0, 2.0]), jnp.array([0.0, 4.0]))
     Array(1.5, dtype=float32)
@@ -136,15 +136,16 @@ class MeanAbsoluteError(DifferenceLoss):
 
 @dataclasses.dataclass(frozen=True)
 class Huber(DifferenceLoss):
-    """Squares up to ``delta`` δ, and straight on from there: an outlier pulls no harder than δ.
+    """Quadratic up to ``delta`` δ and linear beyond, so that the gradient of an outlier is at most δ.
 
-    Forward:   t = ½ e² where |e| ≤ δ, δ (|e| − ½ δ) beyond, of e = p − y
+    Forward:   t = ½ e² where |e| ≤ δ, δ (|e| − ½ δ) beyond, e = p − y
     Backward:  dp = clip(e, −δ, δ) · dvalue · w / Σ w
 
     Cache:   ``difference`` p − y, ``dtype`` Static
-    Shapes:  as of ``MeanSquaredError``
+    Shapes:  prediction p and target y (N, …) of one shape and dtype, weights w of its leading axes → scalar
 
-    Errors: ``ValueError`` for a delta that is not above 0; else as of ``MeanSquaredError``.
+    Errors: ``ValueError`` for a delta that is not above 0 and for shapes that differ ((N, 1) against (N,) included),
+    ``TypeError`` for dtypes that differ.
 
     >>> Huber()(jnp.array([0.5, 3.0]), jnp.array([0.0, 0.0]))
     Array(1.3125, dtype=float32)
@@ -170,17 +171,17 @@ class Huber(DifferenceLoss):
 
 @dataclasses.dataclass(frozen=True)
 class LogCosh(DifferenceLoss):
-    """The logarithm of the hyperbolic cosine: ½ e² near 0, |e| − log 2 far out, smooth between.
+    """The logarithm of the hyperbolic cosine: ½ e² near 0, |e| − log 2 far from it, smooth between.
 
-    Forward:   t = log cosh e, of e = p − y;  ½ log(1 + sinh² e) for |e| < 1, |e| + log(1 + e^(−2|e|)) − log 2 beyond
+    Forward:   t = log cosh e, e = p − y;  ½ log(1 + sinh² e) for |e| < 1, |e| + log(1 + e^(−2|e|)) − log 2 beyond
     Backward:  dp = tanh e · dvalue · w / Σ w
 
     Cache:   ``difference`` p − y, ``dtype`` Static
-    Shapes:  as of ``MeanSquaredError``
+    Shapes:  prediction p and target y (N, …) of one shape and dtype, weights w of its leading axes → scalar
 
     The two forms are equal; each keeps the digits where the other loses them.
 
-    Errors: as of ``MeanSquaredError``.
+    Errors: ``ValueError`` for shapes that differ ((N, 1) against (N,) included), ``TypeError`` for dtypes that differ.
 
     >>> LogCosh()(jnp.array([0.0, 1000.0]), jnp.array([0.0, 0.0])).round(3)
     Array(499.653, dtype=float32)
@@ -197,5 +198,5 @@ class LogCosh(DifferenceLoss):
 
 
 def magnitude(x: jax.Array) -> jax.Array:
-    """|x|, with the slope sign(x) by ``jax.grad`` too: 0 at 0, where that of ``jnp.abs`` is 1, and NaN for NaN."""
+    """|x|, whose ``jax.grad`` is sign(x): 0 at 0, where ``jnp.abs`` has slope 1, and NaN for NaN."""
     return x * lax.stop_gradient(jnp.sign(x))

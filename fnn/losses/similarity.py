@@ -1,4 +1,4 @@
-"""Losses of how near vectors are to each other."""
+"""Losses of the similarity of vectors."""
 
 import dataclasses
 from typing import Any
@@ -17,7 +17,7 @@ from fnn.squares import unit
 
 @dataclasses.dataclass(frozen=True)
 class CosineSimilarity(Loss):
-    """One less the cosine between prediction and target, along the last axis: 0 for one direction, 2 for opposite ones.
+    """One minus the cosine between prediction and target along the last axis: 0 for equal directions, 2 for opposite.
 
     Forward:   t = 1 − p̂·ŷ,  p̂ = p/|p|, ŷ = y/|y|,  value = Σ w t / Σ w;  t = 1 where either is the zero vector
     Backward:  dp = −(ŷ − (p̂·ŷ) p̂) / |p| · dvalue · w / Σ w, and 0 where either is the zero vector
@@ -48,7 +48,7 @@ class CosineSimilarity(Loss):
 
 @dataclasses.dataclass(frozen=True)
 class Triplet(Loss):
-    """An anchor is to be nearer to the positive than to the negative, by a margin.
+    """Asks the anchor to be closer to the positive than to the negative by a margin.
 
     Forward:   (a, b, c) = anchor, positive, negative;  t = max(0, s),  s = |a − b| − |a − c| + margin,
                value = Σ w t / Σ w
@@ -58,8 +58,8 @@ class Triplet(Loss):
     Cache:   ``prediction`` (…, 3, F), ``active``, s > 0 (…)
     Shapes:  prediction (…, 3, F): anchor, positive, negative; target None; weights of the leading axes → scalar
 
-    The prediction is one array: a model that maps (N, 3, D) to (N, 3, F), as ``Dense`` and all that act on the last
-    axis do, trains on batches ``(inputs, None)`` or ``(inputs, None, weights)``.
+    The prediction is one array: a model that maps (N, 3, D) to (N, 3, F), as ``Dense`` and other layers on the last
+    axis do, is trained on batches ``(inputs, None)`` or ``(inputs, None, weights)``.
 
     Errors: ``ValueError`` for a margin that is not above 0, for a prediction of another shape and for a target.
 
@@ -88,7 +88,7 @@ class Triplet(Loss):
 
     def terms_backward(self, cache: Cache, dterms: jax.Array) -> jax.Array:
         prediction = cache["prediction"]
-        # Selected, not multiplied by 0: what is infinitely far away has no direction, and costs nothing.
+        # where, not a product with 0: a negative at infinite distance has no direction (NaN) and costs nothing.
         u, v = (jnp.where(cache["active"][..., None], each, 0) for each, _ in self._directions(prediction))
         g = dterms[..., None] if dterms.ndim else dterms
         return jnp.stack([(u - v) * g, -u * g, v * g], -2).astype(prediction.dtype)
@@ -96,7 +96,7 @@ class Triplet(Loss):
     def check(self, prediction: Any, target: Any) -> None:
         if target is not None:
             raise ValueError(
-                f"triplets have no target, got {describe(target)}; a batch of them is (inputs, None), inputs (N, 3, …)"
+                f"triplets have no target, got {describe(target)}; pass batches (inputs, None), inputs (N, 3, …)"
             )
 
     def kinks_at(self, prediction: Any, target: None) -> Kinks:

@@ -1,7 +1,7 @@
-"""Predictions of sequences with their lengths: a step past the length is nothing to be judged.
+"""Predictions of sequences with their lengths: steps past the length do not count.
 
-``(p, lengths)``, p (N, T, …), is judged as p is, with the weight 0 past the lengths, whatever stands there in p, in the
-target and in the weights.
+``(p, lengths)``, p (N, T, …), is judged like p with weight 0 past the lengths, whatever the padding of p, the target
+and the weights holds.
 """
 
 from typing import Any, NamedTuple
@@ -14,7 +14,7 @@ from fnn.sequences.lengths import checked_lengths, is_lengths, without_padding
 
 
 class Steps(NamedTuple):
-    """What is judged; ``lengths`` are None where there were none, and all else is then as it was given."""
+    """What a loss or metric judges; without lengths, ``lengths`` is None and the rest is unchanged."""
 
     prediction: Any
     target: Any
@@ -23,13 +23,13 @@ class Steps(NamedTuple):
 
 
 def parted(prediction: Any) -> tuple[Any, Any]:
-    """The prediction (arrays or shapes), and the lengths beside it or None."""
+    """The prediction (arrays or shapes), and its lengths or None."""
     beside = type(prediction) is tuple and len(prediction) == 2 and is_lengths(prediction[1])
     return prediction if beside else (prediction, None)
 
 
 def steps_of(prediction: Any, target: Any, weights: Any) -> Steps:
-    """Prediction, target and weights, of sequences with lengths those of the steps that count."""
+    """Prediction, target and weights; for sequences with lengths, the weights are 0 past them."""
     prediction, lengths = parted(prediction)
     if lengths is None:
         return Steps(prediction, target, weights, None)
@@ -37,9 +37,9 @@ def steps_of(prediction: Any, target: Any, weights: Any) -> Steps:
     steps = jnp.shape(jax.tree.leaves(prediction)[0])[:2]
     if target.shape[:2] != steps or len(steps) < 2:
         raise ValueError(
-            f"lengths stand beside the prediction, so every step has a target (N, T, …), got predictions"
-            f" {describe(prediction)} and targets {describe(target)}; reduce the steps before they are judged"
-            f" (return_sequences=False, GlobalAvgPool)"
+            f"a prediction with lengths needs a target for every step (N, T, …), got predictions"
+            f" {describe(prediction)} and targets {describe(target)}; to predict once a sequence, reduce the steps in"
+            f" the model (return_sequences=False, GlobalAvgPool)"
         )
     lengths = checked_lengths(lengths, *steps)
     each = jnp.ones(steps[:1]) if weights is None else jnp.asarray(weights)
@@ -48,12 +48,12 @@ def steps_of(prediction: Any, target: Any, weights: Any) -> Steps:
             f"weights have the shape of the leading axes of the targets {describe(target)}, got {describe(weights)}"
         )
     each = jnp.broadcast_to(each[:, None], steps) if each.ndim == 1 else each
-    # 1 is a target that every loss knows: a class, a yes, a side, a share, a number.
+    # 1 is a valid target of every loss: a class, a yes, a sign, a probability, a number.
     return Steps(prediction, without_padding(target, lengths, 1), without_padding(each, lengths), lengths)
 
 
 def as_samples(steps: Steps) -> Steps:
-    """Every step of the sequences as a sample of its own, as metrics see them."""
+    """The steps of the sequences as separate samples, for metrics."""
     if steps.lengths is None:
         return steps
     prediction, target, weights = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), steps[:3])

@@ -1,4 +1,4 @@
-"""Metrics: what is reported beside the loss, streamed over batches. One idea a file."""
+"""Metrics: what is reported along with the loss, streamed over batches. One idea a file."""
 
 from fnn.metrics.accuracy import Accuracy as Accuracy
 from fnn.metrics.accuracy import MultiLabelAccuracy as MultiLabelAccuracy

@@ -1,4 +1,4 @@
-"""Accuracy: how often the best answer, or one of the k best, is the label; of several labels a sample, how many are."""
+"""Accuracy: how often the top prediction, or one of the top k, is the label; and its multi-label form."""
 
 import dataclasses
 from typing import Any, Literal
@@ -17,13 +17,13 @@ from fnn.metrics.sums import Sum, summed, whole
 class Accuracy(Metric):
     """The share of examples whose largest output is at the label: Σ w [argmax z = y] / Σ w.
 
-    Of equal outputs the first counts. Outputs with a NaN are no answer: they count, and are never right. Targets are
-    labels (…) or distributions (…, V), whose largest entry is the label; labels equal to ``ignore_index`` do not count.
-    Of yes-or-no answers, logits (N,) or (N, 1) with labels 0 and 1 of the same shape, the answer is 1 above 0.
+    Ties go to the first of the largest outputs. Outputs that contain NaN count as wrong. Targets are labels (…) or
+    distributions (…, V), whose largest entry is the label; labels equal to ``ignore_index`` do not count. For
+    yes-or-no answers, logits (N,) or (N, 1) with labels 0 and 1 of the same shape, a logit above 0 predicts 1.
 
-    Errors: ``ValueError`` for shapes that do not belong together and, outside jit, for labels that do not exist and for
-    targets (…, V) that are no distributions: several labels a sample are for ``MultiLabelAccuracy``. Inside jit these
-    make it NaN.
+    Errors: ``ValueError`` for shapes that do not match and, outside jit, for labels that do not exist and for targets
+    (…, V) that are not distributions (for several labels a sample use ``MultiLabelAccuracy``). Inside jit these make
+    the value NaN.
 
     >>> Accuracy()(jnp.array([[1.0, 2.0], [3.0, 0.0]]), jnp.array([1, 1]))
     Array(0.5, dtype=float32)
@@ -36,7 +36,7 @@ class Accuracy(Metric):
     cuts_at_zero = True
 
     def answers(self, outputs: Any, targets: Any, weights: Any = None) -> Answers:
-        """What is counted."""
+        """The answers to count."""
         read = of_yes_or_no if yes_or_no(outputs, targets) else of_classes
         return read(outputs, targets, weights, self.ignore_index)
 
@@ -55,10 +55,12 @@ class Accuracy(Metric):
 class TopKAccuracy(Accuracy):
     """The share of examples whose label is among the ``k`` largest outputs.
 
-    Of equal outputs the first count, so that ``TopKAccuracy(1)`` is ``Accuracy()``; outputs with a NaN are no answer.
-    Its name is ``top_5_accuracy`` for k = 5; targets and ``ignore_index`` are as of ``Accuracy``.
+    Ties go to the first outputs, so ``TopKAccuracy(1)`` is ``Accuracy()``; outputs that contain NaN count as wrong.
+    Targets are labels (…) or distributions (…, V), whose largest entry is the label; labels equal to ``ignore_index``
+    do not count. Its name is ``top_5_accuracy`` for k = 5.
 
-    Errors: ``ValueError`` for a k below 1 or above the number of classes; and as of ``Accuracy``.
+    Errors: ``ValueError`` for a k below 1 or above the number of classes, for shapes that do not match and, outside
+    jit, for labels that do not exist and targets (…, V) that are not distributions. Inside jit these make it NaN.
 
     >>> TopKAccuracy(2)(jnp.array([[1.0, 2.0, 3.0], [3.0, 0.0, 1.0]]), jnp.array([1, 1]))
     Array(0.5, dtype=float32)
@@ -90,18 +92,18 @@ class TopKAccuracy(Accuracy):
 
 @dataclasses.dataclass(frozen=True)
 class MultiLabelAccuracy(Metric):
-    """Of several labels a sample, the share that is answered right: Σ w [(z > 0) = y] / Σ w over samples and labels.
+    """Accuracy with several labels a sample, over samples and labels: Σ w [(z > 0) = y] / Σ w.
 
-    Outputs are logits (N, …, L) with labels 0 and 1 of the same shape; each of the L labels is a yes-or-no answer of
-    its own, 1 above 0, and a NaN is no answer, never right. ``average=None`` gives an array, the share of every label.
-    With ``subset=True`` a sample is right if all of its labels are, and the weights are one for each sample. Otherwise
-    weights are of the leading axes, (N,) or (N, …, L). Labels equal to ``ignore_index`` do not count.
+    Outputs are logits (N, …, L) with labels 0 and 1 of the same shape; each of the L labels is a separate yes-or-no
+    answer: a logit above 0 predicts 1, NaN counts as wrong. ``average=None`` gives an array, one accuracy per label.
+    With ``subset=True`` a sample is right if all its labels are, and there is one weight per sample. Otherwise weights
+    have the shape of the leading axes, (N,) to (N, …, L). Labels equal to ``ignore_index`` do not count.
 
     Its name is ``multi_label_accuracy``, ``multi_label_accuracy_by_label`` or ``subset_accuracy``.
 
-    Errors: ``ValueError`` for outputs and targets of different shapes, for another ``average``, for one beside
-    ``subset``, for weights that differ between the labels of a subset and, outside jit, for labels other than 0 and 1;
-    inside jit these make it NaN.
+    Errors: ``ValueError`` for outputs and targets of different shapes, for another ``average``, for ``average=None``
+    with ``subset``, for weights per label with ``subset`` and, outside jit, for labels other than 0 and 1; inside jit
+    these make the value NaN.
 
     >>> MultiLabelAccuracy()(jnp.array([[2.0, -1.0], [3.0, 4.0]]), jnp.array([[1, 0], [1, 0]]))
     Array(0.75, dtype=float32)
@@ -118,11 +120,11 @@ class MultiLabelAccuracy(Metric):
 
     def __post_init__(self) -> None:
         if self.average not in ("micro", None):
-            raise ValueError(
-                f"average is 'micro', the share of all labels, or None, that of every label, got {self.average!r}"
-            )
+            raise ValueError(f"average is 'micro', over all labels, or None, one value per label, got {self.average!r}")
         if self.subset and self.average is None:
-            raise ValueError("a subset is of all labels of a sample: it has no share of every label; leave average out")
+            raise ValueError(
+                "subset=True judges all labels of a sample together, so average=None has no meaning; omit it"
+            )
 
     @property
     def name(self) -> str:
@@ -141,10 +143,10 @@ class MultiLabelAccuracy(Metric):
         rows = each.shape[:-1]
         if weights is not None and jnp.ndim(weights) > len(rows):
             raise ValueError(
-                f"the weights of a subset accuracy are one for each sample, {rows} or its leading axes, got"
-                f" {describe(weights)}; leave labels out by ignore_index"
+                f"a subset accuracy takes one weight per sample, {rows} or its leading axes, got"
+                f" {describe(weights)}; leave labels out with ignore_index"
             )
-        # Labels that are left out have the weight 0, the others that of their sample; NaN marks what is no label.
+        # Ignored labels have weight 0, the others that of their sample; NaN marks an invalid label.
         row = each.max(-1) if weights is None else expanded(jnp.asarray(weights), rows).astype(each.dtype)
         row = jnp.where(jnp.isnan(each).any(-1), jnp.nan, jnp.where((each == 0).all(-1), 0, row))
         return _counted(row, ((right == 1) | (each == 0)).all(-1))
@@ -154,7 +156,7 @@ class MultiLabelAccuracy(Metric):
 
 
 def _counted(each: jax.Array, right: jax.Array, *, labels: int | None = None) -> dict[str, Sum]:
-    """The sums over all places, or of every one of so many labels."""
+    """The sums over everything, or one for each of ``labels`` labels."""
     shape = (-1,) if labels is None else (-1, labels)
     each, right = each.reshape(shape), right.reshape(shape)
     return {"correct": summed(each * right.astype(each.dtype)), "weight": summed(each)}

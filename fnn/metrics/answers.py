@@ -1,10 +1,10 @@
-"""What the metrics of classification count: for every answer the label, and a weight.
+"""What classification metrics count: a label and a weight for every answer.
 
-An answer that weighs nothing (a weight of 0, or the label ``ignore_index``) has the weight 0 whatever stands there. A
-label that does not exist raises where values can be looked at; inside jit it has the weight NaN, and so has the metric.
-Outputs that are NaN are no answer: no class is predicted, so nothing is right, and the weight counts all the same.
+An answer with a weight of 0, or with the label ``ignore_index``, has weight 0 whatever its outputs hold. A label that
+does not exist raises where values are known; inside jit its weight is NaN, and so is the metric. NaN outputs predict no
+class: the answer is wrong, and its weight still counts.
 
-Outputs may be shapes alone, where only the labels are to be looked at.
+Outputs may be shapes alone if only the labels are to be checked.
 """
 
 from typing import Any, NamedTuple
@@ -18,13 +18,13 @@ from fnn.losses.labels import class_labels, is_class
 from fnn.losses.loss import check_weights, expanded
 
 NOT_ONE = 0.01
-"""A distribution may sum to so much more or less than 1: what bfloat16 rounds off."""
+"""How far the sum of a distribution may be from 1: the rounding of bfloat16."""
 
-SEVERAL = "for several labels a sample there is MultiLabelAccuracy(), and multi_label=True of F1 and its like"
+SEVERAL = "for several labels a sample use MultiLabelAccuracy(), or multi_label=True with F1 and the like"
 
 
 class Answers(NamedTuple):
-    """Outputs with the labels they are to match; ``classes`` is a number, the others arrays."""
+    """Outputs with the labels they should match; ``classes`` is a number, the others are arrays."""
 
     outputs: jax.Array
     labels: jax.Array
@@ -33,7 +33,7 @@ class Answers(NamedTuple):
 
     @property
     def predicted(self) -> jax.Array:
-        """The classes with the largest outputs, of equal ones the first, or whether logits are above 0; −1 of NaN."""
+        """The classes with the largest outputs (the first on a tie), or whether logits are above 0; −1 for NaN."""
         if self.outputs.ndim == self.labels.ndim:
             found, missing = self.outputs > 0, jnp.isnan(self.outputs)
         else:
@@ -51,8 +51,8 @@ def of_classes(outputs: Any, targets: Any, weights: Any, ignored: int | None = N
     outputs, targets = _outputs(outputs), exact_array(targets)
     if outputs.ndim < 2 or outputs.shape[-1] == 1:
         raise ValueError(
-            f"expected the outputs of two classes or more (N, …, V), got {describe(outputs)} with targets"
-            f" {describe(targets)}; yes-or-no answers (N, 1) go with targets of the same shape"
+            f"expected outputs of two or more classes (N, …, V), got {describe(outputs)} with targets"
+            f" {describe(targets)}; yes-or-no answers (N, 1) need targets of the same shape"
         )
     if targets.shape not in (outputs.shape, outputs.shape[:-1]):
         raise ValueError(f"outputs {describe(outputs)} and targets {describe(targets)} do not belong together")
@@ -66,9 +66,9 @@ def of_classes(outputs: Any, targets: Any, weights: Any, ignored: int | None = N
 
 
 def distributions(targets: Any, weights: Any = None) -> jax.Array:
-    """Which of the targets (…, V) are distributions; where values can be looked at, all that count must be.
+    """Which of the targets (…, V) are distributions; where values are known, all that count must be.
 
-    Rows of zeros and ones with several ones, or none, are labels of another kind: their largest entry says nothing.
+    Rows of zeros and ones with several ones, or none, are multi-label targets: their largest entry is not the label.
     """
     if is_concrete(targets) and (weights is None or is_concrete(weights)):
         values = np.asarray(targets, np.float64)
@@ -77,36 +77,36 @@ def distributions(targets: Any, weights: Any = None) -> jax.Array:
         if not (fit | ~counted).all():
             row = values[counted & ~fit][0]
             raise ValueError(
-                f"targets {describe(targets)} of the shape of the outputs are distributions, entries of at least 0 that"
-                f" sum to 1, got one with the sum {row.sum():g} and the least entry {row.min():g}; {SEVERAL}"
+                f"targets {describe(targets)} with the shape of the outputs must be distributions, entries of at least"
+                f" 0 that sum to 1, got one with the sum {row.sum():g} and smallest entry {row.min():g}; {SEVERAL}"
             )
     return _sums_to_one(jnp.asarray(targets).astype(jnp.zeros(()).dtype))
 
 
 def yes_or_no(outputs: Any, targets: Any) -> bool:
-    """Whether these are logits of single answers: (N,), or (…, 1) with targets of the same shape."""
+    """Whether these are logits of yes-or-no answers: (N,), or (…, 1) with targets of the same shape."""
     shape = jnp.shape(outputs)
     return shape == jnp.shape(targets) and (len(shape) == 1 or shape[-1:] == (1,))
 
 
 def of_yes_or_no(outputs: Any, targets: Any, weights: Any, ignored: int | None = None) -> Answers:
-    """Logits and labels 0 or 1 of one shape, as of ``BinaryCrossEntropy``; the labels come back as integers."""
+    """Logits and labels 0 or 1 of one shape, as for ``BinaryCrossEntropy``; the labels come back as integers."""
     outputs, targets = _outputs(outputs), exact_array(targets)
     if outputs.shape == targets.shape and outputs.ndim > 1 and outputs.shape[-1] > 1:
         raise ValueError(
-            f"targets {describe(targets)} of the shape of the outputs may be distributions or several labels a sample:"
-            f" of distributions give labels (targets.argmax(-1)), of several labels say multi_label=True"
+            f"targets {describe(targets)} with the shape of the outputs may be distributions or several labels a"
+            f" sample: convert distributions to labels (targets.argmax(-1)), for several labels set multi_label=True"
         )
     return _of_either(outputs, targets, weights, ignored)
 
 
 def of_labels(outputs: Any, targets: Any, weights: Any, ignored: int | None = None) -> Answers:
-    """Logits and labels 0 or 1 of one shape (N, …, L): each of L labels is an answer of its own."""
+    """Logits and labels 0 or 1 of one shape (N, …, L): each of the L labels is a separate answer."""
     outputs, targets = _outputs(outputs), exact_array(targets)
     if outputs.ndim < 2:
         raise ValueError(
-            f"the outputs for several labels a sample are logits (N, …, L), got {describe(outputs)};"
-            f" yes-or-no answers (N,) go without multi_label"
+            f"expected logits (N, …, L) for several labels a sample, got {describe(outputs)};"
+            f" for yes-or-no answers (N,) omit multi_label"
         )
     return _of_either(outputs, targets, weights, ignored)._replace(classes=outputs.shape[-1])
 

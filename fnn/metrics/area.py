@@ -1,4 +1,4 @@
-"""The area under the ROC curve, from cells of fixed number."""
+"""The area under the ROC curve, from a fixed number of cells."""
 
 import dataclasses
 from typing import Any, Literal
@@ -18,27 +18,27 @@ AVERAGES = ("macro", "micro", "weighted", None)
 
 @dataclasses.dataclass(frozen=True)
 class AUC(Metric):
-    """The area under the ROC curve: the chance that a positive example has a larger output than a negative one.
+    """The area under the ROC curve: the probability that a positive example has a larger output than a negative one.
 
     Outputs are logits with labels 0 and 1 of one shape, (N,) or (N, 1), or those of two classes (…, 2) with labels (…).
-    With ``multi_label=True`` they are logits (N, …, L) with labels of one shape, each of the L labels with an area of
-    its own, and ``average`` says what becomes of these: ``"macro"`` (the default) their mean, ``"weighted"`` that by
-    how often each label is 1, ``"micro"`` the area of all answers together, ``None`` an array of all.
+    With ``multi_label=True`` they are logits (N, …, L) with labels of the same shape; each of the L labels has its own
+    area, and ``average`` says how to combine them: ``"macro"`` (the default) takes their mean, ``"weighted"`` the mean
+    weighted by how often each label is 1, ``"micro"`` the area of all answers together, ``None`` gives an array of all.
 
-    The exact area needs all outputs at once, which no sums of fixed size hold. So these are ``bins`` cells in the order
-    of the outputs, narrow where there are many of them (``fnn.metrics.cells``), with the weights of both labels in
-    each. A pair of the two labels within one cell counts half, as a tie does. The result is exact while there are no
-    more different outputs than cells, and is otherwise off by at most half the share of pairs of different outputs
-    within a cell, which ``uncertainty`` gives: about 1/(2 bins), whatever the offset and scale of the logits, and more
-    where the outputs move while they come in.
+    The exact area needs all outputs at once, which sums of fixed size cannot hold. Instead, ``bins`` cells partition
+    the outputs in order, narrow where there are many (``fnn.metrics.cells``), and each holds the weights of both
+    labels. A positive and a negative in one cell count half, like a tie. The result is exact as long as there are no
+    more distinct outputs than cells. Otherwise the error is at most half the share of pairs of distinct outputs that
+    share a cell, which ``uncertainty`` returns: about 1/(2 bins) for any offset and scale of the logits, and more if
+    the outputs drift from batch to batch.
 
-    A batch costs to sort its outputs, and 2 · bins cells: about a millisecond on a CPU.
+    A batch costs a sort of its outputs and of 2 · bins cells: about a millisecond on a CPU.
 
-    Its name is ``auc``, and of several labels ``macro_auc``, ``micro_auc``, ``weighted_auc`` or ``auc_by_label``.
+    Its name is ``auc``; with several labels ``macro_auc``, ``micro_auc``, ``weighted_auc`` or ``auc_by_label``.
 
-    Errors: ``ValueError`` for shapes that do not fit, fewer than two bins, an ``average`` that is none of these or is
-    given without ``multi_label`` and, outside jit, for other labels. Inside jit these make the area NaN, as outputs
-    that are NaN do; with one label alone it is NaN as well, and so is a mean over labels of which one is.
+    Errors: ``ValueError`` for shapes that do not fit, fewer than two bins, an unknown ``average`` or one without
+    ``multi_label`` and, outside jit, for other labels. Inside jit these make the area NaN, and so do NaN outputs. With
+    only one of the two labels present the area is NaN too, and so is any mean that includes it.
 
     >>> AUC()(jnp.array([0.1, 0.4, 0.35, 0.8]), jnp.array([0, 0, 1, 1]))
     Array(0.75, dtype=float32)
@@ -59,7 +59,7 @@ class AUC(Metric):
         if self.average not in AVERAGES:
             raise ValueError(f"average is one of {list(AVERAGES)}, got {self.average!r}")
         if self.average != "macro" and not self.multi_label:
-            raise ValueError(f"average={self.average!r} is of several labels a sample: it goes with multi_label=True")
+            raise ValueError(f"average={self.average!r} is for several labels a sample: set multi_label=True")
 
     @property
     def name(self) -> str:
@@ -77,7 +77,7 @@ class AUC(Metric):
             return of_yes_or_no(outputs, targets, weights, self.ignore_index)
         answers = of_classes(outputs, targets, weights, self.ignore_index)
         if answers.classes != 2:
-            raise ValueError(f"the area under the ROC curve is of two classes, got the outputs of {answers.classes}")
+            raise ValueError(f"the area under the ROC curve needs two classes, got the outputs of {answers.classes}")
         return answers
 
     def update(self, outputs: Any, targets: Any, weights: Any = None) -> Cells:
@@ -99,7 +99,7 @@ class AUC(Metric):
         return self._average(ratio((positive * below).sum(-1), pairs), sums)
 
     def uncertainty(self, sums: Cells) -> jax.Array:
-        """How far the value may be from the exact area: half the share of pairs within one cell of several outputs."""
+        """The largest distance from the exact area: half the share of pairs of distinct outputs that share a cell."""
         negative, positive, pairs = _weights(sums)
         within = jnp.where(sums.first != sums.last, positive * negative, 0)
         return self._average(ratio(within.sum(-1) / 2, pairs), sums)
@@ -114,7 +114,7 @@ class AUC(Metric):
 
 
 def _weights(cells: Cells) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """The shares of both labels in every cell, and the share of their pairs: 1, or 0 where there are none."""
+    """The shares of both labels in every cell, and the total share of their pairs: 1, or 0 if there are none."""
     negative, positive = whole((cells.negative, cells.positive))
     totals = [each.sum(-1, keepdims=True) for each in (negative, positive)]
     shares = [each / jnp.where(total == 0, 1, total) for each, total in zip((negative, positive), totals, strict=True)]

@@ -1,17 +1,17 @@
-"""A sketch of how the numbers of two labels lie among each other: cells in the order of the floating numbers.
+"""A sketch of how the numbers of two labels are ordered relative to each other: cells along the floating-point numbers.
 
-A floating number has a key, a whole number of as many bits, and keys are in the order of the numbers. A cell has the
-``first`` and the ``last`` key in it, and the sums of the weights of both labels. The cells of a sketch do not overlap:
-which of two numbers in different cells is larger is known exactly, and in a cell with one key all are equal.
+A floating-point number has a key, an unsigned integer of as many bits; keys are ordered like the numbers. A cell
+records the ``first`` and ``last`` key in it, and the sums of the weights of both labels. The cells of a sketch do not
+overlap: of two numbers in different cells we know which is larger, and in a cell with a single key all are equal.
 
-Two sketches are put together by sorting their cells; those that overlap become one. Where there are then more cells
-than room, neighbours become one, in the order of a tree: a node is a stretch of keys that share all but their last
-bits, and stands for the least such stretch around two neighbours. The ``capacity − 1`` nodes that hold the largest
-share of both labels stay divided, what lies in any other becomes one cell. So cells are narrow where the numbers are,
-whatever their offset and scale, and hold about equal shares. The tree is the same for all sketches, so that the cells
-of one do not lie across those of another.
+To merge two sketches, their cells are sorted, and overlapping cells become one. If there are then more cells than fit,
+neighbours are merged along a binary tree: a node is a range of keys that share all but their last bits, and two
+neighbours meet in the smallest such range that contains both. The ``capacity − 1`` nodes with the largest share of both
+labels stay split; the cells in any other node become one. So cells are narrow where there are many numbers, at any
+offset and scale, and hold about equal shares. The tree is the same for all sketches, so that the cells of one do not
+straddle those of another.
 
-Sums of zeros are no cells. All shapes are static.
+Cells whose sums are zero are empty slots. All shapes are static.
 
 Source: after Shrivastava et al. 2004, the q-digest, which counts in the nodes of this tree.
 """
@@ -25,11 +25,11 @@ import jax.numpy as jnp
 from fnn.metrics.sums import Sum, two_sum
 
 SHARES = 2**22
-"""The shares of cells are compared in whole numbers, so that a node is never lighter than one below it."""
+"""Shares are compared as integers, so that a node is never lighter than one below it."""
 
 
 class Cells(NamedTuple):
-    """The keys that every cell reaches from and to, in order, and the sums of the weights of its labels."""
+    """The first and last key of every cell, in order, and the sums of the weights of both labels in it."""
 
     first: jax.Array
     last: jax.Array
@@ -38,7 +38,7 @@ class Cells(NamedTuple):
 
 
 def key_of(numbers: jax.Array) -> jax.Array:
-    """The keys of floating numbers; −0 has that of 0."""
+    """The keys of floating-point numbers; −0 has the key of 0."""
     numbers = jnp.where(numbers == 0, 0, numbers)
     bits = jax.lax.bitcast_convert_type(numbers, _unsigned(numbers.dtype))
     sign = jnp.full_like(bits, 1 << (_width(bits) - 1))
@@ -46,14 +46,14 @@ def key_of(numbers: jax.Array) -> jax.Array:
 
 
 def cells_of(numbers: jax.Array, positive: jax.Array, weights: jax.Array, capacity: int) -> Cells:
-    """Those of numbers (N,), of which some are ``positive``; numbers that weigh nothing may be anything."""
+    """The cells of numbers (N,), some of them ``positive``; numbers of weight 0 may be anything."""
     key = jnp.where(weights == 0, jnp.zeros((), _unsigned(numbers.dtype)), key_of(numbers))
     of_each = [Sum.of(jnp.where(which, weights, 0)) for which in (~positive, positive)]
     return _compressed(Cells(key, key, *of_each), capacity)
 
 
 def joined(one: Cells, other: Cells) -> Cells:
-    """Those of both, as many as before."""
+    """The cells of both, in as many cells as each has."""
     both = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), one, other)
     return _compressed(both, len(one.first))
 
@@ -63,12 +63,12 @@ def _compressed(cells: Cells, capacity: int) -> Cells:
     cells, count = _sorted(cells), len(cells.first)
     reached = jax.lax.cummax(cells.last)
     within = cells.first[1:] <= reached[:-1]
-    # The node around each cell and the one before it, and the share of all cells that reach into it.
+    # The node that contains each cell and the one before it, and the share of all cells that overlap it.
     bits = _bits(cells.first[1:] ^ reached[:-1])
     low, high = cells.first[1:] & ~_low_bits(cells.first[1:], bits), cells.first[1:] | _low_bits(cells.first[1:], bits)
     shares = _cumulated(_shares(cells))
     share = shares[jnp.searchsorted(cells.first, high, side="right")] - shares[jnp.searchsorted(reached, low)]
-    # A node outweighs those below it, which hold no more and have fewer bits.
+    # A node outweighs those below it: they hold no more and have fewer bits.
     weight = jnp.where(within, -1, share * 128 + bits)
     begins = jnp.zeros(count, bool).at[0].set(True)
     if count > 1:
@@ -81,7 +81,7 @@ def _compressed(cells: Cells, capacity: int) -> Cells:
 
 
 def _sorted(cells: Cells) -> Cells:
-    """In the order of their first keys; what is no cell comes last."""
+    """The cells by first key, empty slots last."""
     empty = (cells.negative.high == 0) & (cells.positive.high == 0)
     first, last = (jnp.where(empty, ~jnp.zeros_like(key), key) for key in (cells.first, cells.last))
     order = jnp.argsort(first)
@@ -89,7 +89,7 @@ def _sorted(cells: Cells) -> Cells:
 
 
 def _shares(cells: Cells) -> jax.Array:
-    """The share of both labels in every cell, as whole numbers that add up to about ``SHARES``; at least 1."""
+    """The share of both labels in every cell, as integers that add up to about ``SHARES``."""
     total = jnp.zeros_like(cells.negative.high)
     for sum in (cells.negative.high, cells.positive.high):
         total = total + sum / jnp.where(sum.sum() > 0, sum.sum(), 1)
@@ -97,10 +97,10 @@ def _shares(cells: Cells) -> jax.Array:
 
 
 def _sums(sum: Sum, begins: jax.Array, ends: jax.Array) -> Sum:
-    """The sums over stretches of neighbours, as differences of running ones.
+    """The sums over ranges of neighbouring cells, as differences of running sums.
 
-    Of every number the multiple of a grid is summed, without rounding since the grid is that of the total, and then
-    what is left.
+    Every number is split into a multiple of a grid, chosen by the total so that these add up without rounding, and a
+    remainder; the two are summed separately.
     """
     total = sum.high.sum()
     info = jnp.finfo(total.dtype)
@@ -127,10 +127,10 @@ def _width(key: jax.Array) -> int:
 
 
 def _low_bits(key: jax.Array, count: jax.Array) -> jax.Array:
-    """So many of the last bits set."""
+    """A key with the last ``count`` bits set."""
     return ~jax.lax.shift_left(~jnp.zeros_like(key), count.astype(key.dtype))  # by its width: 0
 
 
 def _bits(key: jax.Array) -> jax.Array:
-    """How many bits a key has, without the zeros before them."""
+    """The bit length of a key, without leading zeros."""
     return _width(key) - jax.lax.clz(key).astype(jnp.int32)

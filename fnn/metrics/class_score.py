@@ -1,4 +1,4 @@
-"""Scores of a class: precision, recall and F1, from how often it is true, predicted, and both."""
+"""Precision, recall and F1 of a class, from how often it is true, predicted, and both."""
 
 import dataclasses
 import numbers
@@ -16,24 +16,26 @@ AVERAGES = ("binary", "macro", "micro", "weighted", None)
 
 @dataclasses.dataclass(frozen=True)
 class ClassScore(Metric):
-    """The base of scores of a class: a subclass gives ``score`` of its hits, and of how often it is predicted and true.
+    """The base of class scores: a subclass defines ``score``, from how often a class is hit, predicted and true.
 
-    ``average`` says of which classes: ``"binary"`` of the class ``positive`` alone, or of class 1 of two; ``"macro"``
-    the mean over the classes that occur in labels or predictions, ``"weighted"`` that by how often each is true;
-    ``"micro"`` the score of the sums over all classes; ``None`` an array of all. Outputs and labels are as of
-    ``ConfusionMatrix``. Outputs with a NaN are no answer: they predict no class, and their label counts as true.
+    ``average`` says which classes: ``"binary"`` the class ``positive``, by default class 1 of two; ``"macro"`` the mean
+    over the classes that occur in labels or predictions, ``"weighted"`` the mean weighted by how often each is true;
+    ``"micro"`` the score of the sums over all classes; ``None`` an array of all scores. Outputs are (…, V) with labels
+    (…), or logits with labels 0 and 1 of one shape, (N,) or (N, 1). Outputs that contain NaN predict no class, and
+    their label still counts as true.
 
     With ``multi_label=True`` outputs are logits (N, …, L) with labels 0 and 1 of one shape; the classes are the L
-    labels, each with a yes-or-no answer of its own, and weights are of the leading axes, (N,) or (N, …, L). ``"macro"``
-    is then the mean over all labels of which anything counts, as scikit-learn's.
+    labels, each a separate yes-or-no answer, and weights have the shape of the leading axes, (N,) to (N, …, L).
+    ``"macro"`` is then the mean over all labels with any weight, as in scikit-learn.
 
-    A quotient 0/0 counts 0, as in scikit-learn; with nothing counted at all, or nothing to weight by, the score is NaN.
-    Its name says the average unless that is ``"binary"``, and then ``positive``: ``macro_f1``, ``f1_by_class``
-    (``f1_by_label`` of several), ``f1_of_0``.
+    A quotient 0/0 counts as 0, as in scikit-learn; if nothing is counted at all, or nothing to weight by, the score is
+    NaN. The name tells the average, or ``positive`` if the average is ``"binary"``: ``macro_f1``, ``f1_by_class``
+    (``f1_by_label`` with ``multi_label``), ``f1_of_0``.
 
-    Errors: ``ValueError`` for another ``average``, for a ``positive`` beside one that is not ``"binary"`` or that is no
-    class of the outputs, and for ``"binary"`` without ``positive`` where there are more than two classes or several
-    labels; ``TypeError`` for a ``positive`` that is no integer; and as of ``ConfusionMatrix``.
+    Errors: ``ValueError`` for another ``average``, for ``positive`` with an average other than ``"binary"`` or not a
+    class of the outputs, for ``"binary"`` without ``positive`` if there are more than two classes or several labels,
+    for labels that do not fit the outputs and, outside jit, for a label that does not exist (NaN inside jit);
+    ``TypeError`` for a ``positive`` that is not an integer.
     """
 
     cuts_at_zero = True
@@ -52,14 +54,14 @@ class ClassScore(Metric):
         if self.positive is None:
             if self.multi_label and self.average == "binary":
                 raise ValueError(
-                    f"of several labels a sample, {type(self).__name__} needs an average, one of {_of_several()}, or"
+                    f"with several labels a sample, {type(self).__name__} needs an average, one of {_of_several()}, or"
                     f" positive, one of the labels"
                 )
             return
         if isinstance(self.positive, bool) or not isinstance(self.positive, numbers.Integral):
             raise TypeError(f"positive is a class, an integer, got {self.positive!r}")
         if self.average != "binary":
-            raise ValueError(f"positive goes with the average 'binary', not with {self.average!r}")
+            raise ValueError(f"positive needs average='binary', got {self.average!r}")
 
     @property
     def name(self) -> str:
@@ -70,7 +72,7 @@ class ClassScore(Metric):
         return f"{self.average}_{self.kind}"
 
     def score(self, hits: jax.Array, predicted: jax.Array, true: jax.Array) -> jax.Array:
-        """The score of the sums of a class, or of several."""
+        """The score from the sums of one class or of several."""
         raise NotImplementedError
 
     def check(self, outputs: Any, targets: Any, weights: Any = None) -> None:
@@ -94,8 +96,8 @@ class ClassScore(Metric):
             return
         if self.positive is None and classes > 2:
             raise ValueError(
-                f"{type(self).__name__}() is the score of class 1 of two, and there are outputs of {classes} classes:"
-                f" give an average, one of {_of_several()}, or a positive class"
+                f"{type(self).__name__}() is the score of class 1 of two, but the outputs have {classes} classes:"
+                f" pass an average, one of {_of_several()}, or a positive class"
             )
         if self.positive is not None and not 0 <= self.positive < classes:
             raise ValueError(f"positive is one of the {classes} classes, got {self.positive}")
@@ -122,7 +124,7 @@ class ClassScore(Metric):
 
 @dataclasses.dataclass(frozen=True)
 class Precision(ClassScore):
-    """Of what is predicted to be of a class, the share that is: hits / predicted. See ``ClassScore`` for averages.
+    """The share of a class's predictions that are right: hits / predicted. See ``ClassScore`` for averages.
 
     >>> Precision()(jnp.array([2.0, 1.0, -1.0]), jnp.array([1, 0, 1]))
     Array(0.5, dtype=float32)
@@ -136,7 +138,7 @@ class Precision(ClassScore):
 
 @dataclasses.dataclass(frozen=True)
 class Recall(ClassScore):
-    """Of what is of a class, the share that is found: hits / true. See ``ClassScore`` for averages.
+    """The share of a class's examples that are found: hits / true. See ``ClassScore`` for averages.
 
     >>> Recall("macro")(jnp.array([[2.0, 1.0], [0.0, 1.0], [5.0, 3.0]]), jnp.array([0, 0, 1]))
     Array(0.25, dtype=float32)

@@ -1,4 +1,4 @@
-"""Which classes are taken for which: the confusion matrix."""
+"""The confusion matrix: which classes are mistaken for which."""
 
 import dataclasses
 from typing import Any
@@ -17,16 +17,16 @@ from fnn.metrics.sums import Sum, summed, summed_products, whole
 class ConfusionMatrix(Metric):
     """The sums of weights by true class (row) and predicted class (column): an array (classes, classes).
 
-    Outputs are (…, V) with labels (…), the largest output being the prediction and of equal ones the first; or logits
-    with labels 0 and 1 of one shape, (N,) or (N, 1), where the prediction is 1 above 0. Outputs with a NaN are no
-    answer: they are in no column, so a row sums to what was answered. In the history of a run it is an array with one
-    matrix an epoch, which early stopping cannot watch.
+    Outputs are (…, V) with labels (…), where the largest output is the prediction (the first on a tie); or logits with
+    labels 0 and 1 of one shape, (N,) or (N, 1), where a logit above 0 predicts 1. Outputs that contain NaN are in no
+    column, so they are missing from the sum of their row. The history of a run holds one matrix an epoch, which early
+    stopping cannot monitor.
 
-    With ``multi_label=True`` outputs are logits (N, …, L) with labels 0 and 1 of one shape, ``classes`` is L, and there
-    is a matrix of two classes for each label: an array (L, 2, 2), as scikit-learn's ``multilabel_confusion_matrix``.
+    With ``multi_label=True`` outputs are logits (N, …, L) with labels 0 and 1 of one shape, ``classes`` is L, and each
+    label has a matrix of two classes: an array (L, 2, 2), like scikit-learn's ``multilabel_confusion_matrix``.
 
     Errors: ``ValueError`` for outputs of another number of classes, for labels that do not fit the outputs and,
-    outside jit, for a label that does not exist; inside jit that makes the matrix NaN.
+    outside jit, for a label that does not exist; inside jit such a label makes the matrix NaN.
 
     >>> ConfusionMatrix(2)(jnp.array([[1.0, 2.0], [3.0, 0.0], [0.0, 1.0]]), jnp.array([1, 1, 0]))
     Array([[0., 1.],
@@ -50,7 +50,7 @@ class ConfusionMatrix(Metric):
     def update(self, outputs: Any, targets: Any, weights: Any = None) -> dict[str, Sum]:
         answers = decided(outputs, targets, weights, self.ignore_index, self.multi_label)
         if answers.classes != self.classes:
-            raise ValueError(f"expected the outputs of {self.classes} classes, got those of {answers.classes}")
+            raise ValueError(f"expected the outputs of {self.classes} classes, got outputs of {answers.classes}")
         if self.multi_label:
             true, predicted, each = of_each_label(answers)
             cells = [(true == row) & (predicted == column) for row in (0, 1) for column in (0, 1)]
@@ -64,7 +64,7 @@ class ConfusionMatrix(Metric):
 
 
 def decided(outputs: Any, targets: Any, weights: Any, ignored: int | None, multi_label: bool) -> Answers:
-    """What is counted of classes, of yes-or-no answers, or of several labels a sample."""
+    """The answers to count, from classes, yes-or-no answers, or several labels a sample."""
     if multi_label:
         return of_labels(outputs, targets, weights, ignored)
     read = of_yes_or_no if jnp.shape(outputs) == jnp.shape(targets) else of_classes
@@ -72,7 +72,7 @@ def decided(outputs: Any, targets: Any, weights: Any, ignored: int | None, multi
 
 
 def as_rows(answers: Answers) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """True and predicted classes as rows of 0 and 1 (answers, classes), and the weights (answers,)."""
+    """True and predicted classes, one-hot (answers, classes), and the weights (answers,)."""
     each, shape = answers.weights.reshape(-1), (answers.labels.size, answers.classes)
     true, predicted = (
         at_class(classes.reshape(-1), shape).astype(each.dtype) for classes in (answers.labels, answers.predicted)
@@ -81,7 +81,7 @@ def as_rows(answers: Answers) -> tuple[jax.Array, jax.Array, jax.Array]:
 
 
 def of_each_label(answers: Answers) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """True and predicted labels, 0 or 1 or −1 for none, and their weights, as rows (samples, labels)."""
+    """True and predicted labels (0, 1, or −1 for no prediction) and their weights, (samples, labels)."""
     true, predicted, each = (
         leaf.reshape(-1, answers.classes) for leaf in (answers.labels, answers.predicted, answers.weights)
     )
@@ -89,6 +89,6 @@ def of_each_label(answers: Answers) -> tuple[jax.Array, jax.Array, jax.Array]:
 
 
 def flagged(each: jax.Array, sums: Any) -> Any:
-    """The sums; NaN where a weight is NaN, the mark of a label that does not exist."""
-    # XLA may make a selection of a product with 0 and 1, in which NaN · 0 is 0.
+    """The sums; NaN if a weight is NaN, which marks a label that does not exist."""
+    # XLA may turn a product with 0 or 1 into a select, in which NaN · 0 is 0.
     return jax.tree.map(lambda sum: jnp.where(jnp.isnan(each).any(), jnp.nan, sum), sums)

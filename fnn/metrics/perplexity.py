@@ -1,4 +1,4 @@
-"""Perplexity: between how many equally likely words a model hesitates."""
+"""Perplexity: the number of equally likely words that would make a model as uncertain."""
 
 import dataclasses
 from typing import Any
@@ -18,11 +18,12 @@ from fnn.metrics.sums import Sum, whole
 class Perplexity(Metric):
     """The exponential of the mean cross-entropy, from logits: exp(−Σ w log p(label) / Σ w).
 
-    Over batches the cross-entropies are averaged before the exponential is taken. Targets are labels (…), of which
-    those equal to ``ignore_index`` do not count, or distributions (…, V).
+    Over batches the cross-entropies are averaged before the exponential is taken. Targets are labels (…), where those
+    equal to ``ignore_index`` do not count, or distributions (…, V).
 
-    Errors: as of ``CrossEntropy``, and ``ValueError`` for targets (…, V) that are no distributions, several labels a
-    sample say; inside jit these make it NaN.
+    Errors: ``ValueError`` for a target of another shape and, outside jit, for a label outside [0, V) and for targets
+    (…, V) that are not distributions (multi-label ones, say); ``TypeError`` for a target of shape (…) that is not
+    integer. Inside jit such a label or target makes the value NaN.
 
     >>> Perplexity()(jnp.zeros((3, 4)), jnp.array([0, 1, 3])).round(3)
     Array(4., dtype=float32)
@@ -52,6 +53,6 @@ class Perplexity(Metric):
 def _known(outputs: Any, targets: jax.Array, weights: Any) -> Any:
     """Whether all targets that count are labels or distributions."""
     if jnp.ndim(targets) < jnp.ndim(outputs):
-        return True  # the loss says NaN of a label that does not exist
+        return True  # the loss is NaN for a label that does not exist
     fit = distributions(targets, weights)
     return (fit if weights is None else fit | (expanded(jnp.asarray(weights), fit.shape) == 0)).all()

@@ -16,19 +16,19 @@ from fnn.metrics.sums import Sum, summed, two_sum, whole
 class R2(Metric):
     """The share of the targets' variance that the predictions explain: 1 − Σ w (y − p)² / Σ w (y − ȳ)².
 
-    Every place after the first axis is an output of its own (of sequences with lengths, after the axis of steps), and
-    the value is the plain mean over outputs, as scikit-learn's. A constant target has 1 if it is predicted exactly,
-    else 0; a single sample has no variance: NaN.
+    Each entry beyond the first axis (beyond the time axis for sequences with lengths) is a separate output, and the
+    value is the plain mean over outputs, as in scikit-learn. A constant target scores 1 if it is predicted exactly,
+    else 0; a single sample has no variance and scores NaN.
 
-    The mean ȳ is not known before the last batch, so a batch gives its weight W, its own mean μ and the squares about
-    that, M = Σ w (y − μ)², and those of two sets of batches a and b become
+    The mean ȳ is not known before the last batch. So a batch gives its weight W, its mean μ and the sum of squares
+    about it, M = Σ w (y − μ)², and two sets of batches a and b merge to
 
         δ = μ_b − μ_a        μ = μ_a + δ W_b / W        M = M_a + M_b + δ² W_a W_b / W        W = W_a + W_b
 
-    Nothing cancels, so targets of 3000 ± 1 lose no digit in float32. What no digit is left of, squares that overflow or
-    underflow, is NaN. So is the value where a prediction is infinite or NaN.
+    Nothing cancels, so targets of 3000 ± 1 lose no digits in float32. If the squares overflow or underflow, the value
+    is NaN, and so it is if a prediction is infinite or NaN.
 
-    ``center`` is accepted, and changes nothing: it was the number about which squares were summed before.
+    ``center`` is accepted and has no effect: earlier versions summed the squares about it.
 
     Errors: ``ValueError`` for outputs and targets of different shapes; nothing is broadcast.
 
@@ -46,7 +46,7 @@ class R2(Metric):
     def check(self, outputs: Any, targets: Any, weights: Any = None) -> None:
         if jnp.shape(outputs) != jnp.shape(targets) or jnp.ndim(outputs) < 1:
             raise ValueError(
-                f"outputs and targets (N, …) have the same shape, got {describe(outputs)} and {describe(targets)};"
+                f"outputs and targets (N, …) must have the same shape, got {describe(outputs)} and {describe(targets)};"
                 f" nothing is broadcast, so reshape one of them{_hint(jnp.shape(outputs), jnp.shape(targets))}"
             )
 
@@ -60,12 +60,12 @@ class R2(Metric):
             check_weights(weights)
             each = expanded(jnp.asarray(weights), targets.shape).astype(dtype)
         counted, zero = each != 0, jnp.zeros_like(targets)
-        # Selections: what weighs nothing may be NaN.
+        # select, not a product: entries of weight 0 may be NaN.
         residual = jax.lax.select(counted, targets - outputs, zero)
         y = jax.lax.select(counted, targets, zero)
         weight = summed(each)
-        # A number near the mean, from which the distances are exact but for their own last digit; that of equal
-        # targets is their value, so that their squares are 0.
+        # A number near the mean: distances from it are exact up to their last digit. If all targets are equal it is
+        # their value, so that the squares are 0.
         near = jnp.clip(_mean(each * y, weight), _least(y, counted, jnp.inf), -_least(-y, counted, jnp.inf))
         near = jax.lax.stop_gradient(jnp.where(weight.high == 0, 0, near))
         distance = jax.lax.select(counted, y - near[None], zero)
@@ -103,7 +103,7 @@ class R2(Metric):
     def value(self, sums: dict[str, Any]) -> jax.Array:
         weight, squares, residual = whole((sums["weight"], sums["squares"], sums["residual"]))
         info = jnp.finfo(squares.dtype)
-        # Squares so small that some may have become 0, or so large that they are not finite, say nothing.
+        # Squares so small that some may have underflowed, or too large to be finite, carry no information.
         lost = sums["varies"] & (squares <= jnp.maximum(weight, 1) * (info.tiny / info.eps))
         known = sums["several"] & ~lost & jnp.isfinite(squares) & jnp.isfinite(residual)
         explained = 1 - residual / jnp.where(squares == 0, 1, squares)
@@ -120,11 +120,11 @@ def _least(values: jax.Array, counted: jax.Array, beyond: float) -> jax.Array:
 
 
 def _hint(outputs: tuple[int, ...], targets: tuple[int, ...]) -> str:
-    """What to write where a last axis of 1 is all that differs."""
+    """How to fix shapes that differ by a last axis."""
     if outputs == (*targets, 1):
         return " (targets[..., None])"
     if targets == (*outputs, 1):
         return " (outputs[..., None])"
     if len(outputs) == len(targets) + 1:
-        return "; labels of classes are for Accuracy()"
+        return "; for class labels use Accuracy()"
     return ""

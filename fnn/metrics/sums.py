@@ -1,13 +1,13 @@
-"""Sums that lose nothing: a number of twice the digits, held as two.
+"""Sums without rounding error: a number of twice the digits, stored as a pair.
 
-Floating addition rounds: in float32 2²⁴ + 1 is 2²⁴, and 0.1 added a million times is 100,958. So a running sum is a
-pair ``high`` + ``low``, of which ``low`` is what rounding has taken from ``high``:
+Floating-point addition rounds: in float32 2²⁴ + 1 is 2²⁴, and 0.1 added a million times is 100,958. So a running sum is
+a pair ``high`` + ``low``, where ``low`` collects what rounding takes from ``high``:
 
     s = fl(a + b)        e = (a − (s − (s − a))) + (b − (s − a))        then s + e = a + b exactly
 
-In float32 whole numbers are exact up to 2⁴⁸, and the mean of any number of terms is right to its last digits. This
-holds under ``jit`` (XLA does not reorder floating sums), ``vmap`` and in a scan, and ``jax.grad`` goes through it: the
-derivative of s is that of a + b, that of e is 0.
+In float32 integers are exact up to 2⁴⁸, and the mean of any number of terms is right to its last digits. This holds
+under ``jit`` (XLA does not reorder floating-point sums), ``vmap`` and ``scan``, and ``jax.grad`` works: the derivative
+of s is that of a + b, the derivative of e is 0.
 
 Source: Knuth 1969, §4.2.2 (the sum and its error); Dekker 1971 (the pair).
 """
@@ -20,11 +20,11 @@ import jax.numpy as jnp
 from fnn.errors import is_floating
 
 BLOCK, ROWS = 64, 1024
-"""So many terms are added in the usual way, and so many rows of a product: that rounds off the last digit or so."""
+"""How many terms, and how many rows of a product, are added the usual way: that costs about the last digit."""
 
 
 class Sum(NamedTuple):
-    """A sum ``high + low``: ``high`` is the floating number nearest to it, ``low`` what that lacks.
+    """A sum ``high + low``: ``high`` is the nearest floating-point number, ``low`` the rest.
 
     >>> million = Sum.of(jnp.float32(2**24)).plus(Sum.of(jnp.float32(1)))
     >>> int(million.high), int(million.low)
@@ -36,22 +36,22 @@ class Sum(NamedTuple):
 
     @classmethod
     def of(cls, number: Any) -> "Sum":
-        """The sum that is this number, or each of an array of them."""
+        """A number, or an array of them, as a sum."""
         number = jnp.asarray(number)
         return cls(number, jnp.zeros_like(number))
 
     def plus(self, other: "Sum") -> "Sum":
-        """The sum of both; where it is not finite, what floating addition gives."""
+        """The sum of both; if it is not finite, the result of ordinary addition."""
         high, low = two_sum(self.high, other.high)
         return Sum(*two_sum(high, low + (self.low + other.low)))
 
     def part(self, places: Any) -> "Sum":
-        """Those at these places of an array of sums."""
+        """The sums at these indices of an array of sums."""
         return Sum(self.high[places], self.low[places])
 
 
 def two_sum(a: jax.Array, b: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """The floating sum, and the error of its rounding (0 where the sum is not finite)."""
+    """The floating-point sum and its rounding error (0 if the sum is not finite)."""
     s = a + b
     of_b = s - a
     error = (a - (s - of_b)) + (b - of_b)
@@ -59,7 +59,7 @@ def two_sum(a: jax.Array, b: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 
 def summed(terms: jax.Array) -> Sum:
-    """The sum over the first axis, however long; of a number the number."""
+    """The sum over the first axis, however long; a scalar is its own sum."""
     terms = jnp.atleast_1d(terms)
     if len(terms) <= BLOCK:
         return Sum.of(terms.sum(0))
@@ -80,7 +80,7 @@ def summed_products(a: jax.Array, b: jax.Array) -> Sum:
 
 
 def added(one: Any, other: Any) -> Any:
-    """Two trees of sums as one: each ``Sum`` keeps what rounding takes, arrays are added as they are."""
+    """Two trees of sums added: each ``Sum`` keeps its rounding error, arrays are added the usual way."""
     return jax.tree.map(lambda a, b: a.plus(b) if isinstance(a, Sum) else a + b, one, other, is_leaf=_is_sum)
 
 
@@ -108,5 +108,5 @@ def _in_blocks(terms: jax.Array, size: int) -> jax.Array:
 
 
 def _padded(terms: jax.Array, length: int) -> jax.Array:
-    """With zeros behind, up to this length."""
+    """The terms padded with zeros to this length."""
     return jnp.pad(terms, [(0, length - len(terms)), *[(0, 0)] * (terms.ndim - 1)])

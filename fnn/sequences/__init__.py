@@ -1,1 +1,1 @@
-"""Sequences of different lengths, and how their lengths go through a model."""
+"""Sequences of different lengths, and how lengths travel through a model."""

@@ -1,7 +1,7 @@
-"""The lengths of sequences (N, T, …) that were filled up to one T: which steps count, and which are padding.
+"""The lengths of sequences (N, T, …) padded to one T: which steps count, and which are padding.
 
-What stands past a length is padding. It may hold anything, NaN included: it is replaced before it meets any arithmetic.
-A length outside [0, T] raises where it can be looked at; inside a program its sequence becomes NaN.
+Steps past a length are padding. Padding may hold anything, even NaN: it is replaced before any arithmetic. A length
+outside [0, T] raises if its value is known; inside a program its sequence becomes NaN.
 """
 
 from typing import Any
@@ -14,7 +14,7 @@ from fnn.errors import describe, floating_array, is_concrete, is_floating
 
 
 def checked_lengths(lengths: Any, samples: int, steps: int) -> jax.Array:
-    """Returns the lengths (N,) of N sequences of T steps as an array that can count up to T, or raises."""
+    """Returns the lengths (N,) of N sequences of T steps in a dtype that can count to T, or raises."""
     if lengths is None or isinstance(lengths, tuple | list | dict):
         raise TypeError(f"expected integer lengths ({samples},), got {describe(lengths)}")
     lengths = jnp.asarray(lengths)
@@ -26,14 +26,14 @@ def checked_lengths(lengths: Any, samples: int, steps: int) -> jax.Array:
         low, high = int(np.asarray(lengths).min()), int(np.asarray(lengths).max())
         if low < 0 or high > steps:
             raise ValueError(
-                f"lengths lie in [0, {steps}], got values from {low} to {high}; integers that are no lengths are given"
-                f" a second axis, (N, 1)"
+                f"lengths lie in [0, {steps}], got values from {low} to {high}; integers that are not lengths need a"
+                f" second axis, (N, 1)"
             )
     return widened(lengths)
 
 
 def widened(lengths: Any) -> Any:
-    """Lengths, an array or its shape, in a dtype that can count up to T: 8 bits cannot."""
+    """Lengths, an array or its shape, in a dtype that can count to T: 8 bits are too few."""
     if lengths.dtype.itemsize >= 4:
         return lengths
     if isinstance(lengths, jax.ShapeDtypeStruct):
@@ -58,12 +58,12 @@ def is_lengths(x: Any) -> bool:
 
 
 def without_lengths(x: Any) -> Any:
-    """The x of ``(x, lengths)``, arrays or shapes; all else as it is."""
+    """The x of ``(x, lengths)``, arrays or shapes; anything else unchanged."""
     return x if lengths_of(x) is None else x[0]
 
 
 def apart(x: Any) -> tuple[jax.Array, jax.Array | None]:
-    """x (N, …) and no lengths, or x (N, T, C) with its padding at 0 and the lengths (N,), of x or ``(x, lengths)``."""
+    """Splits x or ``(x, lengths)``: x (N, …) and None, or x (N, T, C) with padding set to 0 and the lengths (N,)."""
     if lengths_of(x) is None or len(x) != 2:
         return floating_array(x), None
     values = floating_array(x[0])
@@ -72,24 +72,24 @@ def apart(x: Any) -> tuple[jax.Array, jax.Array | None]:
 
 
 def joined_again(dx: Any, lengths: jax.Array | None) -> Any:
-    """The gradient of what ``apart`` took apart: dx without lengths, else dx with 0 past them, and None for them."""
+    """The gradient of the input of ``apart``: dx if there are no lengths, else (dx with 0 past them, None)."""
     if lengths is None:
         return dx
     return (None if dx is None else without_padding(dx, lengths)), None
 
 
 def impossible(lengths: jax.Array, steps: int) -> jax.Array:
-    """Which lengths lie outside [0, T], (N,): inside a program that cannot be raised."""
+    """Which lengths lie outside [0, T], (N,), for programs, where it cannot raise."""
     return (lengths < 0) | (lengths > steps)
 
 
 def valid_steps(lengths: jax.Array, steps: int) -> jax.Array:
-    """Which steps are none of padding, (N, T)."""
+    """Which steps are not padding, (N, T)."""
     return jnp.arange(steps, dtype=lengths.dtype).reshape(1, -1) < lengths.reshape(-1, 1)
 
 
 def without_padding(x: jax.Array, lengths: jax.Array, fill: float = 0.0) -> jax.Array:
-    """x (N, T, …) with ``fill`` in the place of its padding, and NaN (of floats) in one of an impossible length."""
+    """x (N, T, …) with padding replaced by ``fill``; a floating sequence with an impossible length becomes NaN."""
     wide = (slice(None), slice(None), *(None,) * (x.ndim - 2))
     kept = jnp.where(valid_steps(lengths, x.shape[1])[wide], x, jnp.asarray(fill, x.dtype))
     if is_concrete(lengths) or not is_floating(x):

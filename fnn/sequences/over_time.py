@@ -1,17 +1,17 @@
-"""How lengths go through a model: ``(x, lengths)``, beside x from layer to layer until one consumes the steps.
+"""How lengths travel through a model: ``(x, lengths)`` goes from layer to layer until one removes the time axis.
 
-x is (N, T, D), or indices (N, T), and ``lengths`` (N,) integers. What stands past a length is padding (lengths.py).
-A layer says by ``over_time`` what it does with the steps:
+x is (N, T, D), or indices (N, T), and ``lengths`` (N,) integers. Steps past a length are padding (lengths.py). A layer
+declares in ``over_time`` how it treats the time steps:
 
-    "each step"   y_t depends on x_t alone (and on t): it is given x with its padding at 0, and the lengths pass by
-    "zeros"       what stands around a sequence counts as zeros: it is given the same
-    "lengths"     it is given (x, lengths) and keeps padding out by itself
-    "mixed"       it mixes steps and knows no lengths: an error that names it
-    None          it does not say: it is given the pair, as any other input, and answers for what it returns
+    "each step"   y_t depends only on x_t (and t): it gets x with padding set to 0, and the lengths bypass it
+    "zeros"       padding counts as zeros around a sequence: it gets the same
+    "lengths"     it gets (x, lengths) and masks padding itself
+    "mixed"       it mixes steps and cannot use lengths: an error that names the layer
+    None          not declared: it gets the pair like any other input and is responsible for its output
 
-and by ``lengths_after`` what is left of them: None where its output has no steps any more. A layer called directly
-returns what it always does; it is the combinators and the ``Objective`` that lead lengths past it (fnn/calls.py).
-A combinator that only hands x to its children and adds up what they return takes ``property(of_children)``.
+and in ``lengths_after`` the lengths of its output: None if that has no time axis. A layer called directly behaves as
+always; the combinators and the ``Objective`` carry lengths past it (fnn/calls.py). A combinator that only passes x to
+its children and combines their outputs sets ``over_time = property(of_children)``.
 """
 
 import dataclasses
@@ -30,14 +30,14 @@ from fnn.walk import walk
 
 @dataclasses.dataclass(frozen=True)
 class Passing:
-    """That lengths stood beside the input of this layer, and whether they were ``put`` beside its output."""
+    """Records that this layer's input came with lengths, and whether they were ``put`` back with its output."""
 
     layer: Layer
     put: bool = False
 
 
 class Way(NamedTuple):
-    """What a layer is given of an input, and what becomes of its output and its cache."""
+    """What a layer gets of an input, and how to complete its output and its cache."""
 
     x: Any
     after: Any = None
@@ -45,35 +45,34 @@ class Way(NamedTuple):
     zeroed: Any = None
 
     def output(self, y: Any) -> Any:
-        """y, with the lengths beside it if any are left."""
+        """y, or (y, lengths) if there are lengths left."""
         return y if self.after is None else (y, self.after)
 
     def kept(self, cache: Cache) -> Cache:
-        """The cache; if lengths were there it is ``inner``, beside ``over_time``, a Static ``Passing``, and ``zeroed``,
-        the lengths if they were taken off the input, and x was set to 0 past them."""
+        """The cache. With lengths it becomes ``inner``, next to ``over_time``, a Static ``Passing``, and ``zeroed``,
+        the lengths if they were removed from the input and x was set to 0 past them."""
         if self.passing is None:
             return cache
         return {"inner": cache, "over_time": Static(self.passing), "zeroed": self.zeroed}
 
 
 def of_children(layer: Layer) -> OverTime | None:
-    """``over_time`` of a layer made of layers that do what it says: "each step" if all of them do, else None, and the
-    lengths go on inside."""
+    """``over_time`` of a combinator: "each step" if all its children are, else None and its children get lengths."""
     return "each step" if all(child.over_time == "each step" for child in layer.children().values()) else None
 
 
 def leads(layer: Layer, x: Any) -> bool:
-    """Whether x is ``(x, lengths)``, and the layer says what it does with that."""
+    """Whether x is ``(x, lengths)`` and the layer declares ``over_time``."""
     return type(x) is tuple and len(x) == 2 and lengths_of(x) is not None and is_declared(layer)
 
 
 def is_declared(layer: Layer) -> bool:
-    """Whether a layer, and every one inside it, says what it does over time."""
+    """Whether a layer, or every layer inside it, declares ``over_time``."""
     return all(each.over_time is not None for _, each in walk(layer) if not each.children())
 
 
 def way_through(layer: Layer, x: Any) -> Way:
-    """How an input goes through a layer; raises for one that would mix padding in."""
+    """How an input passes through a layer; raises if the layer would mix padding in."""
     lengths = lengths_of(x)
     if lengths is None:
         return Way(x)
@@ -87,8 +86,8 @@ def way_through(layer: Layer, x: Any) -> Way:
         windows = getattr(layer, "padding", None) == "SAME"
         instead = "use padding='VALID'" if windows else "reduce the steps first (return_sequences=False, GlobalAvgPool)"
         raise ValueError(
-            f"{layer!r} mixes the steps of sequences and would mix their padding in, got {describe(x)}; {instead},"
-            f" give x alone if nothing in it is padding, or give integers that are no lengths a second axis (N, 1)"
+            f"{layer!r} mixes the steps of sequences and would mix padding in, got {describe(x)}; {instead}, pass x"
+            f" alone if it has no padding, or give integers that are not lengths a second axis (N, 1)"
         )
     if isinstance(x[0], jax.ShapeDtypeStruct):
         return Way(x[0], _after(layer, x))
@@ -106,29 +105,29 @@ def _after(layer: Layer, x: Any) -> Any:
 
 @contextmanager
 def explained(layer: Layer, x: Any) -> Iterator[None]:
-    """Tells the author of a layer that says nothing of time why a pair came where an array may have been expected."""
+    """Explains to the author of a layer without ``over_time`` why its input is a pair and not an array."""
     try:
         yield
     except Exception as error:
         if layer.over_time is None and not layer.children() and lengths_of(x) is not None:
             where = "as an option" if "over_time" in vars(layer) else "in its class"
             error.add_note(
-                f"{type(layer).__name__} was given (x, lengths): if it looks at each step alone, write"
-                f' over_time = "each step" {where}, and it is given x; see fnn/sequences/over_time.py for what else to'
-                " say"
+                f"{type(layer).__name__} was given (x, lengths): if it treats each step separately, write"
+                f' over_time = "each step" {where}, and it gets x alone; see fnn/sequences/over_time.py for the other'
+                " values"
             )
         raise
 
 
 def passed_lengths(layer: Layer, cache: Any) -> bool:
-    """Whether this is the cache of this layer (and not of one inside it) from a run on ``(x, lengths)``."""
+    """Whether this is the cache of this layer (not of a layer inside it) from a run on ``(x, lengths)``."""
     passing = cache.get("over_time") if isinstance(cache, dict) else None
     return isinstance(passing, Static) and isinstance(passing.value, Passing) and passing.value.layer == layer
 
 
 def backward_over_time(cache: Cache, dy: Any, backward: Callable[[Cache, Any], tuple[Any, Any]]) -> tuple[Any, Any]:
-    """``backward(cache, dy)`` of a layer with its lengths led past it: they have no gradient, nor has padding."""
-    # A gradient of y alone is taken too: a layer outside may have left the lengths behind.
+    """``backward(cache, dy)`` of a layer that lengths bypassed: neither they nor the padding have a gradient."""
+    # dy may also be the gradient of y alone: a layer outside may have dropped the lengths.
     passing = cache["over_time"].value
     report, dx = backward(cache["inner"], dy[0] if passing.put and isinstance(dy, tuple) else dy)
     return report, joined_again(dx, cache["zeroed"])

@@ -56,7 +56,7 @@ CONFIGURATIONS = [
     (lambda: Contrast(2, 1), ValueError, r"contrast is an interval \(low, high\), got 2 above 1"),
     (lambda: Sometimes(Noise, 0.5), TypeError, r"got <class .*did you mean Noise\(…\)\?"),
     (lambda: Sometimes(Noise(1), 2), ValueError, r"probability is a number in \[0, 1\], got 2"),
-    (lambda: Sometimes(Mixup(1), 0.5), TypeError, r"give that a probability of its own, as Mixup\(0.2, prob"),
+    (lambda: Sometimes(Mixup(1), 0.5), TypeError, r"set its own probability instead, as in Mixup\(0.2, prob"),
     (lambda: Mixup(-1), ValueError, "alpha is a finite number of at least 0, got -1"),
     (lambda: CutMix(1, classes=0), ValueError, "classes is at least 1, got 0"),
     (lambda: CutMix(1, probability=3), ValueError, r"probability is a number in \[0, 1\], got 3"),
@@ -73,7 +73,7 @@ def test_a_wrong_strength_is_told_when_it_is_given(make, error, message):
 @pytest.mark.parametrize(
     ("images", "error", "message"),
     [
-        (np.ones((3, 4, 1), np.float32), ValueError, r"images \(N, H, W, C\), got float32\[3,4,1\]; one image is"),
+        (np.ones((3, 4, 1), np.float32), ValueError, r"images \(N, H, W, C\), got float32\[3,4,1\]; for one image"),
         (np.ones((2, 3, 4, 1), np.uint8), TypeError, r"floating dtype, got uint8\[2,3,4,1\]; convert it"),
         (np.ones((0, 3, 4, 1), np.float32), ValueError, r"the batch is empty"),
         ((np.ones((2, 3, 4, 1)),), TypeError, r"expected one array, got \(float64\[2,3,4,1\]\)"),
@@ -91,7 +91,7 @@ def test_a_number_is_no_key():
 
 
 def test_a_function_under_sometimes_keeps_the_shape():
-    with pytest.raises(ValueError, match=r"made float32\[2,2,3,1\] of float32\[2,3,3,1\]; it is to keep"):
+    with pytest.raises(ValueError, match=r"made float32\[2,2,3,1\] of float32\[2,3,3,1\]; it must keep"):
         Sometimes(lambda key, images: images[:, :2], 0.5)(KEY, jnp.ones((2, 3, 3, 1)))
 
 

@@ -166,10 +166,10 @@ def test_a_label_that_does_not_exist_raises_or_shows():
     ("batch", "error", "message"),
     [
         (IMAGES, TypeError, r"a batch is \(inputs, targets\) or \(inputs, targets, weights\), got"),
-        ((IMAGES, LABELS), ValueError, r"the targets are integers, int32\[8\], .*\(1.0, classes=10\) makes"),
+        ((IMAGES, LABELS), ValueError, r"integer targets cannot be mixed, got int32\[8\]; .*\(1.0, classes=10\)"),
         ((IMAGES, LABELS == 0), TypeError, r"labels or floating numbers, got bool\[8\]"),
         ((LABELS, ONE_HOT), TypeError, r"expected an array of floating dtype"),
-        ((IMAGES, ONE_HOT, ONE_HOT[:, :2]), ValueError, r"one weight for each, \(8,\), got float32\[8,2\]"),
+        ((IMAGES, ONE_HOT, ONE_HOT[:, :2]), ValueError, r"one weight per sample, \(8,\), got float32\[8,2\]"),
         ((IMAGES, ONE_HOT, -np.ones(N, np.float32)), ValueError, r"weights are at least 0"),
     ],
     ids=range(6),
@@ -180,7 +180,7 @@ def test_a_batch_that_cannot_be_mixed_says_why(kind, batch, error, message):
 
 
 def test_cut_mix_needs_images():
-    with pytest.raises(ValueError, match=r"CutMix pastes parts of images \(N, H, W, C\), got a sample float32\[4\]"):
+    with pytest.raises(ValueError, match=r"CutMix expects images \(N, H, W, C\), got a sample float32\[4\]"):
         CutMix(1.0)(KEY, (np.ones((N, 4), np.float32), np.ones(N, np.float32)))
 
 

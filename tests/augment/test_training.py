@@ -115,7 +115,7 @@ ANSWERS = fnn.Objective(fnn.Serial(fnn.Flatten(), fnn.Dense(1)), fnn.BinaryCross
 def test_a_metric_of_yes_or_no_labels_is_refused_before_the_first_step(metric):
     data = (bars()[0], (bars()[1] == 1).astype(np.float32)[:, None])
     train = run(Mixup(0.4), objective=ANSWERS, metrics=(metric,), epochs=1)
-    with pytest.raises(ValueError, match=r"needs labels, and the augmentation mixes the targets of training: .*leave"):
+    with pytest.raises(ValueError, match=r"needs labels, but the augmentation mixes the training targets: .*leave"):
         jax.jit(train)(KEY, data)
 
 
@@ -127,10 +127,10 @@ def test_yes_or_no_labels_without_a_metric_are_mixed():
 
 @pytest.mark.parametrize("metric", [fnn.F1("macro"), fnn.ConfusionMatrix(3)], ids=repr)
 def test_a_metric_that_counts_labels_is_refused_too(metric):
-    with pytest.raises(ValueError, match=r"needs labels, and the augmentation mixes"):
+    with pytest.raises(ValueError, match=r"needs labels, but the augmentation mixes"):
         run(MIXUP, metrics=(metric,), epochs=1)(KEY, bars())
 
 
 def test_without_classes_the_error_says_what_to_write():
-    with pytest.raises(ValueError, match=r"Mixup\(0.4, classes=10\) makes distributions over 10 classes"):
+    with pytest.raises(ValueError, match=r"labels of 10 classes write Mixup\(0.4, classes=10\)"):
         run(Mixup(0.4))(KEY, bars())

@@ -143,7 +143,7 @@ TABLE = (
     # Shapes.
     Bad("an empty batch", applied(DENSE, like=zeros(1, 2)), (zeros(0, 2),), "the batch is empty"),
     Bad("an empty batch in batch norm", applied(fnn.BatchNorm(), like=zeros(2, 3), train=True), (zeros(0, 3),), "the batch is empty"),
-    Bad("one sample in batch norm", applied(fnn.BatchNorm(), train=True), (zeros(1, 3),), "at least two values a channel"),
+    Bad("one sample in batch norm", applied(fnn.BatchNorm(), train=True), (zeros(1, 3),), "at least two values per channel"),
     Bad("more features than the parameters have", applied(DENSE, like=zeros(1, 2)), (zeros(4, 3),), "where this input needs"),
     Bad("a kernel larger than the image", applied(fnn.Conv(2, 5, padding="VALID")), (zeros(1, 3, 3, 1),), "does not fit into an image"),
     Bad("a window larger than the image", applied(fnn.MaxPool(4)), (zeros(1, 3, 3, 1),), "does not fit into an image"),
@@ -159,7 +159,7 @@ TABLE = (
     Bad("objects for an input", applied(DENSE, like=zeros(1, 2)), (zeros(4, 2).astype(object),), "write x.astype('float32')", jit=False),
     Bad("masked entries", applied(DENSE, like=zeros(1, 2)), (np.ma.masked_equal(ones(4, 2), 1),), "the mask would be lost", jit=False),
     Bad("two targets for one", CLASSES, (LOGITS, (LABELS, LABELS)), "expected one array"),
-    Bad("labels of classes for squares", fnn.MeanSquaredError(), (LOGITS, LABELS), "labels of classes go with CrossEntropy()"),
+    Bad("labels of classes for squares", fnn.MeanSquaredError(), (LOGITS, LABELS), "for class labels use CrossEntropy()"),
     # Dtypes.
     Bad("an input of another dtype", applied(DENSE, like=zeros(1, 2)), (zeros(4, 2, dtype=np.float16),), "cast one of them"),
     Bad("an integer input", applied(DENSE, like=zeros(1, 2)), (zeros(4, 2, dtype=np.int32),), "floating dtype"),

@@ -77,7 +77,7 @@ def test_gradients_of_a_model_over_time_agree_by_all_methods():
 
 def test_bidirectional_refuses_what_has_no_direction():
     with pytest.raises(
-        TypeError, match=r"flips the field reverse of a recurrent layer, and Dense\(features=3\) has none"
+        TypeError, match=r"flips the field reverse of a recurrent layer, but Dense\(features=3\) has none"
     ):
         fnn.Bidirectional(fnn.Dense(3))
     with pytest.raises(TypeError, match=r"Bidirectional is made of layers, got .*; did you mean GRU\(…\)\?"):
@@ -88,7 +88,7 @@ def test_bidirectional_refuses_what_has_no_direction():
         fnn.Bidirectional(fnn.GRU(2), "mean")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="with_children replaces layers, not names"):
         fnn.Bidirectional(fnn.GRU(2)).with_children({"forward": fnn.GRU(2)})
-    with pytest.raises(ValueError, match="is asked of both directions or of neither, got it backward alone"):
+    with pytest.raises(ValueError, match="must be set in both directions or in neither, but only backward has it"):
         fnn.Bidirectional(fnn.GRU(2), opposite=fnn.LSTM(2, reverse=True, return_carry=True))
     layer = fnn.Bidirectional(fnn.GRU(2, return_carry=True))
     with pytest.raises(TypeError, match=r"a carry for each direction \(forward, backward\), got float64\[3,2\]"):

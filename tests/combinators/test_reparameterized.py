@@ -198,7 +198,7 @@ def test_a_wrong_configuration(make: Callable[[], Any], error: type, message: st
 @pytest.mark.parametrize("name", MAKERS)
 def test_a_layer_without_kernels_is_refused_by_init(name: str):
     layer = MAKERS[name](fnn.LayerNorm())
-    message = f"{type(layer).__name__} acts on parameters named kernel or *_kernel, but the layer inside has none"
+    message = f"{type(layer).__name__} acts on parameters named kernel or *_kernel, but the layer inside has only"
     with pytest.raises(ValueError, match=re.escape(message)) as raised:
         Serial(Dense(4), Serial(norm=layer)).init(KEY, shape_of(3, 4))
     assert "only ['bias', 'scale']" in str(raised.value)

@@ -104,13 +104,13 @@ def test_ties_and_transforms_of_another_kind():
 def test_parameters_of_the_model_untied_are_refused():
     tied = fnn.Tied(PAIR, {"b/kernel": "a/kernel"})
     whole, state = compiled.init(PAIR, KEY, np.ones((1, 2)))
-    with pytest.raises(ValueError, match="'b/kernel' is tied to 'a/kernel' and not among the parameters"):
+    with pytest.raises(ValueError, match="'b/kernel' is tied to 'a/kernel' and must not be in the parameters"):
         tied.apply(whole, state, np.ones((1, 2)))
 
 
 @pytest.mark.parametrize("ties", [{"b": "a", "b/kernel": "c"}, {"b/kernel": "c", "b": "a"}])
 def test_targets_do_not_lie_in_each_other(ties: dict):
-    with pytest.raises(ValueError, match="'b/kernel' lies in 'b': both are targets"):
+    with pytest.raises(ValueError, match="'b/kernel' lies in 'b', and both are targets; remove one"):
         fnn.Tied(PAIR, ties)
 
 

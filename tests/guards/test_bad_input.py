@@ -144,11 +144,11 @@ ROWS = [
     BadInput(MaxPool(6), IMAGE, ValueError, "a window of 6×6 does not fit into an image of 5×5 with padding 'VALID'"),
     BadInput(MaxPool(2), zeros(2, 4), ValueError, "expected an input (N, spatial, …, C), got the shape (2, 4)"),
     BadInput(MaxPool((2, 2, 2)), IMAGE, ValueError, "the window has 3 entries for 2 spatial axes: (2, 2, 2)"),
-    BadInput(AvgPool(2, padding=2), IMAGE, ValueError, "padding 2 makes windows of 2 that hold padding alone"),
+    BadInput(AvgPool(2, padding=2), IMAGE, ValueError, "with padding 2 some windows of 2 would hold only padding"),
     BadInput(GlobalAvgPool(), zeros(2, 4), ValueError, "expected an input (N, spatial, …, C), got the shape (2, 4)"),
     BadInput(BatchNorm(), zeros(4), ValueError, "expected an input (N, …, C), got the shape (4,)"),
     BadInput(BatchNorm(), zeros(3, 5), ValueError, "state 'mean' has shape float64[4] where this input needs (5,)", made=zeros(3, 4), train=True),
-    BadInput(BatchNorm(), zeros(1, 4), ValueError, "training needs at least two values a channel", train=True),
+    BadInput(BatchNorm(), zeros(1, 4), ValueError, "training needs at least two values per channel", train=True),
     BadInput(BatchNorm(), zeros(3, 4), ValueError, "this batch norm has no statistics yet (count is 0)", made=zeros(3, 4), eager_only=True),
     BadInput(LayerNorm(), zeros(3, 5), ValueError, "'scale' has shape (4,) where this input needs (5,)", made=zeros(3, 4)),
     BadInput(Dropout(0.5), zeros(3, 4), ValueError, "Dropout(rate=0.5) is random in training and needs a key", made=zeros(3, 4), train=True),
@@ -161,10 +161,10 @@ ROWS = [
     BadInput(Embedding(5, 2), zeros(0, dtype=int), ValueError, "the batch is empty: int64[0]", made=zeros(2, dtype=int)),
     BadInput(Relu(), zeros(3, dtype=int), TypeError, "expected an array of floating dtype, got int64[3]"),
     BadInput(Softmax(), zeros(3, dtype=int), TypeError, "expected an array of floating dtype, got int64[3]"),
-    BadInput(Residual(Dense(3)), zeros(2, 4), ValueError, "a residual adds the inner output float64[2,3] to float64[2,4]: they differ; give it a shortcut"),
+    BadInput(Residual(Dense(3)), zeros(2, 4), ValueError, "Residual adds the inner output float64[2,3] to float64[2,4], but they differ; pass a shortcut"),
     BadInput(Repeat(Dense(3), 2), zeros(2, 4), ValueError, "a repeated layer keeps the shape and dtype of its input, got float64[2,4] in and float64[2,3] out"),
-    BadInput(Parallel(Dense(3), Dense(2)), zeros(2, 4), ValueError, "do not fit together to sum: dense_0: float64[2,3], dense_1: float64[2,2]"),
-    BadInput(Parallel(Tanh(), Flatten(), merge="concatenate"), zeros(2, 3, 4), ValueError, "do not fit together to concatenate"),
+    BadInput(Parallel(Dense(3), Dense(2)), zeros(2, 4), ValueError, "cannot sum branch outputs of these shapes and dtypes: dense_0: float64[2,3], dense_1: float64[2,2]"),
+    BadInput(Parallel(Tanh(), Flatten(), merge="concatenate"), zeros(2, 3, 4), ValueError, "cannot concatenate branch outputs"),
 ]  # fmt: skip
 
 

@@ -61,7 +61,7 @@ def test_a_misspelt_method_is_refused_at_its_definition(base: type, name: str, w
 
 @pytest.mark.parametrize("name", ["higher_is_beter", "greater_is_better", "lower_is_better", "higherIsBetter"])
 def test_a_metric_that_misspells_its_direction_is_refused(name: str):
-    with pytest.raises(TypeError, match=rf"Mine\.{name} is read by nobody: a metric says by higher_is_better"):
+    with pytest.raises(TypeError, match=rf"Mine\.{name} is never read: set higher_is_better"):
         defined(fnn.Metric, {name: False})
     assert not defined(fnn.Metric, {"higher_is_better": False}).higher_is_better
 

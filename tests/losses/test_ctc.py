@@ -199,7 +199,7 @@ def test_the_automatic_gradient_is_finite_where_most_places_cannot_be_reached(ra
 )
 def test_a_wrong_label_raises_outside_jit_and_is_nan_without_gradient_inside(labels: list[int], random: Any):
     logits, target = random(2, 4, 3), np.array([[1, 2], labels])
-    message = f"labels lie in [0, 3), are not the blank 0 and end in −1 where there are fewer, got {labels}"
+    message = f"labels lie in [0, 3), differ from the blank 0 and are padded at the end with −1, got {labels}"
     with pytest.raises(ValueError, match=re.escape(message)):
         CTC()(logits, target)
     value, gradient = by_hand(CTC(), logits, target)
@@ -250,7 +250,7 @@ def test_a_batch_that_does_not_fit(loss: CTC, prediction: Any, target: Any, erro
 
 
 def test_more_labels_than_the_frames_spell_raise_outside_jit():
-    message = "the labels of sequence 1 need 3 frames (equal neighbours need one between them), and there are 2; leave"
+    message = "the labels of sequence 1 need 3 frames (equal neighbours need a blank between them), but there are 2;"
     with pytest.raises(ValueError, match=re.escape(message)):
         CTC()((LOGITS, np.array([4, 2])), np.array([[1, 1], [2, 2]]))
     with pytest.raises(ValueError, match=re.escape("sequence 0 need 5 frames")):

@@ -56,7 +56,7 @@ def test_a_model_that_comes_with_the_head_keeps_it(wrap: Any):
 def test_a_layer_named_loss_that_is_no_head_is_told():
     objective = Objective(Serial(Embedding(7, 5), loss=Dense(7)), LOSS)
     params, state = objective.init(KEY, X)
-    with pytest.raises(TypeError, match="unless the model has a layer named 'loss' already") as raised:
+    with pytest.raises(TypeError, match="unless the model already has a layer named 'loss'") as raised:
         objective(params, state, (X, Y))
     assert any(note.startswith("in loss: LinearCrossEntropy(") for note in raised.value.__notes__)
 

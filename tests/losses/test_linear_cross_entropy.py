@@ -191,7 +191,7 @@ def test_options_out_of_range(make: Any, error: type, message: str):
 @pytest.mark.parametrize(
     ("prediction", "target", "error", "message"),
     [
-        (HIDDEN, LABELS, TypeError, "expected the pair (hidden, kernel) that the head of the loss gives, got float64[7,3]"),
+        (HIDDEN, LABELS, TypeError, "expected the pair (hidden, kernel) that the head of the loss returns, got float64[7,3]"),
         ((HIDDEN,), LABELS, TypeError, "expected the pair (hidden, kernel)"),
         ((HIDDEN, KERNEL.T), LABELS, ValueError, "expected hidden vectors (…, D) and a kernel (D, 5), got (float64[7,3], float64[5,3])"),
         ((HIDDEN, KERNEL[:, :4]), LABELS, ValueError, "and a kernel (D, 5), got"),

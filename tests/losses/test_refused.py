@@ -32,7 +32,7 @@ CLASSED = [fnn.CrossEntropy(), fnn.CrossEntropy(z_loss=0.1), fnn.MultiClassHinge
     "labels", [np.array([0, 1]), np.array([1.0, 0.5]), np.array([NAN, 1.0]), np.array([True, False])]
 )
 def test_labels_other_than_signs_raise_outside_jit_and_are_nan_inside(loss: Loss, labels: np.ndarray):
-    with pytest.raises(ValueError, match=r"labels are -1 or 1, got \[.*\]; 2 \* y - 1 makes them"):
+    with pytest.raises(ValueError, match=r"labels are -1 or 1, got \[.*\]; convert labels 0 and 1 with 2 \* y - 1"):
         loss(np.zeros(2), labels)
     value, by_hand, automatic = by_both(loss, np.zeros(2), labels)
     assert jnp.isnan(value)
@@ -61,7 +61,7 @@ def test_counts_below_zero_raise_outside_jit_and_are_nan_inside(count: float):
 
 def test_a_distribution_below_zero_raises_outside_jit_and_is_nan_inside():
     z, q = np.zeros((1, 2)), np.log(np.array([[0.5, 0.5]]))
-    with pytest.raises(ValueError, match=r"of log-probabilities give jnp\.exp\(target\)"):
+    with pytest.raises(ValueError, match=r"for log-probabilities pass jnp\.exp\(target\)"):
         fnn.KLDivergence()(z, q)
     assert jnp.isnan(jax.jit(fnn.KLDivergence())(z, q))
 

@@ -28,24 +28,24 @@ def test_names():
 
 FAULTS = {
     "shapes": (lambda: fnn.Accuracy()(OUTPUTS, LABELS[:4]), "do not belong together"),
-    "one class": (lambda: fnn.Accuracy()(OUTPUTS[:, :1], LABELS), "two classes or more"),
+    "one class": (lambda: fnn.Accuracy()(OUTPUTS[:, :1], LABELS), "two or more classes"),
     "k of 0": (lambda: fnn.TopKAccuracy(0), "k is at least 1, got 0"),
     "k of 5": (lambda: fnn.TopKAccuracy(5)(OUTPUTS, LABELS), "k is at most the number of classes, 4, got 5"),
     "average": (lambda: fnn.F1("mean"), "average is one of"),  # type: ignore[arg-type]
     "binary of four": (
         lambda: fnn.F1()(OUTPUTS, LABELS),
-        r"F1\(\) is the score of class 1 of two, .* outputs of 4 classes",
+        r"F1\(\) is the score of class 1 of two, .* outputs have 4 classes",
     ),
     "positive and all": (
         lambda: fnn.F1("macro", positive=1),
-        "positive goes with the average 'binary', not with 'macro'",
+        "positive needs average='binary', got 'macro'",
     ),
     "positive": (lambda: fnn.F1(positive=4)(OUTPUTS, LABELS), "positive is one of the 4 classes, got 4"),
-    "one-hot": (lambda: fnn.F1("macro")(OUTPUTS, jax.nn.one_hot(LABELS, V)), "give labels"),
-    "classes": (lambda: fnn.ConfusionMatrix(3)(OUTPUTS, LABELS), "expected the outputs of 3 classes, got those of 4"),
+    "one-hot": (lambda: fnn.F1("macro")(OUTPUTS, jax.nn.one_hot(LABELS, V)), "convert distributions to labels"),
+    "classes": (lambda: fnn.ConfusionMatrix(3)(OUTPUTS, LABELS), "expected the outputs of 3 classes, got outputs of 4"),
     "no class": (lambda: fnn.ConfusionMatrix(0), "classes is at least 1, got 0"),
     "bins": (lambda: fnn.AUC(1), "bins is at least 2"),
-    "four classes": (lambda: fnn.AUC()(OUTPUTS, LABELS), "of two classes, got the outputs of 4"),
+    "four classes": (lambda: fnn.AUC()(OUTPUTS, LABELS), "needs two classes, got the outputs of 4"),
     "regression": (lambda: fnn.R2()(VALUES, VALUES[:, :1]), "nothing is broadcast"),
 }
 

@@ -145,8 +145,8 @@ def test_r2_at_once_and_one_by_one():
 SQUARES = {
     "labels for a column": (np.zeros((4, 1)), np.zeros(4), r"nothing is broadcast, .* \(targets\[..., None\]\)"),
     "a column of targets": (np.zeros(4), np.zeros((4, 1)), r"nothing is broadcast, .* \(outputs\[..., None\]\)"),
-    "labels of classes": (np.zeros((4, 3)), np.zeros(4, int), r"labels of classes are for Accuracy\(\)"),
-    "numbers": (np.zeros(()), np.zeros(()), r"outputs and targets \(N, …\) have the same shape"),
+    "labels of classes": (np.zeros((4, 3)), np.zeros(4, int), r"for class labels use Accuracy\(\)"),
+    "numbers": (np.zeros(()), np.zeros(()), r"outputs and targets \(N, …\) must have the same shape"),
 }
 
 
@@ -159,7 +159,7 @@ def test_r2_says_what_to_do_with_targets_of_another_shape(name: str):
 
 
 def test_a_column_of_logits_goes_with_a_column_of_labels():
-    with pytest.raises(ValueError, match=r"yes-or-no answers \(N, 1\) go with targets of the same shape"):
+    with pytest.raises(ValueError, match=r"yes-or-no answers \(N, 1\) need targets of the same shape"):
         fnn.Accuracy()(np.zeros((4, 1)), np.zeros(4, int))
     with pytest.raises(ValueError, match=r"outputs float32\[4,3\] and targets int32\[3\] do not belong together"):
         fnn.Accuracy()(np.zeros((4, 3)), np.zeros(3, int))

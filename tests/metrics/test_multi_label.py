@@ -129,23 +129,23 @@ def test_names_and_options():
 
 FAULTS: dict[str, tuple[Callable[[], Any], str]] = {
     "average of accuracy": (lambda: fnn.MultiLabelAccuracy("macro"), "average is 'micro', .* or None, .* got 'macro'"),  # type: ignore[arg-type]
-    "subset by label": (lambda: fnn.MultiLabelAccuracy(None, subset=True), "a subset is of all labels of a sample"),
+    "subset by label": (lambda: fnn.MultiLabelAccuracy(None, subset=True), "judges all labels of a sample together"),
     "weights of a subset": (
         lambda: fnn.MultiLabelAccuracy(subset=True)(LOGITS, TARGETS, EACH),
-        r"one for each sample, \(60,\) .* got float64\[60,6\]; leave labels out by ignore_index",
+        r"one weight per sample, \(60,\) .* got float64\[60,6\]; leave labels out with ignore_index",
     ),
     "binary": (lambda: fnn.F1(multi_label=True), "F1 needs an average, one of .*'macro'.* or positive, one of"),
     "average of an area": (lambda: fnn.AUC(average="binary"), "average is one of .*'micro'.*, got 'binary'"),  # type: ignore[arg-type]
-    "area of one label": (lambda: fnn.AUC(average="micro"), "average='micro' is of several labels.*multi_label=True"),
+    "area of one label": (lambda: fnn.AUC(average="micro"), "average='micro' is for several labels.*multi_label=True"),
     "one axis": (
         lambda: fnn.F1("macro", multi_label=True)(LOGITS[:, 0], TARGETS[:, 0]),
-        r"logits \(N, …, L\), got float64\[60\]; yes-or-no answers \(N,\) go without multi_label",
+        r"logits \(N, …, L\) .* got float64\[60\]; for yes-or-no answers \(N,\) omit multi_label",
     ),
     "shapes": (lambda: fnn.MultiLabelAccuracy()(LOGITS, TARGETS[:, 0]), "do not belong together"),
     "labels of 2": (lambda: fnn.MultiLabelAccuracy()(LOGITS, 2 * TARGETS), r"are 0 or 1, got \[2\]"),
     "classes": (
         lambda: fnn.ConfusionMatrix(3, multi_label=True)(LOGITS, TARGETS),
-        "expected the outputs of 3 classes, got those of 6",
+        "expected the outputs of 3 classes, got outputs of 6",
     ),
     "positive": (lambda: fnn.F1(positive=6, multi_label=True)(LOGITS, TARGETS), "one of the 6 classes, got 6"),
 }
@@ -171,7 +171,7 @@ SEVERAL_RIGHT = (LOGITS > 0).astype(int)
 def test_accuracy_of_several_labels_a_sample_is_refused(metric: fnn.Metric):
     with pytest.raises(ValueError, match=r"distributions, .* sum to 1, got one with the sum .* MultiLabelAccuracy\(\)"):
         metric.check(LOGITS, SEVERAL_RIGHT)
-    with pytest.raises(ValueError, match=r"the least entry -1"):
+    with pytest.raises(ValueError, match=r"smallest entry -1"):
         metric.check(LOGITS, np.tile([2, -1, 0, 0, 0, 0], (N, 1)))
     with pytest.raises(ValueError, match=r"MultiLabelAccuracy\(\)"):
         metric.update(LOGITS, SEVERAL_RIGHT)
@@ -188,7 +188,7 @@ def test_inside_a_program_accuracy_of_several_labels_is_not_a_number():
 
 @pytest.mark.parametrize("metric", [fnn.F1("macro"), fnn.ConfusionMatrix(L), fnn.AUC()], ids=repr)
 def test_counts_of_several_labels_say_which_option_reads_them(metric: fnn.Metric):
-    with pytest.raises(ValueError, match=r"of several labels say multi_label=True"):
+    with pytest.raises(ValueError, match=r"for several labels set multi_label=True"):
         metric(LOGITS, TARGETS)
 
 

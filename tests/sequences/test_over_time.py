@@ -148,14 +148,14 @@ def test_each_step_means_that_no_step_sees_another(case: Any):
         (fnn.GroupNorm(1), r"GroupNorm\(groups=1\) mixes the steps"),
         (
             fnn.Conv(2, 3, strides=2),
-            r"mixes the steps .* use padding='VALID', give x alone if nothing in it is padding",
+            r"mixes the steps .* use padding='VALID', pass x alone if it has no padding",
         ),
-        (fnn.MaxPool(2, padding="SAME"), "mixes the steps .* or give integers that are no lengths a second axis"),
+        (fnn.MaxPool(2, padding="SAME"), "mixes the steps .* or give integers that are not lengths a second axis"),
         (fnn.DepthwiseConv(3, strides=2), "mixes the steps"),
         (fnn.Softmax(axis=1), "mixes the steps"),
         (
             fnn.TimeDistributed(fnn.Serial(fnn.BatchNorm())),
-            r"BatchNorm\(\) would take its statistics over padding here",
+            r"BatchNorm\(\) would include padding in its statistics here",
         ),
     ],
     ids=repr,
@@ -178,7 +178,7 @@ def test_batch_norm_takes_its_statistics_over_the_steps_within_the_lengths():
     assert not np.asarray(y)[~WITHIN].any()
     assert lengths is LENGTHS or (np.asarray(lengths) == LENGTHS).all()
     for few, found in (([0, 1, 0], "one"), ([0, 0, 0], "none")):
-        with pytest.raises(ValueError, match=f"at least two values a channel to take a variance of, got {found}"):
+        with pytest.raises(ValueError, match=f"at least two values per channel for a variance, got {found}"):
             layer.apply(params, state, (X, np.array(few)), train=True)
     y, after = compiled.apply(layer, params, state, (X, np.array([0, 1, 0])), train=True)
     assert np.isnan(y[0][1, 0]).all()  # undecidable inside a program
@@ -195,7 +195,7 @@ def test_the_mean_over_time_is_that_of_the_steps_within_the_length():
 @pytest.mark.parametrize("layer", [fnn.GlobalAvgPool(), fnn.GlobalMaxPool()], ids=repr)
 def test_a_sequence_without_steps_has_no_mean_and_no_maximum(layer: fnn.Layer):
     given = (X, np.array([7, 0, 4]))
-    with pytest.raises(ValueError, match=r"without steps has no mean and no maximum, got the lengths \[7, 0, 4\]"):
+    with pytest.raises(ValueError, match=r"an empty sequence has no mean and no maximum, got the lengths \[7, 0, 4\]"):
         layer.apply({}, {}, given)
     y = compiled.apply(layer, {}, {}, given)[0]
     assert np.isnan(y[1]).all()
@@ -254,7 +254,7 @@ def test_a_loss_over_time_takes_lengths_as_weights():
     close(loss.weight((p, LENGTHS), y, weights), loss.weight(p, y, each * weights[:, None]))
     labels = np.argmax(y, -1)
     close(fnn.CrossEntropy()((p, LENGTHS), labels), fnn.CrossEntropy()(p, labels, each))
-    with pytest.raises(ValueError, match="lengths stand beside the prediction, so every step has a target"):
+    with pytest.raises(ValueError, match="a prediction with lengths needs a target for every step"):
         fnn.CrossEntropy()((p, LENGTHS), labels[:, 0])
 
 
@@ -313,7 +313,7 @@ def test_a_layer_that_says_nothing_is_given_the_pair_and_its_author_told_what_to
     with pytest.raises(TypeError) as caught:
         model.init(KEY, (X, LENGTHS))
     notes = "\n".join(caught.value.__notes__)
-    assert 'Lambda was given (x, lengths): if it looks at each step alone, write over_time = "each step"' in notes
+    assert 'Lambda was given (x, lengths): if it treats each step separately, write over_time = "each step"' in notes
     doubled = fnn.Lambda(jnp.negative, over_time="each step")
     assert repr(doubled).endswith("over_time='each step')")
     y, lengths = fnn.Serial(doubled).apply({}, {}, (X, LENGTHS))[0]
@@ -453,6 +453,6 @@ def test_no_loss_looks_at_targets_past_the_lengths(loss: fnn.losses.Loss, target
 def test_a_run_refuses_lengths_beyond_the_steps():
     objective = fnn.Objective(fnn.Serial(fnn.Dense(3)), fnn.MeanSquaredError())
     with pytest.raises(
-        ValueError, match=r"lengths lie in \[0, 7\], got values from 4 to 9; integers that are no lengths"
+        ValueError, match=r"lengths lie in \[0, 7\], got values from 4 to 9; integers that are not lengths"
     ):
         fnn.evaluate(objective, *objective.init(KEY, (X, LENGTHS)), ((X, np.array([7, 9, 4])), X))

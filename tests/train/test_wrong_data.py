@@ -163,7 +163,7 @@ def test_a_series_beside_a_mapped_file_is_read_by_place(tmp_path):
 
 def test_labels_of_classes_for_squares_are_told_where_they_go():
     """The advice was to reshape one of them."""
-    words = "labels of classes go with CrossEntropy(), or are made one-hot: jax.nn.one_hot(target, 3)"
+    words = "for class labels use CrossEntropy(), or make them one-hot: jax.nn.one_hot(target, 3)"
     for loss in (fnn.MeanSquaredError(), fnn.MeanAbsoluteError(), fnn.Huber(), fnn.BinaryCrossEntropy()):
         with pytest.raises(ValueError, match=re.escape(words)):
             loss(jnp.ones((4, 3)), jnp.zeros(4, int))

@@ -1,1 +1,1 @@
-"""Attention, and the positions it is told."""
+"""Attention and position embeddings."""

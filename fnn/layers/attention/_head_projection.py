@@ -15,10 +15,10 @@ from fnn.layers.linear.dense import Dense
 
 @dataclasses.dataclass(frozen=True)
 class HeadProjection(Layer, name="head_projection"):
-    """A dense layer whose input is the last ``contracted`` axes and whose output is the axes ``features``.
+    """A dense layer from the last ``contracted`` axes of the input to the axes ``features`` of the output.
 
-    Forward:   y = x W + b  with the axes D of the input as one, and the axes F of the output
-    Backward:  dW = xᵀ dy,  db = Σ dy  (both summed over all leading axes),  dx = dy Wᵀ: those of ``Dense``
+    Forward:   y = x W + b  with the input axes D merged into one, and the output axes F too
+    Backward:  dW = xᵀ dy,  db = Σ dy  (both summed over all leading axes),  dx = dy Wᵀ, as for ``Dense``
 
     Params:  ``kernel`` W (*D, *F), ``bias`` b (*F) unless ``use_bias=False``
     Cache:   ``x`` (…, *D), ``kernel`` (*D, *F)
@@ -67,7 +67,7 @@ class HeadProjection(Layer, name="head_projection"):
 
     @property
     def _dense(self) -> Dense:
-        """The same map with the axes as one."""
+        """The same map with merged axes."""
         return Dense(
             math.prod(self.features),
             use_bias=self.use_bias,

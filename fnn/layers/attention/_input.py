@@ -1,4 +1,4 @@
-"""What attention can be given: x, (x, mask), (x, memory) or (x, memory, mask)."""
+"""The inputs of attention: x, (x, mask), (x, memory) or (x, memory, mask)."""
 
 from typing import Any
 

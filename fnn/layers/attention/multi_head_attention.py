@@ -21,37 +21,36 @@ from fnn.sequences.lengths import apart, joined_again, lengths_of, valid_steps, 
 
 @dataclasses.dataclass(frozen=True)
 class MultiHeadAttention(Layer, name="multi_head_attention"):
-    """Every position takes a mean of the values, weighted by how its query fits their keys; several heads at once.
+    """Each position averages the values, weighted by how well its query matches their keys; in several heads.
 
     Forward:   q = x W_q + b_q,  k = m W_k + b_k,  v = m W_v + b_v  for every head, m = x or the memory
-               s = q kᵀ / √d,  p = softmax(s) over the keys that may be attended to,  o = p v,  y = o W_o + b_o
+               s = q kᵀ / √d,  p = softmax(s) over the keys that are not masked,  o = p v,  y = o W_o + b_o
     Backward:  do from dy, and dx, dm from dq, dk, dv, by the rules of ``Dense``;  in between, per head,
                dv = pᵀ do,  dp = do vᵀ,  ds = p ⊙ (dp − δ),  δ = do · o,  dq = ds k / √d,  dk = dsᵀ q / √d
-               with p made again, a block of queries at a time, from the log-sum-exp of s
+               with p recomputed from the log-sum-exp of s, a block of queries at a time
 
     Input:   ``x`` (N, T, D), ``(x, mask)``, ``(x, memory)`` or ``(x, memory, mask)``: a floating second member is a
-             memory (N, S, E) to attend to in the place of x, a boolean one is a mask, True = may attend, of shape
-             (N, S), (N, T, S) or (N, heads, T, S), where axes of 1 stand for all heads or all queries. Of
-             ``(x, lengths)``, lengths integer (N,), nothing is attended to past a length, and x is taken for 0 there
-    Params:  ``query``, ``key``, ``value``: {``kernel`` (D, heads, d), ``bias`` (heads, d)}, with ``kv_heads`` in the
-             place of heads and E in that of D for the latter two;  ``out``: {``kernel`` (heads, d, D), ``bias`` (D,)}
+             memory (N, S, E) to attend to instead of x, a boolean one is a mask, True = may attend, of shape (N, S),
+             (N, T, S) or (N, heads, T, S); axes of size 1 are broadcast over heads or queries. For ``(x, lengths)``,
+             lengths integer (N,), no query attends past a length, and x is set to 0 there
+    Params:  ``query``, ``key``, ``value``: {``kernel`` (D, heads, d), ``bias`` (heads, d)}, with ``kv_heads`` instead
+             of heads and E instead of D for the latter two;  ``out``: {``kernel`` (heads, d, D), ``bias`` (D,)}
     State:   none
-    Cache:   ``x``, ``memory`` and ``mask`` as far as given; ``kernels`` by name; ``query``, ``key``, ``value`` and
-             ``output`` o by head, ``log_sum_exp`` (…, T, 1); in training ``dropout_key``; ``lengths`` if they came.
-             Nothing is of size T × S
+    Cache:   ``x``, ``memory`` and ``mask`` if given; ``kernels`` by name; ``query``, ``key``, ``value`` and ``output``
+             o by head, ``log_sum_exp`` (…, T, 1); in training ``dropout_key``; ``lengths`` if given. Nothing is of
+             size T × S
     Shapes:  (N, T, D) → (N, T, D), any floating dtype, kept; scores and sums in at least float32
 
     ``head_features`` d is D / num_heads by default. With ``kv_heads``, a key head serves num_heads / kv_heads
-    consecutive query heads. With ``causal``, query t sees the keys 0 … t, of the memory too. With ``rotary``, queries
-    and keys are turned as by ``RotaryEmbedding``; that is for self-attention, since a memory counts its positions from
-    elsewhere. ``dropout`` drops probabilities in training, which needs a key then; the mask is drawn a ``block`` of
-    queries at a time, equal in every precision. A query that may attend to nothing has o = 0, y = b_o, and no gradient
-    goes through it. A NaN in a key or value that is masked out reaches the others nevertheless. The bias of the keys
-    adds the same to all scores of a query: without ``rotary`` its gradient is 0.
-    ``start`` and ``step`` decode one position after another.
+    consecutive query heads. With ``causal``, query t sees the keys 0 … t, of a memory too. With ``rotary``, queries and
+    keys are rotated as by ``RotaryEmbedding``; this is for self-attention only, since the positions of a memory are
+    unrelated. ``dropout`` drops probabilities in training, which then needs a key; masks are drawn for one ``block`` of
+    queries at a time and are equal in every precision. A fully masked query has o = 0, y = b_o and no gradient. NaN in
+    a masked key or value still reaches the outputs. The bias of the keys adds a constant to all scores of a query:
+    without ``rotary`` its gradient is 0. ``start`` and ``step`` decode one position after another.
 
-    Errors: ``ValueError`` for shapes that do not fit together, num_heads that does not divide D, kv_heads that does
-    not divide num_heads, a rotary layer with a memory or odd d; ``TypeError`` for members of other types.
+    Errors: ``ValueError`` for shapes that do not match, num_heads that does not divide D, kv_heads that does not divide
+    num_heads, and ``rotary`` with a memory or odd d; ``TypeError`` for members of other types.
 
     >>> layer = MultiHeadAttention(2, causal=True)
     >>> params, state = layer.init(jax.random.key(0), jax.ShapeDtypeStruct((1, 3, 4), "float32"))
@@ -143,28 +142,28 @@ class MultiHeadAttention(Layer, name="multi_head_attention"):
         return dparams, dx + dsource if mask is None else (dx + dsource, None)
 
     def start(self, batch_size: int, length: int, features: int, dtype: Any = None) -> dict[str, jax.Array]:
-        """The empty carry of ``step`` for at most ``length`` positions of inputs with so many features.
+        """An empty carry for ``step``, for up to ``length`` positions of inputs with ``features`` features.
 
         ``key`` and ``value`` (N, length, kv_heads, d), and the ``position`` of the next input, an int32 scalar.
         """
         positive("batch_size", batch_size)
         positive("length", length)
         shape = (batch_size, length, *self._projections(features)["key"].features)
-        # Two arrays and not one twice, so that jit may be given both to overwrite.
+        # Two separate arrays, so that both can be donated to jit.
         carry = {name: jnp.zeros(shape, dtype) for name in ("key", "value")}
         return {**carry, "position": jnp.zeros((), jnp.int32)}
 
     def step(self, params: Params, carry: dict[str, jax.Array], x: Any) -> tuple[jax.Array, dict[str, jax.Array]]:
         """The outputs of the next positions x (N, t, D) of a causal layer, in inference, and the new carry.
 
-        The outputs are those of ``apply`` on all positions so far. Past the ``length`` of the carry there is a
-        ``ValueError``; inside jit, where the position cannot be looked at, the outputs are NaN.
+        The outputs equal those of ``apply`` on all positions so far. Past the ``length`` of the carry ``step`` raises
+        ``ValueError``; inside jit, where the position is unknown, the outputs are NaN.
         """
         if not self.causal:
-            raise ValueError(f"a step sees what came before it, as a causal layer does; set causal=True in {self!r}")
+            raise ValueError(f"step needs a causal layer, which sees no later positions; set causal=True in {self!r}")
         x, memory, mask = self._members(x)
         if memory is not None or mask is not None:
-            raise TypeError("a step takes x alone (N, t, D), without memory and mask")
+            raise TypeError("step takes x (N, t, D) alone, without memory and mask")
         x = floating_array(x)
         position, length = carry["position"], carry["key"].shape[1]
         if carry["key"].dtype != x.dtype or carry["key"].shape[0] != x.shape[0]:
@@ -190,7 +189,7 @@ class MultiHeadAttention(Layer, name="multi_head_attention"):
         return BlockwiseAttention(self.causal, self.block, Dropout(self.dropout))
 
     def _projections(self, features: int) -> dict[str, HeadProjection]:
-        """The four dense layers, for inputs with so many features."""
+        """The four dense layers for inputs with ``features`` features."""
         if self.head_features is None and features % self.num_heads:
             raise ValueError(
                 f"num_heads={self.num_heads} does not divide the {features} features of the input; set head_features"
@@ -228,8 +227,7 @@ class MultiHeadAttention(Layer, name="multi_head_attention"):
         return jnp.moveaxis(x.reshape(*x.shape[:2], self._kv_heads, -1, x.shape[-1]), 1, 3)
 
     def _ungrouped(self, x: jax.Array) -> jax.Array:
-        x = jnp.moveaxis(x, 3, 1)
-        return x.reshape(*x.shape[:2], self.num_heads, x.shape[-1])
+        return jnp.moveaxis(x, 3, 1).reshape(x.shape[0], x.shape[3], self.num_heads, x.shape[-1])
 
     def _spread(self, mask: jax.Array | None) -> jax.Array | None:
         """The mask as (N, kv_heads or 1, heads / kv_heads or 1, T or 1, S)."""

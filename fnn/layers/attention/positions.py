@@ -1,4 +1,4 @@
-"""Positions added to the features: learned, or sinusoids."""
+"""Position embeddings added to the features: learned, or sinusoidal."""
 
 import dataclasses
 from typing import Any
@@ -25,7 +25,7 @@ class PositionalEmbedding(Layer, name="positional_embedding"):
     Cache:   ``shape`` Static, of x
     Shapes:  (N, T, F) → the same, T ≤ length, any floating dtype, kept
 
-    Errors: ``ValueError`` for T > length or an input with other axes.
+    Errors: ``ValueError`` for T > length or an input that is not (N, T, F).
 
     >>> layer = PositionalEmbedding(10)
     >>> params, state = layer.init(jax.random.key(0), jax.ShapeDtypeStruct((1, 5, 4), "float32"))
@@ -53,7 +53,7 @@ class PositionalEmbedding(Layer, name="positional_embedding"):
     ) -> tuple[jax.Array, State, Cache]:
         x = _check_sequence(floating_array(x))
         if x.shape[1] > self.length:
-            raise ValueError(f"there are {self.length} positions, got an input of length {x.shape[1]}")
+            raise ValueError(f"expected at most {self.length} positions, got an input of length {x.shape[1]}")
         table = parameter(params, "embedding", (self.length, x.shape[-1]), x.dtype)
         return x + table[None, : x.shape[1]], state, {"shape": Static(x.shape)}
 
@@ -65,7 +65,7 @@ class PositionalEmbedding(Layer, name="positional_embedding"):
 
 @dataclasses.dataclass(frozen=True)
 class SinusoidalEmbedding(Layer, name="sinusoidal_embedding"):
-    """Adds sinusoids of the position, each pair of features with a wavelength of its own.
+    """Adds sinusoids of the position, each pair of features with its own wavelength.
 
     Forward:   y[n, t, :] = x[n, t, :] + P[t, :],  P[t, 2i] = sin φ,  P[t, 2i + 1] = cos φ,  φ = t · 10000^(−2i/F)
     Backward:  dx = dy
@@ -73,7 +73,7 @@ class SinusoidalEmbedding(Layer, name="sinusoidal_embedding"):
     Params, State, Cache: none
     Shapes:  (N, T, F) → the same, any floating dtype, kept; the angles are accurate to float32 rounding at any position
 
-    Errors: ``ValueError`` for an input with other axes.
+    Errors: ``ValueError`` for an input that is not (N, T, F).
 
     >>> SinusoidalEmbedding().apply({}, {}, jnp.zeros((1, 2, 2)))[0].round(3)
     Array([[[0.   , 1.   ],

@@ -1,4 +1,4 @@
-"""Positions as angles: the sinusoids of a transformer, and rotary embedding."""
+"""Positions as angles: for the sinusoidal and the rotary embedding."""
 
 import dataclasses
 import math
@@ -14,11 +14,11 @@ from fnn.layer import Cache, Layer, Params, State, wide_dtype
 
 
 def angles(positions: jax.Array, features: int, dtype: Any, base: float = 10000.0) -> jax.Array:
-    """φ[t, i] = positions[t] · base^(−2i/features) for i < features/2, up to whole turns; in at least float32.
+    """φ[t, i] = positions[t] · base^(−2i/features) for i < features/2, modulo 2π; in at least float32.
 
-    A float32 product would be off by 1e-7 of itself, 0.006 at position 1e5. Positions are integers, so φ is counted in
-    units of 2⁻³² turns instead, where 32-bit integers wrap as angles do; the part of the frequency below the unit,
-    times the position, is added as whole units. What is left is the rounding of an angle in [−π, π].
+    A float32 product would have a relative error of 1e-7, 0.006 at position 1e5. Positions are integers, so φ is
+    computed in units of 2⁻³² turns instead, where 32-bit integers wrap as angles do; the fractional part of a frequency
+    times the position is rounded to whole units and added. What remains is the rounding of an angle in [−π, π].
     """
     frequencies = base ** (-2 * np.arange(math.ceil(features / 2)) / features)
     dtype = jnp.dtype(wide_dtype(dtype))
@@ -32,7 +32,7 @@ def angles(positions: jax.Array, features: int, dtype: Any, base: float = 10000.
 
 
 def rotated(x: jax.Array, positions: jax.Array, direction: int = 1) -> jax.Array:
-    """x (…, T, heads, d) with entries i and i + d/2 turned by φ[t, i], or back by it with ``direction=-1``."""
+    """x (…, T, heads, d) with entries i and i + d/2 rotated by φ[t, i], or by −φ[t, i] with ``direction=-1``."""
     phi = angles(positions, x.shape[-1], x.dtype)
     phi = phi.reshape((1,) * (x.ndim - 3) + (phi.shape[0], 1, phi.shape[1]))
     cosine, sine = jnp.cos(phi), direction * jnp.sin(phi)
@@ -41,32 +41,32 @@ def rotated(x: jax.Array, positions: jax.Array, direction: int = 1) -> jax.Array
 
 
 def check_even(features: int) -> None:
-    """Raises unless the features of a head can be taken in pairs."""
+    """Raises if the number of features of a head is odd."""
     if features % 2:
-        raise ValueError(f"rotary positions turn pairs of features: the last axis of a head is even, got {features}")
+        raise ValueError(f"rotary positions rotate pairs of features: expected an even number per head, got {features}")
 
 
 @dataclasses.dataclass(frozen=True)
 class RotaryEmbedding(Layer, name="rotary_embedding"):
-    """Turns pairs of features by an angle that grows with the position.
+    """Rotates pairs of features by an angle proportional to the position.
 
     Forward:   y₁ = x₁ cos φ − x₂ sin φ,  y₂ = x₂ cos φ + x₁ sin φ,  φ[t, i] = t · 10000^(−2i/d),
                x₁ and x₂ the halves of the last axis (entry i goes with entry i + d/2)
     Backward:  the rotation by −φ, its transpose
 
-    The product of a query at t and a key at s, both turned, depends on t − s alone.
+    The product of a rotated query at t and a rotated key at s depends on t and s only through t − s.
 
     Params, State, Cache: none
-    Shapes:  (N, T, heads, d) → the same, d even, any floating dtype, kept; turned in at least float32, with angles
+    Shapes:  (N, T, heads, d) → the same, d even, any floating dtype, kept; computed in at least float32, with angles
              accurate to float32 rounding at any position
 
-    Errors: ``ValueError`` for an odd d or an input with other axes.
+    Errors: ``ValueError`` for an odd d or an input that is not (N, T, heads, d).
 
     >>> y, _ = RotaryEmbedding().apply({}, {}, jnp.ones((1, 2, 1, 2)))
-    >>> np.asarray(y)[0, :, 0].tolist()  # turned by 0 and by 1: cos 1 − sin 1, cos 1 + sin 1
+    >>> np.asarray(y)[0, :, 0].tolist()  # rotated by 0 and by 1: cos 1 − sin 1, cos 1 + sin 1
     [[1.0, 1.0], [-0.301..., 1.381...]]
 
-    Source: Su et al. 2021, eq. 34, with halves in the place of neighbours.
+    Source: Su et al. 2021, eq. 34, which pairs neighbours instead of halves.
     """
 
     over_time = "each step"

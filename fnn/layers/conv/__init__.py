@@ -1,1 +1,1 @@
-"""Convolutions, and what they share."""
+"""Convolutions, and the windows and sums that they share."""

@@ -1,14 +1,14 @@
 """The three sums of every convolution, over a kernel W (*k, in/G, out) and windows with strides s and dilation d.
 
-All three run over the pairs (o, k) of an output and a place of the kernel, where i = o·s + k·d − p:
+All three run over pairs (o, k) of an output position and a kernel position, where i = o·s + k·d − p:
 
     gather           y[n, o, f] = Σ_k Σ_c x[n, i, c] W[k, c, f]               x over the image, y over the windows
     scatter          y[n, i, f] = Σ_(o, k) Σ_c x[n, o, c] W[k, c, f]          x over the windows, y over the image
     kernel_gradient  dW[k, c, f] = Σ_n Σ_o x[n, i, c] dy[n, o, f]
 
-``gather`` and ``scatter`` are adjoint to each other with the kernel's inputs and outputs exchanged. With G groups,
-the inputs and the outputs of the kernel fall into G consecutive blocks, and block g of the outputs reads block g of the
-inputs only.
+``gather`` and ``scatter`` are adjoint to each other if the kernel's inputs and outputs are exchanged. With G groups,
+the kernel's inputs and outputs are split into G consecutive blocks, and block g of the outputs reads only block g of
+the inputs.
 """
 
 import functools
@@ -40,7 +40,7 @@ def gather(x: jax.Array, kernel: jax.Array, w: Windows, groups: int) -> jax.Arra
 
 
 def scatter(x: jax.Array, kernel: jax.Array, w: Windows, groups: int) -> jax.Array:
-    """From the windows to the image: x, spread out by the strides, with the kernel reversed."""
+    """From the windows to the image: convolves x, dilated by the strides, with the reversed kernel."""
     if _is_depthwise(kernel, groups):
         return _by_remainder(x, kernel, w, groups)
     kernel, ones = lax.rev(kernel, tuple(range(kernel.ndim - 2))), (1,) * len(w.window)
@@ -57,32 +57,32 @@ def scatter(x: jax.Array, kernel: jax.Array, w: Windows, groups: int) -> jax.Arr
 
 
 def exchange(kernel: jax.Array, groups: int) -> jax.Array:
-    """Inputs and outputs exchanged within each group: from (*k, in/G, out) to (*k, out/G, in)."""
+    """Exchanges inputs and outputs within each group: from (*k, in/G, out) to (*k, out/G, in)."""
     *window, inputs, outputs = kernel.shape
     blocks = kernel.reshape(*window, inputs, groups, outputs // groups)
     return blocks.swapaxes(-1, -3).reshape(*window, outputs // groups, groups * inputs)
 
 
 def _is_depthwise(kernel: jax.Array, groups: int) -> bool:
-    """Whether a group has one input or one output, so that nothing is a matrix product; and few places."""
+    """Whether groups have one input or one output, so that there is no matrix product, and the kernel is small."""
     *window, inputs, outputs = kernel.shape
     return groups > 1 and 1 in (inputs, outputs // groups) and math.prod(window) <= 64
 
 
 def _by_place(x: jax.Array, kernel: jax.Array, w: Windows, groups: int) -> jax.Array:
-    """``gather`` as a sum of products, one for each place of the kernel.
+    """``gather`` as a sum of products, one for each position of the kernel.
 
-    XLA makes one loop of it; its grouped convolution is twenty times slower and more on CPU.
+    XLA fuses it into one loop; on CPU its grouped convolution is at least twenty times slower.
     """
     x, weights = _channel_by_channel(x, kernel, groups)
     return _over_inputs(_weighted(views(x, w, 0), weights), kernel, groups)
 
 
 def _by_remainder(x: jax.Array, kernel: jax.Array, w: Windows, groups: int) -> jax.Array:
-    """``scatter`` in the same way, for the positions i with one remainder r of i by s after the other.
+    """``scatter`` in the same way, for one remainder r of the positions i modulo s at a time.
 
-    Those are i = m·s + r, and of the kernel they meet the places k with k·d − p = r + q·s alone, at o = m − q: no
-    product is with one of the zeros that would spread x out.
+    These are i = m·s + r; they meet only the kernel positions k with k·d − p = r + q·s, at o = m − q. So nothing is
+    multiplied by the zeros with which x would be dilated.
     """
     x, weights = _channel_by_channel(x, kernel, groups)
     counts = tuple(-(-size // stride) for size, stride in zip(w.sizes, w.strides, strict=True))
@@ -105,13 +105,13 @@ def _by_remainder(x: jax.Array, kernel: jax.Array, w: Windows, groups: int) -> j
 
 
 def _shifted(x: jax.Array, shift: list[int], counts: tuple[int, ...]) -> jax.Array:
-    """x at m + shift for m below the counts, and 0 outside."""
+    """x at m + shift for m below ``counts``, and 0 outside."""
     pads = [(-low, low + count - size, 0) for low, count, size in zip(shift, counts, x.shape[1:-1], strict=True)]
     return lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), *pads, (0, 0, 0)])
 
 
 def _interleaved(parts: list[jax.Array], strides: tuple[int, ...]) -> jax.Array:
-    """The array that has the parts at the remainders of its positions by the strides, in row order."""
+    """The array whose positions with each remainder modulo the strides are one of the parts, in row-major order."""
     samples, *counts, channels = parts[0].shape
     rank = len(counts)
     blocks = jnp.stack(parts).reshape(*strides, *parts[0].shape)
@@ -121,7 +121,7 @@ def _interleaved(parts: list[jax.Array], strides: tuple[int, ...]) -> jax.Array:
 
 
 def _channel_by_channel(x: jax.Array, kernel: jax.Array, groups: int) -> tuple[jax.Array, jax.Array]:
-    """x and, place by place, one weight for every pair of an input and an output of a group, group by group."""
+    """x and, for each kernel position, one weight for every pair of an input and an output, group by group."""
     inputs, outputs = kernel.shape[-2], kernel.shape[-1] // groups
     weights = (kernel if inputs == 1 else exchange(kernel, groups)).reshape(-1, groups * inputs * outputs)
     dtype = wide_dtype(x.dtype)
@@ -134,16 +134,16 @@ def _weighted(views: Iterable[jax.Array], weights: Iterable[jax.Array]) -> jax.A
 
 
 def _over_inputs(y: jax.Array, kernel: jax.Array, groups: int) -> jax.Array:
-    """Summed over the inputs of a group, of which there are several if it has one output."""
+    """Sums over the inputs of each group; there can be several if a group has one output."""
     inputs, outputs = kernel.shape[-2], kernel.shape[-1] // groups
     y = y if inputs == 1 else y.reshape(*y.shape[:-1], groups * outputs, inputs).sum(-1)
     return y.astype(kernel.dtype)
 
 
-# Compiled on its own, so that running eagerly does not compile the choice anew at each call.
+# Under jit, so that an eager call does not compile the choice of platform every time.
 @functools.partial(jax.jit, static_argnums=(2, 3), inline=True)
 def kernel_gradient(x: jax.Array, dy: jax.Array, w: Windows, groups: int) -> jax.Array:
-    """x over the image slides over dy, spread out by s, in steps of d."""
+    """Slides x over dy, which is dilated by s, in steps of d."""
     return lax.platform_dependent(
         x,
         dy,
@@ -153,8 +153,8 @@ def kernel_gradient(x: jax.Array, dy: jax.Array, w: Windows, groups: int) -> jax
 
 
 def _in_place(x: jax.Array, dy: jax.Array, w: Windows, groups: int) -> jax.Array:
-    # Channels take the batch's place and samples are summed over as channels are: the groups of x's channels are
-    # then groups of the batch, each meeting its own block of dy's features.
+    # Channels act as the batch, and samples are summed over as channels usually are: groups of x's channels become
+    # groups of the batch, each of which meets its own block of dy's features.
     spatial, rank = tuple(range(1, x.ndim - 1)), x.ndim
     numbers = lax.ConvDimensionNumbers(
         (rank - 1, 0, *spatial), (rank - 1, 0, *spatial), (rank - 2, rank - 1, *range(rank - 2))
@@ -167,8 +167,8 @@ def _in_place(x: jax.Array, dy: jax.Array, w: Windows, groups: int) -> jax.Array
 def _moved(x: jax.Array, dy: jax.Array, w: Windows, groups: int) -> jax.Array:
     """The same with every axis moved to where XLA:CPU has a fast convolution.
 
-    Inside a loop (a scan over batches, say) XLA:CPU leaves the axes of the plain form where they are and runs it a
-    hundred times slower; ``jax.grad`` has that form.
+    Inside a loop (a scan over batches, say) XLA:CPU does not move the axes of the plain form, which ``jax.grad`` also
+    produces, and runs it a hundred times slower.
     """
     rank = x.ndim
     spatial = tuple(range(1, rank - 1))
@@ -184,7 +184,7 @@ def _moved(x: jax.Array, dy: jax.Array, w: Windows, groups: int) -> jax.Array:
 
 
 def _over_groups(one_group: Callable, x: jax.Array, dy: jax.Array) -> jax.Array:
-    """One group after the other: written out, a group a channel would take XLA many seconds to compile."""
+    """One group after another in a loop: unrolled, one group per channel would take XLA many seconds to compile."""
     return one_group((x[0], dy[0]))[None] if len(x) == 1 else lax.map(one_group, (x, dy))
 
 

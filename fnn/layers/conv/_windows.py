@@ -1,4 +1,4 @@
-"""The geometry that convolutions and pools share: windows that slide over the spatial axes.
+"""The geometry shared by convolutions and pools: windows that slide over the spatial axes.
 
 Along one axis, output o reads the padded input at o·stride + k·dilation for k = 0 … window − 1.
 """
@@ -19,7 +19,7 @@ Padding = Literal["SAME", "VALID", "CAUSAL"] | int | tuple[int | tuple[int, int]
 
 
 class Windows(NamedTuple):
-    """Windows over the spatial axes; every field has one entry an axis."""
+    """Windows over the spatial axes; every field has one entry per axis."""
 
     sizes: tuple[int, ...]
     window: tuple[int, ...]
@@ -37,10 +37,10 @@ class Windows(NamedTuple):
 
     @property
     def adjoint_pads(self) -> tuple[tuple[int, int], ...]:
-        """The pads with which the output, spread out by the strides, slides back to the input's sizes.
+        """The padding for which the transposed windows, over the dilated output, give the input's sizes.
 
-        Input i is read by the outputs o with i = o·stride + k·dilation − low, so with the window reversed the pad in
-        front is extent − 1 − low, and the one behind fills up to the input's size. Either may be negative.
+        Input i is read by the outputs o with i = o·stride + k·dilation − low. So with the window reversed the padding
+        in front is extent − 1 − low, and that behind makes up the input's size. Either may be negative.
         """
         return tuple(
             ((window - 1) * dilation - low, size + low - (out - 1) * stride - 1)
@@ -49,7 +49,7 @@ class Windows(NamedTuple):
 
     @property
     def kernel_pads(self) -> tuple[tuple[int, int], ...]:
-        """The pads of the input with which the spread-out output, as a kernel, slides to exactly ``window`` places."""
+        """The padding of the input for which the dilated output, as a kernel, fits in exactly ``window`` positions."""
         return tuple(
             (low, (out - 1) * stride + (window - 1) * dilation + 1 - size - low)
             for size, window, stride, dilation, (low, _), out in zip(*self, self.out, strict=True)
@@ -57,17 +57,17 @@ class Windows(NamedTuple):
 
 
 def is_aligned(padding: Padding, strides: int | tuple[int, ...] | None) -> bool:
-    """Whether the windows over a sequence are those over the sequence with more steps behind it.
+    """Whether appending steps to a sequence leaves its windows where they are.
 
-    Those of "SAME" with strides are not: how far in front they begin depends on the number of steps.
+    Not for "SAME" with strides: how far in front the windows begin depends on the number of steps.
     """
     return padding != "SAME" or all(each == 1 for each in (strides if isinstance(strides, tuple) else (strides,)))
 
 
 def windows_within(lengths: jax.Array, w: Windows) -> jax.Array:
-    """How many windows there would be over sequences of these lengths alone, along the one spatial axis.
+    """How many windows fit sequences of these lengths, without padding, along the one spatial axis.
 
-    A length outside [0, T] stays one.
+    A length outside [0, T] gives a count outside the range of counts.
     """
     (low, high), (window,), (stride,), (dilation,) = w.pads[0], w.window, w.strides, w.dilation
     wide = jnp.asarray(widened(lengths))
@@ -76,17 +76,17 @@ def windows_within(lengths: jax.Array, w: Windows) -> jax.Array:
 
 
 def sizes(name: str, value: Any) -> int | tuple[int, ...]:
-    """A size for every axis, or a tuple with one for each, checked; hashable, as a field of a layer is."""
+    """A size for all axes, or a tuple with one per axis, checked and hashable, as the field of a layer must be."""
     if isinstance(value, int):
         positive(name, value)
         return value
     if not isinstance(value, tuple | list):
-        raise TypeError(f"{name} is an integer or a tuple with one an axis, got {value!r}")
+        raise TypeError(f"{name} is an integer or a tuple with one per axis, got {value!r}")
     return per_axis(name, value, len(value))
 
 
 def per_axis(name: str, value: int | Sequence[int], rank: int) -> tuple[int, ...]:
-    """One positive integer an axis; a single one stands for all."""
+    """One positive integer per axis; a single one is used for all."""
     values = (value,) * rank if isinstance(value, int) else tuple(value)
     if len(values) != rank:
         raise ValueError(f"{name} has {len(values)} entries for {rank} spatial axes: {values}")
@@ -96,33 +96,33 @@ def per_axis(name: str, value: int | Sequence[int], rank: int) -> tuple[int, ...
 
 
 def warn_of_images(layer: Any, name: str, x: Any) -> None:
-    """Warns where an integer ``name`` makes windows along one axis of what looks like images without channels.
+    """Warns if an integer ``name`` slides windows along one axis of what looks like images without channels.
 
-    Those are inputs (N, H, H) with H of at least 8; padding is not "CAUSAL", which is asked of sequences alone.
+    These are inputs (N, H, H) with H of at least 8, unless the padding is "CAUSAL", which only sequences have.
     """
     size, square = getattr(layer, name), x.ndim == 3 and x.shape[1] == x.shape[2] >= 8
     if square and isinstance(size, int) and size > 1 and layer.padding != "CAUSAL":
         warnings.warn(
-            f"{layer!r} takes {describe(x)} for sequences and slides along one axis of {x.shape[1]} places with"
-            f" {x.shape[2]} channels; give images their channels by x[..., None]; or write {name}=({size},) if they are"
-            " sequences",
-            stacklevel=1,  # one place for all, so that a layer that is traced and made warns once
+            f"{layer!r} takes {describe(x)} for sequences and slides along one axis of {x.shape[1]} steps with"
+            f" {x.shape[2]} channels; if these are images, add a channel axis with x[..., None]; if they are sequences,"
+            f" write {name}=({size},)",
+            stacklevel=1,  # always this line, so that a layer that is traced and then initialised warns once
         )
 
 
 def check_padding(padding: Padding) -> None:
-    """Raises ``ValueError`` unless this is a way to pad."""
+    """Raises ``ValueError`` if this is not a valid padding."""
     if isinstance(padding, str):
         if padding not in ("SAME", "VALID", "CAUSAL"):
             raise ValueError(
-                f"unknown padding {padding!r}: expected 'SAME', 'VALID', 'CAUSAL' or a pair (before, after) an axis"
+                f"unknown padding {padding!r}: expected 'SAME', 'VALID', 'CAUSAL' or a pair (before, after) per axis"
             )
         return
     pads = padding if isinstance(padding, tuple) else (padding,)
     for pad in pads:
         pair = pad if isinstance(pad, tuple) else (pad, pad)
         if len(pair) != 2 or not all(isinstance(p, int) and not isinstance(p, bool) and p >= 0 for p in pair):
-            raise ValueError(f"padding is a pair (before, after) of integers of at least 0 an axis, got {padding!r}")
+            raise ValueError(f"padding is a pair (before, after) of integers of at least 0 per axis, got {padding!r}")
 
 
 def windows(
@@ -132,10 +132,10 @@ def windows(
     dilation: int | Sequence[int],
     padding: Padding,
 ) -> Windows:
-    """Works out the pads and checks that at least one window fits along every axis.
+    """Computes the padding and checks that at least one window fits along every axis.
 
-    ``"SAME"`` makes ⌈size / stride⌉ outputs and pads the odd element at the end; ``"CAUSAL"`` pads in front only, so
-    that an output sees no input after its own place; ``"VALID"`` pads nothing.
+    ``"SAME"`` makes ⌈size / stride⌉ outputs and puts an odd element of padding at the end; ``"CAUSAL"`` pads in front
+    only, so that an output sees no later input; ``"VALID"`` does not pad.
     """
     rank, sizes = len(sizes), tuple(sizes)
     window = per_axis("the window", window, rank)
@@ -167,10 +167,10 @@ def adjoint_windows(
     padding: Padding,
     sizes: int | Sequence[int] | None = None,
 ) -> Windows:
-    """The windows whose outputs have the sizes ``out``, over an image of these ``sizes``.
+    """The windows over an image of these ``sizes`` whose outputs have the sizes ``out``.
 
-    There are ``stride`` sizes of which that is true, up to out·stride for ``"SAME"``, whose pads depend on the sizes,
-    and from (out − 1)·stride + extent − Σ pads for the others. Without ``sizes`` they are those two.
+    Along an axis there are ``stride`` such sizes: for ``"SAME"``, whose padding depends on the size, the largest is
+    out·stride, for the others the smallest is (out − 1)·stride + extent − Σ pads. These are the defaults.
     """
     rank = len(out)
     window = per_axis("the window", window, rank)
@@ -188,14 +188,14 @@ def adjoint_windows(
         )
     if any(size < 1 for size in sizes):
         raise ValueError(
-            f"padding {padding!r} leaves nothing of the output: an input of {'×'.join(map(str, out))}"
-            f" would give {'×'.join(map(str, sizes))}"
+            f"padding {padding!r} is too large: an input of {'×'.join(map(str, out))}"
+            f" would give an output of {'×'.join(map(str, sizes))}"
         )
     return windows(sizes, window, strides, dilation, padding)
 
 
 def _over(out: Sequence[int], result: Windows, padding: Padding) -> Windows:
-    """These windows, or ``ValueError`` if their outputs do not have the sizes ``out``."""
+    """Returns the windows; raises ``ValueError`` if their outputs do not have the sizes ``out``."""
     if result.out != tuple(out):
         smallest = adjoint_windows(out, *result[1:4], padding).sizes
         ranges = [
@@ -203,7 +203,7 @@ def _over(out: Sequence[int], result: Windows, padding: Padding) -> Windows:
             for size, stride in zip(smallest, result.strides, strict=True)
         ]
         raise ValueError(
-            f"output_size {result.sizes} is reduced to {result.out} and not to the input's {tuple(out)}; expected"
+            f"output_size {result.sizes} would be convolved to {result.out}, not to the input's {tuple(out)}; expected"
             f" {' × '.join(f'{each[0]} to {each[-1]}' if len(each) > 1 else str(each[0]) for each in ranges)}"
         )
     return result
@@ -214,7 +214,7 @@ def _extents(window: tuple[int, ...], dilation: tuple[int, ...]) -> tuple[int, .
 
 
 def _fixed_pads(extents: tuple[int, ...], padding: Padding) -> tuple[tuple[int, int], ...]:
-    """The pads that do not depend on the sizes: of all but ``"SAME"``."""
+    """The padding if it does not depend on the sizes: for all but ``"SAME"``."""
     if isinstance(padding, str):
         return tuple((extent - 1 if padding == "CAUSAL" else 0, 0) for extent in extents)
     each = padding if isinstance(padding, tuple) else (padding,) * len(extents)
@@ -224,7 +224,7 @@ def _fixed_pads(extents: tuple[int, ...], padding: Padding) -> tuple[tuple[int, 
 
 
 def views(x: jax.Array, w: Windows, fill: float) -> Iterator[jax.Array]:
-    """The k-th element of every window, (N, *out, C), for each k in row order; ``fill`` where it is padding."""
+    """The k-th element of every window, (N, *out, C), for each k in row-major order; ``fill`` in the padding."""
     padded = lax.pad(x, jnp.array(fill, x.dtype), [(0, 0, 0), *((*pad, 0) for pad in w.pads), (0, 0, 0)])
     for place in itertools.product(*map(range, w.window)):
         starts = tuple(k * dilation for k, dilation in zip(place, w.dilation, strict=True))

@@ -25,7 +25,7 @@ from fnn.layers.linear._kernel_and_bias import add_bias, affine_gradients, init_
 
 @dataclasses.dataclass(frozen=True)
 class Convolution(Layer):
-    """The base of ``Conv`` and its adjoint: the options, their checks and the shapes of the parameters."""
+    """The base of ``Conv`` and its adjoint: options, checks and parameter shapes."""
 
     features: int
     kernel_size: int | tuple[int, ...]
@@ -62,7 +62,7 @@ class Convolution(Layer):
             raise ValueError(f"groups={self.groups} does not divide the {x.shape[-1]} channels of the input")
         return self.windows(x.shape[1:-1])
 
-    # These two stand here because pyright takes an inherited initialiser for a method.
+    # These two are here because pyright takes an inherited initialiser for a method.
     def _with_bias(self, params: Params, y: jax.Array) -> jax.Array:
         return add_bias(self, params, y)
 
@@ -76,7 +76,7 @@ class Convolution(Layer):
 
 
 def check_image(x: Any, kernel_size: int | tuple[int, ...]) -> None:
-    """Raises ``ValueError`` unless x has a spatial axis for every size of the kernel, at least one."""
+    """Raises ``ValueError`` unless x has one spatial axis for every kernel size, and at least one."""
     rank = x.ndim - 2 if isinstance(kernel_size, int) else len(kernel_size)
     if x.ndim != rank + 2 or rank < 1:
         raise ValueError(
@@ -95,26 +95,26 @@ class Conv(Convolution, name="conv"):
 
     Backward:
 
-        dW[k, c, f] = Σ_n Σ_o x[n, o·s + k·d − p, c] dy[n, o, f]      x slides over dy, spread out by s, in steps of d
-        dx[n, i, c] = Σ_f Σ_(o, k: o·s + k·d − p = i) dy[n, o, f] W[k, c, f]      dy, spread out by s, with W reversed
+        dW[k, c, f] = Σ_n Σ_o x[n, o·s + k·d − p, c] dy[n, o, f]      x slides over dy, dilated by s, in steps of d
+        dx[n, i, c] = Σ_f Σ_(o, k: o·s + k·d − p = i) dy[n, o, f] W[k, c, f]      dy, dilated by s, with W reversed
         db[f]       = Σ_n Σ_o dy[n, o, f]
 
-    With ``groups`` G, the channels and the features fall into G consecutive blocks, block g of the features reads
-    block g of the channels only, and c runs over the C/G channels of a block.
+    With ``groups`` G, channels and features are split into G consecutive blocks: block g of the features reads only
+    block g of the channels, and c runs over the C/G channels of a block.
 
     Params:  ``kernel`` W (*k, C/G, F), ``bias`` b (F,) unless ``use_bias=False``
     State:   none
     Cache:   ``x`` (N, *spatial, C), ``kernel``
     Shapes:  (N, *spatial, C) → (N, *spatial', F), any floating dtype, kept
 
-    An integer ``kernel_size``, ``strides`` or ``dilation`` holds for every axis, of which the input has as many as it
-    has: images (N, H, W) without channels are sequences to ``kernel_size=3``, and a ``UserWarning`` says so where
-    H = W ≥ 8; ``kernel_size=(3,)`` means sequences and ``(3, 3)`` images. ``padding`` is "SAME" (the odd element
-    at the end), "VALID", "CAUSAL" (in front only) or a pair (before, after) an axis. In a model given ``(x, lengths)``
-    padding counts as zeros, and each sequence has the outputs it has alone; "SAME" with strides is refused there.
+    An integer ``kernel_size``, ``strides`` or ``dilation`` applies to every spatial axis of the input. So images
+    (N, H, W) without channels pass for sequences with ``kernel_size=3``; a ``UserWarning`` says so if H = W ≥ 8. Write
+    ``kernel_size=(3,)`` for sequences and ``(3, 3)`` for images. ``padding`` is "SAME" (an odd element at the end),
+    "VALID", "CAUSAL" (in front only) or a pair (before, after) per axis. In a model given ``(x, lengths)`` padding
+    counts as zeros, and each sequence has the same outputs as it would alone; there "SAME" with strides raises.
 
     Errors: ``ValueError`` for a kernel larger than the padded image, an unknown padding, channels or features that
-    ``groups`` does not divide, a wrong number of axes; ``TypeError`` for a dtype that is not the parameters'.
+    ``groups`` does not divide, or a wrong number of axes; ``TypeError`` for an input not of the parameters' dtype.
 
     >>> layer = Conv(8, (3, 3), strides=2)
     >>> params, state = layer.init(jax.random.key(0), jax.ShapeDtypeStruct((1, 5, 5, 2), "float32"))

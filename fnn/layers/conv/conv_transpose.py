@@ -14,7 +14,7 @@ from fnn.layers.conv.conv import Convolution
 
 @dataclasses.dataclass(frozen=True)
 class ConvTranspose(Convolution, name="conv_transpose"):
-    """The adjoint of a ``Conv`` with the same options: it enlarges an image as that reduces one.
+    """The adjoint of a ``Conv`` with the same options: it enlarges an image as the ``Conv`` reduces one.
 
     Forward, along one spatial axis with stride s, dilation d and p zeros of padding in front:
 
@@ -26,25 +26,26 @@ class ConvTranspose(Convolution, name="conv_transpose"):
         dx[n, o, c] = Σ_f Σ_k dy[n, o·s + k·d − p, f] W[k, c, f]      the convolution
         db[f]       = Σ_n Σ_i dy[n, i, f]
 
-    Where b = 0, Σ Conv(u) ⊙ x = Σ u ⊙ ConvTranspose(x) for every u of the shape of y, if the ``Conv`` has the same
-    options, C features and the kernel of shape (*k, F/G, C) that has the inputs and outputs exchanged: for G = 1
-    V[k, f, c] = W[k, c, f], not reversed. With ``groups`` G, the channels and the features fall into G consecutive
-    blocks and the exchange is within each: V[k, f, g·C/G + c] = W[k, c, g·F/G + f].
+    For b = 0, Σ Conv(u) ⊙ x = Σ u ⊙ ConvTranspose(x) for every u of the shape of y, if the ``Conv`` has the same
+    options, C features and a kernel V (*k, F/G, C) with inputs and outputs exchanged: for G = 1,
+    V[k, f, c] = W[k, c, f], not reversed. With ``groups`` G, channels and features are split into G consecutive blocks
+    and exchanged within each: V[k, f, g·C/G + c] = W[k, c, g·F/G + f].
 
     Params:  ``kernel`` W (*k, C/G, F), ``bias`` b (F,) unless ``use_bias=False``
     State:   none
     Cache:   ``x`` (N, *spatial, C), ``kernel``
     Shapes:  (N, *spatial, C) → (N, *spatial', F), any floating dtype, kept
 
-    With strides several sizes are reduced to one: of 7 as of 8 a ``Conv`` with strides of 2 makes 4. ``output_size``,
-    an integer for every axis or one each, says which of them the output has, so that the image comes back that the
-    ``Conv`` was given. Without it that is the smallest, (size − 1)·s + (k − 1)·d + 1 − the padding in front and behind;
-    for "SAME", whose padding depends on the sizes, the largest, size·s.
+    With strides, a ``Conv`` reduces several sizes to the same one: with strides of 2, both 7 and 8 become 4.
+    ``output_size``, one integer for all axes or one per axis, says which of them to restore. The default is the
+    smallest, (size − 1)·s + (k − 1)·d + 1 minus the padding on both sides; for "SAME", whose padding depends on the
+    size, it is the largest, size·s.
 
     The adjoint of a "CAUSAL" convolution looks ahead: y[n, i] depends on x[n, o] with o·s ≥ i.
 
-    Errors: ``ValueError`` for padding that leaves nothing of the output, for an ``output_size`` of which the ``Conv``
-    makes another size than the input's, and as ``Conv``.
+    Errors: ``ValueError`` for padding that leaves no output, for an ``output_size`` that the ``Conv`` would not reduce
+    to the input's size, for an unknown padding, channels or features that ``groups`` does not divide, or a wrong number
+    of axes; ``TypeError`` for an input not of the parameters' dtype.
 
     >>> layer = ConvTranspose(8, (3, 3), strides=2)
     >>> params, state = layer.init(jax.random.key(0), jax.ShapeDtypeStruct((1, 5, 5, 2), "float32"))

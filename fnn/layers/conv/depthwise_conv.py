@@ -15,7 +15,7 @@ from fnn.layers.conv.conv import Conv, check_image
 
 @dataclasses.dataclass(frozen=True)
 class DepthwiseConv(Layer, name="depthwise_conv"):
-    """A ``Conv`` with a group for every channel: each channel is convolved with ``multiplier`` M kernels of its own.
+    """A ``Conv`` with one group per channel: each channel is convolved with its own ``multiplier`` M kernels.
 
     Forward, along one spatial axis with stride s, dilation d and p zeros of padding in front, for f = c·M + m:
 
@@ -32,7 +32,7 @@ class DepthwiseConv(Layer, name="depthwise_conv"):
     Cache:   ``x`` (N, *spatial, C), ``kernel``
     Shapes:  (N, *spatial, C) → (N, *spatial', C·M), any floating dtype, kept
 
-    Sizes, strides, dilation, padding and errors are those of ``Conv``.
+    Sizes, strides, dilation, padding and errors are as in ``Conv``.
 
     >>> layer = DepthwiseConv((3, 3), multiplier=2)
     >>> params, state = layer.init(jax.random.key(0), jax.ShapeDtypeStruct((1, 5, 5, 4), "float32"))
@@ -54,7 +54,7 @@ class DepthwiseConv(Layer, name="depthwise_conv"):
 
     def __post_init__(self) -> None:
         positive("multiplier", self.multiplier)
-        one = self._of_channels(1)  # which checks the other options
+        one = self._of_channels(1)  # also checks the other options
         for name in ("kernel_size", "strides", "dilation"):
             object.__setattr__(self, name, getattr(one, name))
 
@@ -82,7 +82,7 @@ class DepthwiseConv(Layer, name="depthwise_conv"):
         check_image(array_or_shape(x), self.kernel_size)
         warn_of_images(self, "kernel_size", x)
         one = self._of_channels(x.shape[-1])
-        window = per_axis("kernel_size", self.kernel_size, x.ndim - 2)  # of which nothing is left to warn
+        window = per_axis("kernel_size", self.kernel_size, x.ndim - 2)  # a tuple, so that Conv does not warn again
         return dataclasses.replace(one, kernel_size=window).init(key, x)
 
     def forward(

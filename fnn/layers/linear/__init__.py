@@ -1,1 +1,1 @@
-"""Layers that multiply by a kernel, or look one up."""
+"""Layers that multiply by a kernel, or look up rows of a table."""

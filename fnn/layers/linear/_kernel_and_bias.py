@@ -1,4 +1,4 @@
-"""What layers with a kernel and a bias share: y = (a linear map of x by the kernel) + b."""
+"""What layers with a kernel and a bias share: y = (a linear map of x) + b."""
 
 from typing import Any, Protocol
 
@@ -23,7 +23,7 @@ class KernelAndBias(Protocol):
 
 
 def init_affine(layer: KernelAndBias, key: jax.Array, kernel_shape: tuple[int, ...], dtype: Any) -> Params:
-    """``kernel`` of that shape and, unless the layer has none, ``bias`` (F,)."""
+    """``kernel`` of that shape and, if the layer has one, ``bias`` (F,)."""
     params = {"kernel": layer.kernel_init(named_key(key, "kernel"), kernel_shape, dtype)}
     if layer.use_bias:
         params["bias"] = layer.bias_init(named_key(key, "bias"), (layer.features,), dtype)
@@ -31,7 +31,7 @@ def init_affine(layer: KernelAndBias, key: jax.Array, kernel_shape: tuple[int, .
 
 
 def add_bias(layer: KernelAndBias, params: Params, y: jax.Array) -> jax.Array:
-    """y + b on the last axis, or y."""
+    """y + b along the last axis, or y if the layer has no bias."""
     if not layer.use_bias:
         return y
     bias = parameter(params, "bias", (layer.features,), y.dtype)
@@ -39,5 +39,5 @@ def add_bias(layer: KernelAndBias, params: Params, y: jax.Array) -> jax.Array:
 
 
 def affine_gradients(layer: KernelAndBias, dkernel: jax.Array, dy: jax.Array) -> Params:
-    """dparams from the gradient of the kernel, with db = Σ dy over all leading axes."""
+    """dparams, from the kernel's gradient and db = Σ dy over all leading axes."""
     return {"kernel": dkernel, "bias": dy.sum(tuple(range(dy.ndim - 1)))} if layer.use_bias else {"kernel": dkernel}

@@ -15,7 +15,7 @@ from fnn.layers.linear._kernel_and_bias import add_bias, affine_gradients, init_
 
 @dataclasses.dataclass(frozen=True)
 class Bilinear(Layer, name="bilinear"):
-    """A form linear in each of two inputs, one for every feature.
+    """A bilinear form of two inputs for each output feature.
 
     Forward:   y[n, f] = b[f] + Σ_i Σ_j x₁[n, i] W[i, j, f] x₂[n, j]
     Backward:  dW[i, j, f] = Σ_n x₁[n, i] x₂[n, j] dy[n, f],  db = Σ_n dy
@@ -27,8 +27,8 @@ class Bilinear(Layer, name="bilinear"):
     Cache:   ``first`` x₁ (…, D₁), ``second`` x₂ (…, D₂), ``kernel``
     Shapes:  (x₁ (…, D₁), x₂ (…, D₂)) → (…, F), any floating dtype, kept
 
-    Errors: ``TypeError`` for an input that is not a pair of floating arrays of one dtype, that of the parameters;
-    ``ValueError`` for leading axes that differ, and sizes that are not the kernel's.
+    Errors: ``TypeError`` for an input that is not a pair of floating arrays of the parameters' dtype; ``ValueError``
+    for leading axes that differ, and sizes that do not match the kernel.
 
     >>> layer = Bilinear(3)
     >>> x = jnp.ones((5, 2)), jnp.ones((5, 4))

@@ -25,8 +25,8 @@ class Dense(Layer, name="dense"):
     Cache:   ``x`` (…, D), ``kernel`` (D, F)
     Shapes:  (…, D) → (…, F), any floating dtype, kept
 
-    Errors: ``ValueError`` if the size of the last axis is not the kernel's, ``TypeError`` for an input that is not
-    floating or whose dtype is not the parameters'.
+    Errors: ``ValueError`` if the last axis does not match the kernel, ``TypeError`` for an input that is not floating
+    or not of the parameters' dtype.
 
     >>> layer = Dense(3)
     >>> params, state = layer.init(jax.random.key(0), jax.ShapeDtypeStruct((1, 2), "float32"))

@@ -1,4 +1,4 @@
-"""Embedding: a table of vectors, one a symbol."""
+"""Embedding: a table with one vector per symbol."""
 
 import dataclasses
 from typing import Any
@@ -27,11 +27,11 @@ class Embedding(Layer, name="embedding"):
     Shapes:  integer (…) → (…, F)
 
     Errors: ``TypeError`` for indices that are not integers; outside jit ``ValueError`` for an index outside [0, V).
-    Inside jit, where values cannot be looked at, such an index gives a row of NaN and no gradient; it never wraps.
+    Inside jit, where values are unknown, such an index gives a row of NaN and no gradient; it never wraps.
 
-    The same table can score every symbol: ``attend``. A model whose head is tied to its embedding says so by a path,
+    ``attend`` scores every symbol with the same table. To tie the head of a model to its embedding, write
     ``Tied(Serial(embedding=Embedding(V, F), …, head=Dense(V, use_bias=False)), {"head/kernel":
-    "embedding/embedding"}, transform="transpose")``, and trains one table by the gradients of both uses.
+    "embedding/embedding"}, transform="transpose")``: one table, trained with the gradients of both uses.
 
     >>> layer = Embedding(10, 4)
     >>> params, state = layer.init(jax.random.key(0), jnp.zeros((1, 3), int))
@@ -72,10 +72,10 @@ class Embedding(Layer, name="embedding"):
         return {"embedding": rows.astype(dy.dtype)}, None
 
     def attend(self, params: Params, x: Any) -> jax.Array:
-        """The logits of every symbol: how far a vector points towards each row of the table.
+        """The logits of every symbol: the products of a vector with each row of the table.
 
         Forward:   y = x Eᵀ
-        Backward:  dx = dy E,  dE = dyᵀ x  (summed over all leading axes): those of ``Dense`` with the kernel Eᵀ
+        Backward:  dx = dy E,  dE = dyᵀ x  (summed over all leading axes), as for ``Dense`` with the kernel Eᵀ
 
         Shapes:  (…, F) → (…, V), any floating dtype, kept. Errors: ``ValueError`` for another last axis.
         """
@@ -96,7 +96,7 @@ class Embedding(Layer, name="embedding"):
         if x.size == 0:
             raise ValueError(f"the batch is empty: {describe(x)}")
         if is_concrete(given):
-            # Of what was given: JAX's default integers have 32 bits, into which larger NumPy ones wrap silently.
+            # Checked before conversion to JAX's default 32-bit integers, into which larger NumPy ones wrap silently.
             values = np.asarray(given)
             low, high = int(values.min()), int(values.max())
             if low < 0 or high >= self.vocabulary:

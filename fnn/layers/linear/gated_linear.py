@@ -1,4 +1,4 @@
-"""Gated linear units: an affine map, scaled entry by entry by the activation of another."""
+"""Gated linear units: an affine map, multiplied elementwise by the activation of another."""
 
 import dataclasses
 from typing import Any, ClassVar
@@ -33,7 +33,7 @@ class _Gated(Layer):
 
     @property
     def _dense(self) -> Dense:
-        """Each of the two maps."""
+        """The dense layer of each of the two maps."""
         return Dense(self.features, use_bias=self.use_bias, kernel_init=self.kernel_init, bias_init=self.bias_init)
 
     def init(self, key: jax.Array, x: Any) -> tuple[Params, State]:
@@ -60,7 +60,7 @@ class _Gated(Layer):
 
 @dataclasses.dataclass(frozen=True)
 class GLU(_Gated, name="glu"):
-    """The gated linear unit: an affine map, scaled by the sigmoid of another.
+    """The gated linear unit: an affine map, multiplied by the sigmoid of another.
 
     Forward:   y = a(g) ⊙ v,  g = x W + b,  v = x V + c,  a the sigmoid
     Backward:  dg = dy ⊙ v ⊙ a'(g),  dv = dy ⊙ a(g)
@@ -69,14 +69,14 @@ class GLU(_Gated, name="glu"):
     Params:  ``gate`` {``kernel`` W (D, F), ``bias`` b (F,)}, ``value`` {``kernel`` V (D, F), ``bias`` c (F,)}, without
              the biases if ``use_bias=False``
     State:   none
-    Cache:   ``x`` (…, D), ``gate`` g and ``value`` v (…, F), ``gate_kernel`` W and ``value_kernel`` V; a(g) is computed
-             again
+    Cache:   ``x`` (…, D), ``gate`` g and ``value`` v (…, F), ``gate_kernel`` W and ``value_kernel`` V; a(g) is
+             recomputed
     Shapes:  (…, D) → (…, F), any floating dtype, kept
 
-    A network of the size of one with plain layers has two thirds of its hidden units (three matrices for two).
+    For as many parameters as with plain layers, use two thirds of the hidden units (three matrices instead of two).
 
-    Errors: ``ValueError`` if the size of the last axis is not the kernels', ``TypeError`` for an input that is not
-    floating or whose dtype is not the parameters'.
+    Errors: ``ValueError`` if the last axis does not match the kernels, ``TypeError`` for an input that is not floating
+    or not of the parameters' dtype.
 
     >>> layer = GLU(3)
     >>> params, state = layer.init(jax.random.key(0), jax.ShapeDtypeStruct((1, 2), "float32"))
@@ -91,10 +91,10 @@ class GLU(_Gated, name="glu"):
 
 @dataclasses.dataclass(frozen=True)
 class ReGLU(_Gated, name="reglu"):
-    """The gated linear unit with the rectifier in the place of the sigmoid; see ``GLU``.
+    """The gated linear unit with ReLU instead of the sigmoid; see ``GLU``.
 
     Forward:   y = relu(g) ⊙ v,  g = x W + b,  v = x V + c
-    Backward:  as ``GLU``, with relu'(g) = 1 where g > 0, else 0, at the kink too
+    Backward:  dg = dy ⊙ v ⊙ relu'(g),  dv = dy ⊙ relu(g),  the rest as in ``GLU``;  relu'(g) = 1 for g > 0, else 0
 
     >>> ReGLU(3).init(jax.random.key(0), jax.ShapeDtypeStruct((1, 2), "float32"))[0]["gate"]["kernel"].shape
     (2, 3)
@@ -107,10 +107,10 @@ class ReGLU(_Gated, name="reglu"):
 
 @dataclasses.dataclass(frozen=True)
 class GEGLU(_Gated, name="geglu"):
-    """The gated linear unit with the exact GELU in the place of the sigmoid; see ``GLU``.
+    """The gated linear unit with the exact GELU instead of the sigmoid; see ``GLU``.
 
     Forward:   y = gelu(g) ⊙ v,  g = x W + b,  v = x V + c
-    Backward:  as ``GLU``, with gelu'(g) = Φ(g) + g φ(g)
+    Backward:  dg = dy ⊙ v ⊙ gelu'(g),  dv = dy ⊙ gelu(g),  the rest as in ``GLU``;  gelu'(g) = Φ(g) + g φ(g)
 
     >>> GEGLU(3).init(jax.random.key(0), jax.ShapeDtypeStruct((1, 2), "float32"))[0]["value"]["kernel"].shape
     (2, 3)
@@ -123,10 +123,11 @@ class GEGLU(_Gated, name="geglu"):
 
 @dataclasses.dataclass(frozen=True)
 class SwiGLU(_Gated, name="swiglu"):
-    """The gated linear unit with SiLU in the place of the sigmoid; see ``GLU``.
+    """The gated linear unit with SiLU instead of the sigmoid; see ``GLU``.
 
     Forward:   y = silu(g) ⊙ v,  g = x W + b,  v = x V + c
-    Backward:  as ``GLU``, with silu'(g) = s + g s (1 − s),  s = sigmoid(g)
+    Backward:  dg = dy ⊙ v ⊙ silu'(g),  dv = dy ⊙ silu(g),  the rest as in ``GLU``;  silu'(g) = s + g s (1 − s),
+               s = sigmoid(g)
 
     >>> SwiGLU(3, use_bias=False).init(jax.random.key(0), jax.ShapeDtypeStruct((1, 2), "float32"))[0]["gate"].keys()
     dict_keys(['kernel'])

@@ -1,1 +1,1 @@
-"""Normalisation, and the one derivation behind it."""
+"""Normalisation layers, and the one derivation they share."""

@@ -1,4 +1,4 @@
-"""The base of layers that standardise within each sample."""
+"""The base of layers that normalise within each sample."""
 
 import dataclasses
 from typing import Any
@@ -15,15 +15,15 @@ from fnn.layers.norm._standardize import Axes, inverse_root, moments, normalized
 
 @dataclasses.dataclass(frozen=True)
 class SampleNorm(Layer, name="sample_norm"):
-    """Standardises every set of entries of a sample, then scales and shifts each channel; a subclass gives ``sets``.
+    """Standardises sets of entries of a sample, then scales and shifts each channel; a subclass defines ``sets``.
 
     Forward:   μ, σ² of each set;  x̂ = (x − μ) r,  r = 1/√(σ² + ε);  y = γ ⊙ x̂ + β
     Backward:  dγ = Σ dy ⊙ x̂,  dβ = Σ dy,  dx̂ = γ ⊙ dy
                dx = r (dx̂ − mean(dx̂) − x̂ · mean(dx̂ ⊙ x̂)),  the means over each set
 
-    Cache:   ``x``, ``mean``, ``inverse`` r, one a set, and ``scale`` if there is one; x̂ is computed again
+    Cache:   ``x``, ``mean`` and ``inverse`` r, one per set, and ``scale`` if there is one; x̂ is recomputed
 
-    A set whose σ² overflows has r = NaN, and y with it, not the 0 that 1/∞ would be.
+    If σ² of a set overflows, r and y are NaN, not the 0 that 1/∞ would give.
     """
 
     _: dataclasses.KW_ONLY
@@ -35,7 +35,7 @@ class SampleNorm(Layer, name="sample_norm"):
         keep_in_range(self, epsilon=AT_LEAST_ZERO)
 
     def sets(self, shape: tuple[int, ...]) -> tuple[tuple[int, ...], Axes]:
-        """The shape in which to see an input of this shape, and the axes that a set takes up in it."""
+        """The shape to view an input of this shape in, and the axes of that view that make up a set."""
         raise NotImplementedError(f"{type(self).__name__} does not define sets")
 
     def init(self, key: jax.Array, x: Any) -> tuple[Params, State]:

@@ -1,4 +1,4 @@
-"""What normalising layers share after they have normalised: y = γ ⊙ x̂ + β, one γ and one β a channel.
+"""The last step of all normalisation layers: y = γ ⊙ x̂ + β, with one γ and one β per channel.
 
 dγ = Σ dy ⊙ x̂,  dβ = Σ dy  (over all axes but the last),  dx̂ = γ ⊙ dy
 """
@@ -22,7 +22,7 @@ class Scaled(Protocol):
 
 
 def init_scaled(layer: Scaled, x: Any) -> Params:
-    """``scale`` of ones and ``bias`` of zeros, each (C,), unless the layer has none."""
+    """``scale`` of ones and ``bias`` of zeros, each (C,), as far as the layer uses them."""
     dtype, shape = float_dtype(x), (x.shape[-1],)
     params = {"scale": jnp.ones(shape, dtype)} if layer.use_scale else {}
     if layer.use_bias:
@@ -31,7 +31,7 @@ def init_scaled(layer: Scaled, x: Any) -> Params:
 
 
 def scaled(layer: Scaled, params: Params, normal: jax.Array, dtype: Any) -> tuple[jax.Array, Cache]:
-    """y in the given dtype from x̂ in the wide one, and the cache: ``scale`` if there is one."""
+    """y in ``dtype``, from x̂ in the wide dtype, and the cache: ``scale`` if there is one."""
     shape, cache = normal.shape[-1:], {}
     if layer.use_scale:
         cache["scale"] = parameter(params, "scale", shape, dtype)
@@ -55,5 +55,5 @@ def scaled_backward(layer: Scaled, cache: Cache, dy: jax.Array, normal: jax.Arra
 
 
 def row(each: jax.Array, like: jax.Array) -> jax.Array:
-    """One number a channel as (1, …, 1, C), of the rank and dtype of another array."""
+    """One number per channel as (1, …, 1, C), with the rank and dtype of another array."""
     return each.astype(like.dtype).reshape((1,) * (like.ndim - 1) + each.shape)

@@ -8,15 +8,15 @@ x̂ depends on x directly, through μ and through σ². With dμ/dx = 1/n and d�
 
     dx = r (dx̂ − mean(dx̂) − x̂ · mean(dx̂ ⊙ x̂))
 
-which says: take from dx̂ its components along 1 and along x̂, the directions in which x̂ cannot change. Without the
-mean, x̂ = x r with r = 1/√(mean(x²) + ε), the direction 1 is free: dx = r (dx̂ − x̂ · mean(dx̂ ⊙ x̂)).
+which says: remove from dx̂ its components along 1 and along x̂, the directions in which x̂ cannot change. Without the
+mean, x̂ = x r with r = 1/√(mean(x²) + ε), only the second is removed: dx = r (dx̂ − x̂ · mean(dx̂ ⊙ x̂)).
 
-The variance is computed in two passes; E[x²] − E[x]² loses everything when the mean is large. ``axis_name`` extends the
-set over the devices of a mapped axis: every mean becomes a mean of means of equal sizes. With ``counted`` (broadcast
-against x) the set is made of the entries that count, and a mean is their sum over their number.
+The variance is computed in two passes; E[x²] − E[x]² cancels when the mean is large. ``axis_name`` extends the set over
+the devices of a mapped axis: every mean becomes a mean of means of equal sizes. With ``counted``, a mask that is
+broadcast against x, the set consists of the entries that count, and a mean is their sum divided by their number.
 
-Where squares overflow, σ² = ∞ and r would be 0: every input would come out as the bias, with a gradient of 0. There r,
-and with it the whole set, is NaN. Inputs are not scaled for this: it would take one more pass over all of them.
+If squares overflow, σ² = ∞ and r would be 0: every output would be the bias, with gradient 0. Instead r, and so the
+whole set, is NaN. Rescaling the inputs would avoid this, at the cost of another pass over them.
 """
 
 from typing import Any
@@ -47,7 +47,7 @@ def moments(
     if counted is not None and axis_name is not None:
         mean = _mean(wide, axes, axis_name, counted)
     else:
-        # From the first entry on: a sum of equal numbers is rounded, and a set without spread would get one from that.
+        # Relative to the first entry: summing equal numbers rounds, and a constant set would get a variance from that.
         first = lax.stop_gradient(lax.slice(wide, (0,) * wide.ndim, _with_one(wide.shape, axes)))
         mean = _mean(wide - first, axes, None, counted) + first
         mean = mean if axis_name is None else lax.pmean(mean, axis_name)
@@ -55,13 +55,13 @@ def moments(
 
 
 def _with_one(shape: tuple[int, ...], axes: Axes) -> tuple[int, ...]:
-    """The shape with size 1 along the axes."""
+    """The shape, with size 1 along ``axes``."""
     along = {axis % len(shape) for axis in axes}
     return tuple(1 if axis in along else size for axis, size in enumerate(shape))
 
 
 def inverse_root(square: jax.Array, epsilon: Any) -> jax.Array:
-    """r = 1/√(σ² + ε), or NaN for a mean of squares that has overflowed."""
+    """r = 1/√(σ² + ε), or NaN if the mean of squares has overflowed."""
     return jnp.where(jnp.isinf(square), jnp.nan, lax.rsqrt(square + epsilon))
 
 
@@ -78,7 +78,7 @@ def standardize_backward(
     axis_name: Any = None,
     counted: jax.Array | None = None,
 ) -> jax.Array:
-    """dx from dx̂, x̂ and r, where μ and σ² are those of x itself."""
+    """dx from dx̂, x̂ and r, where μ and σ² are computed from x."""
     along_one = _mean(dnormalized, axes, axis_name, counted)
     return rescale_backward(dnormalized, normal, inverse, axes, axis_name, counted) - inverse * along_one
 
@@ -91,5 +91,5 @@ def rescale_backward(
     axis_name: Any = None,
     counted: jax.Array | None = None,
 ) -> jax.Array:
-    """dx from dx̂, x̂ and r, where x̂ = x r and mean(x²) is that of x itself."""
+    """dx from dx̂, x̂ and r, where x̂ = x r and r is computed from mean(x²)."""
     return inverse * (dnormalized - normal * _mean(dnormalized * normal, axes, axis_name, counted))

@@ -1,4 +1,4 @@
-"""Batch normalisation, with its running statistics threaded as state."""
+"""Batch normalisation, with its running statistics as state."""
 
 import dataclasses
 from typing import Any
@@ -24,28 +24,27 @@ class BatchNorm(Layer, name="batch_norm"):
 
     Forward, in training:   μ, σ² over the batch;  x̂ = (x − μ) r,  r = 1/√(σ² + ε);  y = γ x̂ + β
                             mean' = decay · mean + (1 − decay) μ,  var' = decay · var + (1 − decay) σ²
-    Forward, in inference:  the same x̂ and y with the running ``mean`` and ``var``; the state stays
+    Forward, in inference:  the same x̂ and y with the running ``mean`` and ``var``; the state does not change
 
     Backward:  dγ = Σ dy ⊙ x̂,  dβ = Σ dy,  dx̂ = γ dy
                dx = r (dx̂ − mean(dx̂) − x̂ · mean(dx̂ ⊙ x̂)) in training,  dx = r dx̂ in inference
 
     Params:  ``scale`` γ, ``bias`` β, each (C,); left out by ``use_scale=False``, ``use_bias=False``
-    State:   ``mean``, ``var`` (C,) in at least float32, and ``count``, the updates so far
+    State:   ``mean``, ``var`` (C,) in at least float32, and ``count``, the number of updates so far
     Cache:   ``x`` (…, C), ``mean``, ``inverse`` r (1, …, 1, C), ``scale`` (C,) if any, ``train`` Static; x̂ is
-             computed again
-    Shapes:  (…, C) → (…, C), any floating dtype, kept; of ``(x, lengths)``, x (N, T, C), only the steps within the
-             lengths count for μ and σ² and the sums, and y is 0 past them; the cache has ``lengths`` then
+             recomputed
+    Shapes:  (…, C) → (…, C), any floating dtype, kept; for ``(x, lengths)``, x (N, T, C), only the steps within the
+             lengths count in μ, σ² and the sums, y is 0 past them, and the cache has ``lengths``
 
     Conventions: ``decay`` is the weight of the old statistic; both variances are biased (1/n; PyTorch's running
-    variance is not, so convert on import). ``axis_name`` takes the statistics over a mapped axis of devices as well.
+    variance is not, so convert on import). With ``axis_name`` statistics are also taken over a mapped axis of devices.
     A bias right before a batch norm has a gradient of exactly zero in training.
-    A channel whose σ² overflows has r = NaN, and y with it, not the 0 that 1/∞ would be.
-    A batch in which μ or σ² of any channel is not finite leaves the state as it is, bit for bit, on all devices: one
-    NaN does not poison the statistics for ever, and a ``count`` that did not move is the flag.
+    If σ² of a channel overflows, r and y are NaN, not the 0 that 1/∞ would give.
+    If μ or σ² of any channel is not finite, the state does not change, bit for bit, on any device: one NaN does not
+    spoil the statistics for good, and you can tell from ``count``, which did not move.
 
-    Errors: ``ValueError`` for training on one value a channel (its variance is 0; inside jit, where lengths cannot be
-    looked at, NaN), for missing state, and, outside jit,
-    for inference before the first update.
+    Errors: ``ValueError`` for training on one value per channel (its variance is 0; inside jit, where lengths are
+    unknown, the output is NaN), for missing state and, outside jit, for inference before the first update.
 
     >>> layer = BatchNorm()
     >>> params, state = layer.init(jax.random.key(0), jax.ShapeDtypeStruct((4, 2), "float32"))
@@ -119,19 +118,19 @@ class BatchNorm(Layer, name="batch_norm"):
         return dparams, joined_again(dx.astype(dy.dtype), lengths)
 
     def _values(self, x: jax.Array, lengths: jax.Array | None) -> Any:
-        """The number of values a channel, over all devices; raises for less than two."""
+        """The number of values per channel, over all devices; raises for fewer than two."""
         values: Any = x.size // x.shape[-1] if lengths is None else lengths.sum()
         if self.axis_name is not None:
             values = values * lax.axis_size(self.axis_name) if lengths is None else lax.psum(values, self.axis_name)
         if is_concrete(values) and values < 2:
             found = "one" if values else "none"
-            raise ValueError(f"training needs at least two values a channel to take a variance of, got {found}")
+            raise ValueError(f"training needs at least two values per channel for a variance, got {found}")
         return values
 
     def _updated(self, old: State, count: jax.Array, new: State) -> State:
-        # Statistics are not differentiated, and no gradient may leak through a state that is returned.
+        # Statistics are not differentiated: no gradient may leak through the returned state.
         new = {name: lax.stop_gradient(each).reshape(old[name].shape) for name, each in new.items()}
-        # Where the mean is not finite neither is the mean of (x − mean)², so the variance alone tells.
+        # If the mean is not finite, neither is the mean of (x − mean)², so checking the variance is enough.
         finite = jnp.isfinite(new["var"]).all()
 
         def moved(old: jax.Array, new: jax.Array) -> jax.Array:

@@ -19,13 +19,13 @@ class GroupNorm(SampleNorm, name="group_norm"):
 
     Params:  ``scale`` γ, ``bias`` β, each (C,); left out by ``use_scale=False``, ``use_bias=False``
     State:   none
-    Cache:   ``x`` (N, …, C), ``mean``, ``inverse`` r (N, 1, …, groups, 1), ``scale`` (C,) if any; x̂ is computed again
+    Cache:   ``x`` (N, …, C), ``mean``, ``inverse`` r (N, 1, …, groups, 1), ``scale`` (C,) if any; x̂ is recomputed
     Shapes:  (N, …, C) → (N, …, C), with or without spatial axes; any floating dtype, kept; computed in at least float32
 
-    One group is layer normalisation over the whole sample, C groups are ``InstanceNorm``.
+    With one group this is layer normalisation over the whole sample, with C groups ``InstanceNorm``.
 
     Errors: ``ValueError`` for a number of groups that does not divide the channels, for a group of one value (its
-    variance is 0) and for an epsilon below 0; ``TypeError`` for groups that are no integer.
+    variance is 0) and for an epsilon below 0; ``TypeError`` if ``groups`` is not an integer.
 
     >>> import jax, jax.numpy as jnp
     >>> layer = GroupNorm(2)
@@ -52,7 +52,7 @@ class GroupNorm(SampleNorm, name="group_norm"):
             raise ValueError(f"groups={self.groups} does not divide the {channels} channels of the input")
         if math.prod(leading[1:]) * channels == self.groups:
             raise ValueError(
-                f"a group needs at least two values to take a variance of, got one:"
+                f"a group needs at least two values for a variance, got one:"
                 f" {channels} channels in {self.groups} groups at one position"
             )
         return (*leading, self.groups, channels // self.groups), (*range(1, len(leading)), len(leading) + 1)

@@ -17,7 +17,7 @@ class InstanceNorm(SampleNorm, name="instance_norm"):
 
     Params:  ``scale`` γ, ``bias`` β, each (C,); left out by ``use_scale=False``, ``use_bias=False``
     State:   none
-    Cache:   ``x`` (N, spatial, C), ``mean``, ``inverse`` r (N, 1, …, C), ``scale`` (C,) if any; x̂ is computed again
+    Cache:   ``x`` (N, spatial, C), ``mean``, ``inverse`` r (N, 1, …, C), ``scale`` (C,) if any; x̂ is recomputed
     Shapes:  (N, spatial, C) → (N, spatial, C), any floating dtype, kept; computed in at least float32
 
     Errors: ``ValueError`` for an input without spatial axes, for a single position (its variance is 0) and for an
@@ -38,5 +38,5 @@ class InstanceNorm(SampleNorm, name="instance_norm"):
         if len(shape) < 3:
             raise ValueError(f"expected an input (N, spatial, …, C), got the shape {shape}")
         if math.prod(shape[1:-1]) == 1:
-            raise ValueError(f"a channel needs at least two positions to take a variance of, got one: {shape}")
+            raise ValueError(f"a channel needs at least two positions for a variance, got one: {shape}")
         return shape, tuple(range(1, len(shape) - 1))

@@ -8,7 +8,7 @@ from fnn.layers.norm._standardize import Axes
 
 @dataclasses.dataclass(frozen=True)
 class LayerNorm(SampleNorm, name="layer_norm"):
-    """Standardises the channels of every position, then scales and shifts each.
+    """Standardises the channels at every position, then scales and shifts each.
 
     Forward:   μ, σ² over the last axis;  x̂ = (x − μ) r,  r = 1/√(σ² + ε);  y = γ ⊙ x̂ + β
     Backward:  dγ = Σ dy ⊙ x̂,  dβ = Σ dy  (over all leading axes),  dx̂ = γ ⊙ dy
@@ -16,7 +16,7 @@ class LayerNorm(SampleNorm, name="layer_norm"):
 
     Params:  ``scale`` γ, ``bias`` β, each (C,); left out by ``use_scale=False``, ``use_bias=False``
     State:   none
-    Cache:   ``x`` (…, C), ``mean``, ``inverse`` r (…, 1), ``scale`` (C,) if any; x̂ is computed again
+    Cache:   ``x`` (…, C), ``mean``, ``inverse`` r (…, 1), ``scale`` (C,) if any; x̂ is recomputed
     Shapes:  (…, C) → (…, C), any floating dtype, kept; computed in at least float32
 
     Errors: ``ValueError`` for a scalar, for a single channel (its variance is 0) and for an epsilon below 0.
@@ -36,5 +36,5 @@ class LayerNorm(SampleNorm, name="layer_norm"):
         if len(shape) < 1:
             raise ValueError("expected an input (…, C), got a scalar")
         if shape[-1] == 1:
-            raise ValueError(f"a position needs at least two channels to take a variance of, got one: {shape}")
+            raise ValueError(f"a position needs at least two channels for a variance, got one: {shape}")
         return shape, (-1,)

@@ -16,18 +16,18 @@ from fnn.layers.norm._standardize import inverse_root, rescale_backward
 
 @dataclasses.dataclass(frozen=True)
 class RMSNorm(Layer, name="rms_norm"):
-    """Divides the channels of every position by their root mean square, then scales each.
+    """Divides the channels at every position by their root mean square, then scales each.
 
     Forward:   x̂ = x r,  r = 1/√(mean(x²) + ε),  the mean over the last axis;  y = γ ⊙ x̂
     Backward:  dγ = Σ dy ⊙ x̂  (over all leading axes),  dx̂ = γ ⊙ dy,  dx = r (dx̂ − x̂ · mean(dx̂ ⊙ x̂))
 
     Params:  ``scale`` γ (C,), left out by ``use_scale=False``
     State:   none
-    Cache:   ``x`` (…, C), ``inverse`` r (…, 1), ``scale`` (C,) if any; x̂ is computed again
+    Cache:   ``x`` (…, C), ``inverse`` r (…, 1), ``scale`` (C,) if any; x̂ is recomputed
     Shapes:  (…, C) → (…, C), any floating dtype, kept; computed in at least float32
 
-    A single channel keeps its sign alone, x̂ = sign(x) where x² ≫ ε: that is its definition, so it is not refused, as
-    it is by ``LayerNorm``, where nothing would be left.
+    A single channel is allowed and keeps only its sign, x̂ = sign(x) where x² ≫ ε; in ``LayerNorm``, which raises,
+    nothing would be left of it.
 
     Errors: ``ValueError`` for a scalar and for an epsilon below 0.
 

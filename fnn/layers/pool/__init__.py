@@ -1,1 +1,1 @@
-"""Pooling: over windows, and over everything."""
+"""Pooling: over windows, and over whole images or sequences."""

@@ -18,7 +18,7 @@ from fnn.sequences.lengths import joined_again, without_padding
 
 @dataclasses.dataclass(frozen=True)
 class _GlobalPool(Layer):
-    """Of ``(x, lengths)``, x (N, T, C), the steps within the lengths are pooled; the cache has ``lengths`` then."""
+    """For ``(x, lengths)``, x (N, T, C), the steps within the lengths are pooled, and the cache has ``lengths``."""
 
     over_time = "lengths"
 
@@ -30,7 +30,7 @@ class _GlobalPool(Layer):
         if lengths is None:
             return x, None, {"shape": Static(x.shape)}
         if is_concrete(lengths) and not np.asarray(lengths).all():
-            raise ValueError(f"a sequence without steps has no mean and no maximum, got the lengths {lengths.tolist()}")
+            raise ValueError(f"an empty sequence has no mean and no maximum, got the lengths {lengths.tolist()}")
         return x, lengths, {"shape": Static(x.shape), "lengths": lengths}
 
 
@@ -38,14 +38,14 @@ class _GlobalPool(Layer):
 class GlobalAvgPool(_GlobalPool, name="global_avg_pool"):
     """The mean over all spatial axes.
 
-    Forward:   y[n, c] = (1/m) Σ_i x[n, i, c],  m = the number of places
+    Forward:   y[n, c] = (1/m) Σ_i x[n, i, c],  m = the number of positions
     Backward:  dx[n, i, c] = dy[n, c] / m
 
-    Cache:   ``shape`` Static, of x; ``lengths`` if they came
-    Shapes:  (N, *spatial, C) → (N, C), any floating dtype, kept; of ``(x, lengths)``, x (N, T, C), the mean is over
+    Cache:   ``shape`` Static, of x; ``lengths`` if given
+    Shapes:  (N, *spatial, C) → (N, C), any floating dtype, kept; for ``(x, lengths)``, x (N, T, C), the mean is over
              the steps i < m = lengths[n], and dx is 0 past them
 
-    Errors: ``ValueError`` for a length of 0; inside jit its mean is NaN.
+    Errors: ``ValueError`` for a length of 0; inside jit the mean is then NaN.
 
     >>> GlobalAvgPool().apply({}, {}, jnp.arange(4.0).reshape(1, 2, 2, 1))[0]
     Array([[1.5]], dtype=float32)
@@ -75,13 +75,13 @@ class GlobalMaxPool(_GlobalPool, name="global_max_pool"):
     Forward:   y[n, c] = max_i x[n, i, c],  i*[n, c] = the first i that attains it
     Backward:  dx[n, i, c] = dy[n, c] where i = i*[n, c], else 0
 
-    A tie sends its gradient to the first element (in row order); a NaN wins, the first of several.
+    A tie sends its gradient to the first element (in row-major order); NaN counts as the maximum, the first if several.
 
-    Cache:   ``winner`` i* (N, C), counted in row order; ``shape`` Static, of x; ``lengths`` if they came
-    Shapes:  (N, *spatial, C) → (N, C), any floating dtype, kept; of ``(x, lengths)``, x (N, T, C), the maximum is over
+    Cache:   ``winner`` i* (N, C), a row-major index; ``shape`` Static, of x; ``lengths`` if given
+    Shapes:  (N, *spatial, C) → (N, C), any floating dtype, kept; for ``(x, lengths)``, x (N, T, C), the maximum is over
              the steps within the lengths
 
-    Errors: ``ValueError`` for a length of 0; inside jit its maximum is NaN.
+    Errors: ``ValueError`` for a length of 0; inside jit the maximum is then NaN.
 
     >>> GlobalMaxPool().apply({}, {}, jnp.arange(4.0).reshape(1, 2, 2, 1))[0]
     Array([[3.]], dtype=float32)

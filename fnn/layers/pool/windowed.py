@@ -55,26 +55,26 @@ class _Pool(Layer):
     def _windows(self, sizes: tuple[int, ...]) -> Windows:
         w = windows(sizes, self.window, self.window if self.strides is None else self.strides, 1, self.padding)
         if any(max(pad) >= size for pad, size in zip(w.pads, w.window, strict=True)):
-            raise ValueError(f"padding {self.padding!r} makes windows of {self.window} that hold padding alone")
+            raise ValueError(f"with padding {self.padding!r} some windows of {self.window} would hold only padding")
         return w
 
     def _given(self, x: Any) -> tuple[jax.Array, jax.Array | None]:
         x, lengths = image_or_sequences(x)
         if lengths is not None and self.over_time == "mixed":
             raise ValueError(
-                "where the windows of 'SAME' with strides begin depends on the padding behind a sequence; use 'VALID'"
+                "with padding='SAME' and strides, where windows begin depends on a sequence's padding; use 'VALID'"
             )
         return x, lengths
 
     def _within(self, y: jax.Array, lengths: jax.Array | None, shape: tuple[int, ...]) -> tuple[jax.Array, Cache]:
-        """y with 0 behind the outputs of each sequence, and what to cache of an x of this shape."""
+        """y with 0 past each sequence's outputs, and the cache entries for an x of this shape."""
         if lengths is None:
             return y, {"shape": Static(shape)}
         return without_padding(y, self.lengths_after(lengths, shape[1])), {"shape": Static(shape), "lengths": lengths}
 
 
 def image_or_sequences(x: Any) -> tuple[jax.Array, jax.Array | None]:
-    """x (N, spatial, …, C) and no lengths, or sequences (N, T, C) with their padding at 0 and their lengths."""
+    """x (N, spatial, …, C) and None, or sequences (N, T, C) with their padding set to 0, and their lengths."""
     x, lengths = apart(x)
     if x.ndim < 3:
         raise ValueError(f"expected an input (N, spatial, …, C), got the shape {x.shape}")
@@ -88,14 +88,14 @@ class MaxPool(_Pool, name="max_pool"):
     Forward:   y[n, o, c] = max_k x[n, o·s + k − p, c],  k*[n, o, c] = the first k that attains it
     Backward:  dx[n, i, c] = Σ_(o: o·s + k* − p = i) dy[n, o, c]
 
-    A tie sends its gradient to the first element (in row order); padding never wins over a number above −∞; a NaN wins.
-    Of ``(x, lengths)``, x (N, T, C), a window sees the steps within the length alone, and each sequence has the outputs
-    that it has alone, with 0 behind them; the cache has ``lengths`` then. "SAME" with strides is refused there.
+    A tie sends its gradient to the first element (in row-major order); padding counts as −∞; NaN is the maximum.
+    For ``(x, lengths)``, x (N, T, C), a window sees only the steps within the length, and each sequence has the same
+    outputs as it would alone, followed by 0; the cache then has ``lengths``. There "SAME" with strides raises.
 
     Cache:   ``winner`` k* (N, *spatial', C), one byte an output for windows of up to 256; ``shape`` Static, of x
     Shapes:  (N, *spatial, C) → (N, *spatial', C), any floating dtype, kept
 
-    Errors: ``ValueError`` for a window larger than the padded image, or that could hold padding alone.
+    Errors: ``ValueError`` for a window larger than the padded image, or one that could hold only padding.
 
     >>> MaxPool(2).apply({}, {}, jnp.arange(16.0).reshape(1, 4, 4, 1))[0].ravel()
     Array([ 5.,  7., 13., 15.], dtype=float32)
@@ -112,7 +112,7 @@ class MaxPool(_Pool, name="max_pool"):
         y = next(candidates)
         winner = jnp.zeros(y.shape, jnp.uint8 if math.prod(w.window) <= 256 else jnp.int32)
         for k, candidate in enumerate(candidates, start=1):
-            # Strictly greater, so that the first of equals stays; a NaN compares as nothing and must win by name.
+            # Strictly greater, so that the first of a tie stays; NaN compares false and needs its own test.
             better = (candidate > y) | (jnp.isnan(candidate) & ~jnp.isnan(y))
             y, winner = jnp.where(better, candidate, y), jnp.where(better, jnp.array(k, winner.dtype), winner)
         y, kept = self._within(y, lengths, x.shape)
@@ -124,7 +124,7 @@ class MaxPool(_Pool, name="max_pool"):
         w = self._windows(shape[1:-1])
         dx = jnp.zeros(shape, dy.dtype)
         for k, place in enumerate(itertools.product(*map(range, w.window))):
-            # The k-th element of every window, spread out by the strides to where it stands in x.
+            # The k-th element of every window, spread by the strides to its position in x.
             pads = [
                 (each - low, size + low - each - (out - 1) * stride - 1, stride - 1)
                 for each, size, stride, (low, _), out in zip(place, w.sizes, w.strides, w.pads, w.out, strict=True)
@@ -142,18 +142,18 @@ class MaxPool(_Pool, name="max_pool"):
 
 @dataclasses.dataclass(frozen=True)
 class AvgPool(_Pool, name="avg_pool"):
-    """The mean of every window; padding is not counted; ``strides`` default to the window.
+    """The mean of every window, without padding; ``strides`` default to the window.
 
     Forward:   y[n, o, c] = (1 / m[o]) Σ_k x[n, o·s + k − p, c],  m[o] = the elements of window o inside the image
     Backward:  dx[n, i, c] = Σ_(o, k: o·s + k − p = i) dy[n, o, c] / m[o]
 
-    Of ``(x, lengths)``, x (N, T, C), m counts the steps within the length alone, and each sequence has the outputs
-    that it has alone, with 0 behind them; the cache has ``lengths`` then. "SAME" with strides is refused there.
+    For ``(x, lengths)``, x (N, T, C), m counts only the steps within the length, and each sequence has the same outputs
+    as it would alone, followed by 0; the cache then has ``lengths``. There "SAME" with strides raises.
 
     Cache:   ``shape`` Static, of x
     Shapes:  (N, *spatial, C) → (N, *spatial', C), any floating dtype, kept
 
-    Errors: ``ValueError`` for a window larger than the padded image, or that could hold padding alone.
+    Errors: ``ValueError`` for a window larger than the padded image, or one that could hold only padding.
 
     >>> AvgPool(2).apply({}, {}, jnp.arange(16.0).reshape(1, 4, 4, 1))[0].ravel()
     Array([ 2.5,  4.5, 10.5, 12.5], dtype=float32)
@@ -179,7 +179,7 @@ class AvgPool(_Pool, name="avg_pool"):
 
 
 def _sum_windows(x: jax.Array, window: Any, strides: Any, pads: Any, *, spread: Any = None) -> jax.Array:
-    zero = np.zeros((), x.dtype)  # a traced zero would hide from JAX that this is a sum, which it can differentiate
+    zero = np.zeros((), x.dtype)  # with a traced zero JAX would not recognise a sum, and not differentiate it
     if spread is not None:
         between = ((low, high, stride - 1) for (low, high), stride in zip(pads, spread, strict=True))
         x, pads = lax.pad(x, jnp.asarray(zero), [(0, 0, 0), *between, (0, 0, 0)]), ((0, 0),) * len(pads)
@@ -189,7 +189,7 @@ def _sum_windows(x: jax.Array, window: Any, strides: Any, pads: Any, *, spread: 
 def _counts(w: Windows, dtype: Any, lengths: jax.Array | None = None) -> jax.Array:
     """How many elements of each window lie inside the image, (1, *spatial', 1), or within the lengths, (N, T', 1).
 
-    A window past the end of its sequence counts 1: its mean is taken for nothing.
+    1 for a window past the end of its sequence, whose mean is not used.
     """
     if lengths is not None:
         within = valid_steps(lengths, w.sizes[0])[..., None].astype(dtype)

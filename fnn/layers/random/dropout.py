@@ -21,13 +21,13 @@ class Dropout(Layer, name="dropout"):
     Forward:   y = m ⊙ x / (1 − rate),  m ~ Bernoulli(1 − rate)
     Backward:  dx = m ⊙ dy / (1 − rate)
 
-    Cache:   ``mask`` m, boolean, in training; nothing else
+    Cache:   ``mask`` m, boolean, in training; else nothing
     Shapes:  any → the same, any floating dtype, kept
 
     The mask is drawn with a float32 probability, so that it is the same in every precision. ``rate`` may be a traced
     scalar (to sweep over it); one outside [0, 1) makes the output NaN.
 
-    Errors: ``ValueError`` for a rate outside [0, 1) and for training without a key at a rate that is not 0.
+    Errors: ``ValueError`` for a rate outside [0, 1), and for training without a key unless the rate is 0.
 
     >>> Dropout(0.5).apply({}, {}, jnp.ones(6), train=True, key=jax.random.key(0))[0].tolist()
     [0.0, 0.0, 2.0, 2.0, 0.0, 2.0]
@@ -59,10 +59,10 @@ class Dropout(Layer, name="dropout"):
 
     def _masked(self, mask: jax.Array, x: jax.Array) -> jax.Array:
         keep = jnp.asarray(1 - self.rate, x.dtype)
-        # A traced rate that is NaN drops everything: 0 · keep, which is 0, lets it show.
+        # A traced rate of NaN drops everything; 0 · keep, otherwise 0, makes the output NaN.
         return jnp.where(mask, x / keep, 0 if is_number(self.rate) else 0 * keep)
 
 
 def drops(rate: Any) -> bool:
-    """Whether dropout at this rate does anything; of a traced rate that is not known, and it does."""
+    """Whether dropout at this rate does anything; true for a traced rate, whose value is unknown."""
     return not is_number(rate) or rate != 0

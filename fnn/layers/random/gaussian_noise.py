@@ -30,7 +30,7 @@ class GaussianNoise(Layer, name="gaussian_noise"):
     >>> GaussianNoise(0.1).apply({}, {}, jnp.ones(3), train=True, key=jax.random.key(0))[0].round(2).tolist()
     [1.159999966621399, 1.1999999284744263, 0.9599999785423279]
 
-    Source: Bishop 1995, where training with noise of a small variance is shown to be a penalty on the slope.
+    Source: Bishop 1995, who shows that training with noise of small variance penalises the slope of the model.
     """
 
     stddev: float

@@ -1,1 +1,1 @@
-"""Layers that move entries and change none."""
+"""Layers that change the shape of their input: reshape, transpose, pad, enlarge."""

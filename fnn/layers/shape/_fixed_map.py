@@ -1,4 +1,4 @@
-"""Layers without parameters that are linear in their input: one wiring, y = A x and dx = Aᵀ dy, serves them all."""
+"""The base of linear layers without parameters: y = A x and dx = Aᵀ dy."""
 
 import dataclasses
 from typing import Any
@@ -12,10 +12,10 @@ from fnn.layers.conv._windows import per_axis
 
 @dataclasses.dataclass(frozen=True)
 class FixedMap(Layer):
-    """The base of layers that move entries about: a subclass gives ``mapped`` and, right below, its ``transpose``.
+    """The base of fixed linear maps: a subclass defines ``mapped`` and, right below, its ``transpose``.
 
     Forward:   y = A x
-    Backward:  dx = Aᵀ dy, None for an input that is not floating (indices on their way to an embedding)
+    Backward:  dx = Aᵀ dy, None for an input that is not floating (indices for an embedding, say)
 
     Cache:   ``shape`` Static, of x
     """
@@ -27,7 +27,7 @@ class FixedMap(Layer):
         raise NotImplementedError
 
     def transpose(self, dy: jax.Array, shape: tuple[int, ...]) -> jax.Array:
-        """Aᵀ dy, where x has that shape."""
+        """Aᵀ dy for an x of this shape."""
         raise NotImplementedError
 
     def forward(

@@ -15,21 +15,20 @@ Width = int | tuple[int | tuple[int, int], ...]
 
 @dataclasses.dataclass(frozen=True)
 class Pad(FixedMap, name="pad"):
-    """Puts ``value`` in front of and behind the axes of every sample.
+    """Pads the axes of every sample with ``value``.
 
     Forward:   y = x with ``value`` around it
-    Backward:  dx = the part of dy where x stands
+    Backward:  dx = dy without the padded entries
 
     Cache:   ``shape`` Static, of x
     Shapes:  (N, …) → (N, …), any dtype, kept; axis a of a sample grows by before + after
 
-    ``width`` speaks of one sample, without the batch: a tuple has an entry for each of its axes, the channels too,
-    which is a pair (before, after), or an integer n for (n, n). One integer for all holds for every axis of a sample
-    but the last: for the spatial axes, not for the channels. Of images (N, H, W, C), ``Pad(1)`` is
-    ``Pad(((1, 1), (1, 1), (0, 0)))``.
+    ``width`` describes one sample, without the batch axis. A tuple has one entry for each axis, channels included: a
+    pair (before, after), or an integer n for (n, n). A single integer pads the spatial axes, all but the last: for
+    images (N, H, W, C), ``Pad(1)`` is ``Pad(((1, 1), (1, 1), (0, 0)))``.
 
-    Errors: ``ValueError`` for negative widths, not one an axis, or one integer where a sample has no axis but its
-    last; ``TypeError`` for a value that the dtype of the input does not have.
+    Errors: ``ValueError`` for negative widths, a tuple that does not have one entry per axis, or a single integer for
+    samples of one axis; ``TypeError`` for a value that the dtype of the input cannot hold.
 
     >>> Pad(((1, 2),), value=9.0).apply({}, {}, jnp.array([[1.0, 2.0]]))[0]
     Array([[9., 1., 2., 9., 9.]], dtype=float32)
@@ -47,13 +46,13 @@ class Pad(FixedMap, name="pad"):
             pairs = ((self.width, self.width),)
         if not all(len(pair) == 2 and all(_is_width(each) for each in pair) for pair in pairs):
             raise ValueError(
-                f"width is an integer of at least 0, or a tuple with a pair (before, after) of them for every axis of"
-                f" a sample, got {self.width!r}"
+                f"width is an integer of at least 0, or a tuple of pairs (before, after), one for every axis of a"
+                f" sample, got {self.width!r}"
             )
 
     def mapped(self, x: jax.Array) -> jax.Array:
         if not is_floating(x) and not float(self.value).is_integer():
-            raise TypeError(f"value={self.value} is no number of the input's dtype: {describe(x)}")
+            raise TypeError(f"the input's dtype cannot hold value={self.value}: {describe(x)}")
         value = jnp.asarray(self.value).astype(x.dtype)
         return lax.pad(x, value, [(0, 0, 0), *((*pair, 0) for pair in self._pairs(x))])
 
@@ -67,7 +66,7 @@ class Pad(FixedMap, name="pad"):
             if axes < 2:
                 raise ValueError(
                     f"width={self.width} pads every axis of a sample but the last, and a sample of {describe(x)} has"
-                    f" no other; write width=(({self.width}, {self.width}),)"
+                    f" only one; write width=(({self.width}, {self.width}),)"
                 )
             return ((self.width, self.width),) * (axes - 1) + ((0, 0),)
         if len(self.width) != axes:

@@ -13,12 +13,12 @@ from fnn.layers.shape._fixed_map import FixedMap, spatial_factors
 
 @dataclasses.dataclass(frozen=True)
 class PixelShuffle(FixedMap, name="pixel_shuffle"):
-    """Moves channels into space: every place becomes a block of ``factor`` r along each spatial axis.
+    """Moves channels into space: every position becomes a block of ``factor`` r along each spatial axis.
 
     Forward, for images:  y[n, h·r + i, w·r + j, c] = x[n, h, w, c·r² + i·r + j],  0 ≤ i, j < r
     Backward:             dx[n, h, w, c·r² + i·r + j] = dy[n, h·r + i, w·r + j, c]
 
-    With d spatial axes the channel is c·rᵈ plus the place in the block in row order; with a factor for each axis, rᵈ is
+    With d spatial axes the input channel is c·rᵈ plus the row-major index in the block; with one factor per axis, rᵈ is
     their product.
 
     Cache:   ``shape`` Static, of x
@@ -26,7 +26,7 @@ class PixelShuffle(FixedMap, name="pixel_shuffle"):
 
     The channels are in PyTorch's order, c·r² + i·r + j, not TensorFlow's (i·r + j)·C + c.
 
-    Errors: ``ValueError`` for channels that are no multiple of rᵈ.
+    Errors: ``ValueError`` if the number of channels is not a multiple of rᵈ.
 
     >>> PixelShuffle(2).apply({}, {}, jnp.arange(4.0).reshape(1, 1, 1, 4))[0][0, :, :, 0]
     Array([[0., 1.],
@@ -44,7 +44,7 @@ class PixelShuffle(FixedMap, name="pixel_shuffle"):
         factors = spatial_factors(x, "factor", self.factor)
         block, rank = math.prod(factors), len(factors)
         if x.shape[-1] % block:
-            raise ValueError(f"the channels of {describe(x)} are no multiple of {block}, the places of a block")
+            raise ValueError(f"expected channels in a multiple of {block}, the size of a block, got {describe(x)}")
         split = x.reshape(*x.shape[:-1], x.shape[-1] // block, *factors)
         # From (N, *spatial, C, *r) to (N, spatial₁, r₁, spatial₂, r₂, …, C).
         pairs = ((1 + axis, rank + 2 + axis) for axis in range(rank))

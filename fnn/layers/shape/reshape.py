@@ -1,4 +1,4 @@
-"""Layers that change the shape of a sample and none of its entries, or nothing at all."""
+"""Layers that change the shape of a sample but not its entries, and the identity."""
 
 import dataclasses
 import math
@@ -14,7 +14,7 @@ from fnn.layers.shape._fixed_map import FixedMap
 
 @dataclasses.dataclass(frozen=True)
 class Flatten(FixedMap, name="flatten"):
-    """Joins all axes of a sample.
+    """Merges all axes of a sample into one.
 
     Forward:   y = x as (N, rest)
     Backward:  dx = dy in the shape of x
@@ -35,7 +35,7 @@ class Flatten(FixedMap, name="flatten"):
 
 @dataclasses.dataclass(frozen=True)
 class Reshape(FixedMap, name="reshape"):
-    """Gives every sample a shape; one entry may be −1 and is worked out.
+    """Reshapes every sample; one entry of ``shape`` may be −1 and is inferred.
 
     Forward:   y = x as (N, *shape)
     Backward:  dx = dy in the shape of x
@@ -79,10 +79,10 @@ class Transpose(FixedMap, name="transpose"):
     Cache:   ``shape`` Static, of x
     Shapes:  (N, …) → (N, …), any dtype, kept
 
-    The axes are those of one sample, counted from 0 without the batch: of images (N, H, W, C), height is 0, width 1 and
-    the channels 2, and ``Transpose((1, 0, 2))`` exchanges height and width. Every axis is named once.
+    ``axes`` are those of one sample, counted from 0 without the batch axis, each listed once: for images (N, H, W, C),
+    height is 0, width 1 and channels 2, and ``Transpose((1, 0, 2))`` swaps height and width.
 
-    Errors: ``ValueError`` for axes that are not 0, 1, … in some order, or not as many as a sample has.
+    Errors: ``ValueError`` if ``axes`` is not a permutation of 0, 1, …, or not as long as a sample has axes.
 
     >>> Transpose((2, 0, 1)).apply({}, {}, jax.numpy.zeros((5, 2, 3, 4)))[0].shape
     (5, 4, 2, 3)
@@ -96,15 +96,15 @@ class Transpose(FixedMap, name="transpose"):
         object.__setattr__(self, "axes", tuple(self.axes))
         if sorted(self.axes) != list(range(len(self.axes))):
             raise ValueError(
-                f"axes names every axis of a sample once, counted from 0 without the batch"
-                f" (for {len(self.axes)} axes an order of {tuple(range(len(self.axes)))}), got {self.axes}"
+                f"axes lists every axis of a sample once, counted from 0 without the batch axis"
+                f" (for {len(self.axes)} axes a permutation of {tuple(range(len(self.axes)))}), got {self.axes}"
             )
 
     def mapped(self, x: jax.Array) -> jax.Array:
         if x.ndim - 1 != len(self.axes):
             raise ValueError(
-                f"axes {self.axes} are {len(self.axes)} but a sample of {describe(x)} has {x.ndim - 1};"
-                f" the batch is not counted"
+                f"expected axes for the {x.ndim - 1} axes of a sample of {describe(x)}, got {self.axes};"
+                f" the batch axis is not counted"
             )
         return x.transpose(0, *(axis + 1 for axis in self.axes))
 
@@ -114,7 +114,7 @@ class Transpose(FixedMap, name="transpose"):
 
 @dataclasses.dataclass(frozen=True)
 class Identity(Layer, name="identity"):
-    """Gives back what it is given.
+    """Returns its input.
 
     Forward:   y = x
     Backward:  dx = dy

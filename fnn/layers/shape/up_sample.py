@@ -1,4 +1,4 @@
-"""Images with more places than before: repeated, or interpolated."""
+"""Upsampling: by repetition or by interpolation."""
 
 import dataclasses
 import itertools
@@ -17,7 +17,7 @@ from fnn.layers.shape._fixed_map import FixedMap, spatial_factors
 
 @dataclasses.dataclass(frozen=True)
 class UpSample(FixedMap, name="up_sample"):
-    """Enlarges the spatial axes by ``scale``, an integer for all or one for each.
+    """Enlarges the spatial axes by ``scale``, one integer for all or one per axis.
 
     Forward, nearest, along one axis with scale s:
 
@@ -35,15 +35,15 @@ class UpSample(FixedMap, name="up_sample"):
 
         dx = Aᵀ dy, axis by axis, with the matrix A (size·s, size) of y = A x
 
-    The place u of output j among the inputs is drawn into [0, size − 1].
+    u, the position of output j among the inputs, is clipped to [0, size − 1].
 
     Cache:   ``shape`` Static, of x
-    Shapes:  (N, *spatial, C) → (N, *spatial·s, C); nearest: any dtype, linear: any floating one; kept
+    Shapes:  (N, *spatial, C) → (N, *spatial·s, C); nearest: any dtype, linear: any floating dtype; kept
 
-    Linear is that of ``jax.image.resize`` and, in PyTorch, of linear, bilinear and trilinear interpolation with
+    Linear agrees with ``jax.image.resize``, and with PyTorch's linear, bilinear and trilinear interpolation with
     ``align_corners=False``.
 
-    Errors: ``ValueError`` for an unknown method, an input without spatial axes, a wrong number of scales.
+    Errors: ``ValueError`` for an unknown method, an input without spatial axes, or a wrong number of scales.
 
     >>> UpSample(2).apply({}, {}, jnp.array([[[1.0], [2.0]]]))[0].ravel()
     Array([1., 1., 2., 2.], dtype=float32)
@@ -71,19 +71,19 @@ class UpSample(FixedMap, name="up_sample"):
     def transpose(self, dy: jax.Array, shape: tuple[int, ...]) -> jax.Array:
         scales = per_axis("scale", self.scale, dy.ndim - 2)
         if self.method == "linear":
-            # In the reverse order of forward, so that what stands between the axes has the same sizes.
+            # In the reverse order of forward, so that intermediate arrays have the same shapes.
             return _along_axes(dy, {axis: a.T for axis, a in reversed(_interpolations(shape, scales).items())})
         blocks = itertools.chain.from_iterable(zip(shape[1:-1], scales, strict=True))
         return dy.reshape(shape[0], *blocks, shape[-1]).sum(tuple(range(2, 2 * len(scales) + 1, 2)))
 
 
 def _interpolations(shape: tuple[int, ...], scales: tuple[int, ...]) -> dict[int, np.ndarray]:
-    """The matrices by axis, of those that change."""
+    """The interpolation matrices, by axis, for the axes with a scale above 1."""
     return {axis: _interpolation(shape[axis], scale) for axis, scale in enumerate(scales, start=1) if scale > 1}
 
 
 def _interpolation(size: int, scale: int) -> np.ndarray:
-    """A (size·scale, size): the weights with which the inputs enter each output."""
+    """A (size·scale, size): the weights of the inputs in each output."""
     places = np.clip((np.arange(size * scale) + 0.5) / scale - 0.5, 0, size - 1)
     return np.maximum(1 - np.abs(places[:, None] - np.arange(size)), 0)
 

@@ -89,6 +89,7 @@ def test_the_limits_and_their_slopes(row: Activation, dtype: str):
 
 def test_at_infinity_a_gate_is_open_or_shut():
     for row in gates.ROWS:
+        assert row.limits
         layer, (_, slope) = row.layer, row.limits
         run = jax.jit(lambda x, layer=layer: layer.backward(layer.forward({}, {}, x)[2], jnp.ones_like(x))[1])
         assert run(jnp.array([-INF, INF])).tolist() == [slope[0], slope[-1]], layer

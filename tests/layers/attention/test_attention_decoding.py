@@ -80,7 +80,7 @@ def test_a_full_carry_raises_and_inside_jit_gives_nan(random: Any):
     ("options", "x", "error", "message"),
     [
         ({"causal": False}, X[:, :1], ValueError, r"set causal=True in MultiHeadAttention\(num_heads=2\)"),
-        ({}, (X[:, :1], np.ones((2, 1), bool)), TypeError, r"a step takes x alone \(N, t, D\)"),
+        ({}, (X[:, :1], np.ones((2, 1), bool)), TypeError, r"step takes x \(N, t, D\) alone"),
         (
             {},
             X[:1, :1],

@@ -21,7 +21,7 @@ KEY = jax.random.key(0)
         ({"num_heads": 4, "kv_heads": 3}, ValueError, "kv_heads=3 does not divide num_heads=4"),
         ({"num_heads": 4, "kv_heads": 0}, ValueError, "kv_heads is at least 1, got 0"),
         ({"num_heads": 4, "head_features": 0}, ValueError, "head_features is at least 1, got 0"),
-        ({"num_heads": 4, "head_features": 3, "rotary": True}, ValueError, "the last axis of a head is even, got 3"),
+        ({"num_heads": 4, "head_features": 3, "rotary": True}, ValueError, "an even number per head, got 3"),
         ({"num_heads": 4, "dropout": 1.0}, ValueError, r"rate is the fraction dropped and lies in \[0, 1\), got 1.0"),
         ({"num_heads": 4, "block": 0}, ValueError, "block is at least 1, got 0"),
     ],
@@ -39,7 +39,7 @@ MEMBERS = r"expected x, \(x, mask\), \(x, memory\) or \(x, memory, mask\), .* go
     ("options", "x", "error", "message"),
     [
         ({"num_heads": 3}, X, ValueError, "num_heads=3 does not divide the 4 features of the input; set head_features"),
-        ({"num_heads": 4, "rotary": True}, X, ValueError, "the last axis of a head is even, got 1"),
+        ({"num_heads": 4, "rotary": True}, X, ValueError, "an even number per head, got 1"),
         ({}, X[0], ValueError, r"expected x \(N, T, D\), got the shape \(5, 4\)"),
         ({}, (X, MEMORY[0]), ValueError, r"expected a memory \(N, S, E\) .* got float64\[3,6\] for float64\[2,5,4\]"),
         ({}, (X, MEMORY[:1]), ValueError, r"expected a memory .* got float64\[1,3,6\]"),

@@ -98,7 +98,7 @@ def test_learned_positions_are_added_and_those_not_used_have_no_gradient(random:
             fnn.PositionalEmbedding(3),
             np.zeros((1, 4, 2)),
             ValueError,
-            "are 3 positions, got an input of length 4",
+            "at most 3 positions, got an input of length 4",
         ),
         (fnn.PositionalEmbedding(3), np.zeros((3, 2)), ValueError, TWO_AXES),
         (
@@ -113,7 +113,7 @@ def test_learned_positions_are_added_and_those_not_used_have_no_gradient(random:
             ValueError,
             r"\(N, T, heads, d\), got the shape \(3, 2, 4\)",
         ),
-        (fnn.RotaryEmbedding(), np.zeros((1, 3, 2, 5)), ValueError, "the last axis of a head is even, got 5"),
+        (fnn.RotaryEmbedding(), np.zeros((1, 3, 2, 5)), ValueError, "an even number per head, got 5"),
         (fnn.SinusoidalEmbedding(), np.zeros((1, 2, 2), int), TypeError, "expected an array of floating dtype"),
     ],
 )

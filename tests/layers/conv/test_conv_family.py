@@ -254,7 +254,7 @@ def test_options(make: Callable[[], Any], error: type, message: str):
         (
             fnn.ConvTranspose(2, 2, padding=((2, 2), (0, 0))),
             (2, 3, 3, 1),
-            "padding ((2, 2), (0, 0)) leaves nothing of the output: an input of 3×3 would give 0×4",
+            "padding ((2, 2), (0, 0)) is too large: an input of 3×3 would give an output of 0×4",
         ),
         (fnn.ConvTranspose(2, 2, padding=((2, 2),)), (2, 3, 3, 1), "padding ((2, 2),) has 1 entries for 2 spatial"),
         (fnn.ConvTranspose(2, 2, strides=(1, 2, 1)), (2, 3, 3, 1), "strides has 3 entries for 2 spatial axes"),

@@ -32,8 +32,8 @@ def test_square_inputs_of_an_integer_window_are_warned_of_once(name: str):
     message = str(caught[0].message)
     assert message.startswith(f"{named}(")
     assert re.search(
-        r"takes float32\[2,28,28\] for sequences and slides along one axis of 28 places with 28 channels; give images"
-        r" their channels by x\[..., None\]; or write (window=\(2|kernel_size=\(3),\) if they are sequences$",
+        r"takes float32\[2,28,28\] for sequences and slides along one axis of 28 steps with 28 channels; if these are"
+        r" images, .* x\[..., None\]; if they are sequences, write (window=\(2|kernel_size=\(3),\)$",
         message,
     )
     assert caught[0].category is UserWarning

@@ -34,7 +34,7 @@ def test_every_size_that_a_convolution_reduces_can_be_asked_for_and_no_other(nam
         assert w == windows(each, *options)
     for each in itertools.product(*(range(max(1, size - 6), size + 6) for size in smallest_or_largest)):
         if each not in possible:
-            with pytest.raises(ValueError, match=r"is reduced to .*; expected|does not fit"):
+            with pytest.raises(ValueError, match=r"would be convolved to .*; expected|does not fit"):
                 adjoint_windows(sizes, *options, sizes=each)
 
 
@@ -65,12 +65,12 @@ def test_of_that_size_it_is_the_adjoint_of_the_convolution(name: str, random: An
         (
             fnn.ConvTranspose(2, 3, strides=(2, 3), output_size=(9, 9)),
             (2, 4, 3, 1),
-            "output_size (9, 9) is reduced to (5, 3) and not to the input's (4, 3); expected 7 to 8 × 7 to 9",
+            "output_size (9, 9) would be convolved to (5, 3), not to the input's (4, 3); expected 7 to 8 × 7 to 9",
         ),
         (
             fnn.ConvTranspose(2, 3, padding="VALID", output_size=8),
             (2, 4, 1),
-            "output_size (8,) is reduced to (6,) and not to the input's (4,); expected 6",
+            "output_size (8,) would be convolved to (6,), not to the input's (4,); expected 6",
         ),
         (
             fnn.ConvTranspose(2, 3, output_size=(4, 4)),
@@ -87,5 +87,5 @@ def test_another_size_is_refused(layer: fnn.Layer, shape: tuple[int, ...], messa
 def test_a_size_is_a_positive_integer_an_axis():
     with pytest.raises(ValueError, match="output_size is at least 1, got 0"):
         fnn.ConvTranspose(2, 3, output_size=0)
-    with pytest.raises(TypeError, match="output_size is an integer or a tuple with one an axis, got '7'"):
+    with pytest.raises(TypeError, match="output_size is an integer or a tuple with one per axis, got '7'"):
         fnn.ConvTranspose(2, 3, output_size="7")

@@ -87,10 +87,10 @@ def test_the_layer_norm_of_a_recurrent_layer_does_not_divide_by_one_either():
 # ---- a single value
 
 ALONE = [
-    (fnn.LayerNorm(), (4, 1), "a position needs at least two channels to take a variance of, got one: (4, 1)"),
-    (fnn.GroupNorm(4), (2, 4), "a group needs at least two values to take a variance of, got one"),
-    (fnn.InstanceNorm(), (2, 1, 1, 4), "a channel needs at least two positions to take a variance of, got one"),
-    (fnn.BatchNorm(), (1, 4), "training needs at least two values a channel to take a variance of, got one"),
+    (fnn.LayerNorm(), (4, 1), "a position needs at least two channels for a variance, got one: (4, 1)"),
+    (fnn.GroupNorm(4), (2, 4), "a group needs at least two values for a variance, got one"),
+    (fnn.InstanceNorm(), (2, 1, 1, 4), "a channel needs at least two positions for a variance, got one"),
+    (fnn.BatchNorm(), (1, 4), "training needs at least two values per channel for a variance, got one"),
     (fnn.SimpleRNN(1, layer_norm=True), (2, 3, 4), "layer_norm needs at least two features to take a variance of"),
 ]
 

@@ -220,10 +220,10 @@ INPUTS = [
     (fnn.RMSNorm(), (), "expected an input (…, C), got a scalar"),
     (fnn.GroupNorm(1), (4,), "expected an input (N, …, C), got the shape (4,)"),
     (fnn.GroupNorm(3), (2, 4), "groups=3 does not divide the 4 channels of the input"),
-    (fnn.GroupNorm(4), (2, 4), "a group needs at least two values to take a variance of, got one: 4 channels in 4"),
-    (fnn.GroupNorm(4), (2, 1, 4), "a group needs at least two values to take a variance of, got one: 4 channels in 4"),
+    (fnn.GroupNorm(4), (2, 4), "a group needs at least two values for a variance, got one: 4 channels in 4"),
+    (fnn.GroupNorm(4), (2, 1, 4), "a group needs at least two values for a variance, got one: 4 channels in 4"),
     (fnn.InstanceNorm(), (2, 4), "expected an input (N, spatial, …, C), got the shape (2, 4)"),
-    (fnn.InstanceNorm(), (2, 1, 1, 4), "a channel needs at least two positions to take a variance of, got one"),
+    (fnn.InstanceNorm(), (2, 1, 1, 4), "a channel needs at least two positions for a variance, got one"),
 ]
 
 
