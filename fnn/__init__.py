@@ -153,5 +153,7 @@ from fnn.train.logs import TensorBoard as TensorBoard
 from fnn.train.make_train import TrainResult as TrainResult
 from fnn.train.make_train import make_train as make_train
 from fnn.train.saving import Checkpoints as Checkpoints
+from fnn.walk import rewrite as rewrite
+from fnn.walk import walk as walk
 
 xla.guard()  # must come before JAX starts its backend; no import above starts it

@@ -9,6 +9,7 @@ A combinator states once how its children are connected and, right below, how a 
 own backward, and ``backprop`` can replace that with a rule of yours.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -18,8 +19,9 @@ from fnn.calls import apply_of, backward_of, forward_of, init_of
 from fnn.errors import describe, located, whose
 from fnn.guards.inputs import arrays_or_shapes
 from fnn.layer import Cache, Layer, Params, State, float_dtype, named_key
-from fnn.paths import join
+from fnn.paths import SEPARATOR, join
 from fnn.sequences.over_time import backward_over_time, passed_lengths, way_through
+from fnn.walk import Node
 
 Call = Callable[[str, Layer, Any], tuple[Any, Cache]]
 """``call(name, child, x) -> (y, cache)``: what a combinator's ``connect`` calls for each child."""
@@ -105,6 +107,12 @@ class Combinator(Layer, name="combinator"):
         return backprop(self, cache, dy)
 
     @property
+    def child_axes(self) -> tuple[int, ...]:
+        """The leading axes that the children's parameters, states, caches and reports have: ``(n,)`` where the children
+        run n times over, with arrays of their own each time, as in ``Repeat``; else ``()``."""
+        return ()
+
+    @property
     def rule(self) -> str:
         """``"auto"`` if the backward of any layer inside is."""
         return "auto" if any(child.rule == "auto" for child in self.children().values()) else "hand"
@@ -145,9 +153,34 @@ def own_backward(path: str, layer: Layer, cache: Cache, dy: Any) -> tuple[Params
     return backward_of(layer, cache, dy)
 
 
+def asks_rule(node: Node) -> bool:
+    """Whether ``backprop`` asks its rule at this node: at a layer that is not a combinator and in combinators alone."""
+    return not isinstance(node.layer, Combinator) and all(isinstance(each, Combinator) for each in node.ancestors)
+
+
+def leading_axes(node: Node) -> tuple[int, ...]:
+    """The ``child_axes`` of all combinators around a node, outermost first."""
+    return tuple(n for each in node.ancestors if isinstance(each, Combinator) for n in each.child_axes)
+
+
 def entry(tree: dict[str, Any], name: str) -> Any:
     """The part of a nested dict that belongs to the child of that name."""
     return tree.get(name, {}) if name else tree
+
+
+def entry_at(tree: dict[str, Any], path: str) -> Any:
+    """The part of a nested dict that belongs to the layer at that path."""
+    return functools.reduce(entry, path.split(SEPARATOR), tree)
+
+
+def put(tree: dict[str, Any], path: str, part: Any) -> Any:
+    """The nested dict with that part at the path."""
+    if not path:
+        return part
+    name, _, rest = path.partition(SEPARATOR)
+    made = tree.copy()
+    made[name] = put(tree.get(name, {}), rest, part)
+    return made
 
 
 def nest(parts: dict[str, Any]) -> Any:

@@ -14,6 +14,7 @@ from fnn.layer import Layer, Params, State
 from fnn.losses.loss import Loss
 from fnn.penalties import Penalty
 from fnn.takes_logits import warn_of_probabilities
+from fnn.walk import walk
 
 Method = Literal["manual", "auto"]
 
@@ -132,10 +133,9 @@ def _with_head(model: Layer, head: Layer | None) -> Layer:
     return Serial(**body.children(), **{HEAD: head})
 
 
-def _has_head(layer: Layer) -> bool:
-    children = layer.children()
-    # By name, not by type: comparing gradients replaces every layer by a wrapper.
-    return HEAD in children or ("" in children and _has_head(children[""]))
+def _has_head(model: Layer) -> bool:
+    # By path, not by type: comparing gradients replaces every layer by a wrapper.
+    return any(path == HEAD for path, _ in walk(model))
 
 
 def unpacked(batch: Any) -> tuple[Any, Any, Any]:

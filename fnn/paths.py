@@ -75,5 +75,5 @@ def select(globs: str | Iterable[str], paths: Iterable[str]) -> list[str]:
 
 
 def _some(paths: list[str], limit: int = 12) -> str:
-    shown = ", ".join(paths[:limit])
+    shown = ", ".join(path or "''" for path in paths[:limit])
     return f"[{shown}]" if len(paths) <= limit else f"[{shown}, … {len(paths) - limit} more]"

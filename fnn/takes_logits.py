@@ -67,6 +67,7 @@ def last_layer(model: Layer) -> tuple[str, Layer]:
     """
     if not isinstance(model, Serial | Composed | Wrapper):
         return "", model
+    # Not by ``walk``: it is one way down, past layers that change no entry.
     children = model.children()
     name = next((name for name in reversed(children) if not isinstance(children[name], PASSING)), "")
     if name not in children:

@@ -56,9 +56,7 @@ class Nudged(Layer):
 
 
 def nudged(layer: Layer) -> Layer:
-    if isinstance(layer, fnn.Combinator):
-        return layer.with_children({name: nudged(child) for name, child in layer.children().items()})
-    return Nudged(layer)
+    return fnn.rewrite(layer, {"*": lambda each: each if isinstance(each, fnn.Combinator) else Nudged(each)})
 
 
 def automatic_deltas(model: Layer, params: Any, x: Any, dy: Any) -> dict[str, Any]:

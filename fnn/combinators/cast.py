@@ -10,6 +10,7 @@ from fnn.backprop import Visit
 from fnn.combinators.reparameterized import Reparameterized
 from fnn.errors import is_floating
 from fnn.layer import Cache, Layer, Params, State, Static, floating_leaves
+from fnn.walk import map_nodes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,9 +87,7 @@ class Cast(Reparameterized, name="cast"):
 
 def uncast(layer: Layer) -> Layer:
     """The layer with every ``Cast`` inside removed: the same function without its rounding."""
-    if isinstance(layer, Cast):
-        return uncast(layer.inner)
-    return layer.with_children({name: uncast(child) for name, child in layer.children().items()})
+    return map_nodes(lambda node: node.layer.inner if isinstance(node.layer, Cast) else node.layer, layer)
 
 
 def _cast(tree: Any, dtype: Any) -> Any:

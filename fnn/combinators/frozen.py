@@ -10,7 +10,8 @@ from jax import lax
 
 from fnn.combinators.reparameterized import Reparameterized
 from fnn.layer import Cache, Layer, Params, State
-from fnn.paths import SEPARATOR, join
+from fnn.paths import SEPARATOR
+from fnn.walk import nodes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,16 +71,14 @@ class Frozen(Reparameterized, name="frozen"):
         return y, _kept(state, new_state)
 
 
-def frozen_layers(layer: Layer, path: str = "") -> list[str]:
-    """The paths of the ``Frozen`` layers, in the order of the model.
+def frozen_layers(model: Layer) -> list[str]:
+    """The paths of the ``Frozen`` layers, the outermost ones, in the order of the model.
 
     >>> from fnn import Dense, Serial
     >>> frozen_layers(Serial(encoder=Frozen(Serial(Dense(3))), head=Dense(2)))
     ['encoder']
     """
-    if isinstance(layer, Frozen):
-        return [path]
-    return [each for name, child in layer.children().items() for each in frozen_layers(child, join(path, name))]
+    return [node.path for node in nodes(model) if isinstance(node.layer, Frozen) and not node.is_in(Frozen)]
 
 
 def lies_in(path: str, layers: Iterable[str]) -> bool:

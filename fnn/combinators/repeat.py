@@ -49,6 +49,10 @@ class Repeat(Wrapper, name="repeat"):
         super().__post_init__()
         positive("n", self.n)
 
+    @property
+    def child_axes(self) -> tuple[int, ...]:
+        return (self.n,)
+
     def init(self, key: jax.Array, x: Any) -> tuple[Params, State]:
         with located("", self.inner, x):
             params, state = jax.vmap(lambda key: init_of(self.inner, key, x))(self._keys(key))

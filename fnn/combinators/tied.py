@@ -7,6 +7,7 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 
+from fnn.backprop import put
 from fnn.combinators.reparameterized import Reparameterized
 from fnn.errors import describe
 from fnn.layer import Cache, Params, State
@@ -131,14 +132,6 @@ def at(params: Params, path: str) -> Any:
             raise ValueError(f"no parameter at {path!r}; there are {list(named_leaves(params))}")
         part = part[name]
     return part
-
-
-def put(params: Params, path: str, part: Any) -> Params:
-    """The parameters with that part at the path."""
-    name, _, rest = path.partition(SEPARATOR)
-    made = params.copy()
-    made[name] = put(params.get(name, {}), rest, part) if rest else part
-    return made
 
 
 def without(params: Params, path: str) -> Params:

@@ -10,9 +10,10 @@ from fnn.backprop import Call, Visit
 from fnn.combinators.first import first_member
 from fnn.combinators.wrapper import Wrapper
 from fnn.errors import describe
-from fnn.layer import Cache, Layer, Static
+from fnn.layer import Cache, Static
 from fnn.layers.norm.batch_norm import BatchNorm
 from fnn.sequences.lengths import checked_lengths, is_lengths, joined_again, without_padding
+from fnn.walk import walk
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +44,7 @@ class TimeDistributed(Wrapper, name="time_distributed"):
         x = jax.tree.map(jnp.asarray, x)
         lengths = x[1] if type(x) is tuple and len(x) == 2 and is_lengths(x[1]) else None
         if lengths is not None:
-            self._check_alone(self.inner)
+            self._check_alone()
             lengths = checked_lengths(x[1], *x[0].shape[:2])
             x = without_padding(x[0], lengths)
         axes = {leaf.shape[:2] for leaf in jax.tree.leaves(x)}
@@ -63,14 +64,13 @@ class TimeDistributed(Wrapper, name="time_distributed"):
         report, dx = visit("", self.inner, cache["inner"], jax.tree.map(_joined, dy))
         return report, joined_again(_parted(dx, cache["steps"].value), lengths)
 
-    def _check_alone(self, layer: Layer) -> None:
-        if isinstance(layer, BatchNorm):
-            raise ValueError(
-                f"{layer!r} would include padding in its statistics here; move it out of TimeDistributed, where it"
-                f" gets the lengths and still takes statistics over all steps"
-            )
-        for child in layer.children().values():
-            self._check_alone(child)
+    def _check_alone(self) -> None:
+        for _, layer in walk(self.inner):
+            if isinstance(layer, BatchNorm):
+                raise ValueError(
+                    f"{layer!r} would include padding in its statistics here; move it out of TimeDistributed, where it"
+                    f" gets the lengths and still takes statistics over all steps"
+                )
 
 
 def _joined(leaf: jax.Array) -> jax.Array:

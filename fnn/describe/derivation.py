@@ -15,8 +15,8 @@ from fnn.errors import instance_hint
 from fnn.layer import Layer
 from fnn.losses import Loss
 from fnn.objective import Objective
-from fnn.paths import join
 from fnn.penalties import Penalty
+from fnn.walk import walk
 
 
 class Derivation(str):
@@ -63,16 +63,16 @@ def derivation(subject: Any) -> Derivation:
     return Derivation("\n\n".join(parts))
 
 
-def _parts(subject: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+def _parts(subject: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(subject, Objective):
-        yield from _parts(subject.model)
+        yield from walk(subject.model)
         yield "loss", subject.loss
         for penalty in subject.penalties:
             yield "penalty", penalty
-    elif isinstance(subject, Layer | Loss | Penalty):
-        yield path, subject
-        for name, child in subject.children().items() if isinstance(subject, Layer) else ():
-            yield from _parts(child, join(path, name))
+    elif isinstance(subject, Layer):
+        yield from walk(subject)
+    elif isinstance(subject, Loss | Penalty):
+        yield "", subject
     else:
         raise TypeError(f"expected a layer, a loss, a penalty or an Objective, got {subject!r}{instance_hint(subject)}")
 

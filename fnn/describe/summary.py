@@ -3,14 +3,13 @@
 import dataclasses
 import functools
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 
-from fnn.backprop import Combinator
+from fnn.backprop import asks_rule, leading_axes
 from fnn.calls import forward_of, init_of
 from fnn.combinators.remat import Remat
-from fnn.combinators.repeat import Repeat
 from fnn.describe.flops import flops
 from fnn.describe.rendering import as_text, spelled
 from fnn.errors import describe, is_floating
@@ -18,8 +17,8 @@ from fnn.guards.inputs import arrays_or_shapes
 from fnn.layer import Cache, Layer, Params, State
 from fnn.layers import AvgPool, DepthwiseConv, MaxPool
 from fnn.layers.conv.conv import Convolution
-from fnn.paths import join
 from fnn.stand_in import StandIn
+from fnn.walk import Node, map_nodes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,25 +111,17 @@ def summary(model: Layer, x: Any) -> Summary:
     key = jax.random.key(0)
     params, state = jax.eval_shape(lambda key, x: init_of(model, key, x), key, arrays_or_shapes(x))
     rows: list[LayerRow] = []
-    recorder = _recording(model, _Place("", 1, 0), rows)
+    recorder = map_nodes(lambda node: _Recorder(node.layer, node, rows) if asks_rule(node) else node.layer, model)
     run = functools.partial(forward_of, recorder, train=True)
     jax.eval_shape(lambda *given: run(*given[:3], key=given[3]), params, state, x, key)
     return Summary(tuple(rows), sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params)))
-
-
-class _Place(NamedTuple):
-    """The place of a layer: its path, how often ``Repeat`` runs it, and how many ``Remat`` layers run it again."""
-
-    path: str
-    times: int
-    again: int
 
 
 @dataclasses.dataclass(frozen=True)
 class _Recorder(StandIn):
     """Runs in place of a layer and records its costs."""
 
-    place: _Place
+    node: Node
     rows: list[LayerRow] = dataclasses.field(compare=False, repr=False)
 
     def forward(
@@ -141,10 +132,10 @@ class _Recorder(StandIn):
         forward = flops(lambda *given: self.inner.apply(*given[:3], train=train, key=given[3])[0], *given)
         dy = jax.tree.map(lambda leaf: _shape(leaf) if is_floating(leaf) else None, y)
         backward = flops(self.inner.backward, jax.tree.map(_shape, cache), dy)
-        path, times, again = self.place
+        times, again = math.prod(leading_axes(self.node)), sum(isinstance(each, Remat) for each in self.node.ancestors)
         self.rows.append(
             LayerRow(
-                path,
+                self.node.path,
                 self.inner,
                 describe(y),
                 times * sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params)),
@@ -157,16 +148,6 @@ class _Recorder(StandIn):
             )
         )
         return y, new_state, cache
-
-
-def _recording(layer: Layer, place: _Place, rows: list[LayerRow]) -> Layer:
-    if not isinstance(layer, Combinator):
-        return _Recorder(layer, place, rows)
-    path, times, again = place
-    times, again = times * (layer.n if isinstance(layer, Repeat) else 1), again + isinstance(layer, Remat)
-    children = layer.children().items()
-    places = {name: _Place(join(path, name), times, again) for name, _ in children}
-    return layer.with_children({name: _recording(child, places[name], rows) for name, child in children})
 
 
 def _seen(layer: Layer, x: Any) -> str:

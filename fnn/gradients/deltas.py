@@ -18,13 +18,12 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from fnn.backprop import Combinator, entry, nest
-from fnn.combinators.repeat import Repeat
+from fnn.backprop import asks_rule, entry_at, leading_axes, put
 from fnn.errors import is_floating
 from fnn.gradients.manual_vjp import ManualVjp
 from fnn.layer import Cache, Layer, Params, State
-from fnn.paths import join
 from fnn.stand_in import StandIn
+from fnn.walk import Node, map_nodes, nodes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +49,7 @@ class Probed(StandIn, name="probed"):
 
 
 class Placed(NamedTuple):
-    """A layer, its path, and the n of every ``Repeat`` around it: the leading axes of its deltas."""
+    """A layer, its path, and the leading axes of its deltas: the n of every ``Repeat`` around it."""
 
     path: str
     layer: Layer
@@ -68,50 +67,38 @@ def tap(path: str, layer: Layer, cache: Cache, dy: Any) -> tuple[Tapped, Any]:
     return Tapped(dy), layer.backward(cache, dy)[1]
 
 
-def placed_layers(layer: Layer, path: str = "", repeats: tuple[int, ...] = ()) -> Iterator[Placed]:
+def placed_layers(model: Layer) -> Iterator[Placed]:
     """The layers that are not combinators, in the order of the model."""
-    if not isinstance(layer, Combinator):
-        yield Placed(path, layer, repeats)
-        return
-    repeats = (*repeats, layer.n) if isinstance(layer, Repeat) else repeats
-    for name, child in layer.children().items():
-        yield from placed_layers(child, join(path, name), repeats)
+    return (Placed(node.path, node.layer, leading_axes(node)) for node in nodes(model) if asks_rule(node))
 
 
-def automatic(layer: Layer) -> Layer:
-    """The layer without hand rules in its ``apply``: the automatic gradient must not go through what it checks."""
-    if isinstance(layer, ManualVjp):
-        return automatic(layer.inner)
-    return layer.with_children({name: automatic(child) for name, child in layer.children().items()})
+def automatic(model: Layer) -> Layer:
+    """The model without hand rules in its ``apply``: the automatic gradient must not go through what it checks."""
+    return map_nodes(_without_hand_rule, model)
 
 
-def instrumented(layer: Layer) -> Layer:
-    """The layer with every layer inside it that is not a combinator ``Probed``, and no hand rule in its ``apply``."""
-    if isinstance(layer, ManualVjp):
-        return instrumented(layer.inner)
-    if not isinstance(layer, Combinator):
-        return Probed(automatic(layer))
-    return layer.with_children({name: instrumented(child) for name, child in layer.children().items()})
+def instrumented(model: Layer) -> Layer:
+    """The model with every layer inside it that is not a combinator ``Probed``, and no hand rule in its ``apply``."""
+    return map_nodes(lambda node: Probed(node.layer) if asks_rule(node) else _without_hand_rule(node), model)
 
 
-def instrumented_state(layer: Layer, state: State, deltas: dict[str, Any] | None = None, path: str = "") -> State:
+def _without_hand_rule(node: Node) -> Layer:
+    return node.layer.inner if isinstance(node.layer, ManualVjp) else node.layer
+
+
+def instrumented_state(model: Layer, state: State, deltas: dict[str, Any] | None = None) -> State:
     """The state of an instrumented model, from that of the model and the deltas by path."""
-    if not isinstance(layer, Combinator):
+    for path, _, _ in placed_layers(model):
         delta = (deltas or {}).get(path)
-        return {"inner": state} if delta is None else {"inner": state, "delta": delta}
-    children = layer.children()
-    own = {} if "" in children else {name: part for name, part in state.items() if name not in children}
-    inner = {
-        name: instrumented_state(child, entry(state, name), deltas, join(path, name))
-        for name, child in children.items()
-    }
-    return {**own, **nest(inner)}
+        seen = {"inner": entry_at(state, path)}
+        state = put(state, path, seen if delta is None else {**seen, "delta": delta})
+    return state
 
 
-def by_path(layer: Layer, tree: Any) -> dict[str, Any]:
+def by_path(model: Layer, tree: Any) -> dict[str, Any]:
     """The parts of a nested dict (of states or reports) that belong to the layers; ``None`` where there is none."""
     parts = {}
-    for path, _, _ in placed_layers(layer):
+    for path, _, _ in placed_layers(model):
         part = tree
         for name in path.split("/") if path else ():
             part = part.get(name) if type(part) is dict else None

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 from fnn.backprop import Combinator
-from fnn.combinators.repeat import Repeat
 from fnn.combinators.serial import Serial
 from fnn.gradients.rows import RuleKind
 from fnn.layer import Layer
@@ -23,9 +22,10 @@ def delta_rules(layer: Layer, path: str = "", after: RuleKind = "hand") -> Itera
     if not isinstance(layer, Combinator):
         yield path, after
         return
+    # Not by ``walk``: the rule that comes after is handed on from child to child, last to first.
     found, children = [], list(layer.children().items())
     for name, child in reversed(children):
-        others = [each for each_name, each in children if each_name != name or isinstance(layer, Repeat)]
+        others = [each for each_name, each in children if each_name != name or layer.child_axes]
         behind = after if isinstance(layer, Serial) else _any(after, *(each.rule for each in others))
         found.append(list(delta_rules(child, join(path, name), behind)))
         after = _entering(child, after) if isinstance(layer, Serial) else after

@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 from jax import lax
 
-from fnn.backprop import Combinator
+from fnn.backprop import asks_rule
 from fnn.combinators.frozen import lies_in
 from fnn.gradients.deltas import placed_layers
 from fnn.gradients.rows import Measured
 from fnn.layer import Layer, Params, State
 from fnn.stand_in import StandIn
+from fnn.walk import map_nodes, walk
 
 Key = tuple[str, str]
 
@@ -30,9 +31,12 @@ def is_straight_through(layer: Layer) -> bool:
     >>> is_straight_through(Serial(Dense(3), Step(straight_through=True))), is_straight_through(Step())
     (True, False)
     """
-    fields = (getattr(layer, field.name, None) for field in dataclasses.fields(layer))
-    inside = [*(each for each in fields if isinstance(each, Layer)), *layer.children().values()]
-    return bool(getattr(layer, "straight_through", False)) or any(map(is_straight_through, inside))
+    for _, each in walk(layer):
+        fields = [getattr(each, field.name, None) for field in dataclasses.fields(each)]
+        parts = [field for field in fields if isinstance(field, Layer) and field not in each.children().values()]
+        if getattr(each, "straight_through", False) or any(map(is_straight_through, parts)):
+            return True
+    return False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,11 +51,11 @@ class Held(StandIn, name="held"):
         return self.inner.apply(params, state, lax.stop_gradient(x), train=train, key=key)
 
 
-def held(layer: Layer) -> Layer:
+def held(model: Layer) -> Layer:
     """The model with every straight-through layer in it ``Held``."""
-    if not isinstance(layer, Combinator):
-        return Held(layer) if is_straight_through(layer) else layer
-    return layer.with_children({name: held(child) for name, child in layer.children().items()})
+    return map_nodes(
+        lambda node: Held(node.layer) if asks_rule(node) and is_straight_through(node.layer) else node.layer, model
+    )
 
 
 def surrogates(

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 import numpy as np
 
 from fnn.backprop import Combinator
-from fnn.combinators.repeat import Repeat
 from fnn.gradients.rows import Measured, Row
 from fnn.layer import Layer
 from fnn.paths import join
@@ -19,9 +18,10 @@ def unrolled(layer: Layer, path: str = "", rounds: tuple[int, ...] = ()) -> Iter
     if not isinstance(layer, Combinator):
         yield path, rounds
         return
-    for each in [(*rounds, i) for i in range(layer.n)] if isinstance(layer, Repeat) else [rounds]:
+    # Not by ``walk``: all layers inside come again in every round.
+    for each in np.ndindex(*layer.child_axes):
         for name, child in layer.children().items():
-            yield from unrolled(child, join(path, name), each)
+            yield from unrolled(child, join(path, name), (*rounds, *each))
 
 
 def suspect(

@@ -25,6 +25,7 @@ import jax.numpy as jnp
 from fnn.errors import describe
 from fnn.layer import Cache, Layer, OverTime, Static
 from fnn.sequences.lengths import checked_lengths, joined_again, lengths_of, widened, without_padding
+from fnn.walk import walk
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,8 +68,7 @@ def leads(layer: Layer, x: Any) -> bool:
 
 def is_declared(layer: Layer) -> bool:
     """Whether a layer, or every layer inside it, declares ``over_time``."""
-    children = layer.children()
-    return all(map(is_declared, children.values())) if children else layer.over_time is not None
+    return all(each.over_time is not None for _, each in walk(layer) if not each.children())
 
 
 def way_through(layer: Layer, x: Any) -> Way:

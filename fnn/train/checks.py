@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fnn.backprop import check_children
+from fnn.backprop import check_children, entry_at
 from fnn.calls import apply_of, output_shape
 from fnn.canonical.once import once_for_same
 from fnn.combinators import Frozen
@@ -19,10 +19,10 @@ from fnn.losses.loss import check_weights
 from fnn.losses.steps import parted
 from fnn.metrics import Metric
 from fnn.objective import Objective, unpacked
-from fnn.paths import join
 from fnn.sequences.lengths import checked_lengths, lengths_of
 from fnn.takes_logits import warn_of_a_cut
 from fnn.train.data import of_data, samples
+from fnn.walk import nodes
 
 
 def check_data(
@@ -41,24 +41,21 @@ def check_data(
     check_indices(objective.model, params, state, data[0], name)
 
 
-def check_statistics(layer: Layer, state: State, *, frozen_only: bool = False, path: str = "") -> None:
+def check_statistics(model: Layer, state: State, *, frozen_only: bool = False) -> None:
     """Raises for a batch norm without statistics that is to run in inference, where inside a program it could not.
 
     ``frozen_only``: the others will have some by then.
     """
-    check_children("state", state, [""])
-    if isinstance(layer, BatchNorm):
-        if not frozen_only and is_concrete(state["count"]) and not np.all(state["count"]):
+    for node in nodes(model):
+        own = entry_at(state, node.path)
+        check_children("state", own, [""])
+        if not isinstance(node.layer, BatchNorm) or (frozen_only and not node.is_in(Frozen)):
+            continue
+        if "count" in own and is_concrete(own["count"]) and not np.all(own["count"]):
             raise ValueError(
-                f"the batch norm at {path or 'the top'} has no statistics yet (count is 0): give the params and state"
-                f" that training returned"
+                f"the batch norm at {node.path or 'the top'} has no statistics yet (count is 0): give the params and"
+                f" state that training returned"
             )
-        return
-    for name, child in layer.children().items():
-        inner = state if name == "" else state.get(name, {})
-        if inner:
-            only = frozen_only and not isinstance(layer, Frozen)
-            check_statistics(child, inner, frozen_only=only, path=join(path, name))
 
 
 def check_shapes(objective: Objective, params: Params, state: State, data: tuple, name: str) -> Any:

@@ -11,6 +11,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from fnn.backprop import entry_at, put
 from fnn.calls import apply_of
 from fnn.combinators import Frozen
 from fnn.combinators.frozen import frozen_layers, lies_in
@@ -23,6 +24,7 @@ from fnn.optim.weights_to_use import evaluation_params
 from fnn.paths import map_named
 from fnn.train.data import Batches
 from fnn.train.step import Learned, Training
+from fnn.walk import Node, map_nodes, nodes
 
 BATCHES = 32
 """Batch statistics of averaged weights are means over this many batches, or all full batches of an epoch if fewer.
@@ -80,26 +82,23 @@ class Usable:
         return _with_statistics(model, state, mean)
 
 
-def _forgetful(layer: Layer) -> Layer:
-    """The layer itself if no batch norm is in it, else one whose batch norms keep the last batch's statistics alone."""
-    if isinstance(layer, BatchNorm):
-        return dataclasses.replace(layer, decay=0.0)
-    if isinstance(layer, Frozen):  # nothing in it ever moves
-        return layer
-    children = layer.children()
-    found = {name: _forgetful(child) for name, child in children.items()}
-    return layer if all(found[name] is children[name] for name in found) else layer.with_children(found)
+def _forgetful(model: Layer) -> Layer:
+    """The model with batch norms that keep the last batch's statistics alone; the model itself if none is in it."""
+
+    def forgetting(node: Node) -> Layer:
+        return dataclasses.replace(node.layer, decay=0.0) if _learns_statistics(node) else node.layer
+
+    return map_nodes(forgetting, model)
 
 
-def _with_statistics(layer: Layer, state: State, own: State) -> State:
+def _with_statistics(model: Layer, state: State, own: State) -> State:
     """The state with those parts of ``own`` that belong to batch norms, but for their counts."""
-    if isinstance(layer, BatchNorm):
-        return {**own, "count": state["count"]}
-    if isinstance(layer, Frozen):
-        return state
-    for name, child in layer.children().items():
-        if name == "":
-            state = _with_statistics(child, state, own)
-        elif name in state:
-            state = {**state, name: _with_statistics(child, state[name], own[name])}
+    for node in nodes(model):
+        if _learns_statistics(node):
+            count = entry_at(state, node.path)["count"]
+            state = put(state, node.path, {**entry_at(own, node.path), "count": count})
     return state
+
+
+def _learns_statistics(node: Node) -> bool:
+    return isinstance(node.layer, BatchNorm) and not node.is_in(Frozen)

@@ -139,12 +139,7 @@ def test_the_layers_inside_can_be_rewritten(random: Any):
     assert block.with_children(block.children()) == block
     params = made(random, block, X)
 
-    def rewritten(layer: fnn.Layer) -> fnn.Layer:
-        if isinstance(layer, fnn.Gelu):
-            return fnn.Tanh()
-        return layer.with_children({name: rewritten(child) for name, child in layer.children().items()})
-
-    other = rewritten(block)
+    other = fnn.rewrite(block, {"*": lambda layer: fnn.Tanh() if isinstance(layer, fnn.Gelu) else layer})
     assert isinstance(other, fnn.Serial)
     assert repr(other).startswith("Serial(attention=Residual(inner=Serial(norm=First(inner=LayerNorm())")
     expected = compiled.apply(fnn.TransformerBlock(2, 6, activation=fnn.Tanh()), params, {}, X)[0]
