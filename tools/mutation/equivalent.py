@@ -144,8 +144,8 @@ EQUIVALENT: dict[tuple[str, str, str, str, str], str] = {
         "layers/recurrent/simple_rnn.py",
         "SimpleRNN.cell_backward",
         "wrong result",
-        "return ((Tanh().derivative(h) * dh,), (jnp.zeros_like(dh),))",
-        "return ((Tanh().derivative(h) * dh,), __zeros_of__((jnp.zeros_like(dh),)))",
+        "return (Tanh().derivative(h) * dh, (jnp.zeros_like(dh),))",
+        "return (Tanh().derivative(h) * dh, __zeros_of__((jnp.zeros_like(dh),)))",
     ): "zeros instead of zeros",
     (
         "layers/activation/softmax.py",

@@ -36,9 +36,6 @@ from fnn.layers.recurrent._sequences import (
 Parameters = dict[str, tuple[Initializer, tuple[int, ...]]]
 """How every parameter starts, and its shape."""
 
-Deltas = tuple[jax.Array] | tuple[jax.Array, jax.Array]
-"""(dp, dq) of a step, or the one array that both are."""
-
 
 @dataclasses.dataclass(frozen=True)
 class Recurrent(Layer, name="recurrent"):
@@ -121,14 +118,13 @@ class Recurrent(Layer, name="recurrent"):
         """δ of all steps and ds₀, by ``retreat(kept, s_(t−1), s_t, ds_t, *prepared) -> (δ_t, ds_(t−1))``, from the
         ``previous`` s_(t−1) of all steps and what is ``prepared`` for all of them at once, outside the scan.
         """
-        (size, steps, _), lengths, dtype = cache["x"].shape, cache["lengths"], cache["x"].dtype
-        wide, valid = wide_dtype(dtype), valid_by_step(lengths, steps)
-        sizes, dsteps = self.carry_sizes(), None
-        dfinal = zero_carry(sizes, size, wide)
+        x, sizes, dsteps = cache["x"], self.carry_sizes(), None
+        (batch_size, steps, _), dtype, wide = x.shape, x.dtype, wide_dtype(x.dtype)
+        dfinal, valid = zero_carry(sizes, batch_size, wide), valid_by_step(cache["lengths"], steps)
         if self.return_carry:
             dy, dcarry = dy
-            dfinal = cast(carry_members(dcarry, sizes, size, dtype), wide)
-        dy = output_gradient(dy, (size, *(steps,) * self.return_sequences, sizes[self.visible]))
+            dfinal = cast(carry_members(dcarry, sizes, batch_size, dtype), wide)
+        dy = output_gradient(dy, (batch_size, *(steps,) * self.return_sequences, sizes[self.visible]))
         if self.return_sequences:
             dsteps = keep_where(valid, jnp.swapaxes(dy, 0, 1))
         else:
@@ -169,7 +165,7 @@ class RecurrentCell(Recurrent, name="recurrent_cell"):
     """The base of ``SimpleRNN``, ``LSTM`` and ``GRU``: a subclass gives ``gates``, ``cell`` and its transpose.
 
     Forward:   p_t = x_t W + b,  q_t = (m ⊙ h_(t−1)) U,  s_t = cell(p_t, q_t, s_(t−1)),  h_t the first member of s_t
-    Backward:  (dp_t, dq_t), ds_(t−1) = cellᵀ(ds_t),  dh_(t−1) += m ⊙ (dq_t Uᵀ)
+    Backward:  dp_t, dq_t, ds_(t−1) = cellᵀ(ds_t),  dh_(t−1) += m ⊙ (dq_t Uᵀ)
                dW = Σ x_tᵀ dp_t,  db = Σ dp_t,  dU = Σ (m ⊙ h_(t−1))ᵀ dq_t,  dx_t = dp_t Wᵀ
 
     With ``layer_norm`` x W and h U are each standardised over their k H features and scaled (``_affine_map.py``). In
@@ -193,9 +189,13 @@ class RecurrentCell(Recurrent, name="recurrent_cell"):
         """The new carry, and what ``cell_backward`` needs besides."""
         raise NotImplementedError(f"{type(self).__name__} does not define cell")
 
-    def cell_backward(self, kept: Any, previous: Carry, carry: Carry, dcarry: Carry) -> tuple[Deltas, Carry]:
-        """The deltas, and dprevious without what passes through q."""
+    def cell_backward(self, kept: Any, previous: Carry, carry: Carry, dcarry: Carry) -> tuple[jax.Array, Carry]:
+        """dp, and dprevious without what passes through q."""
         raise NotImplementedError(f"{type(self).__name__} does not define cell_backward")
+
+    def recurrent_delta(self, kept: Any, dp: jax.Array) -> jax.Array:
+        """dq from dp, for one step or all: p and q are added, unless the cell says otherwise."""
+        return dp
 
     def parameters(self, inputs: int) -> Parameters:
         width = self.gates * self.features
@@ -233,14 +233,14 @@ class RecurrentCell(Recurrent, name="recurrent_cell"):
         norm = RECURRENT.standardized(weights, entering)
         transposed = weights["recurrent_kernel"].T  # once, not at every step
 
-        def retreat(kept: Any, previous: Carry, carry: Carry, dcarry: Carry, norm: Any) -> tuple[Deltas, Carry]:
-            deltas, (dh, *others) = self.cell_backward(kept, previous, carry, dcarry)
-            dproduct = RECURRENT.product_delta(weights, norm, deltas[-1])
-            return deltas, (dh + _masked(weights, product(dproduct, transposed)), *others)
+        def retreat(kept: Any, previous: Carry, carry: Carry, dcarry: Carry, norm: Any) -> tuple[jax.Array, Carry]:
+            dp, (dh, *others) = self.cell_backward(kept, previous, carry, dcarry)
+            dproduct = RECURRENT.product_delta(weights, norm, self.recurrent_delta(kept, dp))
+            return dp, (dh + _masked(weights, product(dproduct, transposed)), *others)
 
-        deltas, dstart = self.back_through_time(cache, dy, retreat, previous, norm)
-        drecurrent, _ = RECURRENT.gradients(weights, norm, entering, deltas[-1])
-        dparams, dproduct = INPUT.gradients(weights, INPUT.standardized(weights, x), x, deltas[0])
+        dp, dstart = self.back_through_time(cache, dy, retreat, previous, norm)
+        drecurrent, _ = RECURRENT.gradients(weights, norm, entering, self.recurrent_delta(cache["kept"], dp))
+        dparams, dproduct = INPUT.gradients(weights, INPUT.standardized(weights, x), x, dp)
         return dparams | drecurrent, input_gradient(cache, product(dproduct, weights["kernel"].T), dstart)
 
 

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from fnn.layers.activation.sigmoids import Sigmoid, Tanh
-from fnn.layers.recurrent._recurrent import Deltas, Parameters, RecurrentCell
+from fnn.layers.recurrent._recurrent import Parameters, RecurrentCell
 from fnn.layers.recurrent._sequences import Carry
 
 
@@ -66,9 +66,12 @@ class GRU(RecurrentCell, name="gru"):
         n = jnp.tanh(p_n + r * q_n)
         return ((1 - z) * n + z * carry[0],), (r, z, n, q_n)
 
-    def cell_backward(self, kept: Any, previous: Carry, carry: Carry, dcarry: Carry) -> tuple[Deltas, Carry]:
+    def cell_backward(self, kept: Any, previous: Carry, carry: Carry, dcarry: Carry) -> tuple[jax.Array, Carry]:
         (r, z, n, q_n), (dh,), slope = kept, dcarry, Sigmoid().derivative
         dp_n = dh * (1 - z) * Tanh().derivative(n)
-        dp_r, dp_z = dp_n * q_n * slope(r), dh * (previous[0] - n) * slope(z)
-        dp, dq = (jnp.concatenate((dp_r, dp_z, last), -1) for last in (dp_n, dp_n * r))
-        return (dp, dq), (dh * z,)
+        blocks = (dp_n * q_n * slope(r), dh * (previous[0] - n) * slope(z), dp_n)
+        return jnp.concatenate(blocks, -1), (dh * z,)
+
+    def recurrent_delta(self, kept: Any, dp: jax.Array) -> jax.Array:
+        dp_r, dp_z, dp_n = jnp.split(dp, 3, -1)
+        return jnp.concatenate((dp_r, dp_z, dp_n * kept[0]), -1)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from fnn.initializers import Initializer
 from fnn.layers.activation.sigmoids import Sigmoid, Tanh
-from fnn.layers.recurrent._recurrent import Deltas, RecurrentCell
+from fnn.layers.recurrent._recurrent import RecurrentCell
 from fnn.layers.recurrent._sequences import Carry
 
 
@@ -82,7 +82,7 @@ class LSTM(RecurrentCell, name="lstm"):
         c = f * carry[1] + i * g
         return (o * jnp.tanh(c), c), (i, f, g, o)
 
-    def cell_backward(self, kept: Any, previous: Carry, carry: Carry, dcarry: Carry) -> tuple[Deltas, Carry]:
+    def cell_backward(self, kept: Any, previous: Carry, carry: Carry, dcarry: Carry) -> tuple[jax.Array, Carry]:
         (i, f, g, o), (dh, dc) = kept, dcarry
         u, slope = jnp.tanh(carry[1]), Sigmoid().derivative
         dc = dc + dh * o * Tanh().derivative(u)
@@ -92,4 +92,4 @@ class LSTM(RecurrentCell, name="lstm"):
             dc * i * Tanh().derivative(g),
             dh * u * slope(o),
         )
-        return (jnp.concatenate(blocks, -1),), (jnp.zeros_like(dh), dc * f)
+        return jnp.concatenate(blocks, -1), (jnp.zeros_like(dh), dc * f)

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from fnn.layers.activation.sigmoids import Tanh
-from fnn.layers.recurrent._recurrent import Deltas, RecurrentCell
+from fnn.layers.recurrent._recurrent import RecurrentCell
 from fnn.layers.recurrent._sequences import Carry
 
 
@@ -52,6 +52,6 @@ class SimpleRNN(RecurrentCell, name="simple_rnn"):
     def cell(self, p: jax.Array, q: jax.Array, carry: Carry) -> tuple[Carry, Any]:
         return (jnp.tanh(p + q),), ()
 
-    def cell_backward(self, kept: Any, previous: Carry, carry: Carry, dcarry: Carry) -> tuple[Deltas, Carry]:
+    def cell_backward(self, kept: Any, previous: Carry, carry: Carry, dcarry: Carry) -> tuple[jax.Array, Carry]:
         (h,), (dh,) = carry, dcarry
-        return (Tanh().derivative(h) * dh,), (jnp.zeros_like(dh),)
+        return Tanh().derivative(h) * dh, (jnp.zeros_like(dh),)
