@@ -28,7 +28,7 @@ from fnn.optim.lbfgs import lbfgs
 from fnn.optim.lion import lion
 from fnn.optim.muon import muon
 from fnn.optim.nonfinite import accepted, skip_nonfinite
-from fnn.optim.phases import inverse_sqrt, join, one_cycle, warm_restarts, warmup_cosine, warmup_stable_decay
+from fnn.optim.phases import inverse_sqrt, one_cycle, warm_restarts, warmup_cosine, warmup_stable_decay
 from fnn.optim.plateau import reduce_on_plateau
 from fnn.optim.schedule_free import (
     schedule_free,
@@ -36,7 +36,7 @@ from fnn.optim.schedule_free import (
     schedule_free_eval_params,
     schedule_free_sgd,
 )
-from fnn.optim.schedules import constant, cosine, exponential, piecewise, polynomial, step_decay
+from fnn.optim.schedules import constant, cosine, exponential, join, piecewise, polynomial, step_decay
 from fnn.optim.transform import Optimizer, apply_updates, chain
 from fnn.optim.unmoved import frozen_paths
 

@@ -7,19 +7,10 @@ import jax
 import jax.numpy as jnp
 
 from fnn.errors import positive
+from fnn.optim.accumulators import check_gradients, increment, zero_count, zeros_like
 from fnn.optim.magnitudes import without_zero
 from fnn.optim.nonfinite import refuse_inner_skips
-from fnn.optim.transform import (
-    Optimizer,
-    apply_updates,
-    check_gradients,
-    constructor,
-    expect_optimizer,
-    increment,
-    update,
-    zero_count,
-    zeros_like,
-)
+from fnn.optim.transform import Optimizer, apply_updates, constructor, expect_optimizer, update
 from fnn.optim.waiting import stepped
 
 

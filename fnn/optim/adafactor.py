@@ -9,19 +9,11 @@ import jax.numpy as jnp
 
 from fnn.errors import positive
 from fnn.guards.ranges import FRACTION, NOT_NEGATIVE, POSITIVE
+from fnn.optim.accumulators import accumulator_dtype, check_gradients, increment, zero_count, zeros_like
 from fnn.optim.hyperparameters import Hyperparameter, Hyperparameters
 from fnn.optim.leafwise import running_mean
 from fnn.optim.magnitudes import divisor, root_mean_square, shortened
-from fnn.optim.transform import (
-    Optimizer,
-    accumulator_dtype,
-    check_gradients,
-    constructor,
-    increment,
-    refuse_unread,
-    zero_count,
-    zeros_like,
-)
+from fnn.optim.transform import Optimizer, constructor, refuse_unread
 from fnn.paths import named_leaves, select
 from fnn.stacked import map_layers
 

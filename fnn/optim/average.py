@@ -8,21 +8,10 @@ import jax.numpy as jnp
 
 from fnn.errors import positive
 from fnn.guards.ranges import FRACTION, NOT_NEGATIVE, nan_where_any
+from fnn.optim.accumulators import accumulator_dtype, check_gradients, increment, zero_count, zeros_like
 from fnn.optim.hyperparameters import Hyperparameter, Hyperparameters
 from fnn.optim.leafwise import running_mean
-from fnn.optim.transform import (
-    Optimizer,
-    accumulator_dtype,
-    apply_updates,
-    check_gradients,
-    constructor,
-    expect_optimizer,
-    increment,
-    part_of,
-    update,
-    zero_count,
-    zeros_like,
-)
+from fnn.optim.transform import Optimizer, apply_updates, constructor, expect_optimizer, part_of, update
 from fnn.optim.waiting import stepped, where_stepped
 
 

@@ -8,10 +8,11 @@ import jax
 import jax.numpy as jnp
 
 from fnn.guards.ranges import POSITIVE
+from fnn.optim.accumulators import accumulator_dtype, check_gradients, increment, zero_count
 from fnn.optim.hyperparameters import Hyperparameter, Hyperparameters
 from fnn.optim.leafwise import leafwise
 from fnn.optim.magnitudes import scale_of, without_zero
-from fnn.optim.transform import Optimizer, accumulator_dtype, check_gradients, constructor, increment, zero_count
+from fnn.optim.transform import Optimizer, constructor
 from fnn.stacked import map_layers
 
 

@@ -7,8 +7,9 @@ from typing import Any, Literal, NamedTuple
 import jax
 
 from fnn.guards.ranges import NOT_NEGATIVE
+from fnn.optim.accumulators import accumulator_dtype, check_gradients, increment, zero_count
 from fnn.optim.hyperparameters import Hyperparameter, Hyperparameters
-from fnn.optim.transform import Optimizer, accumulator_dtype, check_gradients, constructor, increment, zero_count
+from fnn.optim.transform import Optimizer, constructor
 from fnn.paths import map_named, named_leaves, select
 
 

@@ -7,17 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fnn.optim.transform import (
-    Optimizer,
-    accumulator_dtype,
-    check_gradients,
-    constructor,
-    expect_optimizer,
-    increment,
-    is_entrywise,
-    update,
-    zero_count,
-)
+from fnn.optim.accumulators import accumulator_dtype, check_gradients, increment, zero_count
+from fnn.optim.transform import Optimizer, constructor, expect_optimizer, is_entrywise, update
 
 
 class FlatState(NamedTuple):

@@ -10,8 +10,9 @@ import jax.numpy as jnp
 from fnn.describe.rendering import printable
 from fnn.errors import is_concrete
 from fnn.optim.accumulate import accumulating
+from fnn.optim.accumulators import check_gradients, increment, zero_count
 from fnn.optim.nonfinite import refuse_inner_skips
-from fnn.optim.transform import Optimizer, check_gradients, constructor, expect_optimizer, increment, update, zero_count
+from fnn.optim.transform import Optimizer, constructor, expect_optimizer, update
 from fnn.optim.waiting import stepped
 from fnn.paths import map_named, matches, named_leaves, select
 

@@ -7,12 +7,13 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from fnn.optim.accumulators import accumulator_dtype, check_gradients, increment, zero_count
 from fnn.optim.adam import scale_by_adam
 from fnn.optim.decay import decay_weights
 from fnn.optim.gradient_descent import scale_by_learning_rate
 from fnn.optim.hyperparameters import Hyperparameter, Hyperparameters
 from fnn.optim.magnitudes import norm, shrunk, without_zero
-from fnn.optim.transform import Optimizer, accumulator_dtype, chain, check_gradients, constructor, increment, zero_count
+from fnn.optim.transform import Optimizer, chain, constructor
 from fnn.stacked import map_layers
 
 

@@ -9,18 +9,11 @@ import jax.numpy as jnp
 
 from fnn.errors import positive
 from fnn.guards.ranges import NOT_NEGATIVE, OPEN_FRACTION, nan_where_any
+from fnn.optim.accumulators import accumulator_dtype, check_gradients, increment, zero_count
 from fnn.optim.hyperparameters import Hyperparameter, Hyperparameters
 from fnn.optim.line_search import LinePoint, strong_wolfe
 from fnn.optim.magnitudes import norm, scale_of
-from fnn.optim.transform import (
-    Optimizer,
-    accumulator_dtype,
-    check_gradients,
-    constructor,
-    increment,
-    refuse_unread,
-    zero_count,
-)
+from fnn.optim.transform import Optimizer, constructor, refuse_unread
 
 
 class LbfgsState(NamedTuple):

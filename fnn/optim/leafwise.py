@@ -6,15 +6,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from fnn.optim.accumulators import accumulator_dtype, check_gradients, full_like, increment, zero_count
 from fnn.optim.hyperparameters import Hyperparameters
-from fnn.optim.transform import (
-    Optimizer,
-    accumulator_dtype,
-    check_gradients,
-    full_like,
-    increment,
-    zero_count,
-)
+from fnn.optim.transform import Optimizer
 
 EntryRule = Callable[..., tuple[Any, ...]]
 """``rule(values, count, g, *accumulators) -> (u, *accumulators)``, all arrays of one leaf in one dtype.

@@ -10,21 +10,13 @@ import jax.numpy as jnp
 
 from fnn.errors import positive
 from fnn.guards.ranges import FRACTION, NOT_NEGATIVE, POSITIVE
+from fnn.optim.accumulators import accumulator_dtype, check_gradients, increment, zero_count, zeros_like
 from fnn.optim.adam import scale_by_adam
 from fnn.optim.adam_variants import scale_by_nadam
 from fnn.optim.hyperparameters import Hyperparameter, Hyperparameters
 from fnn.optim.leafwise import mean_one_step_ahead, running_mean, sum_of_weights
 from fnn.optim.magnitudes import shrunk, without_zero
-from fnn.optim.transform import (
-    Optimizer,
-    accumulator_dtype,
-    check_gradients,
-    constructor,
-    increment,
-    refuse_unread,
-    zero_count,
-    zeros_like,
-)
+from fnn.optim.transform import Optimizer, constructor, refuse_unread
 from fnn.paths import map_named, named_leaves, select
 from fnn.stacked import layer_shapes, map_layers
 

@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from fnn.optim.transform import Optimizer, constructor, expect_optimizer, increment, update, zero_count
+from fnn.optim.accumulators import increment, zero_count
+from fnn.optim.transform import Optimizer, constructor, expect_optimizer, update
 from fnn.optim.waiting import all_stepped, stepped
 
 

@@ -1,7 +1,7 @@
 """Schedules of several phases: warm-up, plateau, decay, restart."""
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -10,20 +10,9 @@ import jax.numpy as jnp
 from fnn.errors import integer_array, is_floating, positive
 from fnn.guards.ranges import NOT_NEGATIVE, OPEN_FRACTION, POSITIVE, in_range, is_number
 from fnn.optim.hyperparameters import default_float, keep_numbers
-from fnn.optim.schedules import chosen, growing, half_cosine
+from fnn.optim.schedules import chosen, half_cosine
+from fnn.optim.warm_up import check_warm_up
 from fnn.values import Value
-
-
-def check_warm_up(warmup_steps: Any, steps: Any) -> None:
-    """Raises unless 0 ≤ warmup_steps < steps, both integers."""
-    positive("steps", steps)
-    if isinstance(warmup_steps, bool) or not isinstance(warmup_steps, int):
-        raise TypeError(f"warmup_steps is an integer, got {warmup_steps!r}")
-    if not 0 <= warmup_steps < steps:
-        raise ValueError(
-            f"0 <= warmup_steps < steps, got warmup_steps={warmup_steps} and steps={steps};"
-            f" steps counts the whole run, including the warm-up"
-        )
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -229,37 +218,3 @@ class one_cycle(Value):
         up = half_cosine(step / self._warm_up, init, peak)
         time = jnp.minimum(step - self._warm_up, self.steps - self._warm_up) / (self.steps - self._warm_up)
         return jnp.where(step < self._warm_up, up, half_cosine(time, peak, init / default_float(self.final_divisor)))
-
-
-@dataclasses.dataclass(frozen=True, eq=False, repr=False)
-class join(Value):
-    """Joins schedules: each starts at its own step 0 where the one before ends.
-
-        value = schedules[i](step − boundaries[i − 1])            boundaries[i − 1] ≤ step < boundaries[i]
-
-    Raises ``ValueError`` for boundaries that do not grow, or unless there is one more schedule than boundaries;
-    ``TypeError`` if not a schedule.
-
-    >>> from fnn.optim import constant, polynomial
-    >>> schedule = join((polynomial(0.0, 4, final=1.0), constant(0.5)), (4,))
-    >>> print(schedule(2), schedule(3), schedule(4))
-    0.5 0.75 0.5
-    """
-
-    schedules: tuple[Callable[[Any], Any], ...]
-    boundaries: tuple[int, ...]
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "schedules", tuple(self.schedules))
-        for schedule in self.schedules:
-            if not callable(schedule):
-                raise TypeError(f"join takes schedules, functions of the step, got {schedule!r}")
-        object.__setattr__(self, "boundaries", growing(self.boundaries, len(self.schedules)))
-
-    def __call__(self, step: Any) -> jax.Array:
-        starts = (0, *self.boundaries)
-        values = [
-            default_float(schedule(jnp.maximum(step - start, 0)))
-            for schedule, start in zip(self.schedules, starts, strict=True)
-        ]
-        return chosen(values, self.boundaries, step)

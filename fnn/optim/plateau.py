@@ -8,8 +8,9 @@ import jax.numpy as jnp
 
 from fnn.errors import positive
 from fnn.guards.ranges import FRACTION, NOT_NEGATIVE, OPEN_FRACTION, nan_where_any
+from fnn.optim.accumulators import accumulator_dtype, check_gradients, increment, zero_count
 from fnn.optim.hyperparameters import Hyperparameter, Hyperparameters, default_float
-from fnn.optim.transform import Optimizer, accumulator_dtype, check_gradients, constructor, increment, zero_count
+from fnn.optim.transform import Optimizer, constructor
 
 
 class ReduceOnPlateauState(NamedTuple):

@@ -1,6 +1,5 @@
 """Schedule-free descent: an average of the path instead of a falling learning rate."""
 
-import dataclasses
 from collections.abc import Iterable
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -8,26 +7,15 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from fnn.errors import positive
 from fnn.guards.ranges import FRACTION, NOT_NEGATIVE, Range, nan_where_any
+from fnn.optim.accumulators import accumulator_dtype, check_gradients, increment, zero_count
 from fnn.optim.decay import decay_weights
-from fnn.optim.hyperparameters import Hyperparameter, Hyperparameters, checked_number, default_float
+from fnn.optim.hyperparameters import Hyperparameter, Hyperparameters, default_float
 from fnn.optim.leafwise import leafwise, running_mean, sum_of_weights
 from fnn.optim.magnitudes import divisor, squarable
-from fnn.optim.transform import (
-    Optimizer,
-    accumulator_dtype,
-    chain,
-    check_gradients,
-    constructor,
-    expect_optimizer,
-    increment,
-    part_of,
-    refuse_unread,
-    update,
-    zero_count,
-)
+from fnn.optim.transform import Optimizer, chain, constructor, expect_optimizer, part_of, refuse_unread, update
 from fnn.optim.waiting import stepped, where_stepped
+from fnn.optim.warm_up import warmed_up
 
 
 class ScheduleFreeState(NamedTuple):
@@ -198,7 +186,7 @@ def schedule_free_sgd(
     if weight_decay is None:
         refuse_unread("it chooses what decays, and there is no weight_decay", paths=(paths, "*/kernel"))
     direction = None if weight_decay is None else decay_weights(weight_decay, paths, name="weight_decay")
-    return schedule_free(_warmed_up(learning_rate, warmup_steps), direction, b1, weight_lr_power)
+    return schedule_free(warmed_up(learning_rate, warmup_steps), direction, b1, weight_lr_power)
 
 
 @constructor
@@ -228,7 +216,7 @@ def schedule_free_adamw(
     {'kernel': Array([0.5], dtype=float32)}
     """
     direction = chain(_scale_by_root(b2, eps), decay_weights(weight_decay, paths, name="weight_decay"))
-    return schedule_free(_warmed_up(learning_rate, warmup_steps), direction, b1, weight_lr_power)
+    return schedule_free(warmed_up(learning_rate, warmup_steps), direction, b1, weight_lr_power)
 
 
 def _scale_by_root(b2: Hyperparameter, eps: Hyperparameter) -> Optimizer:
@@ -240,26 +228,3 @@ def _scale_by_root(b2: Hyperparameter, eps: Hyperparameter) -> Optimizer:
         return g / divisor(jnp.sqrt(v / sum_of_weights(values["b2"], count)) + values["eps"]), v
 
     return leafwise(given, rule, nu=0)
-
-
-@dataclasses.dataclass(frozen=True)
-class _WarmUp:
-    """Linear warm-up to the rate, with a first step above 0, then the rate, which may be a schedule."""
-
-    rate: Hyperparameter
-    steps: int
-
-    def __call__(self, step: Any) -> jax.Array:
-        rate = self.rate(step) if callable(self.rate) else self.rate
-        return default_float(rate) * jnp.minimum(1, (default_float(step) + 1) / self.steps)
-
-
-def _warmed_up(learning_rate: Hyperparameter, warmup_steps: int | None) -> Hyperparameter:
-    if warmup_steps is None:
-        return learning_rate
-    positive("warmup_steps", warmup_steps)
-    if not callable(learning_rate):
-        learning_rate = checked_number(
-            "learning_rate", learning_rate, NOT_NEGATIVE, or_else="or a schedule step -> value"
-        )
-    return _WarmUp(learning_rate, warmup_steps)

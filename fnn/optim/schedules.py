@@ -7,6 +7,7 @@ them: numbers are checked at construction, and a traced one that is out of range
 """
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -194,3 +195,36 @@ def chosen(values: list[jax.Array], boundaries: tuple[int, ...], step: Any) -> j
 def half_cosine(time: jax.Array, init: jax.Array, final: jax.Array) -> jax.Array:
     """From ``init`` at time 0 to ``final`` at time 1 along half a cosine."""
     return final + (init - final) * (0.5 * (1 + jnp.cos(jnp.pi * time)))
+
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class join(Value):
+    """Joins schedules: each starts at its own step 0 where the one before ends.
+
+        value = schedules[i](step − boundaries[i − 1])            boundaries[i − 1] ≤ step < boundaries[i]
+
+    Raises ``ValueError`` for boundaries that do not grow, or unless there is one more schedule than boundaries;
+    ``TypeError`` if not a schedule.
+
+    >>> schedule = join((polynomial(0.0, 4, final=1.0), constant(0.5)), (4,))
+    >>> print(schedule(2), schedule(3), schedule(4))
+    0.5 0.75 0.5
+    """
+
+    schedules: tuple[Callable[[Any], Any], ...]
+    boundaries: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "schedules", tuple(self.schedules))
+        for schedule in self.schedules:
+            if not callable(schedule):
+                raise TypeError(f"join takes schedules, functions of the step, got {schedule!r}")
+        object.__setattr__(self, "boundaries", growing(self.boundaries, len(self.schedules)))
+
+    def __call__(self, step: Any) -> jax.Array:
+        starts = (0, *self.boundaries)
+        values = [
+            default_float(schedule(jnp.maximum(step - start, 0)))
+            for schedule, start in zip(self.schedules, starts, strict=True)
+        ]
+        return chosen(values, self.boundaries, step)

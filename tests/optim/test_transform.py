@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from fnn import optim
-from fnn.optim.transform import increment, update
+from fnn.optim.accumulators import increment
+from fnn.optim.transform import update
 from tests.comparing import close
 
 OPTIMIZERS = {
