@@ -49,6 +49,15 @@ def map_named(function: Callable[..., Any], tree: Any, *rest: Any) -> Any:
     return jax.tree_util.tree_map_with_path(lambda path, *leaves: function(path_of(path), *leaves), tree, *rest)
 
 
+def lies_in(path: str, layers: Iterable[str]) -> bool:
+    """Whether a path lies in one of the layers at these paths.
+
+    >>> lies_in("encoder/dense_0/bias", ["encoder"]), lies_in("encoder_2/bias", ["encoder"]), lies_in("bias", [""])
+    (True, False, True)
+    """
+    return any(not layer or path == layer or path.startswith(f"{layer}{SEPARATOR}") for layer in layers)
+
+
 def matches(glob: str, path: str) -> bool:
     """Whether a glob selects a path.
 

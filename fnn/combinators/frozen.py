@@ -1,7 +1,6 @@
 """A layer that does not train: fixed parameters, fixed state, and a gradient that passes through."""
 
 import dataclasses
-from collections.abc import Iterable
 from typing import Any
 
 import jax
@@ -10,7 +9,6 @@ from jax import lax
 
 from fnn.combinators.reparameterized import Reparameterized
 from fnn.layer import Cache, Layer, Params, State
-from fnn.paths import SEPARATOR
 from fnn.walk import nodes
 
 
@@ -79,15 +77,6 @@ def frozen_layers(model: Layer) -> list[str]:
     ['encoder']
     """
     return [node.path for node in nodes(model) if isinstance(node.layer, Frozen) and not node.is_in(Frozen)]
-
-
-def lies_in(path: str, layers: Iterable[str]) -> bool:
-    """Whether a path lies in one of the layers at these paths.
-
-    >>> lies_in("encoder/dense_0/bias", ["encoder"]), lies_in("encoder_2/bias", ["encoder"]), lies_in("bias", [""])
-    (True, False, True)
-    """
-    return any(not layer or path == layer or path.startswith(f"{layer}{SEPARATOR}") for layer in layers)
 
 
 def _kept(state: State, new_state: State) -> State:

@@ -11,7 +11,7 @@ from fnn.backprop import put
 from fnn.combinators.reparameterized import Reparameterized
 from fnn.errors import describe
 from fnn.layer import Cache, Params, State
-from fnn.paths import SEPARATOR, named_leaves
+from fnn.paths import SEPARATOR, lies_in, named_leaves
 
 Transform = Literal["transpose"] | Callable[[jax.Array], jax.Array] | None
 
@@ -54,10 +54,10 @@ class Tied(Reparameterized, name="tied"):
             raise TypeError(f"ties are a dict {{target_path: source_path}} with at least one entry, got {self.ties!r}")
         for target in ties:
             for source in ties.values():
-                if within(source, target) or within(target, source):
+                if lies_in(source, [target]) or lies_in(target, [source]):
                     raise ValueError(f"{target!r} is tied to another parameter and overlaps the source {source!r}")
             for other in ties:
-                if target != other and within(target, other):
+                if target != other and lies_in(target, [other]):
                     raise ValueError(f"{target!r} lies in {other!r}, and both are targets; remove one of them")
         if not (self.transform in (None, "transpose") or callable(self.transform)):
             raise ValueError(f"transform is None, 'transpose' or a function of one array, got {self.transform!r}")
@@ -117,11 +117,6 @@ class FrozenDict(dict):
 
     def __hash__(self) -> int:  # type: ignore[override]
         return hash(frozenset(self.items()))
-
-
-def within(path: str, other: str) -> bool:
-    """Whether a path equals another one or lies below it."""
-    return f"{path}/".startswith(f"{other}/")
 
 
 def at(params: Params, path: str) -> Any:

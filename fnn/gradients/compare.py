@@ -23,6 +23,7 @@ from fnn.gradients.surrogates import held, is_straight_through, surrogates
 from fnn.gradients.suspect import suspect
 from fnn.layer import Params, State
 from fnn.objective import Objective, unpacked
+from fnn.paths import lies_in
 
 KINDS: tuple[Kind, ...] = ("parameter", "delta")
 WIDE_REVERSE = "reverse in float64"
@@ -199,7 +200,7 @@ def _rows(
 
 def _place(path: str, layers: list[tuple[str, RuleKind]]) -> tuple[int, str]:
     """Where the layer of a path stands in the model: the longest that the path begins with."""
-    inside = [i for i, (layer, _) in enumerate(layers) if not layer or path == layer or path.startswith(f"{layer}/")]
+    inside = [i for i, (layer, _) in enumerate(layers) if lies_in(path, [layer])]
     return (max(inside, key=lambda i: len(layers[i][0])) if inside else len(layers), path)
 
 

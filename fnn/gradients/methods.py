@@ -8,14 +8,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fnn.combinators.frozen import frozen_layers, lies_in
+from fnn.combinators.frozen import frozen_layers
 from fnn.gradients.arrays import cast, is_key, normal_like
 from fnn.gradients.directions import Directions
 from fnn.gradients.finite import five_point, rounding_noise
 from fnn.gradients.problem import Leaves, Operands, Problem, Records
 from fnn.gradients.rows import Measured
 from fnn.layer import Layer
-from fnn.paths import named_leaves
+from fnn.paths import lies_in, named_leaves
 
 METHODS = ("manual", "reverse", "forward", "finite")
 

@@ -14,10 +14,10 @@ import numpy as np
 from jax import lax
 
 from fnn.backprop import asks_rule
-from fnn.combinators.frozen import lies_in
 from fnn.gradients.deltas import placed_layers
 from fnn.gradients.rows import Measured
 from fnn.layer import Layer, Params, State
+from fnn.paths import lies_in
 from fnn.stand_in import StandIn
 from fnn.walk import map_nodes, walk
 

@@ -7,7 +7,7 @@ import numpy as np
 from fnn.backprop import Combinator
 from fnn.gradients.rows import Measured, Row
 from fnn.layer import Layer
-from fnn.paths import join
+from fnn.paths import join, lies_in
 
 Step = tuple[str, tuple[int, ...]]
 """A layer's path, and which round it is of every ``Repeat`` around it."""
@@ -41,7 +41,7 @@ def suspect(
     def wrong(step: Step) -> bool:
         path, rounds = step
         for each in deltas:
-            if not _inside(each, path):
+            if not lies_in(each, [path]):
                 continue
             g, r, limit = found["delta", each].values, reference["delta", each].values, failing["delta", each].limit
             if g is None or r is None or limit is None or not np.linalg.norm(g[rounds] - r[rounds]) <= limit:
@@ -57,7 +57,7 @@ def suspect(
         after = _name(steps[last + 1])
         return f"on the way back, {place} is the first wrong one: look at the dx of {after}, which runs next"
     layers = dict.fromkeys(path for path, _ in steps)
-    owners = [path for path in layers if any(kind == "parameter" and _inside(each, path) for kind, each in failing)]
+    owners = [path for path in layers if any(kind == "parameter" and lies_in(each, [path]) for kind, each in failing)]
     if owners:
         return f"every delta agrees: look at the dparams of {', '.join(owner or '(model)' for owner in owners)}"
     return ""
@@ -65,10 +65,6 @@ def suspect(
 
 def _fails(row: Row) -> bool:
     return any(comparison.method == "manual" and not comparison.ok for comparison in row.comparisons)
-
-
-def _inside(path: str, layer: str) -> bool:
-    return not layer or path == layer or path.startswith(f"{layer}/")
 
 
 def _name(step: Step) -> str:

@@ -5,12 +5,12 @@ import warnings
 from collections.abc import Iterable
 from typing import Any
 
-from fnn.combinators.frozen import frozen_layers, lies_in
+from fnn.combinators.frozen import frozen_layers
 from fnn.layer import Layer, Params, State
 from fnn.optim.decay import decay_weights
 from fnn.optim.groups import freeze, groups
 from fnn.optim.transform import Optimizer, chain, is_optimizer
-from fnn.paths import SEPARATOR, matches, named_leaves
+from fnn.paths import SEPARATOR, lies_in, matches, named_leaves
 
 SHOWN = 6
 """How many paths a warning names."""

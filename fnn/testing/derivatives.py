@@ -6,11 +6,11 @@ import jax
 import numpy as np
 
 from fnn.backprop import Combinator
-from fnn.combinators.frozen import frozen_layers, lies_in
+from fnn.combinators.frozen import frozen_layers
 from fnn.gradients.arrays import arrays, normal_like
 from fnn.gradients.surrogates import is_straight_through
 from fnn.layer import floating_leaves
-from fnn.paths import join
+from fnn.paths import join, lies_in
 from fnn.testing.comparison import Agreement, agree, agree_finite, agree_mapped
 from fnn.testing.inputs import bfloat16_values, pair, rounded
 from fnn.testing.mode import SEED, Mode

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from fnn.augment.compose import check_augmentation
 from fnn.augment.mixed_targets import check_mixed_targets
 from fnn.augment.mixing import augmented, mixes
-from fnn.combinators.frozen import frozen_layers, lies_in
+from fnn.combinators.frozen import frozen_layers
 from fnn.errors import returned
 from fnn.guards.options import flag
 from fnn.layer import Params, State, named_key
@@ -18,7 +18,7 @@ from fnn.metrics import Metric
 from fnn.objective import Method, Objective, check_method, unpacked
 from fnn.optim.nonfinite import accepted
 from fnn.optim.transform import apply_updates, expect_optimizer, update
-from fnn.paths import map_named, named_leaves
+from fnn.paths import lies_in, map_named, named_leaves
 from fnn.train.data import Batches
 from fnn.train.scoring import Scoring, Totals
 from fnn.values import Value

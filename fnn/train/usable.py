@@ -14,14 +14,14 @@ import jax.numpy as jnp
 from fnn.backprop import entry_at, put
 from fnn.calls import apply_of
 from fnn.combinators import Frozen
-from fnn.combinators.frozen import frozen_layers, lies_in
+from fnn.combinators.frozen import frozen_layers
 from fnn.layer import Layer, Params, State, named_key
 from fnn.layers import BatchNorm
 from fnn.objective import unpacked
 from fnn.optim.accumulate import accumulating, with_remainder
 from fnn.optim.unmoved import frozen_paths
 from fnn.optim.weights_to_use import evaluation_params
-from fnn.paths import map_named
+from fnn.paths import lies_in, map_named
 from fnn.train.data import Batches
 from fnn.train.step import Learned, Training
 from fnn.walk import Node, map_nodes, nodes
