@@ -41,11 +41,13 @@ def last_validation_loss(train, hyperparams, x):
 
 @functools.cache
 def compiled(optimizer, method="manual"):
-    """The last validation loss and its gradient by the hyper-parameters and by the data, of a run in chunks of two.
+    """The last validation loss and its gradient by the hyper-parameters and by the data.
 
     20 samples in eights: two full steps and a remainder; the fourth epoch is cut short after its first step.
     """
-    train = run(optimizer, steps=10, method=method, validate_every=2 if optimizer == "sgd" else 1)
+    # Chunks of one step lie inside an epoch, those of two are whole epochs; validated at every other epoch, and at all.
+    options = {"sgd": {"checkpoint_steps": 1, "validate_every": 2}, "adam": {"checkpoint_steps": 2}}
+    train = run(optimizer, steps=10, method=method, **options[optimizer])
     return jax.jit(jax.value_and_grad(functools.partial(last_validation_loss, train), argnums=(0, 1)))
 
 
@@ -102,7 +104,7 @@ def test_chunks_of_any_size_are_the_same_run(options, chunk):
 
 @pytest.mark.full
 def test_gradients_do_not_depend_on_the_chunks_and_map_over_hyperparams():
-    """Chunks of seven, longer than an epoch of three, side by side; chunks of two, each rate alone."""
+    """Chunks of seven steps, two epochs of three, side by side; chunks of one, each rate alone."""
     rates = np.array([0.01, 0.03])
     with jax.enable_x64(True):
         train = run("sgd", steps=10, checkpoint_steps=7, validate_every=2)
