@@ -1,6 +1,7 @@
 """Every run of a sweep is the run alone: side by side, mapped, in chunks, beside runs that diverge or stop early."""
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -109,7 +110,7 @@ def initialised():
 
     def objective(h):
         inits = {name: getattr(fnn.initializers, name)(h["scale"]) for name in INITIALIZERS}
-        branches = {name: fnn.Dense(3, kernel_init=init) for name, init in inits.items()}
+        branches: dict[str, Any] = {name: fnn.Dense(3, kernel_init=init) for name, init in inits.items()}
         return fnn.Objective(fnn.Parallel(**branches), fnn.CrossEntropy())
 
     train = runner(objective, fnn.optim.sgd(0.1), epochs=1, batch_size=25)

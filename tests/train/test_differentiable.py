@@ -46,7 +46,7 @@ def compiled(optimizer, method="manual"):
     20 samples in eights: two full steps and a remainder; the fourth epoch is cut short after its first step.
     """
     # Chunks of one step lie inside an epoch, those of two are whole epochs; validated at every other epoch, and at all.
-    options = {"sgd": {"checkpoint_steps": 1, "validate_every": 2}, "adam": {"checkpoint_steps": 2}}
+    options: dict[str, Any] = {"sgd": {"checkpoint_steps": 1, "validate_every": 2}, "adam": {"checkpoint_steps": 2}}
     train = run(optimizer, steps=10, method=method, **options[optimizer])
     return jax.jit(jax.value_and_grad(functools.partial(last_validation_loss, train), argnums=(0, 1)))
 
