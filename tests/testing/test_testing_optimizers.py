@@ -449,7 +449,7 @@ def test_a_right_dataclass_passes():
 @pytest.mark.full
 def test_a_dataclass_that_prints_an_address():
     caught(Scale(Ellipsis), "update: raised")
-    message = caught(optim.sgd(Schedule()), "repr: expected no memory address, got sgd(<tests.test_testing_opt")
+    message = caught(optim.sgd(Schedule()), "repr: expected no memory address, got sgd(<tests.testing.test_testing_opt")
     assert "1 violation" in message
 
 
