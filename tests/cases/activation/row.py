@@ -1,7 +1,7 @@
 """What a row of the table of elementwise activations holds: all that any test asks of one."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ from fnn.layers import Elementwise
 from tests.cases.draws import Draw
 from tests.cases.rows import LayerCase
 
-Numbers = list[float]
+Numbers = Sequence[float]
 
 
 @dataclasses.dataclass(frozen=True)

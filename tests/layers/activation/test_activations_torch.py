@@ -61,8 +61,11 @@ def test_function(name: str, random: Any):
         close(got, expected)
 
 
-CORNERS = {row.name: (row.layer, partial(row.torch, F)) for row in ACTIVATIONS if row.torch and row.torch_on_corners}
-CORNERS = {name: (layer, f, corners(layer)) for name, (layer, f) in CORNERS.items() if len(corners(layer))}
+CORNERS = {
+    row.name: (row.layer, partial(row.torch, F), corners(row.layer))
+    for row in ACTIVATIONS
+    if row.torch and row.torch_on_corners and len(corners(row.layer))
+}
 CORNERS["hard sigmoid, of its own name"] = (fnn.HardSigmoid(), F.hardsigmoid, np.array([-3.0, 3.0]))
 
 
