@@ -21,6 +21,7 @@ class HardSwish(Elementwise, name="hard_swish"):
     Cache:   ``x``
     Source:  Howard et al. 2019 (MobileNetV3), §5.2.
 
+    >>> import jax.numpy as jnp
     >>> HardSwish()(jnp.array([-1.5, 1.5, 4.0]))
     Array([-0.375,  1.125,  4.   ], dtype=float32)
     """

@@ -21,6 +21,7 @@ class Swish(Elementwise, name="swish"):
     Errors:  ``TypeError`` or ``ValueError`` for a ``beta`` that is not a finite number.
     Source:  Ramachandran, Zoph and Le 2017, §2.
 
+    >>> import jax.numpy as jnp
     >>> Swish(beta=2.0)(jnp.array([1.0]))
     Array([0.880797], dtype=float32)
     """
@@ -47,6 +48,7 @@ class Silu(Elementwise, name="silu"):
     Cache:   ``x``
     Source:  Elfwing, Uchibe and Doya 2018.
 
+    >>> import jax.numpy as jnp
     >>> Silu()(jnp.array([1.0]))
     Array([0.7310586], dtype=float32)
     """

@@ -25,6 +25,7 @@ class TrainableSwish(Layer, name="trainable_swish"):
     Cache:   ``x`` (…, C), ``beta`` (C,)
     Shapes:  (…, C) → (…, C), any floating dtype, kept; computed in at least float32
 
+    >>> import jax.numpy as jnp
     >>> layer = TrainableSwish()
     >>> params, state = layer.init(jax.random.key(0), jax.ShapeDtypeStruct((1, 2), "float32"))
     >>> layer.apply(params, state, jnp.array([[0.0, 1.0]]))[0]

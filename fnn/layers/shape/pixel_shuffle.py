@@ -28,6 +28,7 @@ class PixelShuffle(FixedMap, name="pixel_shuffle"):
 
     Errors: ``ValueError`` if the number of channels is not a multiple of rᵈ.
 
+    >>> import jax.numpy as jnp
     >>> PixelShuffle(2).apply({}, {}, jnp.arange(4.0).reshape(1, 1, 1, 4))[0][0, :, :, 0]
     Array([[0., 1.],
            [2., 3.]], dtype=float32)
