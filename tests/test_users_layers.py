@@ -186,6 +186,7 @@ READ_TRAIN = [
 ]
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("method", ["apply", "forward"])
 @pytest.mark.parametrize(
     "layer",

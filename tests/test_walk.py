@@ -112,6 +112,7 @@ def test_one_layer_is_replaced_and_no_other(model: Layer, shape: tuple, paths: l
         assert leaves(rewrite(model, {path: of_leaves(Marked)})) == {**before, path: Marked(before[path])}
 
 
+@pytest.mark.full
 @through_every_combinator
 def test_wrapped_layers_compute_the_same_and_their_gradients_are_right(
     model: Layer, shape: tuple, paths: list[str] | None, random: Any

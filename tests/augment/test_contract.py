@@ -206,6 +206,7 @@ GOLDEN = {
 }
 
 
+@pytest.mark.full
 @each_row
 def test_the_draws_are_those_of_before(row):
     name = type(row[0]).__name__

@@ -85,6 +85,7 @@ def test_shares_of_mixup_are_beta_distributed(alpha):
     assert abs(own.var() - 1 / (4 * (2 * alpha + 1))) < 0.012
 
 
+@pytest.mark.full
 def test_probability_is_how_many_are_mixed():
     own, _ = shares(Mixup, count=3000, probability=0.3)
     assert abs((own < 1).mean() - 0.3) < 0.04
@@ -179,6 +180,7 @@ def test_a_batch_that_cannot_be_mixed_says_why(kind, batch, error, message):
         kind(1.0)(KEY, batch)
 
 
+@pytest.mark.full
 def test_cut_mix_needs_images():
     with pytest.raises(ValueError, match=r"CutMix expects images \(N, H, W, C\), got a sample float32\[4\]"):
         CutMix(1.0)(KEY, (np.ones((N, 4), np.float32), np.ones(N, np.float32)))

@@ -124,6 +124,7 @@ def exactly(value):
     return type(value).__name__, repr(value)
 
 
+@pytest.mark.full
 @given(plain, plain)
 def test_text_is_equal_where_plain_values_are(one, other):
     assert (canonical(one).text == canonical(other).text) == (exactly(one) == exactly(other))

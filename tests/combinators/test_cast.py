@@ -30,6 +30,7 @@ def test_parameters_state_outputs_and_gradients_keep_their_dtypes_and_the_inside
     assert cache["inner"]["dense_1"]["kernel"].dtype == jnp.bfloat16
 
 
+@pytest.mark.full
 def test_it_is_the_inner_layer_run_on_cast_values(random: Any):
     # Not compiled as a whole: XLA then leaves out roundings between operations, not the same in both programs.
     layer, x = fnn.Cast(INNER), np.float32(random(6, 3))

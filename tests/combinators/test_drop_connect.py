@@ -76,6 +76,7 @@ def test_the_masks_of_a_repeat_differ(random: Any):
     assert abs(float((one == other).mean()) - 0.5) < 0.1
 
 
+@pytest.mark.full
 def test_the_masks_of_drop_connect_are_the_same_in_every_precision():
     def mask(dtype: Any) -> np.ndarray:
         layer, x = DropConnect(Dense(20), 0.3), jnp.ones((2, 20), dtype)

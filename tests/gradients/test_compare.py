@@ -48,6 +48,7 @@ def test_a_residual_net_with_repeat_and_remat_has_a_delta_for_every_round():
     assert report.error_of(kind="delta") > 0
 
 
+@pytest.mark.full
 def test_branches_and_a_shortcut_pass():
     model = fnn.Serial(
         fnn.Parallel(fnn.Dense(3), fnn.Serial(fnn.Dense(3), fnn.Tanh()), merge="multiply"),
@@ -100,6 +101,7 @@ LOSSES_ON_KINKS = {
 }
 
 
+@pytest.mark.full
 @by_two_and_by_all
 @pytest.mark.parametrize("note", LOSSES_ON_KINKS)
 def test_the_kinks_of_losses_are_found(note: str, methods):
@@ -118,6 +120,7 @@ def test_zeros_under_an_l1_penalty_are_kinks():
     assert report["kernel"]["finite"].status == "ok"
 
 
+@pytest.mark.full
 def test_inference_differs_from_training():
     model = fnn.Serial(fnn.Dense(3), fnn.Dropout(0.5), fnn.Dense(2))
     training = report_of(model, normal(3, 4), labels(3, 2), methods=TWO)
@@ -194,6 +197,7 @@ def straight_through(*after):
     return fnn.Serial(fnn.Dense(3), fnn.Step(straight_through=True), *after, fnn.Dense(2))
 
 
+@pytest.mark.full
 @by_two_and_by_all
 def test_differences_do_not_judge_what_goes_through_a_straight_through_slope(methods):
     """They see a step, whose derivative is 0, and were once reported as failing."""
@@ -286,6 +290,7 @@ def test_float32_is_held_against_float64():
     assert report.error_of("finite") < 1e-9
 
 
+@pytest.mark.full
 @by_two_and_by_all
 def test_the_result_does_not_depend_on_the_callers_x64_nor_change_it(methods):
     model = fnn.Serial(fnn.Dense(3), fnn.Dropout(0.5), fnn.BatchNorm(), fnn.Dense(2))

@@ -195,6 +195,7 @@ def test_a_wrong_input_gradient_spoils_what_lies_before_and_the_report_names_the
     )
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("faulty", [MeanlessBatchNorm(), VariancelessBatchNorm()], ids=["mean", "variance"])
 def test_a_dropped_term_of_batch_norm_is_caught_every_time(seed, faulty):
@@ -232,6 +233,7 @@ def test_the_same_relu_off_its_kink_is_right_and_passes():
     assert not report.kinks
 
 
+@pytest.mark.full
 def test_a_fault_inside_repeat_is_placed_at_its_layer():
     block = fnn.Serial(fnn.Dense(4), UntransposedInput(4), fnn.Tanh())
     report = compared(fnn.Serial(blocks=fnn.Repeat(block, 3), head=fnn.Dense(4)), *data(0))

@@ -69,6 +69,7 @@ def test_it_works_under_jit_and_vmap_and_with_integer_inputs():
     close(together, jax.tree.map(lambda *each: np.stack(each), *one_by_one))
 
 
+@pytest.mark.full
 def test_the_wrapper_changes_neither_parameters_nor_outputs():
     wrapped = fnn.with_manual_vjp(BLOCK)
     params, state = BLOCK.init(jax.random.key(0), X)

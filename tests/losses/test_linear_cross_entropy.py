@@ -60,6 +60,7 @@ OPTIONS = [
 ]  # fmt: skip
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("chunk", [3, *(pytest.param(chunk, marks=pytest.mark.full) for chunk in (1, 6, 7, 100))])
 @pytest.mark.parametrize(
     "options", [*OPTIONS[:3], *(pytest.param(each, marks=pytest.mark.full) for each in OPTIONS[3:])], ids=str

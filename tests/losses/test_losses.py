@@ -71,6 +71,7 @@ def poison(leaf: Any) -> Any:
     return leaf.at[1].set(NAN) if isinstance(leaf, jax.Array) else leaf
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     "loss", [fnn.MeanSquaredError(), fnn.MeanAbsoluteError(), fnn.Huber(), fnn.RootMeanSquaredError()]
 )
@@ -110,6 +111,7 @@ def test_weights_may_be_booleans_or_integers(random: Any):
 # ---- labels that are ignored, do not exist or are sure
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("loss", [fnn.CrossEntropy(ignore_index=-1), fnn.Focal(ignore_index=-1)], ids=repr)
 def test_ignored_places_may_be_anything(loss: Loss, random: Any):
     z, labels = random(4, 3), np.array([0, -1, 2, -1])

@@ -86,6 +86,7 @@ def test_labels_of_64_bits_were_wrapped_on_their_way_into_training():
         fnn.fit(objective, fnn.optim.sgd(0.1), data, epochs=1, batch_size=2, key=jax.random.key(0), progress=False)
 
 
+@pytest.mark.full
 def test_large_labels_of_small_integers_pass():
     with jax.enable_x64(False):
         labels = np.array([0, 2], np.uint64)

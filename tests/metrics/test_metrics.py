@@ -147,6 +147,7 @@ INDEXED = [
 ]
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("make", INDEXED)
 def test_ignored_labels_do_not_count(make: Callable[..., Metric]):
     kept = LABELS != 2
@@ -274,6 +275,7 @@ def test_an_array_has_a_history_too():
         fnn.make_train(objective, fnn.optim.sgd(0.1), early_stopping=stopping, **options)(key, (x, y))
 
 
+@pytest.mark.full
 def test_a_bar_shows_numbers_alone(capsys: pytest.CaptureFixture):
     x, y = np.asarray(OUTPUTS), np.asarray(LABELS)
     objective = fnn.Objective(fnn.Dense(V), fnn.CrossEntropy())

@@ -124,6 +124,7 @@ def test_the_mean_of_a_million_losses_is_right(count: int):
     np.testing.assert_allclose(float(values["accuracy"]), 0.25, rtol=1e-7)
 
 
+@pytest.mark.full
 def test_a_cell_at_2_to_the_24_goes_on_counting():
     totals, values = many(FEWER)
     full = jax.tree.map(lambda leaf: leaf, totals)

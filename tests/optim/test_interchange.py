@@ -106,6 +106,7 @@ FNN_IN_OPTAX = {
 }
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", FNN_IN_OPTAX)
 def test_fnn_inside_optax_is_fnn_alone(name):
     start = {

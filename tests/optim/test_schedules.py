@@ -163,6 +163,7 @@ def test_no_warm_up_begins_at_the_plateau():
     assert [float(schedule(step)) for step in (0, 4, 6, 8, 99)] == [0.5, 0.5, 0.25, 0, 0]
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     "schedule",
     [

@@ -175,6 +175,7 @@ def test_a_layer_that_would_mix_padding_in_is_refused_by_name(layer: fnn.Layer, 
     assert any("in first_0" in note for note in caught.value.__notes__)
 
 
+@pytest.mark.full
 def test_batch_norm_takes_its_statistics_over_the_steps_within_the_lengths():
     layer = fnn.First(fnn.BatchNorm(decay=0.0))
     params, state = layer.init(KEY, (X, LENGTHS))
@@ -252,6 +253,7 @@ def test_lengths_are_integers_one_a_sequence():
             fnn.GlobalAvgPool().apply({}, {}, given)
 
 
+@pytest.mark.full
 def test_a_loss_over_time_takes_lengths_as_weights():
     p, y, weights = X, drawn("targets over time", 3, 7, 3), np.array([1.0, 0.0, 3.0])
     loss = fnn.MeanSquaredError()

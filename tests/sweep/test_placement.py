@@ -15,6 +15,7 @@ from fnn.sweep.placement import layout_of
 from tests.sweep.swept import DATA, KEY, check_alone, linear, runner
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     "options",
     [

@@ -39,6 +39,7 @@ def test_a_right_loss_passes():
     assert check_loss(Squares(), PREDICTION, TARGET).reverse < 1e-14
 
 
+@pytest.mark.full
 def test_faults_of_the_gradient_of_a_loss():
     def off(self: Any, cache: Any, dterms: Any) -> Any:
         return 2.02 * cache["difference"] * dterms

@@ -76,6 +76,7 @@ def test_a_dict_can_be_read_in_any_way(read):
     assert set(given) == {"rate", "momentum"}
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("jit", [False, True])
 def test_a_schedule_may_read_one_in_the_steps_alone(jit):
     def optimizer(h):

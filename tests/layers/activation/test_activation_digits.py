@@ -52,6 +52,7 @@ def test_outputs_and_slopes_keep_their_digits(row: Activation, dtype: str, reque
         assert (off(slope, exact_slope) <= 4 * eps * abs(exact_slope) + 2e-38).all()
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("row", [row for row in ACTIVATIONS if row.small], ids=lambda row: row.name)
 def test_the_tails_of_float32_are_small_but_right(row: Activation):
     x = (row.small * np.linspace(3, 9, 200)).astype(np.float32)

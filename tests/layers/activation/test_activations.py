@@ -74,6 +74,7 @@ def test_an_activation_caches_one_array_of_its_size_or_nothing(row: Activation):
 # ---- the ends of the number line
 
 
+@pytest.mark.full
 @each_narrow_dtype
 @rows_with("limits")
 def test_the_limits_and_their_slopes(row: Activation, dtype: str):

@@ -144,6 +144,7 @@ def test_a_key_head_serves_consecutive_query_heads(random: Any):
 # ---- rows without a key
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("block", [2, pytest.param(8, marks=pytest.mark.full)])
 @pytest.mark.parametrize("causal", [False, True])
 def test_a_query_without_a_key_gives_the_bias_and_no_gradient_goes_through_it(block: int, causal: bool, random: Any):

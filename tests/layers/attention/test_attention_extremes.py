@@ -46,6 +46,7 @@ def test_a_query_of_extreme_scores(name: str):
     assert (np.isnan(np.ravel(dq)) == np.isnan(y)).all()
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("block", [4, 16])
 def test_values_that_are_nearly_the_same_cost_the_gradient_of_the_scores_no_digits(block: int):
     """dp − δ nearly cancels then; δ as dy·y, with y rounded to bfloat16, left 5 % of error where rounding is 0.4 %."""

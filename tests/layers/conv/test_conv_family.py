@@ -74,6 +74,7 @@ def test_conv_transpose_puts_every_input_where_its_docstring_says(name: str, gro
     close(run(layer_of(OPTIONS[name], 2, groups=groups), {"kernel": kernel, "bias": bias}, x), expected)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("groups", [1, 2])
 @pytest.mark.parametrize("name", OPTIONS)
 def test_conv_transpose_is_the_adjoint_of_the_convolution_with_the_same_options(name: str, groups: int, random: Any):

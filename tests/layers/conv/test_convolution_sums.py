@@ -26,6 +26,7 @@ SUMS = [
 ]
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("case", SUMS, ids=str)
 def test_the_three_sums_are_transposes_of_each_other(case: tuple, random: Any):
     sizes, channels, features, window, strides, dilation, padding, groups = case

@@ -30,6 +30,7 @@ def with_one(bad: float, x: np.ndarray) -> np.ndarray:
     return x
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("bad", BAD)
 @pytest.mark.parametrize("jit", [False, True], ids=["eager", "jit"])
 def test_a_bad_batch_leaves_the_state_of_batch_norm_bit_for_bit(bad: float, jit: bool, random: Any):

@@ -206,6 +206,7 @@ def test_two_steps_of_a_jordan_network_worked_by_hand():
 # ---- lengths
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     "layer",
     [
@@ -250,6 +251,7 @@ def test_a_ragged_batch_is_its_sequences_one_by_one(layer: Any, random: Any):
         close(jax.tree.map(lambda member, at=sample: member[at : at + 1], end), final)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("layer", [fnn.LSTM(H), fnn.FeedbackRNN(H, OUTPUTS)], ids=shown)
 def test_lengths_may_be_traced_and_of_any_integer_dtype(layer: Any, random: Any):
     params, x, _ = made(layer, random)
