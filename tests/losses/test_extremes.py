@@ -86,7 +86,6 @@ def gradient(loss: Loss, prediction: Any, target: Any) -> np.ndarray:
     return np.asarray(loss.backward(jax.jit(lambda each: loss.forward(each, target)[1])(prediction)))
 
 
-@pytest.mark.full
 def test_where_the_label_cannot_be_the_focal_loss_has_the_slope_of_cross_entropy():
     logits, label = np.array([[-np.inf, 0.0, 0.0]]), np.array([0])
     assert gradient(fnn.Focal(0.5), logits, label).tolist() == [[-1.0, 0.5, 0.5]]
