@@ -82,8 +82,7 @@ class Parallel(NamedChildren, name="parallel"):
     def fold(self, cache: Cache, dy: Any, visit: Visit) -> tuple[Any, Any]:
         reports, dx = {}, None
         for (name, child), dbranch in zip(self.children().items(), self._split(cache, first_member(dy)), strict=True):
-            given = (dbranch, None) if isinstance(dy, tuple) else dbranch
-            reports[name], dinput = visit(name, child, cache["branches"][name], given)
+            reports[name], dinput = visit(name, child, cache["branches"][name], dbranch)
             dx = add_gradients(dx, dinput)
         return nest(reports), dx
 

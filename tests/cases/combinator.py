@@ -48,7 +48,7 @@ LAYERS = (
     LayerCase(
         "parallel, three joined",
         fnn.Parallel(*[fnn.Dense(f) for f in (1, 3, 2)], merge="concatenate"),
-        normal(2, 4),
+        normal(2, 3, 4),
         quick=True,
     ),
     LayerCase("parallel of indices", fnn.Parallel(fnn.Flatten(), fnn.Flatten()), indices(5, 2, 3), quick=True),

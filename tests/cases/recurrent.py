@@ -5,7 +5,7 @@ import numpy as np
 import fnn
 from tests.cases.draws import boolean, both, lengths, normal
 from tests.cases.rows import LayerCase
-from tests.cases.users import Scaled
+from tests.cases.users import Gated, Scaled
 
 
 def nothing(draw: np.random.Generator) -> None:
@@ -97,6 +97,7 @@ LAYERS = (
         fnn.TimeDistributed(fnn.Serial(fnn.BatchNorm(), fnn.Dropout(0.3))),
         SERIES,
     ),
+    LayerCase("time distributed, a pair in and out", fnn.TimeDistributed(Gated()), both(SERIES, SERIES)),
     LayerCase("time distributed, a tuple", fnn.TimeDistributed(Scaled()), both(SERIES, boolean(3, 4, 2))),
     LayerCase(
         "recurrent layers in a model",

@@ -15,6 +15,7 @@ LEFT: dict[Place, str] = {
     Place("combinators/bidirectional.py", "Bidirectional.fold"): "carries that nothing after the layer reads",
     Place("combinators/first.py", "First.fold"): _FIRST,
     Place("combinators/repeat.py", "Repeat.fold"): "a report of parameters that another combinator transforms",
+    Place("combinators/time_distributed.py", "TimeDistributed.fold"): "a layer that returns a pair",
     Place("combinators/tied.py", "Tied.transpose"): "parameters tied by a function instead of unchanged",
     Place("layers/attention/multi_head_attention.py", "MultiHeadAttention.backward"): _CROSS,
     Place("layers/pool/windowed.py", "AvgPool.backward"): "padding on one side of one axis: three spatial axes",
