@@ -11,7 +11,7 @@ from fnn.combinators.first import first_member, with_first_member
 from fnn.combinators.named import check_layer_type, check_same_names
 from fnn.errors import describe
 from fnn.layer import Cache, Layer
-from fnn.sequences.over_time import leads, of_children, passed_lengths
+from fnn.sequences.over_time import leads, of_children
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,8 +70,7 @@ class Residual(Combinator, name="residual"):
     def fold(self, cache: Cache, dy: Any, visit: Visit) -> tuple[Any, Any]:
         reports, dcarried = {}, first_member(dy)
         if self.shortcut is not None:
-            given = dy if passed_lengths(self.shortcut, cache["shortcut"]) else dcarried
-            reports["shortcut"], dcarried = visit("shortcut", self.shortcut, cache["shortcut"], given)
+            reports["shortcut"], dcarried = visit("shortcut", self.shortcut, cache["shortcut"], dcarried)
             dcarried = first_member(dcarried)
         name = "" if self.shortcut is None else "inner"
         reports[name], dx = visit(name, self.inner, cache["inner"], dy)
