@@ -94,6 +94,7 @@ from fnn.layers import SimpleRNN as SimpleRNN
 from fnn.layers import SinusoidalEmbedding as SinusoidalEmbedding
 from fnn.layers import Softmax as Softmax
 from fnn.layers import Softplus as Softplus
+from fnn.layers import Softshrink as Softshrink
 from fnn.layers import Softsign as Softsign
 from fnn.layers import SquaredRelu as SquaredRelu
 from fnn.layers import Step as Step

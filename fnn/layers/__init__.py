@@ -30,6 +30,7 @@ from fnn.layers.activation.sigmoids import Step as Step
 from fnn.layers.activation.sigmoids import Tanh as Tanh
 from fnn.layers.activation.softmax import LogSoftmax as LogSoftmax
 from fnn.layers.activation.softmax import Softmax as Softmax
+from fnn.layers.activation.softshrink import Softshrink as Softshrink
 from fnn.layers.activation.swish import Silu as Silu
 from fnn.layers.activation.swish import Swish as Swish
 from fnn.layers.activation.trainable_swish import TrainableSwish as TrainableSwish

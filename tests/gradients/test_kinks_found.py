@@ -16,11 +16,11 @@ TWO = ("manual", "reverse")
 
 
 @dataclasses.dataclass(frozen=True)
-class Softshrink(Elementwise):
+class Hardshrink(Elementwise):
     corners = (-0.5, 0.5)
 
     def f(self, x):
-        return jnp.where(abs(x) <= 0.5, 0, x - 0.5 * jnp.sign(x))
+        return jnp.where(abs(x) <= 0.5, 0, x)
 
     def derivative(self, value):
         return jnp.where(abs(value) <= 0.5, 0, 1).astype(value.dtype)
@@ -56,7 +56,7 @@ def notes(model: fnn.Layer, x: Any, target: Any, **options: Any) -> list[str]:
 
 def test_kinks_of_a_users_layers_are_in_the_report():
     x = np.array([[0.5, -0.5, 2.0, 0.1]], np.float32)
-    assert notes(Softshrink(), x, x) == ["(model): 2 of 4 inputs are exactly -0.5 or 0.5"]
+    assert notes(Hardshrink(), x, x) == ["(model): 2 of 4 inputs are exactly -0.5 or 0.5"]
     x = np.array([[1.0, 1.0], [2.0, 3.0]], np.float32)
     assert notes(fnn.Serial(fnn.Identity(), pair=SortedPair()), x, x) == ["pair: 1 of 2 pairs are equal"]
 

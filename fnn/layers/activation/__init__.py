@@ -9,6 +9,7 @@
     trainable_swish.py   TrainableSwish, whose steepness is learnt
     hard_swish.py        HardSwish
     mish.py              Mish
+    softshrink.py        Softshrink
     softmax.py           Softmax, LogSoftmax
     maxout.py            Maxout
 

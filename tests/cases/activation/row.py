@@ -42,7 +42,7 @@ class Activation:
     small: float = 0
     """−1 or 1 if the output fades out on that side without ever being 0."""
     flat: bool = False
-    """Whether the slope is exactly 0 on the left, and lets no infinite gradient through."""
+    """Whether no infinite gradient passes where the slope is exactly 0: at an input by hand, at least."""
     faults: tuple[tuple[Any, type[Exception], str], ...] = ()
     """Options that are refused, with the error and its message."""
     in_models: bool = True
