@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fnn.errors import is_floating
+
 
 class Kinks(NamedTuple):
     """``count`` of ``total`` entries lie on a kink or a tie; ``what`` says which: "inputs are exactly 0"."""
@@ -22,8 +24,9 @@ class Kinks(NamedTuple):
 
 
 def on_corners(x: np.ndarray, *places: float) -> Kinks:
-    """Counts the inputs of an elementwise function that equal one of its corners."""
-    return Kinks(int(np.isin(x, places).sum()), x.size, "inputs are exactly " + " or ".join(f"{p:g}" for p in places))
+    """Counts the inputs of an elementwise function that equal one of its corners, rounded to the dtype of x."""
+    corners = np.asarray(places, x.dtype if is_floating(x) else None)
+    return Kinks(int(np.isin(x, corners).sum()), x.size, "inputs are exactly " + " or ".join(f"{p:g}" for p in places))
 
 
 def ties(x: np.ndarray, axes: tuple[int, ...], what: str) -> Kinks:

@@ -54,6 +54,13 @@ def notes(model: fnn.Layer, x: Any, target: Any, **options: Any) -> list[str]:
     return [str(kink) for kink in report.kinks]
 
 
+def test_a_corner_is_met_in_the_dtype_that_is_compared():
+    """0.1 of float32 lies beside a corner at 0.1 in float64, where the other slope holds: that must not go unsaid."""
+    x = np.array([[0.1, 2.0]], np.float32)
+    assert notes(fnn.Softshrink(0.1), x, x, dtype="float32") == ["(model): 1 of 2 inputs are exactly -0.1 or 0.1"]
+    assert notes(fnn.Softshrink(0.1), x, x) == []
+
+
 def test_kinks_of_a_users_layers_are_in_the_report():
     x = np.array([[0.5, -0.5, 2.0, 0.1]], np.float32)
     assert notes(Hardshrink(), x, x) == ["(model): 2 of 4 inputs are exactly -0.5 or 0.5"]

@@ -26,7 +26,7 @@ class MultiHeadAttention(Layer, name="multi_head_attention"):
     Forward:   q = x W_q + b_q,  k = m W_k + b_k,  v = m W_v + b_v  for every head, m = x or the memory
                s = q kᵀ / √d,  p = softmax(s) over the keys that are not masked,  o = p v,  y = o W_o + b_o
     Backward:  do from dy, and dx, dm from dq, dk, dv, by the rules of ``Dense``;  in between, per head,
-               dv = pᵀ do,  dp = do vᵀ,  ds = p ⊙ (dp − δ),  δ = do · o,  dq = ds k / √d,  dk = dsᵀ q / √d
+               dv = pᵀ do,  dp = do vᵀ,  ds = p ⊙ (dp − δ),  δ = Σ p dp,  dq = ds k / √d,  dk = dsᵀ q / √d
                with p recomputed from the log-sum-exp of s, a block of queries at a time
 
     Input:   ``x`` (N, T, D), ``(x, mask)``, ``(x, memory)`` or ``(x, memory, mask)``: a floating second member is a
