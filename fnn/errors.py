@@ -160,9 +160,8 @@ def whose(kind: str, names: Any) -> str:
 def part(params: Any, name: str) -> Any:
     """Returns ``params[name]``, a parameter or a dict of them, or raises."""
     if not isinstance(params, dict) or name not in params:
-        other = (
-            describe(params) if isinstance(params, jax.Array) else type(params).__name__
-        )  # a tracer's type means nothing
+        # The type of a tracer means nothing to the reader.
+        other = describe(params) if isinstance(params, jax.Array) else type(params).__name__
         found = sorted(params) if isinstance(params, dict) else other
         raise ValueError(f"expected a parameter {name!r}, found {found}; {whose('params', found)}")
     return params[name]
