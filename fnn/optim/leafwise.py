@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 
 from fnn.optim.accumulators import accumulator_dtype, check_gradients, full_like, increment, zero_count
 from fnn.optim.hyperparameters import Hyperparameters
@@ -23,6 +24,7 @@ def leafwise(given: Hyperparameters, rule: EntryRule, **starts: Any) -> Optimize
     The state is the one of ``given``: ``count``, ``hyperparams`` and the accumulators, which have the shapes of the
     params and at least float32, the dtype in which the rule is computed.
     """
+    traced_once = jax.jit(rule, inline=True)  # for each shape, however many leaves have it
 
     def init(params: Any) -> Any:
         accumulators = {name: full_like(params, start) for name, start in starts.items()}
@@ -38,7 +40,7 @@ def leafwise(given: Hyperparameters, rule: EntryRule, **starts: Any) -> Optimize
         def one(g: jax.Array, like: jax.Array, *accumulators: jax.Array) -> tuple[Any, ...]:
             dtype = accumulators[0].dtype if accumulators else accumulator_dtype(like)
             local = {name: value.astype(dtype) for name, value in values.items()}
-            u, *moved = rule(local, count, g.astype(dtype), *accumulators)
+            u, *moved = (traced_once if isinstance(count, Tracer) else rule)(local, count, g.astype(dtype), *accumulators)
             return u.astype(like.dtype), *moved
 
         leaves, treedef = jax.tree.flatten(grads)

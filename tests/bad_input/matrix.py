@@ -1,6 +1,6 @@
-"""The matrix of bad inputs: what each does eagerly, under jit, and with assertions switched off.
+"""The matrix of bad inputs: what each does eagerly and under jit.
 
-    python -O -m tests.bad_input.matrix        prints the matrix
+    python -m tests.bad_input.matrix        prints the matrix
 
 Nothing may be silent. Where a shape, a dtype or a static value is wrong there is an error, also while jit traces. Where
 a value is wrong, there is an error where values can be looked at, and under jit a flag: NaN in the result, or a counter
@@ -12,9 +12,7 @@ in the state that stands still. Data are looked at on the host where they enter 
 # pyright: reportArgumentType=false
 
 import dataclasses
-import json
 import re
-import sys
 import tempfile
 from collections.abc import Callable
 from typing import Any
@@ -225,9 +223,5 @@ def matrix() -> dict[str, list[str]]:
 
 
 if __name__ == "__main__":
-    found = matrix()
-    if "--json" in sys.argv:
-        print(json.dumps(found))
-    else:
-        for name, (eager, traced) in found.items():
-            print(f"{name:44} {eager[:60]:60} {traced[:60]}")
+    for name, (eager, traced) in matrix().items():
+        print(f"{name:44} {eager[:60]:60} {traced[:60]}")
