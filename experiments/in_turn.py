@@ -1,16 +1,45 @@
 """Timing programs against each other: in turn, in one process, so that a slow machine slows them all alike."""
 
+import functools
+import statistics
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 
 LEAST = 5
 """Turns that are measured however long they take."""
 
 SAME = 0.005
 """Two figures that differ by less than this part of the smaller one are called the same."""
+
+DRAWS = 2000
+"""Bootstrap samples behind an interval."""
+
+
+class Ratio(NamedTuple):
+    """How many times as long the other program takes: the median over the turns, with its 95 % interval."""
+
+    median: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.median:.2f} [{self.low:.2f}, {self.high:.2f}]"
+
+
+def ratio(theirs: Sequence[float], ours: Sequence[float]) -> Ratio:
+    """theirs / ours, turn by turn; the interval is that of the bootstrap of the median.
+
+    >>> ratio([2.0, 4.0, 6.0], [1.0, 2.0, 3.0])
+    Ratio(median=2.0, low=2.0, high=2.0)
+    """
+    ratios = np.asarray(theirs) / np.asarray(ours)
+    drawn = np.random.default_rng(0).choice(ratios, (DRAWS, len(ratios)))
+    low, high = np.quantile(np.median(drawn, 1), (0.025, 0.975))
+    return Ratio(statistics.median(ratios.tolist()), float(low), float(high))
 
 
 def against(ours: float, theirs: float) -> str:
@@ -28,19 +57,36 @@ def against(ours: float, theirs: float) -> str:
 
 
 def seconds_in_turn(
-    programs: dict[str, Callable[..., Any]], operands: tuple, *, turns: int, limit: float
+    programs: Mapping[str, Callable[..., Any]],
+    operands: tuple = (),
+    *,
+    turns: int,
+    limit: float,
+    pauses: Mapping[str, float] | None = None,
 ) -> dict[str, list[float]]:
-    """Seconds of each program in each turn, after one run to warm up; stops after ``limit`` seconds or ``turns``."""
-    seconds: dict[str, list[float]] = {name: [] for name in programs}
-    for program in programs.values():
-        jax.block_until_ready(program(*operands))
+    """Seconds of each program in each turn, after one run to warm up; stops after ``limit`` seconds or ``turns``.
+
+    ``pauses``: seconds to wait after a program whose threads keep spinning when it is done.
+    """
+    names, seconds = list(programs), {name: [] for name in programs}
+    run = functools.partial(_timed, pauses=pauses or {})
+    for name in names:
+        run(name, programs[name], operands)
     started = time.perf_counter()
     for turn in range(turns):
         if turn >= LEAST and time.perf_counter() - started > limit:
             break
-        # The order alternates, so that no program always finds the processor's cache as another left it.
-        for name in programs if turn % 2 else reversed(programs):
-            began = time.perf_counter()
-            jax.block_until_ready(programs[name](*operands))
-            seconds[name].append(time.perf_counter() - began)
+        # The order rotates and turns round, so that no program always finds the processor's cache as another left it.
+        first = turn // 2 % len(names)
+        order = names[first:] + names[:first]
+        for name in order if turn % 2 else reversed(order):
+            seconds[name].append(run(name, programs[name], operands))
     return seconds
+
+
+def _timed(name: str, program: Callable[..., Any], operands: tuple, *, pauses: Mapping[str, float]) -> float:
+    began = time.perf_counter()
+    jax.block_until_ready(program(*operands))
+    taken = time.perf_counter() - began
+    time.sleep(pauses.get(name, 0.0))
+    return taken

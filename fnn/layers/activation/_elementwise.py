@@ -10,6 +10,7 @@ import numpy as np
 from fnn.corners import Kinks, on_corners
 from fnn.errors import floating_array, output_gradient
 from fnn.layer import Cache, Layer, Params, State, wide_dtype
+from fnn.layers._rows import as_matrix
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Elementwise(Layer, name="elementwise"):
 
     def __call__(self, x: Any) -> jax.Array:
         x = floating_array(x)
-        return self.f(x.astype(wide_dtype(x.dtype))).astype(x.dtype)
+        return self.f(as_matrix(x).astype(wide_dtype(x.dtype))).astype(x.dtype).reshape(x.shape)
 
     def forward(
         self, params: Params, state: State, x: Any, *, train: bool = False, key: jax.Array | None = None
@@ -61,7 +62,9 @@ class Elementwise(Layer, name="elementwise"):
     def backward(self, cache: Cache, dy: jax.Array) -> tuple[Params, jax.Array]:
         dy = output_gradient(dy, cache[self.cached].shape)
         wide = wide_dtype(dy.dtype)
-        return {}, self.gradient(cache[self.cached].astype(wide), dy.astype(wide)).astype(dy.dtype)
+        value = as_matrix(cache[self.cached]).astype(wide)
+        dx = self.gradient(value, as_matrix(dy).astype(wide)).astype(dy.dtype)
+        return {}, dx.reshape(dy.shape)
 
 
 def without_infinities(x: jax.Array) -> jax.Array:

@@ -5,10 +5,10 @@ import math
 
 import jax
 import jax.numpy as jnp
-from jax.scipy.special import erfc
 
 from fnn.layers.activation._elementwise import Elementwise, without_infinities
 from fnn.layers.activation._gated import gated, gated_slope
+from fnn.layers.activation._normal import distribution_and_bell
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Gelu(Elementwise, name="gelu"):
     Forward, approximate:   y = x s,  s = ½ (1 + tanh u) = sigmoid(2u),  u = √(2/π) (x + 0.044715 x³)
     Backward, approximate:  dx = (s + 2x s (1 − s) u') dy,  u' = √(2/π) (1 + 0.134145 x²)
 
-    By erfc and the sigmoid, since 1 + erf and 1 + tanh have no digits left where they are near 0.
+    By erfc (fnn/layers/activation/_normal.py) and the sigmoid, since 1 + erf and 1 + tanh have no digits left where they are near 0.
 
     Cache:   ``x``
     Source:  Hendrycks and Gimpel 2016, §2.
@@ -36,17 +36,19 @@ class Gelu(Elementwise, name="gelu"):
         return gated(x, self._gate)
 
     def derivative(self, value: jax.Array) -> jax.Array:
+        # Or XLA would keep Φ(x) and e^(−x²/2) of forward, two arrays, instead of computing them again from x.
+        value = jax.lax.optimization_barrier(value)
         return gated_slope(value, self._slope(without_infinities(value)))
 
     def _slope(self, x: jax.Array) -> jax.Array:
-        gate = self._gate(x)
         if self.approximate:
+            gate = self._gate(x)
             du = math.sqrt(2 / math.pi) * (1 + 3 * 0.044715 * x * x)
             return gate + 2 * x * gate * (1 - gate) * du
-        z = x * -math.sqrt(0.5)  # e^(−z²) as in erfc(z), computed once; that costs half a digit of φ where x < −5
-        return gate + x * jnp.exp(-(z * z)) * (1 / math.sqrt(2 * math.pi))
+        gate, bell = distribution_and_bell(x)
+        return gate + x * bell * (1 / math.sqrt(2 * math.pi))
 
     def _gate(self, x: jax.Array) -> jax.Array:
         if self.approximate:
             return jax.lax.logistic(2 * math.sqrt(2 / math.pi) * (x + 0.044715 * x * x * x))
-        return 0.5 * erfc(x * -math.sqrt(0.5))
+        return distribution_and_bell(x)[0]

@@ -75,20 +75,24 @@ class BlockwiseAttention:
         self, q: jax.Array, k: jax.Array, v: jax.Array, lse: jax.Array, dy: jax.Array, mask: Any = None, key: Any = None
     ) -> tuple[jax.Array, jax.Array, jax.Array]:
         """dq, dk and dv from the inputs of forward and its log-sum-exp."""
+        # Or XLA would keep the probabilities of forward instead of computing them again.
+        q, k, lse = lax.optimization_barrier((q, k, lse))
 
         def step(sums: tuple, each: tuple) -> tuple[tuple, jax.Array]:
             (dk, dv), (index, first, rows) = sums, each
             q, dy = rows["q"], rows["dy"]
             p = jnp.exp(self._scores(q, k, rows.get("mask", mask), first) - rows["lse"])
             kept, drawn = self._dropped(p, key, index)
-            dv = dv + _dot("nkgts,nkgtd->nksd", kept, dy)
+            dv = dv + _dot("nkgtd,nkgts->nkds", dy, kept)
             dp = self.dropout.backward(drawn, _dot("nkgtd,nksd->nkgts", dy, v))[1]
             ds = p * (dp - (p * dp).sum(-1, keepdims=True)) * self._scale(q)
-            dk = dk + _dot("nkgts,nkgtd->nksd", ds, q)
+            dk = dk + _dot("nkgtd,nkgts->nkds", q, ds)
             return (dk, dv), _dot("nkgts,nksd->nkgtd", ds, k).astype(q.dtype)
 
-        sums = (jnp.zeros(k.shape, lse.dtype), jnp.zeros(v.shape, lse.dtype))
+        # Summed as dkᵀ and dvᵀ: for these the narrow q and dy are transposed, for dk and dv the wide p and ds would be.
+        sums = tuple(jnp.zeros((*x.shape[:2], *x.shape[:1:-1]), lse.dtype) for x in (k, v))
         (dk, dv), dq = self._over_blocks(step, sums, {"q": q, "lse": lse, "dy": dy}, mask)
+        dk, dv = dk.swapaxes(-1, -2), dv.swapaxes(-1, -2)
         return dq, dk.astype(k.dtype), dv.astype(v.dtype)
 
     def _scale(self, q: jax.Array) -> float:

@@ -7,6 +7,7 @@ import jax
 from fnn.errors import parameter
 from fnn.initializers import Initializer
 from fnn.layer import Params, named_key
+from fnn.layers._rows import sum_of_rows
 
 
 class KernelAndBias(Protocol):
@@ -40,4 +41,4 @@ def add_bias(layer: KernelAndBias, params: Params, y: jax.Array) -> jax.Array:
 
 def affine_gradients(layer: KernelAndBias, dkernel: jax.Array, dy: jax.Array) -> Params:
     """dparams, from the kernel's gradient and db = Σ dy over all leading axes."""
-    return {"kernel": dkernel, "bias": dy.sum(tuple(range(dy.ndim - 1)))} if layer.use_bias else {"kernel": dkernel}
+    return {"kernel": dkernel, "bias": sum_of_rows(dy)} if layer.use_bias else {"kernel": dkernel}

@@ -10,6 +10,7 @@ from fnn.errors import describe, floating_array, output_gradient, parameter, pos
 from fnn.guards.inputs import arrays_or_shapes
 from fnn.initializers import Initializer, LecunNormal, Zeros
 from fnn.layer import Cache, Layer, Params, State, float_dtype
+from fnn.layers._rows import rows
 from fnn.layers.linear._kernel_and_bias import add_bias, affine_gradients, init_affine
 
 
@@ -55,20 +56,16 @@ class Bilinear(Layer, name="bilinear"):
     ) -> tuple[jax.Array, State, Cache]:
         first, second = (floating_array(each) for each in _checked(x))
         kernel = parameter(params, "kernel", (first.shape[-1], second.shape[-1], self.features), first.dtype)
-        y = jnp.einsum("ni,ijf,nj->nf", _rows(first), kernel, _rows(second)).reshape(*first.shape[:-1], self.features)
+        y = jnp.einsum("ni,ijf,nj->nf", rows(first), kernel, rows(second)).reshape(*first.shape[:-1], self.features)
         return add_bias(self, params, y), state, {"first": first, "second": second, "kernel": kernel}
 
     def backward(self, cache: Cache, dy: jax.Array) -> tuple[Params, tuple[jax.Array, jax.Array]]:
         dy = output_gradient(dy, (*cache["first"].shape[:-1], self.features))
-        kernel, first, second, rows = cache["kernel"], _rows(cache["first"]), _rows(cache["second"]), _rows(dy)
-        dkernel = jnp.einsum("ni,nj,nf->ijf", first, second, rows)
-        dfirst = jnp.einsum("ijf,nj,nf->ni", kernel, second, rows).reshape(cache["first"].shape)
-        dsecond = jnp.einsum("ijf,ni,nf->nj", kernel, first, rows).reshape(cache["second"].shape)
+        kernel, first, second, dy = cache["kernel"], rows(cache["first"]), rows(cache["second"]), rows(dy)
+        dkernel = jnp.einsum("ni,nj,nf->ijf", first, second, dy)
+        dfirst = jnp.einsum("ijf,nj,nf->ni", kernel, second, dy).reshape(cache["first"].shape)
+        dsecond = jnp.einsum("ijf,ni,nf->nj", kernel, first, dy).reshape(cache["second"].shape)
         return affine_gradients(self, dkernel, dy), (dfirst, dsecond)
-
-
-def _rows(x: jax.Array) -> jax.Array:
-    return x.reshape(-1, x.shape[-1])
 
 
 def _checked(x: Any) -> tuple[Any, Any]:

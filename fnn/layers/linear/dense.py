@@ -10,6 +10,7 @@ from fnn.errors import floating_array, output_gradient, parameter, positive
 from fnn.guards.inputs import array_or_shape
 from fnn.initializers import Initializer, LecunNormal, Zeros
 from fnn.layer import Cache, Layer, Params, State, float_dtype
+from fnn.layers._rows import rows
 from fnn.layers.linear._kernel_and_bias import add_bias, affine_gradients, init_affine
 
 
@@ -59,10 +60,11 @@ class Dense(Layer, name="dense"):
         if x.ndim < 1:
             raise ValueError("expected an input (…, D), got a scalar")
         kernel = parameter(params, "kernel", (x.shape[-1], self.features), x.dtype)
-        return add_bias(self, params, x @ kernel), state, {"x": x, "kernel": kernel}
+        y = (rows(x) @ kernel).reshape(*x.shape[:-1], self.features)
+        return add_bias(self, params, y), state, {"x": x, "kernel": kernel}
 
     def backward(self, cache: Cache, dy: jax.Array) -> tuple[Params, jax.Array]:
         x, kernel = cache["x"], cache["kernel"]
-        dy, leading = output_gradient(dy, (*x.shape[:-1], self.features)), tuple(range(x.ndim - 1))
-        dkernel = lax.dot_general(x, dy, ((leading, leading), ((), ())))
-        return affine_gradients(self, dkernel, dy), dy @ kernel.T
+        dy = rows(output_gradient(dy, (*x.shape[:-1], self.features)))
+        dkernel = lax.dot_general(rows(x), dy, (((0,), (0,)), ((), ())))
+        return affine_gradients(self, dkernel, dy), (dy @ kernel.T).reshape(x.shape)

@@ -5,12 +5,19 @@ from typing import Any
 
 import jax
 
-from fnn.errors import floating_array
+from fnn.errors import floating_array, output_gradient
 from fnn.guards.inputs import array_or_shape
 from fnn.guards.ranges import AT_LEAST_ZERO, keep_in_range
 from fnn.layer import Cache, Layer, Params, State
-from fnn.layers.norm._scaled import init_scaled, scaled, scaled_backward
-from fnn.layers.norm._standardize import Axes, inverse_root, moments, normalized, standardize_backward
+from fnn.layers.norm._scaled import init_scaled, scale_of, scaled, scaled_gradients
+from fnn.layers.norm._standardize import (
+    Sets,
+    inverse_root,
+    moments,
+    normalized,
+    standardize_backward,
+    sums_over_positions,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,8 +41,8 @@ class SampleNorm(Layer, name="sample_norm"):
     def __post_init__(self) -> None:
         keep_in_range(self, epsilon=AT_LEAST_ZERO)
 
-    def sets(self, shape: tuple[int, ...]) -> tuple[tuple[int, ...], Axes]:
-        """The shape to view an input of this shape in, and the axes of that view that make up a set."""
+    def sets(self, shape: tuple[int, ...]) -> tuple[Sets, tuple[int, ...]]:
+        """The sets of an input of this shape, and the shape in which the cache holds one number for each of them."""
         raise NotImplementedError(f"{type(self).__name__} does not define sets")
 
     def init(self, key: jax.Array, x: Any) -> tuple[Params, State]:
@@ -46,17 +53,20 @@ class SampleNorm(Layer, name="sample_norm"):
         self, params: Params, state: State, x: Any, *, train: bool = False, key: jax.Array | None = None
     ) -> tuple[jax.Array, State, Cache]:
         x = floating_array(x)
-        view, axes = self.sets(x.shape)
-        mean, var = moments(x.reshape(view), axes)
+        sets, kept_as = self.sets(x.shape)
+        mean, var = moments(sets.of(x), sets)
         inverse = inverse_root(var, self.epsilon)
-        normal = normalized(x.reshape(view), mean, inverse).reshape(x.shape)
+        normal = normalized(sets.of(x), sets.spread(mean), sets.spread(inverse))
         y, kept = scaled(self, params, normal, x.dtype)
-        return y, state, {"x": x, "mean": mean, "inverse": inverse, **kept}
+        cache = {"x": x, "mean": mean.reshape(kept_as), "inverse": inverse.reshape(kept_as), **kept}
+        return y.reshape(x.shape), state, cache
 
     def backward(self, cache: Cache, dy: jax.Array) -> tuple[Params, jax.Array]:
-        x, inverse = cache["x"], cache["inverse"]
-        view, axes = self.sets(x.shape)
-        normal = normalized(x.reshape(view), cache["mean"], inverse)
-        dparams, dnormal = scaled_backward(self, cache, dy, normal.reshape(x.shape))
-        dx = standardize_backward(dnormal.reshape(view), normal, inverse, axes)
-        return dparams, dx.reshape(x.shape).astype(dy.dtype)
+        x, dtype = cache["x"], dy.dtype
+        sets, _ = self.sets(x.shape)
+        mean, inverse = (sets.spread(cache[name].reshape(sets.view[0], 1, -1)) for name in ("mean", "inverse"))
+        normal = normalized(sets.of(x), mean, inverse)
+        dy = sets.of(output_gradient(dy, x.shape)).astype(normal.dtype)
+        sums = sums_over_positions(dy, normal)
+        dx = standardize_backward(dy, normal, inverse, scale_of(cache, dy), sums, sets)
+        return scaled_gradients(self, sums, dtype), dx.reshape(x.shape).astype(dtype)

@@ -8,8 +8,9 @@ from typing import Any, Protocol
 import jax
 import jax.numpy as jnp
 
-from fnn.errors import output_gradient, parameter
+from fnn.errors import parameter
 from fnn.layer import Cache, Params, float_dtype
+from fnn.layers.norm._standardize import Sums
 
 
 class Scaled(Protocol):
@@ -41,17 +42,17 @@ def scaled(layer: Scaled, params: Params, normal: jax.Array, dtype: Any) -> tupl
     return normal.astype(dtype), cache
 
 
-def scaled_backward(layer: Scaled, cache: Cache, dy: jax.Array, normal: jax.Array) -> tuple[Params, jax.Array]:
-    """dγ and dβ in the dtype of dy, and dx̂ in that of x̂."""
-    dy = output_gradient(dy, normal.shape)
-    axes, dtype = tuple(range(dy.ndim - 1)), dy.dtype
-    dy, dparams = dy.astype(normal.dtype), {}
+def scale_of(cache: Cache, like: jax.Array) -> jax.Array | None:
+    """γ with the rank and dtype of another array; ``None`` if the layer has none."""
+    return row(cache["scale"], like) if "scale" in cache else None
+
+
+def scaled_gradients(layer: Scaled, sums: Sums, dtype: Any) -> Params:
+    """dγ and dβ in ``dtype``, from Σ_p dy and Σ_p dy ⊙ x̂."""
+    dparams = {"scale": sums.with_normal.sum((0, 1)).astype(dtype)} if layer.use_scale else {}
     if layer.use_bias:
-        dparams["bias"] = dy.sum(axes).astype(dtype)
-    if not layer.use_scale:
-        return dparams, dy
-    dparams["scale"] = (dy * normal).sum(axes).astype(dtype)
-    return dparams, dy * row(cache["scale"], normal)
+        dparams["bias"] = sums.plain.sum((0, 1)).astype(dtype)
+    return dparams
 
 
 def row(each: jax.Array, like: jax.Array) -> jax.Array:

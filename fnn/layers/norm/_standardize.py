@@ -2,24 +2,30 @@
 
 Over the n elements of a set (a channel of a batch, the features of a sample, …):
 
-    μ = (1/n) Σ x,  σ² = (1/n) Σ (x − μ)²,  r = 1/√(σ² + ε),  x̂ = (x − μ) r
+    μ = (1/n) Σ x,  σ² = (1/n) Σ (x − μ)²,  r = 1/√(σ² + ε),  x̂ = (x − μ) r,  y = γ ⊙ x̂ + β
 
 x̂ depends on x directly, through μ and through σ². With dμ/dx = 1/n and dσ²/dx = 2(x − μ)/n the three parts add up to
 
-    dx = r (dx̂ − mean(dx̂) − x̂ · mean(dx̂ ⊙ x̂))
+    dx = r (dx̂ − mean(dx̂) − x̂ · mean(dx̂ ⊙ x̂)),  dx̂ = γ ⊙ dy
 
 which says: remove from dx̂ its components along 1 and along x̂, the directions in which x̂ cannot change. Without the
 mean, x̂ = x r with r = 1/√(mean(x²) + ε), only the second is removed: dx = r (dx̂ − x̂ · mean(dx̂ ⊙ x̂)).
 
+All layers work on a view (N, P, C) of x, in which a set is a group of consecutive channels at all P positions of one of
+the N blocks (``Sets``). As γ is the same at all positions, two sums over them, A = Σ_p dy and B = Σ_p dy ⊙ x̂, each
+(N, 1, C), give everything: dβ = Σ_N A and dγ = Σ_N B, and the means over a set are those of γ A and γ B over its
+channels, divided by P. So x and dy are read once for all sums and once for dx.
+
 The variance is computed in two passes; E[x²] − E[x]² cancels when the mean is large. ``axis_name`` extends the set over
 the devices of a mapped axis: every mean becomes a mean of means of equal sizes. With ``counted``, a mask that is
-broadcast against x, the set consists of the entries that count, and a mean is their sum divided by their number.
+broadcast against the view, the set consists of the entries that count, and a mean is their sum divided by their number.
 
 If squares overflow, σ² = ∞ and r would be 0: every output would be the bias, with gradient 0. Instead r, and so the
 whole set, is NaN. Rescaling the inputs would avoid this, at the cost of another pass over them.
 """
 
-from typing import Any
+import math
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -27,37 +33,63 @@ from jax import lax
 
 from fnn.layer import wide_dtype
 
-Axes = tuple[int, ...]
+
+class Sets(NamedTuple):
+    """The sets of an input: its view (N, P, C), and how many groups the channels of a block form."""
+
+    view: tuple[int, int, int]
+    groups: int
+
+    def of(self, x: jax.Array) -> jax.Array:
+        """x in the view."""
+        return x.reshape(self.view)
+
+    def mean(self, sums: jax.Array) -> jax.Array:
+        """The means over the sets, (N, 1, G), from the sums over the positions, (N, 1, C)."""
+        blocks, positions, channels = self.view
+        size = channels // self.groups
+        if size > 1:
+            sums = sums.reshape(blocks, 1, self.groups, size).sum(-1)
+        return sums / (positions * size)
+
+    def spread(self, each: jax.Array) -> jax.Array:
+        """What there is one of for a set, (N, 1, G), for its channels: (N, 1, C), or (N, 1, 1) if there is one group."""
+        size = self.view[-1] // self.groups
+        return each if 1 in (size, self.groups) else jnp.repeat(each, size, -1)
 
 
-def _mean(x: jax.Array, axes: Axes, axis_name: Any, counted: jax.Array | None = None) -> jax.Array:
-    if counted is not None:
-        parts = (jnp.where(counted, x, 0).sum(axes, keepdims=True), counted.sum(axes, keepdims=True).astype(x.dtype))
-        total, count = parts if axis_name is None else lax.psum(parts, axis_name)
-        return total / count
-    mean = x.mean(axes, keepdims=True)
-    return mean if axis_name is None else lax.pmean(mean, axis_name)
+class Sums(NamedTuple):
+    """Σ_p dy and Σ_p dy ⊙ x̂, each (N, 1, C)."""
+
+    plain: jax.Array
+    with_normal: jax.Array
+
+
+def rows_of(shape: tuple[int, ...]) -> Sets:
+    """The sets of a layer that standardises every row of channels: (…, C) as (M, 1, C)."""
+    *leading, channels = shape
+    return Sets((math.prod(leading), 1, channels), 1)
+
+
+def columns_of(shape: tuple[int, ...]) -> Sets:
+    """The sets of a layer that standardises every channel over all positions: (…, C) as (1, M, C)."""
+    *leading, channels = shape
+    return Sets((1, math.prod(leading), channels), channels)
 
 
 def moments(
-    x: jax.Array, axes: Axes, axis_name: Any = None, counted: jax.Array | None = None
+    x: jax.Array, sets: Sets, axis_name: Any = None, counted: jax.Array | None = None
 ) -> tuple[jax.Array, jax.Array]:
-    """Mean and biased variance over the axes, kept with size 1, in at least float32."""
+    """Mean and biased variance of every set of a view, each (N, 1, G), in at least float32."""
     wide = x.astype(wide_dtype(x.dtype))
     if counted is not None and axis_name is not None:
-        mean = _mean(wide, axes, axis_name, counted)
+        mean = _mean(_sum(wide, counted), sets, axis_name, counted)
     else:
         # Relative to the first entry: summing equal numbers rounds, and a constant set would get a variance from that.
-        first = lax.stop_gradient(lax.slice(wide, (0,) * wide.ndim, _with_one(wide.shape, axes)))
-        mean = _mean(wide - first, axes, None, counted) + first
+        first = lax.stop_gradient(wide[:, :1, :: sets.view[-1] // sets.groups])
+        mean = _mean(_sum(wide - sets.spread(first), counted), sets, None, counted) + first
         mean = mean if axis_name is None else lax.pmean(mean, axis_name)
-    return mean, _mean(jnp.square(wide - mean), axes, axis_name, counted)
-
-
-def _with_one(shape: tuple[int, ...], axes: Axes) -> tuple[int, ...]:
-    """The shape, with size 1 along ``axes``."""
-    along = {axis % len(shape) for axis in axes}
-    return tuple(1 if axis in along else size for axis, size in enumerate(shape))
+    return mean, _mean(_sum(jnp.square(wide - sets.spread(mean)), counted), sets, axis_name, counted)
 
 
 def inverse_root(square: jax.Array, epsilon: Any) -> jax.Array:
@@ -70,26 +102,52 @@ def normalized(x: jax.Array, mean: jax.Array, inverse: jax.Array) -> jax.Array:
     return (x.astype(mean.dtype) - mean) * inverse
 
 
+def sums_over_positions(dy: jax.Array, normal: jax.Array, counted: jax.Array | None = None) -> Sums:
+    """Both sums of the backward pass, of views."""
+    return Sums(_sum(dy, counted), _sum(dy * normal, counted))
+
+
 def standardize_backward(
-    dnormalized: jax.Array,
+    dy: jax.Array,
     normal: jax.Array,
     inverse: jax.Array,
-    axes: Axes,
+    scale: jax.Array | None,
+    sums: Sums,
+    sets: Sets,
     axis_name: Any = None,
     counted: jax.Array | None = None,
 ) -> jax.Array:
-    """dx from dx̂, x̂ and r, where μ and σ² are computed from x."""
-    along_one = _mean(dnormalized, axes, axis_name, counted)
-    return rescale_backward(dnormalized, normal, inverse, axes, axis_name, counted) - inverse * along_one
+    """dx from dy, x̂, r (spread), γ (C,) if there is one and the sums, where μ and σ² are computed from x."""
+    plain = sums.plain if scale is None else scale * sums.plain
+    along_one = sets.spread(_mean(plain, sets, axis_name, counted))
+    return rescale_backward(dy, normal, inverse, scale, sums, sets, axis_name, counted) - inverse * along_one
 
 
 def rescale_backward(
-    dnormalized: jax.Array,
+    dy: jax.Array,
     normal: jax.Array,
     inverse: jax.Array,
-    axes: Axes,
+    scale: jax.Array | None,
+    sums: Sums,
+    sets: Sets,
     axis_name: Any = None,
     counted: jax.Array | None = None,
 ) -> jax.Array:
-    """dx from dx̂, x̂ and r, where x̂ = x r and r is computed from mean(x²)."""
-    return inverse * (dnormalized - normal * _mean(dnormalized * normal, axes, axis_name, counted))
+    """dx from the same, where x̂ = x r and r is computed from mean(x²)."""
+    dnormal, with_normal = (dy, sums.with_normal) if scale is None else (scale * dy, scale * sums.with_normal)
+    return inverse * (dnormal - normal * sets.spread(_mean(with_normal, sets, axis_name, counted)))
+
+
+def _sum(x: jax.Array, counted: jax.Array | None) -> jax.Array:
+    return (x if counted is None else jnp.where(counted, x, 0)).sum(1, keepdims=True)
+
+
+def _mean(sums: jax.Array, sets: Sets, axis_name: Any, counted: jax.Array | None) -> jax.Array:
+    if counted is not None:  # of a layer that standardises columns, whose sums are those of its sets
+        parts = sums, counted.sum(1, keepdims=True).astype(sums.dtype)
+        total, count = parts if axis_name is None else lax.psum(parts, axis_name)
+        return total / count
+    mean = sets.mean(sums)
+    return mean if axis_name is None else lax.pmean(mean, axis_name)
+
+

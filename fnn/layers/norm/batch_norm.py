@@ -11,8 +11,15 @@ from fnn.errors import is_concrete, output_gradient
 from fnn.guards.inputs import array_or_shape
 from fnn.guards.ranges import AT_LEAST_ZERO, SHARE, Range, keep_in_range
 from fnn.layer import Cache, Layer, Params, State, Static, float_dtype, is_training, state_entry, wide_dtype
-from fnn.layers.norm._scaled import init_scaled, scaled, scaled_backward
-from fnn.layers.norm._standardize import inverse_root, moments, normalized, standardize_backward
+from fnn.layers.norm._scaled import init_scaled, scale_of, scaled, scaled_gradients
+from fnn.layers.norm._standardize import (
+    columns_of,
+    inverse_root,
+    moments,
+    normalized,
+    standardize_backward,
+    sums_over_positions,
+)
 from fnn.sequences.lengths import apart, joined_again, valid_steps, without_lengths, without_padding
 
 DECAY = Range("in [0, 1]", SHARE.holds, verb="lies")
@@ -81,12 +88,13 @@ class BatchNorm(Layer, name="batch_norm"):
         x, lengths = apart(x)
         if x.ndim < 2:
             raise ValueError(f"expected an input (N, …, C), got the shape {x.shape}")
-        counted = None if lengths is None else valid_steps(lengths, x.shape[1])[..., None]
-        old = {name: state_entry(state, name, x.shape[-1:]) for name in ("mean", "var")}
+        sets, channels = columns_of(x.shape), x.shape[-1:]
+        counted = None if lengths is None else _counted(lengths, x)
+        old = {name: state_entry(state, name, channels) for name in ("mean", "var")}
         count = state_entry(state, "count", ())
         if is_training(train):
             values = self._values(x, lengths)
-            mean, var = moments(x, _all_but_last(x), self.axis_name, counted)
+            mean, var = moments(sets.of(x), sets, self.axis_name, counted)
             var = var if counted is None else jnp.where(values < 2, jnp.nan, var)
             new_state = self._updated(old, count, {"mean": mean, "var": var})
         else:
@@ -94,28 +102,29 @@ class BatchNorm(Layer, name="batch_norm"):
                 raise ValueError(
                     "this batch norm has no statistics yet (count is 0): use the state that a training step returned"
                 )
-            shape, wide = (1,) * (x.ndim - 1) + x.shape[-1:], wide_dtype(x.dtype)
-            mean, var = (jnp.asarray(each, wide).reshape(shape) for each in old.values())
+            mean, var = (jnp.asarray(each, wide_dtype(x.dtype)).reshape(1, 1, -1) for each in old.values())
             new_state = state
         inverse = inverse_root(var, self.epsilon)
-        y, kept = scaled(self, params, normalized(x, mean, inverse), x.dtype)
-        cache = {"x": x, "mean": mean, "inverse": inverse, "train": Static(train), **kept}
+        y, kept = scaled(self, params, normalized(sets.of(x), mean, inverse), x.dtype)
+        y, kept_as = y.reshape(x.shape), (*(1 for _ in x.shape[:-1]), *channels)
+        cache = {"x": x, "mean": mean.reshape(kept_as), "inverse": inverse.reshape(kept_as), "train": Static(train), **kept}
         if lengths is None:
             return y, new_state, cache
         return without_padding(y, lengths), new_state, {**cache, "lengths": lengths}
 
     def backward(self, cache: Cache, dy: jax.Array) -> tuple[Params, Any]:
-        x, inverse, lengths, counted = cache["x"], cache["inverse"], cache.get("lengths"), None
-        normal = normalized(x, cache["mean"], inverse)
+        x, lengths, counted, dtype = cache["x"], cache.get("lengths"), None, dy.dtype
+        sets, (mean, inverse) = columns_of(x.shape), (cache[name].reshape(1, 1, -1) for name in ("mean", "inverse"))
+        dy = output_gradient(dy, x.shape)
         if lengths is not None:
-            dy = without_padding(output_gradient(dy, x.shape), lengths)
-            counted = valid_steps(lengths, x.shape[1])[..., None]
-        dparams, dnormal = scaled_backward(self, cache, dy, normal)
+            dy, counted = without_padding(dy, lengths), _counted(lengths, x)
+        dy, normal = sets.of(dy).astype(mean.dtype), normalized(sets.of(x), mean, inverse)
+        sums, scale = sums_over_positions(dy, normal, counted), scale_of(cache, dy)
         if cache["train"].value:
-            dx = standardize_backward(dnormal, normal, inverse, _all_but_last(x), self.axis_name, counted)
+            dx = standardize_backward(dy, normal, inverse, scale, sums, sets, self.axis_name, counted)
         else:
-            dx = inverse * dnormal
-        return dparams, joined_again(dx.astype(dy.dtype), lengths)
+            dx = inverse * (dy if scale is None else scale * dy)
+        return scaled_gradients(self, sums, dtype), joined_again(dx.reshape(x.shape).astype(dtype), lengths)
 
     def _values(self, x: jax.Array, lengths: jax.Array | None) -> Any:
         """The number of values per channel, over all devices; raises for fewer than two."""
@@ -139,5 +148,6 @@ class BatchNorm(Layer, name="batch_norm"):
         return {**{name: moved(old[name], new[name]) for name in old}, "count": count + finite.astype(count.dtype)}
 
 
-def _all_but_last(x: jax.Array) -> tuple[int, ...]:
-    return tuple(range(x.ndim - 1))
+def _counted(lengths: jax.Array, x: jax.Array) -> jax.Array:
+    """Which positions of x (N, T, C), as one column, lie within the lengths."""
+    return valid_steps(lengths, x.shape[1]).reshape(1, -1, 1)

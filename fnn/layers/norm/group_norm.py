@@ -5,7 +5,7 @@ import math
 
 from fnn.errors import positive
 from fnn.layers.norm._sample_norm import SampleNorm
-from fnn.layers.norm._standardize import Axes
+from fnn.layers.norm._standardize import Sets
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,15 +44,16 @@ class GroupNorm(SampleNorm, name="group_norm"):
         super().__post_init__()
         positive("groups", self.groups)
 
-    def sets(self, shape: tuple[int, ...]) -> tuple[tuple[int, ...], Axes]:
+    def sets(self, shape: tuple[int, ...]) -> tuple[Sets, tuple[int, ...]]:
         if len(shape) < 2:
             raise ValueError(f"expected an input (N, …, C), got the shape {shape}")
-        *leading, channels = shape
+        samples, *spatial, channels = shape
         if channels % self.groups:
             raise ValueError(f"groups={self.groups} does not divide the {channels} channels of the input")
-        if math.prod(leading[1:]) * channels == self.groups:
+        if math.prod(spatial) * channels == self.groups:
             raise ValueError(
                 f"a group needs at least two values for a variance, got one:"
                 f" {channels} channels in {self.groups} groups at one position"
             )
-        return (*leading, self.groups, channels // self.groups), (*range(1, len(leading)), len(leading) + 1)
+        kept_as = (samples, *(1 for _ in spatial), self.groups, 1)
+        return Sets((samples, math.prod(spatial), channels), self.groups), kept_as

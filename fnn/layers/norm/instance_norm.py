@@ -4,7 +4,7 @@ import dataclasses
 import math
 
 from fnn.layers.norm._sample_norm import SampleNorm
-from fnn.layers.norm._standardize import Axes
+from fnn.layers.norm._standardize import Sets
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,9 +34,11 @@ class InstanceNorm(SampleNorm, name="instance_norm"):
 
     over_time = "mixed"
 
-    def sets(self, shape: tuple[int, ...]) -> tuple[tuple[int, ...], Axes]:
+    def sets(self, shape: tuple[int, ...]) -> tuple[Sets, tuple[int, ...]]:
         if len(shape) < 3:
             raise ValueError(f"expected an input (N, spatial, …, C), got the shape {shape}")
-        if math.prod(shape[1:-1]) == 1:
+        samples, *spatial, channels = shape
+        if math.prod(spatial) == 1:
             raise ValueError(f"a channel needs at least two positions for a variance, got one: {shape}")
-        return shape, tuple(range(1, len(shape) - 1))
+        kept_as = (samples, *(1 for _ in spatial), channels)
+        return Sets((samples, math.prod(spatial), channels), channels), kept_as

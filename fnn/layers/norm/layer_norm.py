@@ -3,7 +3,7 @@
 import dataclasses
 
 from fnn.layers.norm._sample_norm import SampleNorm
-from fnn.layers.norm._standardize import Axes
+from fnn.layers.norm._standardize import Sets, rows_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,9 +32,9 @@ class LayerNorm(SampleNorm, name="layer_norm"):
 
     over_time = "each step"
 
-    def sets(self, shape: tuple[int, ...]) -> tuple[tuple[int, ...], Axes]:
+    def sets(self, shape: tuple[int, ...]) -> tuple[Sets, tuple[int, ...]]:
         if len(shape) < 1:
             raise ValueError("expected an input (…, C), got a scalar")
         if shape[-1] == 1:
             raise ValueError(f"a position needs at least two channels for a variance, got one: {shape}")
-        return shape, (-1,)
+        return rows_of(shape), (*shape[:-1], 1)

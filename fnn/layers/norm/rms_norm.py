@@ -6,12 +6,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from fnn.errors import floating_array
+from fnn.errors import floating_array, output_gradient
 from fnn.guards.inputs import array_or_shape
 from fnn.guards.ranges import AT_LEAST_ZERO, keep_in_range
 from fnn.layer import Cache, Layer, Params, State, wide_dtype
-from fnn.layers.norm._scaled import init_scaled, scaled, scaled_backward
-from fnn.layers.norm._standardize import inverse_root, rescale_backward
+from fnn.layers._rows import rows
+from fnn.layers.norm._scaled import init_scaled, scale_of, scaled, scaled_gradients
+from fnn.layers.norm._standardize import inverse_root, rescale_backward, rows_of, sums_over_positions
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,16 +62,20 @@ class RMSNorm(Layer, name="rms_norm"):
     ) -> tuple[jax.Array, State, Cache]:
         x = floating_array(x)
         _check_axes(x)
-        wide = x.astype(wide_dtype(x.dtype))
+        wide = rows(x).astype(wide_dtype(x.dtype))
         inverse = inverse_root(jnp.square(wide).mean(-1, keepdims=True), self.epsilon)
         y, kept = scaled(self, params, wide * inverse, x.dtype)
+        y, inverse = y.reshape(x.shape), inverse.reshape(*x.shape[:-1], 1)
         return y, state, {"x": x, "inverse": inverse, **kept}
 
     def backward(self, cache: Cache, dy: jax.Array) -> tuple[Params, jax.Array]:
-        inverse = cache["inverse"]
-        normal = cache["x"].astype(inverse.dtype) * inverse
-        dparams, dnormal = scaled_backward(self, cache, dy, normal)
-        return dparams, rescale_backward(dnormal, normal, inverse, (-1,)).astype(dy.dtype)
+        x, inverse, dtype = cache["x"], cache["inverse"].reshape(-1, 1, 1), dy.dtype
+        sets = rows_of(x.shape)
+        normal = sets.of(x).astype(inverse.dtype) * inverse
+        dy = sets.of(output_gradient(dy, x.shape)).astype(normal.dtype)
+        sums = sums_over_positions(dy, normal)
+        dx = rescale_backward(dy, normal, inverse, scale_of(cache, dy), sums, sets)
+        return scaled_gradients(self, sums, dtype), dx.reshape(x.shape).astype(dtype)
 
 
 def _check_axes(x: Any) -> None:

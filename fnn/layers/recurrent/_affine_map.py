@@ -15,7 +15,15 @@ import jax
 from jax import lax
 
 from fnn.layer import Params, wide_dtype
-from fnn.layers.norm._standardize import inverse_root, moments, normalized, standardize_backward
+from fnn.layers._rows import rows, sum_of_rows
+from fnn.layers.norm._standardize import (
+    inverse_root,
+    moments,
+    normalized,
+    rows_of,
+    standardize_backward,
+    sums_over_positions,
+)
 
 EPSILON = 1e-5
 
@@ -50,26 +58,34 @@ class AffineMap(NamedTuple):
         if self.scale not in weights:
             return None
         a = product(v, weights[self.kernel])
-        mean, var = moments(a, (-1,))
+        sets = rows_of(a.shape)
+        mean, var = moments(sets.of(a), sets)
         inverse = inverse_root(var, EPSILON)
-        return Standardized(normalized(a, mean, inverse), inverse)
+        normal = normalized(sets.of(a), mean, inverse)
+        return Standardized(normal.reshape(a.shape), inverse.reshape(*a.shape[:-1], 1))
 
     def product_delta(self, weights: Params, norm: Standardized | None, dp: jax.Array) -> jax.Array:
         """da from dp."""
-        return dp if norm is None else standardize_backward(dp * _row(weights[self.scale], dp), *norm, (-1,))
+        if norm is None:
+            return dp
+        sets = rows_of(dp.shape)
+        viewed, normal, inverse = sets.of(dp), sets.of(norm.normal), norm.inverse.reshape(-1, 1, 1)
+        sums = sums_over_positions(viewed, normal)
+        scale = _row(weights[self.scale], viewed)
+        return standardize_backward(viewed, normal, inverse, scale, sums, sets).reshape(dp.shape)
 
     def gradients(
         self, weights: Params, norm: Standardized | None, v: jax.Array, dp: jax.Array
     ) -> tuple[Params, jax.Array]:
         """The gradients of K and of s and b, if there are any, by name; and da."""
-        dtype, leading = v.dtype, tuple(range(v.ndim - 1))
+        dtype = v.dtype
         dp = dp.astype(wide_dtype(dtype))
         da = self.product_delta(weights, norm, dp)
-        gradients = {self.kernel: _dot(v, da.astype(dtype), (leading, leading))}
+        gradients = {self.kernel: _dot(rows(v), rows(da.astype(dtype)), (0, 0))}
         if norm is not None:
-            gradients[self.scale] = (dp * norm.normal).sum(leading)
+            gradients[self.scale] = sum_of_rows(dp * norm.normal)
         if self.bias in weights:
-            gradients[self.bias] = dp.sum(leading)
+            gradients[self.bias] = sum_of_rows(dp)
         return {name: gradient.astype(dtype) for name, gradient in gradients.items()}, da
 
 
@@ -79,11 +95,13 @@ RECURRENT = AffineMap("recurrent_kernel", "recurrent_scale", "recurrent_bias")
 
 def product(v: jax.Array, kernel: jax.Array) -> jax.Array:
     """v K over the last axis of v, in at least float32."""
-    return _dot(v.astype(kernel.dtype), kernel, ((v.ndim - 1,), (0,)))
+    return _dot(rows(v.astype(kernel.dtype)), kernel, (1, 0)).reshape(*v.shape[:-1], kernel.shape[-1])
 
 
-def _dot(a: jax.Array, b: jax.Array, contracted: tuple[tuple[int, ...], tuple[int, ...]]) -> jax.Array:
-    return lax.dot_general(a, b, (contracted, ((), ())), preferred_element_type=wide_dtype(b.dtype))
+def _dot(a: jax.Array, b: jax.Array, contracted: tuple[int, int]) -> jax.Array:
+    """The product of two matrices over one axis of each."""
+    first, second = contracted
+    return lax.dot_general(a, b, (((first,), (second,)), ((), ())), preferred_element_type=wide_dtype(b.dtype))
 
 
 def _row(parameter: jax.Array, like: jax.Array) -> jax.Array:
