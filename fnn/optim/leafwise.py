@@ -40,7 +40,9 @@ def leafwise(given: Hyperparameters, rule: EntryRule, **starts: Any) -> Optimize
         def one(g: jax.Array, like: jax.Array, *accumulators: jax.Array) -> tuple[Any, ...]:
             dtype = accumulators[0].dtype if accumulators else accumulator_dtype(like)
             local = {name: value.astype(dtype) for name, value in values.items()}
-            u, *moved = (traced_once if isinstance(count, Tracer) else rule)(local, count, g.astype(dtype), *accumulators)
+            u, *moved = (traced_once if isinstance(count, Tracer) else rule)(
+                local, count, g.astype(dtype), *accumulators
+            )
             return u.astype(like.dtype), *moved
 
         leaves, treedef = jax.tree.flatten(grads)

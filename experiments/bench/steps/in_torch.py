@@ -139,7 +139,11 @@ def _parameters(network: Network, params: Any) -> list[np.ndarray]:
                 found += [conv["kernel"].transpose(3, 2, 0, 1), conv["bias"], *norm(params[f"batch_norm_{number}"])]
             side, channels = network.size // 4, network.channels[-1]
             first = params["dense_0"]["kernel"].reshape(side, side, channels, -1).transpose(2, 0, 1, 3)
-            return [*found, *linear({**params["dense_0"], "kernel": first}, side**2 * channels), *linear(params["dense_1"])]
+            return [
+                *found,
+                *linear({**params["dense_0"], "kernel": first}, side**2 * channels),
+                *linear(params["dense_1"]),
+            ]
         case Recurrent():
             lstm = params["lstm_0"]
             zero = np.zeros_like(lstm["bias"])

@@ -25,7 +25,17 @@ from jax import lax
 from jax.scipy.special import erfc
 
 NEAR = (0.39894228, -0.0664903589, 0.00997331431, -0.00118630128, 0.000113450027, -7.63824694e-06)
-FAR = (0.225683436, 0.225479439, 0.209821098, 0.157511898, 0.177407646, -0.0761246493, 0.250646202, -0.234105901, 0.0637012757)
+FAR = (
+    0.225683436,
+    0.225479439,
+    0.209821098,
+    0.157511898,
+    0.177407646,
+    -0.0761246493,
+    0.250646202,
+    -0.234105901,
+    0.0637012757,
+)
 
 
 @jax.custom_jvp
@@ -63,4 +73,6 @@ def _by_polynomials(x: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 def _polynomial(coefficients: tuple[float, ...], x: jax.Array) -> jax.Array:
     """Σ cₖ xᵏ by Horner's rule."""
-    return functools.reduce(lambda total, each: total * x + each, coefficients[-2::-1], jnp.full_like(x, coefficients[-1]))
+    return functools.reduce(
+        lambda total, each: total * x + each, coefficients[-2::-1], jnp.full_like(x, coefficients[-1])
+    )

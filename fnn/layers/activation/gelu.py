@@ -4,7 +4,6 @@ import dataclasses
 import math
 
 import jax
-import jax.numpy as jnp
 
 from fnn.layers.activation._elementwise import Elementwise, without_infinities
 from fnn.layers.activation._gated import gated, gated_slope
@@ -21,7 +20,8 @@ class Gelu(Elementwise, name="gelu"):
     Forward, approximate:   y = x s,  s = ½ (1 + tanh u) = sigmoid(2u),  u = √(2/π) (x + 0.044715 x³)
     Backward, approximate:  dx = (s + 2x s (1 − s) u') dy,  u' = √(2/π) (1 + 0.134145 x²)
 
-    By erfc (fnn/layers/activation/_normal.py) and the sigmoid, since 1 + erf and 1 + tanh have no digits left where they are near 0.
+    By erfc (fnn/layers/activation/_normal.py) and the sigmoid, since 1 + erf and 1 + tanh have no digits left where
+    they are near 0.
 
     Cache:   ``x``
     Source:  Hendrycks and Gimpel 2016, §2.

@@ -12,22 +12,36 @@ the inputs.
 """
 
 import functools
-import itertools
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
 from fnn.layer import wide_dtype
-from fnn.layers.conv._windows import Windows, views
+from fnn.layers.conv._by_place import LARGEST, spread_into_views, sum_of_views
+from fnn.layers.conv._pointwise import (
+    gather_pointwise,
+    is_pointwise,
+    kernel_gradient_by_columns,
+    scatter_pointwise,
+    sees_few,
+)
+from fnn.layers.conv._windows import Windows
 
 
 def gather(x: jax.Array, kernel: jax.Array, w: Windows, groups: int) -> jax.Array:
     """From the image to the windows."""
     if _is_depthwise(kernel, groups):
-        return _by_place(x, kernel, w, groups)
+        x, weights = _channel_by_channel(x, kernel, groups)
+        return _over_inputs(sum_of_views(x, w, weights), kernel, groups)
+    if groups == 1 and is_pointwise(w):
+        return _either(x, kernel, w, gather_pointwise, _gather)
+    return _gather(x, kernel, w, groups)
+
+
+def _gather(x: jax.Array, kernel: jax.Array, w: Windows, groups: int = 1) -> jax.Array:
     return lax.conv_general_dilated(
         x,
         kernel,
@@ -42,7 +56,14 @@ def gather(x: jax.Array, kernel: jax.Array, w: Windows, groups: int) -> jax.Arra
 def scatter(x: jax.Array, kernel: jax.Array, w: Windows, groups: int) -> jax.Array:
     """From the windows to the image: convolves x, dilated by the strides, with the reversed kernel."""
     if _is_depthwise(kernel, groups):
-        return _by_remainder(x, kernel, w, groups)
+        x, weights = _channel_by_channel(x, kernel, groups)
+        return _over_inputs(spread_into_views(x, w, weights), kernel, groups)
+    if groups == 1 and is_pointwise(w):
+        return _either(x, kernel, w, scatter_pointwise, _scatter)
+    return _scatter(x, kernel, w, groups)
+
+
+def _scatter(x: jax.Array, kernel: jax.Array, w: Windows, groups: int = 1) -> jax.Array:
     kernel, ones = lax.rev(kernel, tuple(range(kernel.ndim - 2))), (1,) * len(w.window)
     return lax.conv_general_dilated(
         x,
@@ -66,58 +87,7 @@ def exchange(kernel: jax.Array, groups: int) -> jax.Array:
 def _is_depthwise(kernel: jax.Array, groups: int) -> bool:
     """Whether groups have one input or one output, so that there is no matrix product, and the kernel is small."""
     *window, inputs, outputs = kernel.shape
-    return groups > 1 and 1 in (inputs, outputs // groups) and math.prod(window) <= 64
-
-
-def _by_place(x: jax.Array, kernel: jax.Array, w: Windows, groups: int) -> jax.Array:
-    """``gather`` as a sum of products, one for each position of the kernel.
-
-    XLA fuses it into one loop; on CPU its grouped convolution is at least twenty times slower.
-    """
-    x, weights = _channel_by_channel(x, kernel, groups)
-    return _over_inputs(_weighted(views(x, w, 0), weights), kernel, groups)
-
-
-def _by_remainder(x: jax.Array, kernel: jax.Array, w: Windows, groups: int) -> jax.Array:
-    """``scatter`` in the same way, for one remainder r of the positions i modulo s at a time.
-
-    These are i = m·s + r; they meet only the kernel positions k with k·d − p = r + q·s, at o = m − q. So nothing is
-    multiplied by the zeros with which x would be dilated.
-    """
-    x, weights = _channel_by_channel(x, kernel, groups)
-    counts = tuple(-(-size // stride) for size, stride in zip(w.sizes, w.strides, strict=True))
-    parts = []
-    for remainder in itertools.product(*map(range, w.strides)):
-        chosen, shifts = [], []
-        for place, weight in zip(itertools.product(*map(range, w.window)), weights, strict=True):
-            off = [
-                r + low - k * dilation
-                for r, (low, _), k, dilation in zip(remainder, w.pads, place, w.dilation, strict=True)
-            ]
-            if not any(each % stride for each, stride in zip(off, w.strides, strict=True)):
-                chosen.append(weight)
-                shifts.append([each // stride for each, stride in zip(off, w.strides, strict=True)])
-        shape = (len(x), *counts, x.shape[-1])
-        moved = (_shifted(x, shift, counts) for shift in shifts)
-        parts.append(_weighted(moved, chosen) if chosen else jnp.zeros(shape, x.dtype))
-    y = _over_inputs(parts[0] if len(parts) == 1 else _interleaved(parts, w.strides), kernel, groups)
-    return y[(slice(None), *map(slice, w.sizes))]
-
-
-def _shifted(x: jax.Array, shift: list[int], counts: tuple[int, ...]) -> jax.Array:
-    """x at m + shift for m below ``counts``, and 0 outside."""
-    pads = [(-low, low + count - size, 0) for low, count, size in zip(shift, counts, x.shape[1:-1], strict=True)]
-    return lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), *pads, (0, 0, 0)])
-
-
-def _interleaved(parts: list[jax.Array], strides: tuple[int, ...]) -> jax.Array:
-    """The array whose positions with each remainder modulo the strides are one of the parts, in row-major order."""
-    samples, *counts, channels = parts[0].shape
-    rank = len(counts)
-    blocks = jnp.stack(parts).reshape(*strides, *parts[0].shape)
-    order = (each for axis in range(rank) for each in (rank + 1 + axis, axis))
-    blocks = blocks.transpose(rank, *order, 2 * rank + 1)
-    return blocks.reshape(samples, *(m * s for m, s in zip(counts, strides, strict=True)), channels)
+    return groups > 1 and 1 in (inputs, outputs // groups) and math.prod(window) <= LARGEST
 
 
 def _channel_by_channel(x: jax.Array, kernel: jax.Array, groups: int) -> tuple[jax.Array, jax.Array]:
@@ -128,11 +98,6 @@ def _channel_by_channel(x: jax.Array, kernel: jax.Array, groups: int) -> tuple[j
     return jnp.repeat(x, outputs, -1).astype(dtype), weights.astype(dtype)
 
 
-def _weighted(views: Iterable[jax.Array], weights: Iterable[jax.Array]) -> jax.Array:
-    products = (view * weight.reshape(*(1,) * (view.ndim - 1), -1) for view, weight in zip(views, weights, strict=True))
-    return functools.reduce(jnp.add, products)
-
-
 def _over_inputs(y: jax.Array, kernel: jax.Array, groups: int) -> jax.Array:
     """Sums over the inputs of each group; there can be several if a group has one output."""
     inputs, outputs = kernel.shape[-2], kernel.shape[-1] // groups
@@ -140,14 +105,25 @@ def _over_inputs(y: jax.Array, kernel: jax.Array, groups: int) -> jax.Array:
     return y.astype(kernel.dtype)
 
 
-# Under jit, so that an eager call does not compile the choice of platform every time.
+# These two are under jit, so that an eager call does not compile the choice of platform every time.
+@functools.partial(jax.jit, static_argnums=(2, 3, 4), inline=True)
+def _either(x: jax.Array, kernel: jax.Array, w: Windows, on_cpu: Callable, elsewhere: Callable) -> jax.Array:
+    return lax.platform_dependent(
+        x, kernel, cpu=lambda x, kernel: on_cpu(x, kernel, w), default=lambda x, kernel: elsewhere(x, kernel, w)
+    )
+
+
 @functools.partial(jax.jit, static_argnums=(2, 3), inline=True)
 def kernel_gradient(x: jax.Array, dy: jax.Array, w: Windows, groups: int) -> jax.Array:
     """Slides x over dy, which is dilated by s, in steps of d."""
     return lax.platform_dependent(
         x,
         dy,
-        cpu=lambda x, dy: _moved(x, dy, w, groups),
+        cpu=lambda x, dy: (
+            kernel_gradient_by_columns(x, dy, w)
+            if groups == 1 and sees_few(w, x.shape[-1])
+            else _moved(x, dy, w, groups)
+        ),
         default=lambda x, dy: _in_place(x, dy, w, groups),
     )
 

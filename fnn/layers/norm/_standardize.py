@@ -53,7 +53,7 @@ class Sets(NamedTuple):
         return sums / (positions * size)
 
     def spread(self, each: jax.Array) -> jax.Array:
-        """What there is one of for a set, (N, 1, G), for its channels: (N, 1, C), or (N, 1, 1) if there is one group."""
+        """One number a set, (N, 1, G), as one a channel: (N, 1, C), or (N, 1, 1) if there is one group."""
         size = self.view[-1] // self.groups
         return each if 1 in (size, self.groups) else jnp.repeat(each, size, -1)
 
@@ -149,5 +149,3 @@ def _mean(sums: jax.Array, sets: Sets, axis_name: Any, counted: jax.Array | None
         return total / count
     mean = sets.mean(sums)
     return mean if axis_name is None else lax.pmean(mean, axis_name)
-
-

@@ -107,7 +107,13 @@ class BatchNorm(Layer, name="batch_norm"):
         inverse = inverse_root(var, self.epsilon)
         y, kept = scaled(self, params, normalized(sets.of(x), mean, inverse), x.dtype)
         y, kept_as = y.reshape(x.shape), (*(1 for _ in x.shape[:-1]), *channels)
-        cache = {"x": x, "mean": mean.reshape(kept_as), "inverse": inverse.reshape(kept_as), "train": Static(train), **kept}
+        cache = {
+            "x": x,
+            "mean": mean.reshape(kept_as),
+            "inverse": inverse.reshape(kept_as),
+            "train": Static(train),
+            **kept,
+        }
         if lengths is None:
             return y, new_state, cache
         return without_padding(y, lengths), new_state, {**cache, "lengths": lengths}

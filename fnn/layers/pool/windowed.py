@@ -1,8 +1,10 @@
 """Pooling: the maximum or the mean of every window."""
 
 import dataclasses
+import functools
 import itertools
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -14,6 +16,7 @@ from fnn.corners import Kinks, ties
 from fnn.errors import output_gradient
 from fnn.guards.inputs import array_or_shape
 from fnn.layer import Cache, Layer, OverTime, Params, State, Static, wide_dtype
+from fnn.layers.conv._by_place import LARGEST, spread_into_views, sum_of_views
 from fnn.layers.conv._windows import (
     Padding,
     Windows,
@@ -122,14 +125,11 @@ class MaxPool(_Pool, name="max_pool"):
         shape, winner = cache["shape"].value, cache["winner"]
         dy = self._within(output_gradient(dy, winner.shape), cache.get("lengths"), shape)[0]
         w = self._windows(shape[1:-1])
-        dx = jnp.zeros(shape, dy.dtype)
-        for k, place in enumerate(itertools.product(*map(range, w.window))):
-            # The k-th element of every window, spread by the strides to its position in x.
-            pads = [
-                (each - low, size + low - each - (out - 1) * stride - 1, stride - 1)
-                for each, size, stride, (low, _), out in zip(place, w.sizes, w.strides, w.pads, w.out, strict=True)
-            ]
-            dx = dx + lax.pad(jnp.where(winner == k, dy, 0), jnp.zeros((), dy.dtype), [(0, 0, 0), *pads, (0, 0, 0)])
+        if w.strides == w.window and not any(map(any, w.pads)):
+            return {}, joined_again(_to_winners(dy, winner, w), cache.get("lengths"))
+        dx = functools.reduce(
+            jnp.add, (_placed(jnp.where(winner == k, dy, 0), w, place) for k, place in enumerate(_places(w)))
+        )
         return {}, joined_again(dx, cache.get("lengths"))
 
     def kinks_at(self, x: np.ndarray) -> Kinks:
@@ -138,6 +138,35 @@ class MaxPool(_Pool, name="max_pool"):
         seen = np.lib.stride_tricks.sliding_window_view(padded, w.window, tuple(range(1, x.ndim - 1)))
         seen = seen[(slice(None), *(slice(None, None, stride) for stride in w.strides))]
         return ties(seen, tuple(range(x.ndim, seen.ndim)), "windows have a tie for the maximum")
+
+
+def _places(w: Windows) -> Iterator[tuple[int, ...]]:
+    """The positions of a window in row-major order."""
+    return itertools.product(*map(range, w.window))
+
+
+def _placed(each: jax.Array, w: Windows, place: tuple[int, ...]) -> jax.Array:
+    """The element at one place of every window, spread by the strides to its position in x, with 0 elsewhere."""
+    pads = [
+        (at - low, size + low - at - (out - 1) * stride - 1, stride - 1)
+        for at, size, stride, (low, _), out in zip(place, w.sizes, w.strides, w.pads, w.out, strict=True)
+    ]
+    return lax.pad(each, jnp.zeros((), each.dtype), [(0, 0, 0), *pads, (0, 0, 0)])
+
+
+def _to_winners(dy: jax.Array, winner: jax.Array, w: Windows) -> jax.Array:
+    """dx of windows side by side, where every element lies in one window: a selection, in one pass over dx."""
+    rank, axes = len(w.window), range(len(w.window))
+    within = tuple(2 + 2 * axis for axis in axes)  # (N, out, window, out, window, …, C)
+    place: Any = 0
+    for axis, size in zip(within, w.window, strict=True):
+        shape = tuple(size if each == axis else 1 for each in range(2 * rank + 2))
+        place = place * size + lax.broadcasted_iota(winner.dtype, shape, axis)
+    winner, dy = (jnp.expand_dims(each, within) for each in (winner, dy))
+    seen = [out * size for out, size in zip(w.out, w.window, strict=True)]
+    dx = jnp.where(winner == place, dy, 0).reshape(len(dy), *seen, dy.shape[-1])
+    rest = ((0, size - each, 0) for size, each in zip(w.sizes, seen, strict=True))
+    return lax.pad(dx, jnp.zeros((), dx.dtype), [(0, 0, 0), *rest, (0, 0, 0)])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -164,7 +193,7 @@ class AvgPool(_Pool, name="avg_pool"):
     ) -> tuple[jax.Array, State, Cache]:
         x, lengths = self._given(x)
         w = self._windows(x.shape[1:-1])
-        total = _sum_windows(x.astype(wide_dtype(x.dtype)), w.window, w.strides, w.pads)
+        total = _sums(x.astype(wide_dtype(x.dtype)), w)
         y, cache = self._within((total / _counts(w, total.dtype, lengths)).astype(x.dtype), lengths, x.shape)
         return y, state, cache
 
@@ -174,8 +203,21 @@ class AvgPool(_Pool, name="avg_pool"):
         dy = self._within(output_gradient(dy, (shape[0], *w.out, shape[-1])), lengths, shape)[0]
         share = dy.astype(wide_dtype(dy.dtype))
         share = share / _counts(w, share.dtype, lengths)
-        dx = _sum_windows(share, w.window, (1,) * len(w.window), w.adjoint_pads, spread=w.strides).astype(dy.dtype)
+        dx = _spread(share, w).astype(dy.dtype)
         return {}, joined_again(dx, cache.get("lengths"))
+
+
+def _sums(x: jax.Array, w: Windows) -> jax.Array:
+    """The sum of every window."""
+    small = math.prod(w.window) <= LARGEST
+    return sum_of_views(x, w) if small else _sum_windows(x, w.window, w.strides, w.pads)
+
+
+def _spread(x: jax.Array, w: Windows) -> jax.Array:
+    """The transpose: each number added to all elements of its window."""
+    if math.prod(w.window) <= LARGEST:
+        return spread_into_views(x, w)
+    return _sum_windows(x, w.window, (1,) * len(w.window), w.adjoint_pads, spread=w.strides)
 
 
 def _sum_windows(x: jax.Array, window: Any, strides: Any, pads: Any, *, spread: Any = None) -> jax.Array:
@@ -193,7 +235,7 @@ def _counts(w: Windows, dtype: Any, lengths: jax.Array | None = None) -> jax.Arr
     """
     if lengths is not None:
         within = valid_steps(lengths, w.sizes[0])[..., None].astype(dtype)
-        return jnp.maximum(_sum_windows(within, w.window, w.strides, w.pads), 1)
+        return jnp.maximum(_sums(within, w), 1)
     counts = jnp.ones((1, *(1 for _ in w.out), 1), dtype)
     for axis, (size, window, stride, _, (low, _), out) in enumerate(zip(*w, w.out, strict=True), start=1):
         start = jnp.arange(out) * stride - low
