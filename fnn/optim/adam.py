@@ -51,9 +51,10 @@ def scale_by_adam(
     def rule(values: dict, count: Any, g: Any, m: Any, v: Any) -> tuple[Any, ...]:
         g = squarable(g)
         m, v = running_mean(g, m, values["b1"]), running_mean(g * g, v, values["b2"])
-        corrected = v / sum_of_weights(values["b2"], count)
-        root = jnp.sqrt(corrected + values["eps_root"]) + values["eps"]
-        return m / sum_of_weights(values["b1"], count) / divisor(root), m, v
+        # One number for all entries: they are multiplied by its reciprocal, and divided once, by the root.
+        by_b1, by_b2 = (1 / sum_of_weights(values[name], count) for name in ("b1", "b2"))
+        root = jnp.sqrt(v * by_b2 + values["eps_root"]) + values["eps"]
+        return m * by_b1 / divisor(root), m, v
 
     return leafwise(given, rule, mu=0, nu=0)
 

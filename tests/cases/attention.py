@@ -41,7 +41,9 @@ LAYERS = (
     LayerCase("attention, causal", attention(causal=True), X),
     LayerCase("attention, causal, one key head, in one block", attention(causal=True, kv_heads=1, block=5), X),
     LayerCase("attention, padded, one sample empty", attention(), both(X, padded(3, 0, of=5))),
-    LayerCase("attention, masked, causal", attention(causal=True), both(X, mask(2, 5, 5))),
+    LayerCase(
+        "attention, masked, causal, in parts", attention(causal=True, block=1), both(X, mask(2, 5, 5)), quick=True
+    ),
     LayerCase(
         "attention, masked by head, grouped, without bias",
         attention(num_heads=4, kv_heads=2, head_features=2, use_bias=False),
@@ -51,7 +53,7 @@ LAYERS = (
     LayerCase("attention, a mask for all heads, in one block", attention(block=5), both(X, mask(2, 1, 5, 5))),
     LayerCase("attention across", attention(), both(X, MEMORY)),
     LayerCase("attention across, masked", attention(causal=True), both(X, MEMORY, mask(2, 2, 1, 3))),
-    LayerCase("attention, dropout", attention(dropout=0.3, causal=True), both(X, padded(5, 4, of=5))),
+    LayerCase("attention, dropout", attention(dropout=0.3, causal=True, block=1), both(X, padded(5, 4, of=5))),
     LayerCase("rotary embedding", fnn.RotaryEmbedding(), normal(2, 3, 2, 4)),
     LayerCase("positional embedding", fnn.PositionalEmbedding(4), normal(2, 3, 4)),
     LayerCase("sinusoidal embedding", fnn.SinusoidalEmbedding(), normal(2, 3, 5)),

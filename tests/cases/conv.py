@@ -19,6 +19,7 @@ LAYERS = (
     LayerCase("conv 1-D, padding beyond the kernel", fnn.Conv(2, 2, strides=2, padding=((4, 3),)), SERIES),
     # 2-D.
     LayerCase("conv 2-D", fnn.Conv(4, (3, 3)), IMAGE),
+    LayerCase("conv 2-D of one channel", fnn.Conv(3, (3, 3), strides=2), normal(2, 5, 6, 1)),
     LayerCase("conv 2-D, 1×1", fnn.Conv(3, (1, 1)), IMAGE),
     LayerCase("conv 2-D, 1×1, strides 2", fnn.Conv(3, 1, strides=2), IMAGE, quick=True),
     LayerCase("conv 2-D, even kernel, strides (2, 1)", fnn.Conv(3, (2, 4), strides=(2, 1)), IMAGE),

@@ -20,6 +20,7 @@ LAYERS = (
     LayerCase("avg pool, pairs", fnn.AvgPool(3, strides=(1, 2), padding=((1, 0), (2, 1))), normal(2, 4, 5, 2)),
     LayerCase("avg pool, strides beyond the window", fnn.AvgPool(2, strides=3), normal(2, 7, 2)),
     LayerCase("avg pool 3-D", fnn.AvgPool(2, strides=1), normal(2, 3, 2, 3, 1)),
+    LayerCase("avg pool, a large window", fnn.AvgPool(9, strides=2), normal(2, 11, 10, 1)),
     LayerCase("max pool over time", fnn.MaxPool(3, strides=2), both(distinct(3, 7, 2), lengths(7, 2, 5))),
     LayerCase("max pool over time, same", fnn.MaxPool(3, strides=1, padding="SAME"), both(SERIES, lengths(1, 7, 4))),
     LayerCase("avg pool over time", fnn.AvgPool(2), both(SERIES, lengths(7, 1, 4))),

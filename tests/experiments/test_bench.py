@@ -6,7 +6,7 @@ import re
 import pytest
 
 from experiments.__main__ import main
-from experiments.bench import row
+from experiments.bench.rules import row
 from experiments.in_turn import against
 
 # Of the experiments, the quick proof runs that on digits.
