@@ -51,7 +51,7 @@ LAYERS = (
         quick=True,
     ),
     LayerCase("attention, a mask for all heads, in one block", attention(block=5), both(X, mask(2, 1, 5, 5))),
-    LayerCase("attention across", attention(), both(X, MEMORY)),
+    LayerCase("attention across", attention(), both(X, MEMORY), quick=True),
     LayerCase("attention across, masked", attention(causal=True), both(X, MEMORY, mask(2, 2, 1, 3))),
     LayerCase("attention, dropout", attention(dropout=0.3, causal=True, block=1), both(X, padded(5, 4, of=5))),
     LayerCase("rotary embedding", fnn.RotaryEmbedding(), normal(2, 3, 2, 4)),
@@ -60,5 +60,5 @@ LAYERS = (
     LayerCase("attention of sequences", attention(), both(X, lengths(5, 2)), quick=True),
     LayerCase("first of a tuple", fnn.First(fnn.Dense(3)), both(normal(2, 4), normal(2, 4), padded(1, 2, of=3))),
     LayerCase("first of sequences", fnn.First(fnn.GRU(3)), both(X, lengths(5, 2)), quick=True),
-    LayerCase("first of the whole", fnn.First(attention(), whole=True), both(X, MEMORY, mask(2, 5, 3))),
+    LayerCase("first of the whole", fnn.First(attention(), whole=True), both(X, MEMORY, mask(2, 5, 3)), quick=True),
 )

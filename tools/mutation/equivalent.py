@@ -120,13 +120,6 @@ EQUIVALENT: dict[tuple[str, str, str, str, str], str] = {
         "value < 0",
     ): "the slope is 0 on both sides of 0",
     (
-        "layers/recurrent/_sequences.py",
-        "input_gradient",
-        "wrong selection",
-        "carry_outside(dcarry) if carried else None",
-        "carry_outside(dcarry)",
-    ): "if no carry was given, its gradient is dropped with the other members that were not given",
-    (
         "layers/shape/pixel_shuffle.py",
         "PixelShuffle.transpose",
         "integer",

@@ -110,5 +110,6 @@ ROWS = (
         limits=None,
         slopes_at={-1: 1, 0: 1, 1: 1},
         in_models=False,
+        quick=True,
     ),
 )
