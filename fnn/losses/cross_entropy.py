@@ -61,7 +61,7 @@ class CrossEntropy(Loss):
         z, largest = self._shifted(logits, target)
         log_sum = log_sum_of(z, largest)
         q = self._distribution(target, z)
-        terms = q.sum(-1) * log_sum[..., 0] - shares(q, z).sum(-1)
+        terms = self._total(q, target)[..., 0] * log_sum[..., 0] - shares(q, z).sum(-1)
         if self._has_z_loss:
             terms = terms + jnp.asarray(self.z_loss, z.dtype) * jnp.square(log_sum + largest)[..., 0]
         if target.ndim < logits.ndim:
@@ -74,7 +74,7 @@ class CrossEntropy(Loss):
         q = self._distribution(target, z)
         if target.ndim < logits.ndim:
             dterms = jnp.where(is_class(target, logits.shape[-1], self.ignore_index), dterms, 0)
-        slope = q.sum(-1, keepdims=True)
+        slope = self._total(q, target)
         if self._has_z_loss:
             slope = slope + 2 * jnp.asarray(self.z_loss, z.dtype) * (log_sum + largest)
         dz = slope * jnp.exp(z - log_sum) - q
@@ -111,9 +111,17 @@ class CrossEntropy(Loss):
 
     def _distribution(self, target: jax.Array, z: jax.Array) -> jax.Array:
         q = (target if target.ndim == z.ndim else at_class(target, z.shape)).astype(z.dtype)
+        if is_number(self.label_smoothing) and self.label_smoothing == 0:
+            return q
         smoothing = jnp.asarray(self.label_smoothing, z.dtype)
         # Smoothing preserves the sum of a target, whatever it is.
         return (1 - smoothing) * q + smoothing * q.mean(-1, keepdims=True)
+
+    def _total(self, q: jax.Array, target: jax.Array) -> jax.Array:
+        """Σᵢ qᵢ (…, 1): of a label it is 1, and 0 if it is no class, without a sum over the classes."""
+        if target.ndim == q.ndim:
+            return q.sum(-1, keepdims=True)
+        return is_class(target, q.shape[-1])[..., None].astype(q.dtype)
 
 
 @dataclasses.dataclass(frozen=True)

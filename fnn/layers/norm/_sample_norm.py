@@ -62,11 +62,13 @@ class SampleNorm(Layer, name="sample_norm"):
         return y.reshape(x.shape), state, cache
 
     def backward(self, cache: Cache, dy: jax.Array) -> tuple[Params, jax.Array]:
-        x, dtype = cache["x"], dy.dtype
+        x = cache["x"]
+        dy = output_gradient(dy, x.shape)
+        dtype = dy.dtype
         sets, _ = self.sets(x.shape)
         mean, inverse = (sets.spread(cache[name].reshape(sets.view[0], 1, -1)) for name in ("mean", "inverse"))
         normal = normalized(sets.of(x), mean, inverse)
-        dy = sets.of(output_gradient(dy, x.shape)).astype(normal.dtype)
+        dy = sets.of(dy).astype(normal.dtype)
         sums = sums_over_positions(dy, normal)
         dx = standardize_backward(dy, normal, inverse, scale_of(cache, dy), sums, sets)
         return scaled_gradients(self, sums, dtype), dx.reshape(x.shape).astype(dtype)

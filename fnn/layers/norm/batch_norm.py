@@ -119,9 +119,10 @@ class BatchNorm(Layer, name="batch_norm"):
         return without_padding(y, lengths), new_state, {**cache, "lengths": lengths}
 
     def backward(self, cache: Cache, dy: jax.Array) -> tuple[Params, Any]:
-        x, lengths, counted, dtype = cache["x"], cache.get("lengths"), None, dy.dtype
+        x, lengths, counted = cache["x"], cache.get("lengths"), None
         sets, (mean, inverse) = columns_of(x.shape), (cache[name].reshape(1, 1, -1) for name in ("mean", "inverse"))
         dy = output_gradient(dy, x.shape)
+        dtype = dy.dtype
         if lengths is not None:
             dy, counted = without_padding(dy, lengths), _counted(lengths, x)
         dy, normal = sets.of(dy).astype(mean.dtype), normalized(sets.of(x), mean, inverse)

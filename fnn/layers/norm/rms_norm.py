@@ -69,10 +69,12 @@ class RMSNorm(Layer, name="rms_norm"):
         return y, state, {"x": x, "inverse": inverse, **kept}
 
     def backward(self, cache: Cache, dy: jax.Array) -> tuple[Params, jax.Array]:
-        x, inverse, dtype = cache["x"], cache["inverse"].reshape(-1, 1, 1), dy.dtype
+        x, inverse = cache["x"], cache["inverse"].reshape(-1, 1, 1)
+        dy = output_gradient(dy, x.shape)
+        dtype = dy.dtype
         sets = rows_of(x.shape)
         normal = sets.of(x).astype(inverse.dtype) * inverse
-        dy = sets.of(output_gradient(dy, x.shape)).astype(normal.dtype)
+        dy = sets.of(dy).astype(normal.dtype)
         sums = sums_over_positions(dy, normal)
         dx = rescale_backward(dy, normal, inverse, scale_of(cache, dy), sums, sets)
         return scaled_gradients(self, sums, dtype), dx.reshape(x.shape).astype(dtype)
