@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 LEAST = 5
-"""Turns that are measured however long they take."""
+"""Turns that are measured however long they take, unless more are asked for."""
 
 SAME = 0.005
 """Two figures that differ by less than this part of the smaller one are called the same."""
@@ -62,19 +62,22 @@ def seconds_in_turn(
     *,
     turns: int,
     limit: float,
+    least: int = LEAST,
     pauses: Mapping[str, float] | None = None,
+    before: Callable[[], Any] = tuple,
 ) -> dict[str, list[float]]:
     """Seconds of each program in each turn, after one run to warm up; stops after ``limit`` seconds or ``turns``.
 
-    ``pauses``: seconds to wait after a program whose threads keep spinning when it is done.
+    ``least``: turns that are measured however long they take. ``pauses``: seconds to wait after a program whose threads
+    keep spinning when it is done. ``before``: what is done before every run, untimed.
     """
     names, seconds = list(programs), {name: [] for name in programs}
-    run = functools.partial(_timed, pauses=pauses or {})
+    run = functools.partial(_timed, pauses=pauses or {}, before=before)
     for name in names:
         run(name, programs[name], operands)
     started = time.perf_counter()
     for turn in range(turns):
-        if turn >= LEAST and time.perf_counter() - started > limit:
+        if turn >= least and time.perf_counter() - started > limit:
             break
         # The order rotates and turns round, so that no program always finds the processor's cache as another left it.
         first = turn // 2 % len(names)
@@ -84,7 +87,15 @@ def seconds_in_turn(
     return seconds
 
 
-def _timed(name: str, program: Callable[..., Any], operands: tuple, *, pauses: Mapping[str, float]) -> float:
+def _timed(
+    name: str,
+    program: Callable[..., Any],
+    operands: tuple,
+    *,
+    pauses: Mapping[str, float],
+    before: Callable[[], Any],
+) -> float:
+    before()
     began = time.perf_counter()
     jax.block_until_ready(program(*operands))
     taken = time.perf_counter() - began

@@ -1,11 +1,8 @@
-"""Bench: is a step by the hand-derived rules as fast as one by ``jax.grad``, and as lean?
+"""A step by the hand-derived rules against one by ``jax.grad``, and single layers both ways.
 
 Claim: a compiled training step by hand is not slower than the automatic one, on the digits network and on a
 multi-layer perceptron; inside a compiled loop over steps, a convolutional network is many times faster on a CPU, where
 XLA runs the kernel gradient that ``jax.grad`` builds on a slow path (see ``fnn/layers/conv/_sums.py``).
-
-Measure: both programs are compiled once and run in turn, in one process, with every operand passed as an argument; the
-figures are medians. Memory and FLOPs are XLA's own counts for the compiled program.
 
 Result: by hand, a step of the digits network takes 1 % less time and 14 % more temporary memory, four steps in a loop
 22× less time; the perceptron 2 % less time, in a loop 1 % more. A convolution of four groups takes 24× less time, the
@@ -14,19 +11,20 @@ other layers between 17 % less and 4 % more; batch and layer norm need half the 
 """
 
 import dataclasses
-import statistics
+import functools
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 import fnn
-from experiments import plots, runs
+from experiments.bench import pictures
+from experiments.bench.measuring import Row, Settings, Turns, compiled, rows_in_turn
+from experiments.bench.sections import Section
 from experiments.digits import Digits
-from experiments.experiment import Experiment
-from experiments.in_turn import against, seconds_in_turn
+from experiments.in_turn import LEAST, against
 from fnn.train.step import Learned, Training
 
 METHODS = ("manual", "auto")
@@ -42,97 +40,75 @@ class Case:
     operands: tuple[Any, ...]
 
 
-@dataclasses.dataclass(frozen=True)
-class Bench(Experiment):
-    """The options of the experiment."""
+def measure(settings: Settings, *, loop: int, width: int) -> list[Section]:
+    """Whole training steps, single and ``loop`` of them in a loop, and layers alone, with ``width`` channels."""
+    turns = settings.turns._replace(least=LEAST)
+    rows, results = [], []
+    for case in cases(settings.seed, loop=loop, width=width):
+        with settings.console.status(case.name):
+            measured, result = compare(case, turns)
+        rows.append(measured)
+        results.append(result)
+    draw = functools.partial(
+        pictures.bars,
+        names=[result["name"] for result in results],
+        ratios=[result["auto_over_manual"] for result in results],
+        title="Time by hand against jax.grad",
+        subtitle="medians of runs in turn",
+        winner="by hand",
+    )
+    words = "Medians; what the hand-derived rules take against `jax.grad`: less is better."
+    lines = [row(result) for result in results]
+    title, details = "A step by hand and by jax.grad", {"results": results}
+    return [Section(title, words, HEADINGS, lines, rows=rows, picture="ratios.png", draw=draw, details=details)]
 
-    name = "bench"
-    quick_options: ClassVar = {"repetitions": 3, "width": 4}
 
-    epochs: int = 1
-    """How often every case is measured; the measurements are put together."""
+def cases(seed: int, *, loop: int, width: int) -> list[Case]:
+    """What is run both ways."""
+    draw = np.random.default_rng(seed)
+    images, rows = drawn((64, 16, 16, width), draw), drawn((256, 16 * width), draw)
+    layers = {
+        "Conv 3×3": (fnn.Conv(width, (3, 3)), images),
+        "Conv 3×3, 4 groups": (fnn.Conv(width, (3, 3), groups=4), images),
+        "Conv 3×3, stride 2": (fnn.Conv(width, (3, 3), strides=2), images),
+        "BatchNorm": (fnn.BatchNorm(), images),
+        "MaxPool": (fnn.MaxPool(2), images),
+        "MaxPool, overlapping": (fnn.MaxPool(3, strides=2), images),
+        "AvgPool": (fnn.AvgPool(2), images),
+        "Dense": (fnn.Dense(16 * width), rows),
+        "LayerNorm": (fnn.LayerNorm(), rows),
+        "Gelu": (fnn.Gelu(), rows),
+        "Softmax": (fnn.Softmax(), rows),
+        "Dropout": (fnn.Dropout(0.5), rows),
+    }
+    steps = []
+    digits = fnn.Objective(Digits(width=width).model(), fnn.CrossEntropy())
+    hidden = (fnn.Dense(16 * width), fnn.Relu())
+    perceptron = fnn.Objective(fnn.Serial(*hidden, *hidden, fnn.Dense(10)), fnn.CrossEntropy())
+    for name, objective, shape in (
+        ("digits network", digits, (64, 8, 8, 1)),
+        ("perceptron", perceptron, (128, 784)),
+    ):
+        batch = drawn(shape, draw), jnp.arange(shape[0]) % 10
+        steps += [step_case(f"{name}, a step", objective, batch, 1, draw)]
+        steps += [step_case(f"{name}, {loop} steps in a loop", objective, batch, loop, draw)]
+    return steps + [layer_case(name, layer, x, draw) for name, (layer, x) in layers.items()]
 
-    repetitions: int = 200
-    """Pairs of runs of every case, unless the limit comes first."""
 
-    limit: float = 1.0
-    """Seconds after which a case is run no more, once it has run five times each way."""
-
-    loop: int = 4
-    """Steps in a compiled loop."""
-
-    width: int = 32
-    """Channels of the digits network, and a sixteenth of the features of the perceptron."""
-
-    def run(self) -> bool:
-        folder, console = runs.new_folder(self.out, self.name), runs.wide_console()
-        results = []
-        for case in self.cases():
-            with console.status(case.name):
-                results.append(self.measure(case))
-        rows = [row(result) for result in results]
-        console.print(runs.rich_table("A step by hand and by jax.grad", HEADINGS, rows))
-        runs.write_json(folder / "results.json", {"machine": runs.machine(), "results": results})
-        table = runs.markdown_table(HEADINGS, rows)
-        runs.write_report(
-            folder / "report.md",
-            "# A step by hand and by jax.grad",
-            "Medians; what the hand-derived rules take against `jax.grad`: less is better.",
-            table,
-            "![Ratios](ratios.png)",
-            runs.machine_section(),
-        )
-        picture(folder / "ratios.png", results)
-        console.print(f"Table and picture: {folder}", soft_wrap=True)
-        return True
-
-    def cases(self) -> list[Case]:
-        """Whole training steps, single and in a loop, and layers alone."""
-        width, draw = self.width, np.random.default_rng(self.seed)
-        images, rows = drawn((64, 16, 16, width), draw), drawn((256, 16 * width), draw)
-        layers = {
-            "Conv 3×3": (fnn.Conv(width, (3, 3)), images),
-            "Conv 3×3, 4 groups": (fnn.Conv(width, (3, 3), groups=4), images),
-            "Conv 3×3, stride 2": (fnn.Conv(width, (3, 3), strides=2), images),
-            "BatchNorm": (fnn.BatchNorm(), images),
-            "MaxPool": (fnn.MaxPool(2), images),
-            "MaxPool, overlapping": (fnn.MaxPool(3, strides=2), images),
-            "AvgPool": (fnn.AvgPool(2), images),
-            "Dense": (fnn.Dense(16 * width), rows),
-            "LayerNorm": (fnn.LayerNorm(), rows),
-            "Gelu": (fnn.Gelu(), rows),
-            "Softmax": (fnn.Softmax(), rows),
-            "Dropout": (fnn.Dropout(0.5), rows),
+def compare(case: Case, turns: Turns) -> tuple[Row, dict[str, Any]]:
+    """Median seconds, temporary bytes and FLOPs of both programs, run in turn."""
+    programs = {method: compiled(case.program(method), *case.operands) for method in METHODS}
+    automatic = {"jax.grad": programs["auto"]}
+    (measured,) = rows_in_turn("rules", case.name, programs["manual"], automatic, turns=turns)
+    result: dict[str, Any] = {"name": case.name, "auto_over_manual": measured.time.median}
+    for (method, program), seconds in zip(programs.items(), (measured.ours, measured.theirs), strict=True):
+        costs: Any = program.call
+        result[method] = {
+            "seconds": seconds,
+            "temporary_bytes": program.temporary_bytes,
+            "flops": (costs.cost_analysis() or {}).get("flops"),
         }
-        cases = []
-        digits = fnn.Objective(Digits(width=width).model(), fnn.CrossEntropy())
-        hidden = (fnn.Dense(16 * width), fnn.Relu())
-        perceptron = fnn.Objective(fnn.Serial(*hidden, *hidden, fnn.Dense(10)), fnn.CrossEntropy())
-        for name, objective, shape in (
-            ("digits network", digits, (64, 8, 8, 1)),
-            ("perceptron", perceptron, (128, 784)),
-        ):
-            batch = drawn(shape, draw), jnp.arange(shape[0]) % 10
-            cases += [step_case(f"{name}, a step", objective, batch, 1, draw)]
-            cases += [step_case(f"{name}, {self.loop} steps in a loop", objective, batch, self.loop, draw)]
-        return cases + [layer_case(name, layer, x, draw) for name, (layer, x) in layers.items()]
-
-    def measure(self, case: Case) -> dict[str, Any]:
-        """Median seconds, temporary bytes and FLOPs of both programs, run in turn."""
-        compiled = {method: jax.jit(case.program(method)).lower(*case.operands).compile() for method in METHODS}
-        seconds = seconds_in_turn(
-            compiled, case.operands, turns=self.epochs * self.repetitions, limit=self.epochs * self.limit
-        )
-        ratios = [auto / manual for manual, auto in zip(seconds["manual"], seconds["auto"], strict=True)]
-        result: dict[str, Any] = {"name": case.name, "auto_over_manual": statistics.median(ratios)}
-        for method, program in compiled.items():
-            memory: Any = program.memory_analysis()
-            result[method] = {
-                "seconds": statistics.median(seconds[method]),
-                "temporary_bytes": None if memory is None else memory.temp_size_in_bytes,
-                "flops": (program.cost_analysis() or {}).get("flops"),
-            }
-        return result
+    return measured, result
 
 
 def drawn(shape: tuple[int, ...], draw: np.random.Generator, scale: float = 1.0) -> jax.Array:
@@ -199,31 +175,3 @@ def row(result: dict[str, Any]) -> tuple[str, ...]:
         return (result["name"], *times, "–", "–", "–")
     one, other = manual["temporary_bytes"], auto["temporary_bytes"]
     return (result["name"], *times, f"{one / 1e6:.2f}", f"{other / 1e6:.2f}", against(one, other))
-
-
-def picture(path: Any, results: list[dict[str, Any]]) -> None:
-    """How many times faster by hand, as bars from 1 on a logarithmic axis; within 5 % of 1 a bar is grey."""
-    figure = plots.new_figure(8, 0.32 * len(results) + 1.4)
-    axes = figure.subplots()
-    names = [result["name"] for result in results][::-1]
-    ratios = [result["auto_over_manual"] for result in results][::-1]
-    colours = [plots.BLUE if r > 1.05 else plots.ORANGE if 1 / r > 1.05 else plots.GREY for r in ratios]
-    axes.barh(names, [ratio - 1 for ratio in ratios], left=1, color=colours, height=0.65)
-    axes.set_xscale("log")
-    low, high = min(0.5, *ratios) * 0.9, max(2, *ratios) * 1.7
-    axes.set_xlim(low, high)
-    ticks = [tick for tick in (0.25, 0.5, 1, 2, 5, 10, 20, 50, 100) if low <= tick <= high]
-    axes.set_xticks(ticks, [f"{tick:g}×" for tick in ticks])
-    axes.minorticks_off()
-    axes.set_ylim(-0.6, len(names) - 0.4)
-    axes.axvline(1, color=plots.INK, linewidth=1)
-    for place, ratio in enumerate(ratios):
-        times, side = max(ratio, 1 / ratio), "faster" if ratio > 1 else "slower"
-        words = f"{times:.2g}× {side}" if times > 1.05 else "the same"
-        axes.text(max(ratio, 1) * 1.03, place, words, va="center", fontsize=8, color=plots.INK)
-    plots.clean(axes)
-    axes.grid(axis="y", visible=False)
-    axes.tick_params(axis="y", length=0)
-    subtitle = "medians of runs in turn; bars to the right: by hand is faster; grey: within 5 %"
-    plots.title(figure, "Time by hand against jax.grad", subtitle)
-    plots.save(figure, path)

@@ -9,7 +9,7 @@ import pytest
 
 from experiments.__main__ import main
 from experiments.bench import compiling, earlier
-from experiments.bench.growth import exponent
+from experiments.bench.growth import AXES, Growth, exponent
 from experiments.bench.measuring import Row, Turns, Unequal, check_equal, compiled, rows_in_turn
 from experiments.bench.peers import PEERS, available
 from experiments.bench.sections import geometric_mean, line, section
@@ -171,3 +171,11 @@ def test_options_are_refused_before_anything_is_measured(tmp_path, capsys):
     assert "is not the JSON of a benchmark" in capsys.readouterr().err
     assert main(["bench", "--json", str(tmp_path / "nowhere" / "rows.json")]) == 2
     assert "there is no folder" in capsys.readouterr().err
+
+
+def test_a_memory_that_fits_into_the_results_has_no_exponent():
+    """From 68 bytes to 7 MiB would be an exponent of 4."""
+    grown = Growth(AXES[0], [row(ours=68, theirs=2**20), row(ours=2**20, theirs=2**22), row(ours=2**22, theirs=2**24)])
+    found = grown.exponents()["memory"]
+    assert found["fnn"] is None
+    assert found["Flax"] == pytest.approx(2.0)

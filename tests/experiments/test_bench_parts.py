@@ -10,7 +10,8 @@ from experiments.__main__ import main
 from experiments.bench import experiment
 from experiments.bench.measuring import Unequal
 
-pytestmark = pytest.mark.full
+# Peers may warn when they are imported; that is theirs to mend.
+pytestmark = [pytest.mark.full, pytest.mark.filterwarnings("ignore")]
 
 ROW = {"part", "workload", "peer", "turns", "seconds", "temporary_bytes", "peer_over_fnn"}
 
@@ -20,6 +21,8 @@ def ran(folder, *parts):
     results, report = json.loads((folder / "results.json").read_text()), (folder / "report.md").read_text()
     assert {"machine", "options", "rows"} <= set(results)
     assert {"jax", "XLA_FLAGS", "CPUs", "devices", "flax", "torch", "threads of PyTorch"} <= set(results["machine"])
+    keys = {(row["part"], row["workload"], row["peer"]) for row in results["rows"]}
+    assert len(keys) == len(results["rows"])  # --against finds a row by these
     for row in results["rows"]:
         assert set(row) == ROW
         time = row["peer_over_fnn"]["time"]
@@ -62,7 +65,6 @@ def test_compiling_and_growth(tmp_path):
     results = ran(tmp_path / "bench", "--compile", "--growth")
     assert {row["part"] for row in results["rows"]} == {"compile", "growth"}
     assert all(row["turns"] == 3 for row in results["rows"] if row["part"] == "compile")
-    assert len({row["workload"] for row in results["rows"]}) == len(results["rows"])
     for each in results["exponents"]:
         assert set(each["time"]) == set(each["memory"]) == {"fnn", "Flax"}
         assert all(np.isfinite(value) for value in each["time"].values())

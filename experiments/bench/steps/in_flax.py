@@ -2,7 +2,7 @@
 
 from typing import Any
 
-import flax.linen as nn
+import flax.linen as nn  # pyright: ignore[reportMissingImports]
 import jax
 import jax.numpy as jnp
 import optax

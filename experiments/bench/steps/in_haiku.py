@@ -2,7 +2,7 @@
 
 from typing import Any
 
-import haiku as hk
+import haiku as hk  # pyright: ignore[reportMissingImports]
 import jax
 import optax
 

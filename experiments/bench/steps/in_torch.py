@@ -69,7 +69,7 @@ def step(network: Network, params: Any, state: Any, batch: tuple) -> Step:
         module.lstm.bias_hh_l0.requires_grad_(False)  # the two biases are added: one of them is enough
     inputs, targets = (torch.from_numpy(np.array(each)) for each in batch)
     if isinstance(network, Convolutional):
-        module = module.to(memory_format=torch.channels_last)
+        module = module.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         inputs = inputs.permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
     if isinstance(network, Transformer):
         inputs = inputs.long()

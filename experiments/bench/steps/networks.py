@@ -54,7 +54,7 @@ class Perceptron:
 
 @dataclasses.dataclass(frozen=True)
 class Convolutional:
-    """Two 3×3 convolutions, each with batch norm, ReLU and a 2×2 max pool; then a hidden dense layer and the classes."""
+    """Two 3×3 convolutions, each with batch norm, ReLU and a 2×2 max pool; a hidden dense layer and the classes."""
 
     size: int = 28
     channels: tuple[int, int] = (32, 64)
