@@ -1,3 +1,5 @@
+import sys
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -70,3 +72,13 @@ def test_decays_of_zero_make_adam_the_descent_of_signs():
     for gradient in ([3.0, -4.0], [-0.5, 2.0]):
         updates, opt_state = optimizer.update(jnp.array(gradient), opt_state)
         np.testing.assert_allclose(updates, -0.5 * np.sign(gradient), rtol=1e-6)
+
+
+def test_an_update_is_traced_once_for_each_shape_of_leaf(monkeypatch):
+    module, traces = sys.modules[type(optim.scale_by_adam()).__module__], []
+    original = module.squarable
+    monkeypatch.setattr(module, "squarable", lambda g: traces.append(g.shape) or original(g))
+    params = {name: jnp.ones(shape) for name, shape in {"a": 3, "b": 3, "c": (2, 3), "d": 3}.items()}
+    optimizer = optim.adam(0.1)
+    jax.make_jaxpr(optimizer.update)(params, optimizer.init(params), params)
+    assert traces == [(3,), (2, 3)]
