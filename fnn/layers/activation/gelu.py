@@ -20,8 +20,8 @@ class Gelu(Elementwise, name="gelu"):
     Forward, approximate:   y = x s,  s = ½ (1 + tanh u) = sigmoid(2u),  u = √(2/π) (x + 0.044715 x³)
     Backward, approximate:  dx = (s + 2x s (1 − s) u') dy,  u' = √(2/π) (1 + 0.134145 x²)
 
-    By erfc (fnn/layers/activation/_normal.py) and the sigmoid, since 1 + erf and 1 + tanh have no digits left where
-    they are near 0.
+    Φ by erfc or a form as accurate (fnn/layers/activation/_normal.py), s by the sigmoid, since 1 + erf and 1 + tanh
+    have no digits left where they are near 0.
 
     Cache:   ``x``
     Source:  Hendrycks and Gimpel 2016, §2.
@@ -36,7 +36,7 @@ class Gelu(Elementwise, name="gelu"):
         return gated(x, self._gate)
 
     def derivative(self, value: jax.Array) -> jax.Array:
-        # Or XLA would keep Φ(x) and e^(−x²/2) of forward, two arrays, instead of computing them again from x.
+        # Without the barrier XLA would keep the gate of forward (and e^(−x²/2)) instead of recomputing it from x.
         value = jax.lax.optimization_barrier(value)
         return gated_slope(value, self._slope(without_infinities(value)))
 

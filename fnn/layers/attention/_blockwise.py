@@ -83,12 +83,13 @@ class BlockwiseAttention:
     def _parts(self, queries: int, keys: int, offset: Any) -> list[tuple[slice, slice, Any]]:
         """Ranges of queries with the range of keys that they may see, and the index of the first query.
 
-        Causal queries see no later key: in 2 parts 3/4 of the scores are computed, in 4 parts 5/8. A part has at least
-        two blocks, whose loop uses its buffers again. The carry of ``step``, with its offset, is one part.
+        Causal queries see no later key: in 2 parts 3/4 of the scores are computed, in 4 parts 5/8. Every part
+        but the last has at least two blocks, whose loop uses its buffers again. The carry of ``step``, with its offset,
+        is one part.
         """
         blocks = math.ceil(queries / self.block)
         parts = min(PARTS, blocks // 2)
-        if not self.causal or parts < 2 or queries != keys or not isinstance(offset, int):
+        if not self.causal or parts < 2 or queries != keys or not (isinstance(offset, int) and offset == 0):
             return [(slice(0, queries), slice(0, keys), offset)]
         length = math.ceil(blocks / parts) * math.ceil(queries / blocks)
         starts = range(0, queries, length)

@@ -16,10 +16,11 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from fnn.layers._rows import rows
+from fnn.layers._rows import product_of_rows, times
 from fnn.layers.conv._windows import Windows, views
 
 FEW = 32
+"""Numbers that a position sees, up to which the gradient of the kernel is a product."""
 
 
 def is_pointwise(w: Windows) -> bool:
@@ -27,20 +28,20 @@ def is_pointwise(w: Windows) -> bool:
     return math.prod(w.window) == 1 and not any(map(any, w.pads))
 
 
-def sees_few(w: Windows, channels: int) -> bool:
-    """Whether the gradient of the kernel is a product."""
+def gradient_is_product(w: Windows, channels: int) -> bool:
+    """Whether the gradient of the kernel is computed as a product: see above."""
     return is_pointwise(w) or math.prod(w.window) * channels <= FEW
 
 
 def gather_pointwise(x: jax.Array, kernel: jax.Array, w: Windows) -> jax.Array:
     """From the image to the windows: y = x W at every stride-th position."""
     (seen,) = views(x, w, 0)
-    return (rows(seen) @ kernel.reshape(kernel.shape[-2:])).reshape(*seen.shape[:-1], -1)
+    return times(seen, kernel.reshape(kernel.shape[-2:]))
 
 
 def scatter_pointwise(x: jax.Array, kernel: jax.Array, w: Windows) -> jax.Array:
     """From the windows to the image: x W at every stride-th position, and 0 between them."""
-    y = (rows(x) @ kernel.reshape(kernel.shape[-2:])).reshape(*x.shape[:-1], -1)
+    y = times(x, kernel.reshape(kernel.shape[-2:]))
     behind = (size - (out - 1) * stride - 1 for size, out, stride in zip(w.sizes, w.out, w.strides, strict=True))
     between = [(0, high, stride - 1) for high, stride in zip(behind, w.strides, strict=True)]
     return lax.pad(y, jnp.zeros((), y.dtype), [(0, 0, 0), *between, (0, 0, 0)])
@@ -49,5 +50,4 @@ def scatter_pointwise(x: jax.Array, kernel: jax.Array, w: Windows) -> jax.Array:
 def kernel_gradient_by_columns(x: jax.Array, dy: jax.Array, w: Windows) -> jax.Array:
     """The columns' product with dy, summed over all positions: (*k, C, F)."""
     columns = jnp.concatenate(list(views(x, w, 0)), -1)
-    dkernel = lax.dot_general(rows(columns), rows(dy), (((0,), (0,)), ((), ())))
-    return dkernel.reshape(*w.window, x.shape[-1], dy.shape[-1])
+    return product_of_rows(columns, dy).reshape(*w.window, x.shape[-1], dy.shape[-1])

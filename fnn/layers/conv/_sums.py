@@ -23,10 +23,10 @@ from fnn.layer import wide_dtype
 from fnn.layers.conv._by_place import LARGEST, spread_into_views, sum_of_views
 from fnn.layers.conv._pointwise import (
     gather_pointwise,
+    gradient_is_product,
     is_pointwise,
     kernel_gradient_by_columns,
     scatter_pointwise,
-    sees_few,
 )
 from fnn.layers.conv._windows import Windows
 
@@ -121,7 +121,7 @@ def kernel_gradient(x: jax.Array, dy: jax.Array, w: Windows, groups: int) -> jax
         dy,
         cpu=lambda x, dy: (
             kernel_gradient_by_columns(x, dy, w)
-            if groups == 1 and sees_few(w, x.shape[-1])
+            if groups == 1 and gradient_is_product(w, x.shape[-1])
             else _moved(x, dy, w, groups)
         ),
         default=lambda x, dy: _in_place(x, dy, w, groups),

@@ -4,13 +4,12 @@ import dataclasses
 from typing import Any
 
 import jax
-from jax import lax
 
 from fnn.errors import floating_array, output_gradient, parameter, positive
 from fnn.guards.inputs import array_or_shape
 from fnn.initializers import Initializer, LecunNormal, Zeros
 from fnn.layer import Cache, Layer, Params, State, float_dtype
-from fnn.layers._rows import rows
+from fnn.layers._rows import product_of_rows, times
 from fnn.layers.linear._kernel_and_bias import add_bias, affine_gradients, init_affine
 
 
@@ -60,11 +59,9 @@ class Dense(Layer, name="dense"):
         if x.ndim < 1:
             raise ValueError("expected an input (…, D), got a scalar")
         kernel = parameter(params, "kernel", (x.shape[-1], self.features), x.dtype)
-        y = (rows(x) @ kernel).reshape(*x.shape[:-1], self.features)
-        return add_bias(self, params, y), state, {"x": x, "kernel": kernel}
+        return add_bias(self, params, times(x, kernel)), state, {"x": x, "kernel": kernel}
 
     def backward(self, cache: Cache, dy: jax.Array) -> tuple[Params, jax.Array]:
         x, kernel = cache["x"], cache["kernel"]
-        dy = rows(output_gradient(dy, (*x.shape[:-1], self.features)))
-        dkernel = lax.dot_general(rows(x), dy, (((0,), (0,)), ((), ())))
-        return affine_gradients(self, dkernel, dy), (dy @ kernel.T).reshape(x.shape)
+        dy = output_gradient(dy, (*x.shape[:-1], self.features))
+        return affine_gradients(self, product_of_rows(x, dy), dy), times(dy, kernel.T)

@@ -12,7 +12,7 @@ from fnn.guards.foreign import foreign
 from fnn.guards.inputs import refuse_shapes
 from fnn.initializers import Initializer, VarianceScaling
 from fnn.layer import Cache, Layer, Params, State, wide_dtype
-from fnn.layers._rows import rows
+from fnn.layers._rows import times
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Embedding(Layer, name="embedding"):
         table = parameter(params, "embedding", (self.vocabulary, self.features), x.dtype)
         if x.ndim < 1 or x.shape[-1] != self.features:
             raise ValueError(f"expected vectors (…, {self.features}), got the shape {x.shape}")
-        return (rows(x) @ table.T).reshape(*x.shape[:-1], self.vocabulary)
+        return times(x, table.T)
 
     def _indices(self, given: Any) -> jax.Array:
         if isinstance(given, tuple | list | dict | None):

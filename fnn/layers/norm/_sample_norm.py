@@ -54,6 +54,7 @@ class SampleNorm(Layer, name="sample_norm"):
     ) -> tuple[jax.Array, State, Cache]:
         x = floating_array(x)
         sets, kept_as = self.sets(x.shape)
+        sets = sets.merged(x)
         mean, var = moments(sets.of(x), sets)
         inverse = inverse_root(var, self.epsilon)
         normal = normalized(sets.of(x), sets.spread(mean), sets.spread(inverse))
@@ -65,10 +66,10 @@ class SampleNorm(Layer, name="sample_norm"):
         x = cache["x"]
         dy = output_gradient(dy, x.shape)
         dtype = dy.dtype
-        sets, _ = self.sets(x.shape)
-        mean, inverse = (sets.spread(cache[name].reshape(sets.view[0], 1, -1)) for name in ("mean", "inverse"))
+        sets = self.sets(x.shape)[0].merged(x)
+        mean, inverse = (sets.spread(cache[name].reshape(sets.statistic)) for name in ("mean", "inverse"))
         normal = normalized(sets.of(x), mean, inverse)
         dy = sets.of(dy).astype(normal.dtype)
-        sums = sums_over_positions(dy, normal)
+        sums = sums_over_positions(dy, normal, sets)
         dx = standardize_backward(dy, normal, inverse, scale_of(cache, dy), sums, sets)
         return scaled_gradients(self, sums, dtype), dx.reshape(x.shape).astype(dtype)

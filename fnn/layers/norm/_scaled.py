@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from fnn.errors import parameter
 from fnn.layer import Cache, Params, float_dtype
+from fnn.layers._rows import sum_of_rows
 from fnn.layers.norm._standardize import Sums
 
 
@@ -49,9 +50,9 @@ def scale_of(cache: Cache, like: jax.Array) -> jax.Array | None:
 
 def scaled_gradients(layer: Scaled, sums: Sums, dtype: Any) -> Params:
     """dγ and dβ in ``dtype``, from Σ_p dy and Σ_p dy ⊙ x̂."""
-    dparams = {"scale": sums.with_normal.sum((0, 1)).astype(dtype)} if layer.use_scale else {}
+    dparams = {"scale": sum_of_rows(sums.with_normal).astype(dtype)} if layer.use_scale else {}
     if layer.use_bias:
-        dparams["bias"] = sums.plain.sum((0, 1)).astype(dtype)
+        dparams["bias"] = sum_of_rows(sums.plain).astype(dtype)
     return dparams
 
 

@@ -11,10 +11,10 @@ x̂ depends on x directly, through μ and through σ². With dμ/dx = 1/n and d�
 which says: remove from dx̂ its components along 1 and along x̂, the directions in which x̂ cannot change. Without the
 mean, x̂ = x r with r = 1/√(mean(x²) + ε), only the second is removed: dx = r (dx̂ − x̂ · mean(dx̂ ⊙ x̂)).
 
-All layers work on a view (N, P, C) of x, in which a set is a group of consecutive channels at all P positions of one of
-the N blocks (``Sets``). As γ is the same at all positions, two sums over them, A = Σ_p dy and B = Σ_p dy ⊙ x̂, each
-(N, 1, C), give everything: dβ = Σ_N A and dγ = Σ_N B, and the means over a set are those of γ A and γ B over its
-channels, divided by P. So x and dy are read once for all sums and once for dx.
+A set is a group of consecutive channels at all P positions of one of N blocks (``Sets``), in a view of x that has one
+axis for the blocks and one for the positions, as far as there are any. As γ is the same at all positions, two sums over
+them, A = Σ_p dy and B = Σ_p dy ⊙ x̂, each (N, 1, C), give everything: dβ = Σ_N A and dγ = Σ_N B, and the means over a
+set are those of γ A and γ B over its channels, divided by P. So x and dy are read once for all sums and once for dx.
 
 The variance is computed in two passes; E[x²] − E[x]² cancels when the mean is large. ``axis_name`` extends the set over
 the devices of a mapped axis: every mean becomes a mean of means of equal sizes. With ``counted``, a mask that is
@@ -32,29 +32,58 @@ import jax.numpy as jnp
 from jax import lax
 
 from fnn.layer import wide_dtype
+from fnn.layers._rows import can_merge
 
 
 class Sets(NamedTuple):
-    """The sets of an input: its view (N, P, C), and how many groups the channels of a block form."""
+    """The sets of an input of this shape (…, C): which axes are positions, and how many groups the channels form.
 
-    view: tuple[int, int, int]
+    The other axes are blocks. A number for each set is an array with size 1 at the positions and G groups at the end.
+    """
+
+    shape: tuple[int, ...]
+    positions: tuple[int, ...]
     groups: int
 
+    def merged(self, x: jax.Array) -> "Sets":
+        """The same with one axis for all blocks in front, and one for all positions, unless x cannot be viewed so."""
+        if not can_merge(x):
+            return self
+        *leading, channels = self.shape
+        blocks = [size for axis, size in enumerate(leading) if axis not in self.positions]
+        positions = [leading[axis] for axis in self.positions]
+        view = (*(math.prod(each) for each in (blocks, positions) if each), channels)
+        return Sets(view, (len(view) - 2,) if positions else (), self.groups)
+
+    @property
+    def statistic(self) -> tuple[int, ...]:
+        """The shape of a number for each set."""
+        leading = (1 if axis in self.positions else size for axis, size in enumerate(self.shape[:-1]))
+        return (*leading, self.groups)
+
     def of(self, x: jax.Array) -> jax.Array:
-        """x in the view."""
-        return x.reshape(self.view)
+        """x in this shape."""
+        return x.reshape(self.shape)
+
+    def first(self, x: jax.Array) -> jax.Array:
+        """The first entry of every set."""
+        at = (slice(1) if axis in self.positions else slice(None) for axis in range(len(self.shape) - 1))
+        return x[(*at, slice(None, None, self.shape[-1] // self.groups))]
+
+    def sum(self, x: jax.Array, counted: jax.Array | None = None) -> jax.Array:
+        """The sums over the positions (of the entries that count), (N, 1, C)."""
+        return (x if counted is None else jnp.where(counted, x, 0)).sum(self.positions, keepdims=True)
 
     def mean(self, sums: jax.Array) -> jax.Array:
-        """The means over the sets, (N, 1, G), from the sums over the positions, (N, 1, C)."""
-        blocks, positions, channels = self.view
-        size = channels // self.groups
+        """The means over the sets, (N, 1, G), from the sums over the positions."""
+        size = self.shape[-1] // self.groups
         if size > 1:
-            sums = sums.reshape(blocks, 1, self.groups, size).sum(-1)
-        return sums / (positions * size)
+            sums = sums.reshape(*sums.shape[:-1], self.groups, size).sum(-1)
+        return sums / (math.prod(self.shape[axis] for axis in self.positions) * size)
 
     def spread(self, each: jax.Array) -> jax.Array:
         """One number a set, (N, 1, G), as one a channel: (N, 1, C), or (N, 1, 1) if there is one group."""
-        size = self.view[-1] // self.groups
+        size = self.shape[-1] // self.groups
         return each if 1 in (size, self.groups) else jnp.repeat(each, size, -1)
 
 
@@ -66,30 +95,28 @@ class Sums(NamedTuple):
 
 
 def rows_of(shape: tuple[int, ...]) -> Sets:
-    """The sets of a layer that standardises every row of channels: (…, C) as (M, 1, C)."""
-    *leading, channels = shape
-    return Sets((math.prod(leading), 1, channels), 1)
+    """The sets of a layer that standardises the channels at every position."""
+    return Sets(shape, (), 1)
 
 
 def columns_of(shape: tuple[int, ...]) -> Sets:
-    """The sets of a layer that standardises every channel over all positions: (…, C) as (1, M, C)."""
-    *leading, channels = shape
-    return Sets((1, math.prod(leading), channels), channels)
+    """The sets of a layer that standardises every channel over all positions."""
+    return Sets(shape, tuple(range(len(shape) - 1)), shape[-1])
 
 
 def moments(
     x: jax.Array, sets: Sets, axis_name: Any = None, counted: jax.Array | None = None
 ) -> tuple[jax.Array, jax.Array]:
-    """Mean and biased variance of every set of a view, each (N, 1, G), in at least float32."""
+    """Mean and biased variance of every set, each (N, 1, G), in at least float32."""
     wide = x.astype(wide_dtype(x.dtype))
     if counted is not None and axis_name is not None:
-        mean = _mean(_sum(wide, counted), sets, axis_name, counted)
+        mean = _mean(sets.sum(wide, counted), sets, axis_name, counted)
     else:
         # Relative to the first entry: summing equal numbers rounds, and a constant set would get a variance from that.
-        first = lax.stop_gradient(wide[:, :1, :: sets.view[-1] // sets.groups])
-        mean = _mean(_sum(wide - sets.spread(first), counted), sets, None, counted) + first
+        first = lax.stop_gradient(sets.first(wide))
+        mean = _mean(sets.sum(wide - sets.spread(first), counted), sets, None, counted) + first
         mean = mean if axis_name is None else lax.pmean(mean, axis_name)
-    return mean, _mean(_sum(jnp.square(wide - sets.spread(mean)), counted), sets, axis_name, counted)
+    return mean, _mean(sets.sum(jnp.square(wide - sets.spread(mean)), counted), sets, axis_name, counted)
 
 
 def inverse_root(square: jax.Array, epsilon: Any) -> jax.Array:
@@ -102,9 +129,9 @@ def normalized(x: jax.Array, mean: jax.Array, inverse: jax.Array) -> jax.Array:
     return (x.astype(mean.dtype) - mean) * inverse
 
 
-def sums_over_positions(dy: jax.Array, normal: jax.Array, counted: jax.Array | None = None) -> Sums:
-    """Both sums of the backward pass, of views."""
-    return Sums(_sum(dy, counted), _sum(dy * normal, counted))
+def sums_over_positions(dy: jax.Array, normal: jax.Array, sets: Sets, counted: jax.Array | None = None) -> Sums:
+    """Both sums of the backward pass."""
+    return Sums(sets.sum(dy, counted), sets.sum(dy * normal, counted))
 
 
 def standardize_backward(
@@ -117,7 +144,7 @@ def standardize_backward(
     axis_name: Any = None,
     counted: jax.Array | None = None,
 ) -> jax.Array:
-    """dx from dy, x̂, r (spread), γ (C,) if there is one and the sums, where μ and σ² are computed from x."""
+    """dx from dy, x̂, r (spread), γ (…, 1, C) if there is one and the sums, where μ and σ² are computed from x."""
     plain = sums.plain if scale is None else scale * sums.plain
     along_one = sets.spread(_mean(plain, sets, axis_name, counted))
     return rescale_backward(dy, normal, inverse, scale, sums, sets, axis_name, counted) - inverse * along_one
@@ -133,18 +160,14 @@ def rescale_backward(
     axis_name: Any = None,
     counted: jax.Array | None = None,
 ) -> jax.Array:
-    """dx from the same, where x̂ = x r and r is computed from mean(x²)."""
+    """dx from dy, x̂, r, γ (…, 1, C) if there is one and the sums, where x̂ = x r and r comes from mean(x²)."""
     dnormal, with_normal = (dy, sums.with_normal) if scale is None else (scale * dy, scale * sums.with_normal)
     return inverse * (dnormal - normal * sets.spread(_mean(with_normal, sets, axis_name, counted)))
 
 
-def _sum(x: jax.Array, counted: jax.Array | None) -> jax.Array:
-    return (x if counted is None else jnp.where(counted, x, 0)).sum(1, keepdims=True)
-
-
 def _mean(sums: jax.Array, sets: Sets, axis_name: Any, counted: jax.Array | None) -> jax.Array:
     if counted is not None:  # of a layer that standardises columns, whose sums are those of its sets
-        parts = sums, counted.sum(1, keepdims=True).astype(sums.dtype)
+        parts = sums, counted.sum(sets.positions, keepdims=True).astype(sums.dtype)
         total, count = parts if axis_name is None else lax.psum(parts, axis_name)
         return total / count
     mean = sets.mean(sums)

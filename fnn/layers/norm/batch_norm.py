@@ -13,6 +13,7 @@ from fnn.guards.ranges import AT_LEAST_ZERO, SHARE, Range, keep_in_range
 from fnn.layer import Cache, Layer, Params, State, Static, float_dtype, is_training, state_entry, wide_dtype
 from fnn.layers.norm._scaled import init_scaled, scale_of, scaled, scaled_gradients
 from fnn.layers.norm._standardize import (
+    Sets,
     columns_of,
     inverse_root,
     moments,
@@ -88,8 +89,8 @@ class BatchNorm(Layer, name="batch_norm"):
         x, lengths = apart(x)
         if x.ndim < 2:
             raise ValueError(f"expected an input (N, …, C), got the shape {x.shape}")
-        sets, channels = columns_of(x.shape), x.shape[-1:]
-        counted = None if lengths is None else _counted(lengths, x)
+        sets, channels = columns_of(x.shape).merged(x), x.shape[-1:]
+        counted = None if lengths is None else _counted(lengths, x, sets)
         old = {name: state_entry(state, name, channels) for name in ("mean", "var")}
         count = state_entry(state, "count", ())
         if is_training(train):
@@ -102,7 +103,7 @@ class BatchNorm(Layer, name="batch_norm"):
                 raise ValueError(
                     "this batch norm has no statistics yet (count is 0): use the state that a training step returned"
                 )
-            mean, var = (jnp.asarray(each, wide_dtype(x.dtype)).reshape(1, 1, -1) for each in old.values())
+            mean, var = (jnp.asarray(each, wide_dtype(x.dtype)).reshape(sets.statistic) for each in old.values())
             new_state = state
         inverse = inverse_root(var, self.epsilon)
         y, kept = scaled(self, params, normalized(sets.of(x), mean, inverse), x.dtype)
@@ -120,13 +121,14 @@ class BatchNorm(Layer, name="batch_norm"):
 
     def backward(self, cache: Cache, dy: jax.Array) -> tuple[Params, Any]:
         x, lengths, counted = cache["x"], cache.get("lengths"), None
-        sets, (mean, inverse) = columns_of(x.shape), (cache[name].reshape(1, 1, -1) for name in ("mean", "inverse"))
+        sets = columns_of(x.shape).merged(x)
+        mean, inverse = (cache[name].reshape(sets.statistic) for name in ("mean", "inverse"))
         dy = output_gradient(dy, x.shape)
         dtype = dy.dtype
         if lengths is not None:
-            dy, counted = without_padding(dy, lengths), _counted(lengths, x)
+            dy, counted = without_padding(dy, lengths), _counted(lengths, x, sets)
         dy, normal = sets.of(dy).astype(mean.dtype), normalized(sets.of(x), mean, inverse)
-        sums, scale = sums_over_positions(dy, normal, counted), scale_of(cache, dy)
+        sums, scale = sums_over_positions(dy, normal, sets, counted), scale_of(cache, dy)
         if cache["train"].value:
             dx = standardize_backward(dy, normal, inverse, scale, sums, sets, self.axis_name, counted)
         else:
@@ -155,6 +157,6 @@ class BatchNorm(Layer, name="batch_norm"):
         return {**{name: moved(old[name], new[name]) for name in old}, "count": count + finite.astype(count.dtype)}
 
 
-def _counted(lengths: jax.Array, x: jax.Array) -> jax.Array:
-    """Which positions of x (N, T, C), as one column, lie within the lengths."""
-    return valid_steps(lengths, x.shape[1]).reshape(1, -1, 1)
+def _counted(lengths: jax.Array, x: jax.Array, sets: Sets) -> jax.Array:
+    """Which positions of x (N, T, C) lie within the lengths, in the shape of the sets, with one channel."""
+    return valid_steps(lengths, x.shape[1]).reshape(*sets.shape[:-1], 1)

@@ -56,4 +56,4 @@ class GroupNorm(SampleNorm, name="group_norm"):
                 f" {channels} channels in {self.groups} groups at one position"
             )
         kept_as = (samples, *(1 for _ in spatial), self.groups, 1)
-        return Sets((samples, math.prod(spatial), channels), self.groups), kept_as
+        return Sets(shape, tuple(range(1, len(shape) - 1)), self.groups), kept_as

@@ -41,4 +41,4 @@ class InstanceNorm(SampleNorm, name="instance_norm"):
         if math.prod(spatial) == 1:
             raise ValueError(f"a channel needs at least two positions for a variance, got one: {shape}")
         kept_as = (samples, *(1 for _ in spatial), channels)
-        return Sets((samples, math.prod(spatial), channels), channels), kept_as
+        return Sets(shape, tuple(range(1, len(shape) - 1)), channels), kept_as

@@ -10,7 +10,7 @@ from fnn.errors import floating_array, output_gradient
 from fnn.guards.inputs import array_or_shape
 from fnn.guards.ranges import AT_LEAST_ZERO, keep_in_range
 from fnn.layer import Cache, Layer, Params, State, wide_dtype
-from fnn.layers._rows import rows
+from fnn.layers._rows import as_matrix
 from fnn.layers.norm._scaled import init_scaled, scale_of, scaled, scaled_gradients
 from fnn.layers.norm._standardize import inverse_root, rescale_backward, rows_of, sums_over_positions
 
@@ -62,20 +62,20 @@ class RMSNorm(Layer, name="rms_norm"):
     ) -> tuple[jax.Array, State, Cache]:
         x = floating_array(x)
         _check_axes(x)
-        wide = rows(x).astype(wide_dtype(x.dtype))
+        wide = as_matrix(x).astype(wide_dtype(x.dtype))
         inverse = inverse_root(jnp.square(wide).mean(-1, keepdims=True), self.epsilon)
         y, kept = scaled(self, params, wide * inverse, x.dtype)
         y, inverse = y.reshape(x.shape), inverse.reshape(*x.shape[:-1], 1)
         return y, state, {"x": x, "inverse": inverse, **kept}
 
     def backward(self, cache: Cache, dy: jax.Array) -> tuple[Params, jax.Array]:
-        x, inverse = cache["x"], cache["inverse"].reshape(-1, 1, 1)
+        x = cache["x"]
         dy = output_gradient(dy, x.shape)
-        dtype = dy.dtype
-        sets = rows_of(x.shape)
+        dtype, sets = dy.dtype, rows_of(x.shape).merged(x)
+        inverse = cache["inverse"].reshape(sets.statistic)
         normal = sets.of(x).astype(inverse.dtype) * inverse
         dy = sets.of(dy).astype(normal.dtype)
-        sums = sums_over_positions(dy, normal)
+        sums = sums_over_positions(dy, normal, sets)
         dx = rescale_backward(dy, normal, inverse, scale_of(cache, dy), sums, sets)
         return scaled_gradients(self, sums, dtype), dx.reshape(x.shape).astype(dtype)
 

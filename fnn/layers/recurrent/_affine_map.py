@@ -12,10 +12,10 @@ Source: Ba, Kiros and Hinton 2016, eq. 4 and the supplementary equations of its 
 from typing import NamedTuple
 
 import jax
-from jax import lax
 
 from fnn.layer import Params, wide_dtype
-from fnn.layers._rows import rows, sum_of_rows
+from fnn.layers._rows import product_of_rows, sum_of_rows, times
+from fnn.layers.norm._scaled import row
 from fnn.layers.norm._standardize import (
     inverse_root,
     moments,
@@ -47,18 +47,18 @@ class AffineMap(NamedTuple):
         norm = self.standardized(weights, v)
         if norm is None:
             return product(v, weights[self.kernel])
-        return norm.normal * _row(weights[self.scale], norm.normal)
+        return norm.normal * row(weights[self.scale], norm.normal)
 
     def with_bias(self, weights: Params, p: jax.Array) -> jax.Array:
         """p from p − b, a step at a time: for all steps at once the sum would be one more array of them."""
-        return p + _row(weights[self.bias], p) if self.bias in weights else p
+        return p + row(weights[self.bias], p) if self.bias in weights else p
 
     def standardized(self, weights: Params, v: jax.Array) -> Standardized | None:
         """â and r, or ``None`` without layer normalisation."""
         if self.scale not in weights:
             return None
         a = product(v, weights[self.kernel])
-        sets = rows_of(a.shape)
+        sets = rows_of(a.shape).merged(a)
         mean, var = moments(sets.of(a), sets)
         inverse = inverse_root(var, EPSILON)
         normal = normalized(sets.of(a), mean, inverse)
@@ -68,10 +68,10 @@ class AffineMap(NamedTuple):
         """da from dp."""
         if norm is None:
             return dp
-        sets = rows_of(dp.shape)
-        viewed, normal, inverse = sets.of(dp), sets.of(norm.normal), norm.inverse.reshape(-1, 1, 1)
-        sums = sums_over_positions(viewed, normal)
-        scale = _row(weights[self.scale], viewed)
+        sets = rows_of(dp.shape).merged(dp)
+        viewed, normal, inverse = sets.of(dp), sets.of(norm.normal), norm.inverse.reshape(sets.statistic)
+        sums = sums_over_positions(viewed, normal, sets)
+        scale = row(weights[self.scale], viewed)
         return standardize_backward(viewed, normal, inverse, scale, sums, sets).reshape(dp.shape)
 
     def gradients(
@@ -81,7 +81,7 @@ class AffineMap(NamedTuple):
         dtype = v.dtype
         dp = dp.astype(wide_dtype(dtype))
         da = self.product_delta(weights, norm, dp)
-        gradients = {self.kernel: _dot(rows(v), rows(da.astype(dtype)), (0, 0))}
+        gradients = {self.kernel: product_of_rows(v, da.astype(dtype), accumulated=wide_dtype(dtype))}
         if norm is not None:
             gradients[self.scale] = sum_of_rows(dp * norm.normal)
         if self.bias in weights:
@@ -95,14 +95,4 @@ RECURRENT = AffineMap("recurrent_kernel", "recurrent_scale", "recurrent_bias")
 
 def product(v: jax.Array, kernel: jax.Array) -> jax.Array:
     """v K over the last axis of v, in at least float32."""
-    return _dot(rows(v.astype(kernel.dtype)), kernel, (1, 0)).reshape(*v.shape[:-1], kernel.shape[-1])
-
-
-def _dot(a: jax.Array, b: jax.Array, contracted: tuple[int, int]) -> jax.Array:
-    """The product of two matrices over one axis of each."""
-    first, second = contracted
-    return lax.dot_general(a, b, (((first,), (second,)), ((), ())), preferred_element_type=wide_dtype(b.dtype))
-
-
-def _row(parameter: jax.Array, like: jax.Array) -> jax.Array:
-    return parameter.astype(like.dtype).reshape((1,) * (like.ndim - 1) + parameter.shape)
+    return times(v.astype(kernel.dtype), kernel, accumulated=wide_dtype(kernel.dtype))
