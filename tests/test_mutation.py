@@ -18,7 +18,7 @@ FEW = ("dense", "softmax", "mean squared error", "L2", "relu", "test_a_nan_that_
 def test_a_few_faults_in_layers_a_loss_and_a_penalty():
     plan = Plan(subjects(lambda name: name in FEW))
     faults = [fault for fault in plan.faults() if plan.asked(fault.place)]
-    chosen = sampled(faults, 5, seed=1)
+    chosen = sampled(faults, 5, seed=8)
     outcome = plan.run(chosen)
     assert outcome.good, "\n".join(map(str, (*outcome.survivors, *outcome.errors)))
     assert len(outcome.killed) + len(outcome.equivalent) == 5

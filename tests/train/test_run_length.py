@@ -136,7 +136,7 @@ def test_validation_now_and_then_is_that_of_every_epoch(chunk):
     options = {"metrics": (fnn.Accuracy(), Count()), "checkpoint_steps": chunk}
     always = trained(epochs=8, **options)(KEY, DATA, validation=DATA)
     seldom = trained(epochs=8, validate_every=3, **options)(KEY, DATA, validation=DATA)
-    same(seldom.params, always.params)
+    close(seldom.params, always.params, rtol=1e-6)  # two programs: XLA may round the same steps differently
     due = np.isin(np.arange(8), [2, 5, 7])
     for name, values in always.history.items():
         there = due if name.startswith("validation_") else np.full(8, True)
