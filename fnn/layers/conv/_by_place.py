@@ -1,7 +1,7 @@
 """Sums over small windows, position by position of the window, where every channel stays by itself.
 
-    sum_of_views       y[n, o, c] = Σ_k a[k, c] x[n, i, c]             i = o·s + k·d − p
-    spread_into_views  y[n, i, c] = Σ_(o, k) a[k, c] x[n, o, c]        the transpose
+    sum_of_views       y[n, o, c] = Σ_k a[k, c] x[n, i, c]             over the positions k of the window at output o
+    spread_into_views  y[n, i, c] = Σ_(o, k) a[k, c] x[n, o, c]        the transpose; in both i = o·s + k·d − p
 
 A depthwise convolution is this sum, and so is an average pool, with a = 1. XLA fuses it into one loop; on a CPU its
 grouped convolution is at least twenty times slower, and its window reduction over a dilated array five to ten times.
@@ -9,7 +9,7 @@ grouped convolution is at least twenty times slower, and its window reduction ov
 
 import functools
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import jax
 import jax.numpy as jnp
@@ -21,12 +21,12 @@ LARGEST = 64
 """Elements of a window up to which this is used: the program grows with them."""
 
 
-def sum_of_views(x: jax.Array, w: Windows, weights: Sequence[jax.Array] | None = None) -> jax.Array:
-    """From the image to the windows; ``weights`` has one row (C,) for each position, and is 1 if not given."""
+def sum_of_views(x: jax.Array, w: Windows, weights: jax.Array | None = None) -> jax.Array:
+    """From the image to the windows; ``weights`` (K, C) has a row for each position, and is 1 if not given."""
     return _weighted(views(x, w, 0), weights)
 
 
-def spread_into_views(x: jax.Array, w: Windows, weights: Sequence[jax.Array] | None = None) -> jax.Array:
+def spread_into_views(x: jax.Array, w: Windows, weights: jax.Array | None = None) -> jax.Array:
     """From the windows to the image, for one remainder r of the positions i modulo s at a time.
 
     These are i = m·s + r; they meet only the positions k of the window with k·d − p = r + q·s, at o = m − q. So nothing
@@ -67,7 +67,7 @@ def _interleaved(parts: list[jax.Array], strides: tuple[int, ...]) -> jax.Array:
     return blocks.reshape(samples, *(m * s for m, s in zip(counts, strides, strict=True)), channels)
 
 
-def _weighted(views: Iterable[jax.Array], weights: Sequence[jax.Array] | None) -> jax.Array:
+def _weighted(views: Iterable[jax.Array], weights: Iterable[jax.Array] | None) -> jax.Array:
     if weights is not None:
         views = (view * each.reshape(*(1,) * (view.ndim - 1), -1) for view, each in zip(views, weights, strict=True))
     return functools.reduce(jnp.add, views)
