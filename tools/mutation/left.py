@@ -17,7 +17,8 @@ LEFT: dict[Place, str] = {
     ): "a memory beside a mask: a third row",
     Place("layers/pool/windowed.py", "AvgPool.backward"): "padding on one side of one axis: three spatial axes",
     Place("layers/recurrent/feedback_rnn.py", "FeedbackRNN.backward"): _OPTION,
-    Place("losses/ctc.py", "CTC.select"): "a NaN in a sequence of weight 0: a test that takes seconds",
+    Place("losses/ctc.py", "CTC.select"): "logits without lengths, and a NaN in a sequence of weight 0: a second row",
+    Place("losses/ctc.py", "CTC.terms_backward"): "logits without lengths: a second row, which takes eleven seconds",
     Place("losses/linear_cross_entropy.py", "LinearCrossEntropy.backward"): "lengths beside the states: a second row",
     Place("losses/similarity.py", "CosineSimilarity.terms_backward"): "vectors behind another axis: a second row",
 }
