@@ -4,9 +4,9 @@ from typing import Any
 
 import jax
 import numpy as np
-import torch
-from torch import nn
-from torch.nn import functional
+import torch  # pyright: ignore[reportMissingImports]
+from torch import nn  # pyright: ignore[reportMissingImports]
+from torch.nn import functional  # pyright: ignore[reportMissingImports]
 
 from experiments.bench.steps.networks import (
     LEARNING_RATE,
