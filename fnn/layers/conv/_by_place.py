@@ -33,10 +33,10 @@ def spread_into_views(x: jax.Array, w: Windows, weights: jax.Array | None = None
     is added or multiplied with the zeros with which x would be dilated.
     """
     counts = tuple(-(-size // stride) for size, stride in zip(w.sizes, w.strides, strict=True))
-    places, parts = list(itertools.product(*map(range, w.window))), []
+    parts = []
     for remainder in itertools.product(*map(range, w.strides)):
         chosen, shifts = [], []
-        for k, place in enumerate(places):
+        for k, place in enumerate(w.places):
             off = [
                 r + low - each * dilation
                 for r, (low, _), each, dilation in zip(remainder, w.pads, place, w.dilation, strict=True)

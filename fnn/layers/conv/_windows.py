@@ -36,6 +36,11 @@ class Windows(NamedTuple):
         )
 
     @property
+    def places(self) -> Iterator[tuple[int, ...]]:
+        """The positions of a window in row-major order."""
+        return itertools.product(*map(range, self.window))
+
+    @property
     def adjoint_pads(self) -> tuple[tuple[int, int], ...]:
         """The padding for which the transposed windows, over the dilated output, give the input's sizes.
 
@@ -226,7 +231,7 @@ def _fixed_pads(extents: tuple[int, ...], padding: Padding) -> tuple[tuple[int, 
 def views(x: jax.Array, w: Windows, fill: float) -> Iterator[jax.Array]:
     """The k-th element of every window, (N, *out, C), for each k in row-major order; ``fill`` in the padding."""
     padded = lax.pad(x, jnp.array(fill, x.dtype), [(0, 0, 0), *((*pad, 0) for pad in w.pads), (0, 0, 0)])
-    for place in itertools.product(*map(range, w.window)):
+    for place in w.places:
         starts = tuple(k * dilation for k, dilation in zip(place, w.dilation, strict=True))
         ends = (low + (out - 1) * stride + 1 for low, out, stride in zip(starts, w.out, w.strides, strict=True))
         yield lax.slice(padded, (0, *starts, 0), (x.shape[0], *ends, x.shape[-1]), (1, *w.strides, 1))

@@ -2,9 +2,7 @@
 
 import dataclasses
 import functools
-import itertools
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -128,7 +126,7 @@ class MaxPool(_Pool, name="max_pool"):
         if w.strides == w.window and not any(map(any, w.pads)):
             return {}, joined_again(_to_winners(dy, winner, w), cache.get("lengths"))
         dx = functools.reduce(
-            jnp.add, (_placed(jnp.where(winner == k, dy, 0), w, place) for k, place in enumerate(_places(w)))
+            jnp.add, (_placed(jnp.where(winner == k, dy, 0), w, place) for k, place in enumerate(w.places))
         )
         return {}, joined_again(dx, cache.get("lengths"))
 
@@ -138,11 +136,6 @@ class MaxPool(_Pool, name="max_pool"):
         seen = np.lib.stride_tricks.sliding_window_view(padded, w.window, tuple(range(1, x.ndim - 1)))
         seen = seen[(slice(None), *(slice(None, None, stride) for stride in w.strides))]
         return ties(seen, tuple(range(x.ndim, seen.ndim)), "windows have a tie for the maximum")
-
-
-def _places(w: Windows) -> Iterator[tuple[int, ...]]:
-    """The positions of a window in row-major order."""
-    return itertools.product(*map(range, w.window))
 
 
 def _placed(each: jax.Array, w: Windows, place: tuple[int, ...]) -> jax.Array:
