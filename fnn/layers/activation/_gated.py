@@ -18,6 +18,7 @@ def gated(x: jax.Array, gate: Callable[[jax.Array], jax.Array], steepness: Any =
 def gated_slope(x: jax.Array, slope: jax.Array, steepness: Any = 1) -> jax.Array:
     """The slope of ``gated`` from that at the finite numbers: 0 and 1 at ±∞.
 
-    Where the slope asks for the gate of the ``finite`` numbers, as forward does, a compiled step computes it once.
+    Where the slope asks for the gate of the ``finite`` numbers, as forward does, a compiled step computes it once
+    (``Gelu`` recomputes it on purpose, to save memory).
     """
     return jnp.where(jnp.isinf(x), jnp.where(steepness * x < 0, 0, 1), slope)

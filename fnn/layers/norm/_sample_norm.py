@@ -41,8 +41,8 @@ class SampleNorm(Layer, name="sample_norm"):
     def __post_init__(self) -> None:
         keep_in_range(self, epsilon=AT_LEAST_ZERO)
 
-    def sets(self, shape: tuple[int, ...]) -> tuple[Sets, tuple[int, ...]]:
-        """The sets of an input of this shape, and the shape in which the cache holds one number for each of them."""
+    def sets(self, shape: tuple[int, ...]) -> Sets:
+        """The sets of an input of this shape."""
         raise NotImplementedError(f"{type(self).__name__} does not define sets")
 
     def init(self, key: jax.Array, x: Any) -> tuple[Params, State]:
@@ -53,20 +53,20 @@ class SampleNorm(Layer, name="sample_norm"):
         self, params: Params, state: State, x: Any, *, train: bool = False, key: jax.Array | None = None
     ) -> tuple[jax.Array, State, Cache]:
         x = floating_array(x)
-        sets, kept_as = self.sets(x.shape)
-        sets = sets.merged(x)
+        own = self.sets(x.shape)
+        sets = own.merged(x)
         mean, var = moments(sets.of(x), sets)
         inverse = inverse_root(var, self.epsilon)
         normal = normalized(sets.of(x), sets.spread(mean), sets.spread(inverse))
         y, kept = scaled(self, params, normal, x.dtype)
-        cache = {"x": x, "mean": mean.reshape(kept_as), "inverse": inverse.reshape(kept_as), **kept}
+        cache = {"x": x, "mean": mean.reshape(own.statistic), "inverse": inverse.reshape(own.statistic), **kept}
         return y.reshape(x.shape), state, cache
 
     def backward(self, cache: Cache, dy: jax.Array) -> tuple[Params, jax.Array]:
         x = cache["x"]
         dy = output_gradient(dy, x.shape)
         dtype = dy.dtype
-        sets = self.sets(x.shape)[0].merged(x)
+        sets = self.sets(x.shape).merged(x)
         mean, inverse = (sets.spread(cache[name].reshape(sets.statistic)) for name in ("mean", "inverse"))
         normal = normalized(sets.of(x), mean, inverse)
         dy = sets.of(dy).astype(normal.dtype)

@@ -89,7 +89,8 @@ class BatchNorm(Layer, name="batch_norm"):
         x, lengths = apart(x)
         if x.ndim < 2:
             raise ValueError(f"expected an input (N, …, C), got the shape {x.shape}")
-        sets, channels = columns_of(x.shape).merged(x), x.shape[-1:]
+        own, channels = columns_of(x.shape), x.shape[-1:]
+        sets = own.merged(x)
         counted = None if lengths is None else _counted(lengths, x, sets)
         old = {name: state_entry(state, name, channels) for name in ("mean", "var")}
         count = state_entry(state, "count", ())
@@ -107,14 +108,8 @@ class BatchNorm(Layer, name="batch_norm"):
             new_state = state
         inverse = inverse_root(var, self.epsilon)
         y, kept = scaled(self, params, normalized(sets.of(x), mean, inverse), x.dtype)
-        y, kept_as = y.reshape(x.shape), (*(1 for _ in x.shape[:-1]), *channels)
-        cache = {
-            "x": x,
-            "mean": mean.reshape(kept_as),
-            "inverse": inverse.reshape(kept_as),
-            "train": Static(train),
-            **kept,
-        }
+        y, mean, inverse = y.reshape(x.shape), mean.reshape(own.statistic), inverse.reshape(own.statistic)
+        cache = {"x": x, "mean": mean, "inverse": inverse, "train": Static(train), **kept}
         if lengths is None:
             return y, new_state, cache
         return without_padding(y, lengths), new_state, {**cache, "lengths": lengths}

@@ -19,7 +19,7 @@ class GroupNorm(SampleNorm, name="group_norm"):
 
     Params:  ``scale`` γ, ``bias`` β, each (C,); left out by ``use_scale=False``, ``use_bias=False``
     State:   none
-    Cache:   ``x`` (N, …, C), ``mean``, ``inverse`` r (N, 1, …, groups, 1), ``scale`` (C,) if any; x̂ is recomputed
+    Cache:   ``x`` (N, …, C), ``mean``, ``inverse`` r (N, 1, …, groups), ``scale`` (C,) if any; x̂ is recomputed
     Shapes:  (N, …, C) → (N, …, C), with or without spatial axes; any floating dtype, kept; computed in at least float32
 
     With one group this is layer normalisation over the whole sample, with C groups ``InstanceNorm``.
@@ -44,16 +44,15 @@ class GroupNorm(SampleNorm, name="group_norm"):
         super().__post_init__()
         positive("groups", self.groups)
 
-    def sets(self, shape: tuple[int, ...]) -> tuple[Sets, tuple[int, ...]]:
+    def sets(self, shape: tuple[int, ...]) -> Sets:
         if len(shape) < 2:
             raise ValueError(f"expected an input (N, …, C), got the shape {shape}")
-        samples, *spatial, channels = shape
+        channels = shape[-1]
         if channels % self.groups:
             raise ValueError(f"groups={self.groups} does not divide the {channels} channels of the input")
-        if math.prod(spatial) * channels == self.groups:
+        if math.prod(shape[1:]) == self.groups:
             raise ValueError(
                 f"a group needs at least two values for a variance, got one:"
                 f" {channels} channels in {self.groups} groups at one position"
             )
-        kept_as = (samples, *(1 for _ in spatial), self.groups, 1)
-        return Sets(shape, tuple(range(1, len(shape) - 1)), self.groups), kept_as
+        return Sets(shape, tuple(range(1, len(shape) - 1)), self.groups)

@@ -34,11 +34,9 @@ class InstanceNorm(SampleNorm, name="instance_norm"):
 
     over_time = "mixed"
 
-    def sets(self, shape: tuple[int, ...]) -> tuple[Sets, tuple[int, ...]]:
+    def sets(self, shape: tuple[int, ...]) -> Sets:
         if len(shape) < 3:
             raise ValueError(f"expected an input (N, spatial, …, C), got the shape {shape}")
-        samples, *spatial, channels = shape
-        if math.prod(spatial) == 1:
+        if math.prod(shape[1:-1]) == 1:
             raise ValueError(f"a channel needs at least two positions for a variance, got one: {shape}")
-        kept_as = (samples, *(1 for _ in spatial), channels)
-        return Sets(shape, tuple(range(1, len(shape) - 1)), channels), kept_as
+        return Sets(shape, tuple(range(1, len(shape) - 1)), shape[-1])

@@ -32,9 +32,9 @@ class LayerNorm(SampleNorm, name="layer_norm"):
 
     over_time = "each step"
 
-    def sets(self, shape: tuple[int, ...]) -> tuple[Sets, tuple[int, ...]]:
+    def sets(self, shape: tuple[int, ...]) -> Sets:
         if len(shape) < 1:
             raise ValueError("expected an input (…, C), got a scalar")
         if shape[-1] == 1:
             raise ValueError(f"a position needs at least two channels for a variance, got one: {shape}")
-        return rows_of(shape), (*shape[:-1], 1)
+        return rows_of(shape)
