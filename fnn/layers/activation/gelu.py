@@ -26,7 +26,7 @@ class Gelu(Elementwise, name="gelu"):
     Cache:   ``x``
     Source:  Hendrycks and Gimpel 2016, §2.
 
-    >>> [f"{y:.4f}" for y in Gelu()(jnp.array([-1.0, 0.0, 1.0]))]
+    >>> [f"{y:.4f}" for y in Gelu()(jax.numpy.array([-1.0, 0.0, 1.0]))]
     ['-0.1587', '0.0000', '0.8413']
     """
 
