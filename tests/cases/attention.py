@@ -7,6 +7,7 @@ import numpy as np
 import fnn
 from tests.cases.draws import Draw, both, lengths, normal
 from tests.cases.rows import LayerCase
+from tests.cases.users import Scaled
 
 X = normal(2, 5, 4)
 MEMORY = normal(2, 3, 6)
@@ -45,13 +46,13 @@ LAYERS = (
         "attention, masked, causal, in parts", attention(causal=True, block=1), both(X, mask(2, 5, 5)), quick=True
     ),
     LayerCase(
-        "attention, masked by head, grouped, without bias",
+        "attention across, masked by head, grouped, without bias",
         attention(num_heads=4, kv_heads=2, head_features=2, use_bias=False),
-        both(X, mask(2, 4, 5, 5)),
+        both(X, MEMORY, mask(2, 4, 5, 3)),
         quick=True,
     ),
     LayerCase("attention, a mask for all heads, in one block", attention(block=5), both(X, mask(2, 1, 5, 5))),
-    LayerCase("attention across", attention(), both(X, MEMORY), quick=True),
+    LayerCase("attention across", attention(), both(X, MEMORY)),
     LayerCase("attention across, masked", attention(causal=True), both(X, MEMORY, mask(2, 2, 1, 3))),
     LayerCase("attention, dropout", attention(dropout=0.3, causal=True, block=1), both(X, padded(5, 4, of=5))),
     LayerCase("rotary embedding", fnn.RotaryEmbedding(), normal(2, 3, 2, 4)),
@@ -59,6 +60,7 @@ LAYERS = (
     LayerCase("sinusoidal embedding", fnn.SinusoidalEmbedding(), normal(2, 3, 5)),
     LayerCase("attention of sequences", attention(), both(X, lengths(5, 2)), quick=True),
     LayerCase("first of a tuple", fnn.First(fnn.Dense(3)), both(normal(2, 4), normal(2, 4), padded(1, 2, of=3))),
-    LayerCase("first of sequences", fnn.First(fnn.GRU(3)), both(X, lengths(5, 2)), quick=True),
-    LayerCase("first of the whole", fnn.First(attention(), whole=True), both(X, MEMORY, mask(2, 5, 3)), quick=True),
+    LayerCase("first of sequences", fnn.First(fnn.Conv(2, 2, padding="CAUSAL")), both(X, lengths(5, 2)), quick=True),
+    LayerCase("first of the whole", fnn.First(Scaled(), whole=True), both(X, X, mask(2, 5, 1)), quick=True),
+    LayerCase("first of the whole, attention", fnn.First(attention(), whole=True), both(X, MEMORY, mask(2, 5, 3))),
 )

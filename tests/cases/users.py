@@ -56,6 +56,17 @@ class Gated(Layer):
 
 
 @dataclasses.dataclass(frozen=True)
+class Scaled(Layer):
+    """A user's layer with ``apply`` alone that scales one array by the means of another, where a mask is true."""
+
+    def apply(
+        self, params: Params, state: State, x: Any, *, train: bool = False, key: jax.Array | None = None
+    ) -> tuple[Any, State]:
+        values, others, mask = x
+        return values * jnp.where(mask, jnp.mean(others, 1, keepdims=True), 1), state
+
+
+@dataclasses.dataclass(frozen=True)
 class Squared(Reparameterized, name="squared"):
     """A user's combinator that runs its layer at the squares of the parameters."""
 
