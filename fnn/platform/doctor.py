@@ -3,7 +3,8 @@
 ``fnn.doctor()`` prints a report and returns it; ``python -m fnn doctor`` also exits with 1 if a probe fails. A probe is
 a computation that training relies on; XLA:CPU is known to get two of them wrong (see xla.py). Probes run on the default
 device in float32. Their operands are arguments, so that XLA cannot compute the answer while it compiles, and each runs
-twenty times, since one of those two goes wrong only now and then.
+twenty times, since one of those two goes wrong only now and then. Where fnn has set the flag that keeps XLA:CPU right,
+the report also says what that costs here (cost.py).
 """
 
 import dataclasses
@@ -20,6 +21,7 @@ import numpy as np
 
 from fnn.describe.rendering import as_text, spelled
 from fnn.platform import xla
+from fnn.platform.cost import Cost, costs
 from fnn.platform.probes import PROBES, Case
 from fnn.platform.version import __version__
 
@@ -41,11 +43,14 @@ class Probe:
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """The findings of ``doctor``: ``print(report)`` shows them all, ``report.ok`` says whether every probe passed."""
+    """The findings of ``doctor``: ``print(report)`` shows them all, ``report.ok`` says whether every probe passed.
+
+    ``costs`` are times with the flag of fnn's guard and without it, empty where the guard has set none."""
 
     environment: dict[str, str]
     probes: tuple[Probe, ...]
     advice: str
+    costs: tuple[Cost, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -79,7 +84,17 @@ class Report:
             probes.add_row(Text(probe.name), verdict, f"{probe.error:.1e}", f"{probe.seconds:.2f}")
         raised = [Text(f"{probe.name} raised {probe.message}") for probe in self.probes if probe.message]
         verdict = Text("Every probe passed.", "green") if self.ok else Text(self.advice, "bold red")
-        return Group(environment, Text(), probes, Text(), *raised, verdict)
+        parts = [environment, Text(), probes, Text(), *raised, verdict]
+        if self.costs:
+            times = Table(box=None, padding=(0, 2, 0, 0))
+            times.add_column("what the guard's flag costs here")
+            for heading in ("ms with it", "without", "ratio"):
+                times.add_column(heading, justify="right")
+            for cost in self.costs:
+                ratio = cost.with_flag / cost.without_flag
+                times.add_row(cost.workload, f"{cost.with_flag:.1f}", f"{cost.without_flag:.1f}", f"{ratio:.2f}")
+            parts += [Text(), times]
+        return Group(*parts)
 
 
 def doctor() -> Report:
@@ -88,7 +103,13 @@ def doctor() -> Report:
 
     facts = environment()
     probes = tuple(run(probe) for probe in PROBES)
-    report = Report(facts, probes, "" if all(probe.passed for probe in probes) else advice())
+    measured: tuple[Cost, ...] = ()
+    if xla.guard() is xla.Outcome.SET:
+        try:
+            measured = costs()
+        except RuntimeError as error:
+            facts["what that costs"] = f"not measured: {error}"
+    report = Report(facts, probes, "" if all(probe.passed for probe in probes) else advice(), measured)
     Console().print(report)
     return report
 

@@ -7,7 +7,7 @@ import numpy as np
 import fnn
 from tests.cases.draws import Draw, both, lengths, normal
 from tests.cases.rows import LayerCase
-from tests.cases.users import Scaled
+from tests.cases.users import ScaledByMeans
 
 X = normal(2, 5, 4)
 MEMORY = normal(2, 3, 6)
@@ -61,6 +61,6 @@ LAYERS = (
     LayerCase("attention of sequences", attention(), both(X, lengths(5, 2)), quick=True),
     LayerCase("first of a tuple", fnn.First(fnn.Dense(3)), both(normal(2, 4), normal(2, 4), padded(1, 2, of=3))),
     LayerCase("first of sequences", fnn.First(fnn.Conv(2, 2, padding="CAUSAL")), both(X, lengths(5, 2)), quick=True),
-    LayerCase("first of the whole", fnn.First(Scaled(), whole=True), both(X, X, mask(2, 5, 1)), quick=True),
+    LayerCase("first of the whole", fnn.First(ScaledByMeans(), whole=True), both(X, X, mask(2, 5, 1)), quick=True),
     LayerCase("first of the whole, attention", fnn.First(attention(), whole=True), both(X, MEMORY, mask(2, 5, 3))),
 )

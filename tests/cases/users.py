@@ -56,7 +56,7 @@ class Gated(Layer):
 
 
 @dataclasses.dataclass(frozen=True)
-class Scaled(Layer):
+class ScaledByMeans(Layer):
     """A user's layer with ``apply`` alone that scales one array by the means of another, where a mask is true."""
 
     def apply(
