@@ -78,10 +78,13 @@ def lbfgs(
     ...     return (1 - w[0]) ** 2 + 100 * (w[1] - w[0] ** 2) ** 2
     >>> optimizer, w = lbfgs(), jnp.array([-1.2, 1.0])
     >>> opt_state = optimizer.init(w)
-    >>> for _ in range(40):
+    >>> @jax.jit
+    ... def step(w, opt_state):
     ...     value, grad = jax.value_and_grad(value_fn)(w)
     ...     updates, opt_state = optimizer.update(grad, opt_state, w, value=value, grad=grad, value_fn=value_fn)
-    ...     w = apply_updates(w, updates)
+    ...     return apply_updates(w, updates), opt_state
+    >>> for _ in range(40):
+    ...     w, opt_state = step(w, opt_state)
     >>> w.round(3)
     Array([1., 1.], dtype=float32)
     """
