@@ -43,6 +43,26 @@ def product_of_rows(x: jax.Array, dy: jax.Array, *, accumulated: Any = None) -> 
     return lax.dot_general(x, dy, ((leading, leading), ((), ())), preferred_element_type=accumulated)
 
 
+def weighted_sums(x: jax.Array, weight: jax.Array) -> jax.Array:
+    """Σ_c w_c x_c over the last axis, (…, C) and (C,) → (…, 1); on CPU a product, unless that axis is sharded.
+
+    There the sum of a row has no threads and no vectors, and XLA sums in blocks that it writes out first.
+    """
+    sharding = getattr(jax.typeof(x), "sharding", None)
+    if sharding is not None and sharding.spec[x.ndim - 1] is not None:
+        return _summed(x, weight)
+    return lax.platform_dependent(x, weight, cpu=_multiplied, default=_summed)
+
+
+def _multiplied(x: jax.Array, weight: jax.Array) -> jax.Array:
+    axes = ((x.ndim - 1,), (0,)), ((), ())
+    return lax.expand_dims(lax.dot_general(x, weight, axes, precision=lax.Precision.HIGHEST), (x.ndim - 1,))
+
+
+def _summed(x: jax.Array, weight: jax.Array) -> jax.Array:
+    return (x * weight.reshape((1,) * (x.ndim - 1) + weight.shape)).sum(-1, keepdims=True)
+
+
 def sum_of_rows(x: jax.Array) -> jax.Array:
     """The sum over all axes but the last: (…, D) → (D,)."""
     merged = as_matrix(x)

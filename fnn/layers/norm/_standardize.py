@@ -32,7 +32,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from fnn.layer import wide_dtype
-from fnn.layers._rows import can_merge
+from fnn.layers._rows import can_merge, weighted_sums
 
 
 class Sets(NamedTuple):
@@ -74,9 +74,13 @@ class Sets(NamedTuple):
         """The sums over the positions (of the entries that count), (N, 1, C)."""
         return (x if counted is None else jnp.where(counted, x, 0)).sum(self.positions, keepdims=True)
 
-    def mean(self, sums: jax.Array) -> jax.Array:
-        """The means over the sets, (N, 1, G), from the sums over the positions."""
+    def mean(self, sums: jax.Array, scale: jax.Array | None = None) -> jax.Array:
+        """The means over the sets, (N, 1, G), from the sums over the positions, times γ (…, 1, C) if it is given."""
         size = self.shape[-1] // self.groups
+        if self.groups == 1 and not self.positions:
+            weight = jnp.ones(size, sums.dtype) if scale is None else scale.reshape(size)
+            return weighted_sums(sums, weight) / size
+        sums = sums if scale is None else scale * sums
         if size > 1:
             sums = sums.reshape(*sums.shape[:-1], self.groups, size).sum(-1)
         return sums / (math.prod(self.shape[axis] for axis in self.positions) * size)
@@ -145,8 +149,7 @@ def standardize_backward(
     counted: jax.Array | None = None,
 ) -> jax.Array:
     """dx from dy, x̂, r (spread), γ (…, 1, C) if there is one and the sums, where μ and σ² are computed from x."""
-    plain = sums.plain if scale is None else scale * sums.plain
-    along_one = sets.spread(_mean(plain, sets, axis_name, counted))
+    along_one = sets.spread(_mean(sums.plain, sets, axis_name, counted, scale))
     return rescale_backward(dy, normal, inverse, scale, sums, sets, axis_name, counted) - inverse * along_one
 
 
@@ -161,14 +164,16 @@ def rescale_backward(
     counted: jax.Array | None = None,
 ) -> jax.Array:
     """dx from dy, x̂, r, γ (…, 1, C) if there is one and the sums, where x̂ = x r and r comes from mean(x²)."""
-    dnormal, with_normal = (dy, sums.with_normal) if scale is None else (scale * dy, scale * sums.with_normal)
-    return inverse * (dnormal - normal * sets.spread(_mean(with_normal, sets, axis_name, counted)))
+    dnormal = dy if scale is None else scale * dy
+    return inverse * (dnormal - normal * sets.spread(_mean(sums.with_normal, sets, axis_name, counted, scale)))
 
 
-def _mean(sums: jax.Array, sets: Sets, axis_name: Any, counted: jax.Array | None) -> jax.Array:
+def _mean(
+    sums: jax.Array, sets: Sets, axis_name: Any, counted: jax.Array | None, scale: jax.Array | None = None
+) -> jax.Array:
     if counted is not None:  # of a layer that standardises columns, whose sums are those of its sets
-        parts = sums, counted.sum(sets.positions, keepdims=True).astype(sums.dtype)
+        parts = sums if scale is None else scale * sums, counted.sum(sets.positions, keepdims=True).astype(sums.dtype)
         total, count = parts if axis_name is None else lax.psum(parts, axis_name)
         return total / count
-    mean = sets.mean(sums)
+    mean = sets.mean(sums, scale)
     return mean if axis_name is None else lax.pmean(mean, axis_name)

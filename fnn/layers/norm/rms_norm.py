@@ -10,7 +10,6 @@ from fnn.errors import floating_array, output_gradient
 from fnn.guards.inputs import array_or_shape
 from fnn.guards.ranges import AT_LEAST_ZERO, keep_in_range
 from fnn.layer import Cache, Layer, Params, State, wide_dtype
-from fnn.layers._rows import as_matrix
 from fnn.layers.norm._scaled import init_scaled, scale_of, scaled, scaled_gradients
 from fnn.layers.norm._standardize import inverse_root, rescale_backward, rows_of, sums_over_positions
 
@@ -62,8 +61,9 @@ class RMSNorm(Layer, name="rms_norm"):
     ) -> tuple[jax.Array, State, Cache]:
         x = floating_array(x)
         _check_axes(x)
-        wide = as_matrix(x).astype(wide_dtype(x.dtype))
-        inverse = inverse_root(jnp.square(wide).mean(-1, keepdims=True), self.epsilon)
+        sets = rows_of(x.shape).merged(x)
+        wide = sets.of(x).astype(wide_dtype(x.dtype))
+        inverse = inverse_root(sets.mean(jnp.square(wide)), self.epsilon)
         y, kept = scaled(self, params, wide * inverse, x.dtype)
         y, inverse = y.reshape(x.shape), inverse.reshape(*x.shape[:-1], 1)
         return y, state, {"x": x, "inverse": inverse, **kept}
