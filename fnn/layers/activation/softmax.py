@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from fnn.errors import floating_array, output_gradient
 from fnn.layer import Cache, Layer, OverTime, Params, State, wide_dtype
+from fnn.layers._rows import weighted_sums
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +28,12 @@ class _AlongAxis(Layer):
         # The shift changes nothing, so its own gradient is left out of the automatic one.
         shifted = x - jax.lax.stop_gradient(x.max(self.axis, keepdims=True))
         exponentials = jnp.exp(shifted)
-        return shifted, exponentials, exponentials.sum(self.axis, keepdims=True)
+        return shifted, exponentials, self._sum(exponentials)
+
+    def _sum(self, x: jax.Array) -> jax.Array:
+        """The sum along the axis, which is kept."""
+        last = self.axis in (-1, x.ndim - 1)
+        return weighted_sums(x, jnp.ones(x.shape[-1], x.dtype)) if last else x.sum(self.axis, keepdims=True)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,7 +68,7 @@ class Softmax(_AlongAxis, name="softmax"):
     def backward(self, cache: Cache, dy: jax.Array) -> tuple[Params, jax.Array]:
         dy, wide = output_gradient(dy, cache["y"].shape), wide_dtype(dy.dtype)
         y, wide_dy = cache["y"].astype(wide), dy.astype(wide)
-        mean = (wide_dy * y).sum(self.axis, keepdims=True) / y.sum(self.axis, keepdims=True)
+        mean = self._sum(wide_dy * y) / self._sum(y)
         return {}, (y * (wide_dy - mean)).astype(dy.dtype)
 
 
@@ -97,4 +103,4 @@ class LogSoftmax(_AlongAxis, name="log_softmax"):
     def backward(self, cache: Cache, dy: jax.Array) -> tuple[Params, jax.Array]:
         dy, wide = output_gradient(dy, cache["y"].shape), wide_dtype(dy.dtype)
         y, wide_dy = cache["y"].astype(wide), dy.astype(wide)
-        return {}, (wide_dy - jnp.exp(y) * wide_dy.sum(self.axis, keepdims=True)).astype(dy.dtype)
+        return {}, (wide_dy - jnp.exp(y) * self._sum(wide_dy)).astype(dy.dtype)
