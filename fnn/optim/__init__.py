@@ -12,7 +12,6 @@ from fnn.optim.adaptive import adadelta, adagrad, rmsprop
 from fnn.optim.average import ema, ema_params, lookahead
 from fnn.optim.clip import clip_by_global_norm, clip_by_norm, clip_by_value
 from fnn.optim.decay import decay_weights
-from fnn.optim.flat import flat
 from fnn.optim.gradient_descent import (
     accumulate_velocity,
     ema_momentum,
@@ -64,7 +63,6 @@ __all__ = [
     "ema_momentum",
     "ema_params",
     "exponential",
-    "flat",
     "freeze",
     "frozen_paths",
     "groups",

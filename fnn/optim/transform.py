@@ -46,16 +46,12 @@ P = ParamSpec("P")
 class Optimizer(Value):
     """An optimiser, or one transformation of a chain; the protocol is at the top of this file.
 
-    ``entrywise`` says that it treats every entry by itself and in the same way, so that the shapes of leaves do not
-    matter. This is true of everything made by ``leafwise``, and of chains of such transformations.
-
     One made from two functions equals one made from the same two functions; a call such as ``adam(1e-3)`` equals a call
     with equal arguments.
     """
 
     init: Callable[[Any], Any]
     update: Callable[..., tuple[Any, Any]]
-    entrywise: bool = dataclasses.field(default=False, kw_only=True)
 
     def __iter__(self) -> Iterator[Callable[..., Any]]:
         return iter((self.init, self.update))
@@ -96,7 +92,7 @@ def constructor(make: Callable[P, Optimizer]) -> Callable[P, Optimizer]:
     return made
 
 
-_COMPUTED = ("init", "update", "entrywise")
+_COMPUTED = ("init", "update")
 
 
 def _field(parameter: inspect.Parameter) -> Any:
@@ -183,12 +179,7 @@ def chain(*transforms: Any) -> Optimizer:
             grads = updates
         return grads, tuple(moved)
 
-    return Optimizer(init, update_chain, entrywise=all(map(is_entrywise, transforms)))
-
-
-def is_entrywise(optimizer: Any) -> bool:
-    """Whether an optimiser is known to treat every entry by itself and in the same way; optax's are not."""
-    return getattr(optimizer, "entrywise", False) is True
+    return Optimizer(init, update_chain)
 
 
 def update(optimizer: Any, grads: Any, opt_state: Any, params: Any = None, **extra: Any) -> tuple[Any, Any]:

@@ -100,7 +100,6 @@ CASES = {
     "accumulate": (optim.accumulate(optim.sgd(0.1), 1), "proportional"),
     "plateau": (optim.chain(optim.sgd(0.1), optim.reduce_on_plateau()), "proportional"),
     "groups": (optim.groups({"bias": optim.sgd(0.1), "*": optim.momentum(0.1)}, show=False), "proportional"),
-    "flat": (optim.flat(optim.adam(0.1)), "large"),
 }
 
 

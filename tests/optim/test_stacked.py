@@ -54,7 +54,6 @@ EACH = {
     "skip_nonfinite": optim.skip_nonfinite(optim.adafactor(0.1, 2)),
     "groups": optim.groups({"*/bias": optim.lamb(0.2, paths="*"), "*": optim.muon(0.1)}, show=False),
     "chain": optim.chain(optim.clip_by_norm(0.5), optim.muon(0.1), optim.freeze("*/bias"), optim.ema(0.9)),
-    "flat": optim.flat(optim.adam(0.1)),
 }
 
 

@@ -211,7 +211,6 @@ def test_chain_refuses_what_is_no_optimiser():
     ("name", "wrapped"),
     {
         "accumulate": lambda: optim.accumulate(optim.adam, 2),
-        "flat": lambda: optim.flat(optim.adam),
         "the group '*' (which may be None)": lambda: optim.groups({"*": optim.adam}),
         "lookahead": lambda: optim.lookahead(optim.adam),
         "skip_nonfinite": lambda: optim.skip_nonfinite(optim.adam),

@@ -28,7 +28,6 @@ CALLS = [
     "decay_weights(0.1, paths=('*/kernel', 'head/*'))",
     "ema(0.9)",
     "ema_momentum(0.1)",
-    "flat(adam(0.1))",
     "freeze('encoder*')",
     "groups({'encoder/*': None, '*': adam(0.1)}, show=False)",
     "lamb(0.1)",

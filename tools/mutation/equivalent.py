@@ -16,7 +16,7 @@ _ABOVE = "jnp.where(x > 0, 0, wide_dy)"
 _ZEROED = "every number there is multiplied by 0"
 _GATE = "layers/activation/_gated.py"
 _INFINITE = "used only for infinite x: the product is infinite too, or NaN"
-_MEAN = "(wide_dy * y).sum(self.axis, keepdims=True)"
+_MEAN = "self._sum(wide_dy * y)"
 _ONE_IN_ALL = "probabilities sum to 1 up to rounding, which test_softmax.py checks in bfloat16"
 _SHIFT = "a shift of all logarithms, which the following softmax removes; it keeps digits in long sequences"
 
@@ -144,15 +144,15 @@ EQUIVALENT: dict[tuple[str, str, str, str, str], str] = {
         "layers/activation/softmax.py",
         "Softmax.backward",
         "dropped factor",
-        f"{_MEAN} / y.sum(self.axis, keepdims=True)",
+        f"{_MEAN} / self._sum(y)",
         _MEAN,
     ): _ONE_IN_ALL,
     (
         "layers/activation/softmax.py",
         "Softmax.backward",
         "× for ÷",
-        f"{_MEAN} / y.sum(self.axis, keepdims=True)",
-        f"{_MEAN} * y.sum(self.axis, keepdims=True)",
+        f"{_MEAN} / self._sum(y)",
+        f"{_MEAN} * self._sum(y)",
     ): _ONE_IN_ALL,
     (
         "layers/activation/p_relu.py",
