@@ -66,7 +66,9 @@ def seconds_in_turn(
     pauses: Mapping[str, float] | None = None,
     before: Callable[[], Any] = tuple,
 ) -> dict[str, list[float]]:
-    """Seconds of each program in each turn, after one run to warm up; stops after ``limit`` seconds or ``turns``.
+    """Seconds of each program in each turn, after one run to warm up.
+
+    Stops after ``turns``, or when the programs have run for ``limit`` seconds; pauses and the like do not count.
 
     ``least``: turns that are measured however long they take. ``pauses``: seconds to wait after a program whose threads
     keep spinning when it is done. ``before``: what is done before every run, untimed.
@@ -75,9 +77,8 @@ def seconds_in_turn(
     run = functools.partial(_timed, pauses=pauses or {}, before=before)
     for name in names:
         run(name, programs[name], operands)
-    started = time.perf_counter()
     for turn in range(turns):
-        if turn >= least and time.perf_counter() - started > limit:
+        if turn >= least and sum(map(sum, seconds.values())) > limit:
             break
         # The order rotates and turns round, so that no program always finds the processor's cache as another left it.
         first = turn // 2 % len(names)

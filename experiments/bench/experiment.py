@@ -70,8 +70,8 @@ class Bench(Experiment):
     repetitions: int = 200
     """Turns of every case, unless the limit comes first."""
 
-    limit: float = 1.0
-    """Seconds after which a case is run no more, once it has run as often as it must."""
+    limit: float = 2.0
+    """Seconds that the programs of a case run in all, once they have run as often as they must; no pause counts."""
 
     least: int = 30
     """Turns in which a peer is measured however long they take; against ``jax.grad`` five are enough."""

@@ -3,6 +3,7 @@
 import importlib
 import json
 import math
+import time
 
 import jax.numpy as jnp
 import pytest
@@ -40,6 +41,13 @@ def test_turns_are_counted_and_every_run_is_prepared():
     )
     assert [len(each) for each in seconds.values()] == [7, 7]
     assert len(called) == len(prepared) == 2 * (7 + 1)  # once to warm up
+
+
+def test_what_is_not_timed_does_not_use_up_the_limit():
+    seconds = seconds_in_turn(
+        {"one": tuple}, turns=9, limit=0.1, least=1, pauses={"one": 0.02}, before=lambda: time.sleep(0.02)
+    )
+    assert len(seconds["one"]) == 9
 
 
 def row(*, workload="a layer", peer="Flax", time=(2.0, 1.9, 2.1), ours=1024, theirs=4096) -> Row:

@@ -71,7 +71,7 @@ CASES: dict[str, tuple[Any, Any, Any]] = {
     "falling": (NORMAL[SORTED[::-1]], LABELS[SORTED[::-1]], ONE),
 }
 FEW = ("7 different", "300 different", "apart")
-BATCHES = [256, pytest.param(32, marks=pytest.mark.full), pytest.param(N, marks=pytest.mark.full)]
+BATCHES = [256, pytest.param(64, marks=pytest.mark.full), pytest.param(N, marks=pytest.mark.full)]
 
 
 @pytest.mark.full
