@@ -59,11 +59,14 @@ class Gated(Layer):
 class ScaledByMeans(Layer):
     """A user's layer with ``apply`` alone that scales one array by the means of another, where a mask is true."""
 
+    def init(self, key: jax.Array, x: Any) -> tuple[Params, State]:
+        return {"weight": jnp.ones((), x[0].dtype)}, {}
+
     def apply(
         self, params: Params, state: State, x: Any, *, train: bool = False, key: jax.Array | None = None
     ) -> tuple[Any, State]:
         values, others, mask = x
-        return values * jnp.where(mask, jnp.mean(others, 1, keepdims=True), 1), state
+        return values * jnp.where(mask, params["weight"] * jnp.mean(others, 1, keepdims=True), 1), state
 
 
 @dataclasses.dataclass(frozen=True)
