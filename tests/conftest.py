@@ -44,12 +44,12 @@ def users_compilation() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _bounded_caches() -> Iterator[None]:
-    """Forgets the compiled programs where they would exhaust the maps of memory that Linux grants, and XLA aborts.
+    """Forgets the compiled programs when there are many: they fill the memory, and forgetting them costs seconds.
 
-    A program takes several of the 65,530; forgetting all costs seconds.
+    A program takes several of the 65,530 maps of memory that Linux grants a process; without any left, XLA aborts.
     """
     yield
-    if next(FINISHED) % 50 == 49 and maps() > 45_000:
+    if next(FINISHED) % 50 == 49 and maps() > 20_000:
         jax.clear_caches()
 
 
@@ -57,7 +57,7 @@ FINISHED = itertools.count()
 
 
 def maps() -> int:
-    """The maps of memory of this process; elsewhere than on Linux there is no such bound."""
+    """The maps of memory of this process, as far as the system tells them."""
     path = Path("/proc/self/maps")
     return path.read_bytes().count(b"\n") if path.exists() else 0
 
