@@ -49,17 +49,19 @@ def _bounded_caches() -> Iterator[None]:
     A program takes several of the 65,530 maps of memory that Linux grants a process; without any left, XLA aborts.
     """
     yield
-    if next(FINISHED) % 50 == 49 and maps() > 20_000:
+    if many_programs(next(FINISHED)):
         jax.clear_caches()
 
 
 FINISHED = itertools.count()
+MAPS = Path("/proc/self/maps")
 
 
-def maps() -> int:
-    """The maps of memory of this process, as far as the system tells them."""
-    path = Path("/proc/self/maps")
-    return path.read_bytes().count(b"\n") if path.exists() else 0
+def many_programs(finished: int) -> bool:
+    """Whether there are more than 20,000 maps; where the system does not tell, after every thousand tests."""
+    if not MAPS.exists():
+        return finished % 1000 == 999
+    return finished % 50 == 49 and MAPS.read_bytes().count(b"\n") > 20_000
 
 
 # ---- garbage collection
