@@ -10,9 +10,9 @@ programs run in turn, in one process, with every operand passed as an argument. 
 median over the turns with its 95 % interval by the bootstrap. Memory is XLA's own count for the compiled program. What
 cannot be imported is left out, with a line that says so.
 
-Result: against Flax the steps take 10 % less time (transformer; 23 % less memory), 2.2× less (convolutional), 23 % less
-(LSTM) and 20 % more (perceptron), so that the claim holds for three of the four; against PyTorch 6 % more, the same,
-6 % less and 44 % less. ``tables/`` has all rows. Two CPU cores, Python 3.11.7, jax 0.9.2, flax 0.12.6, torch 2.13.0.
+Result: against Flax the steps take 13 % less time (transformer; 23 % less memory), 2.2× less (convolutional), 25 % less
+(LSTM) and 9 % more (perceptron), so that the claim holds for three of the four; against PyTorch 19 % more, the same,
+5 % more and 48 % less. ``tables/`` has all rows. Two CPU cores, Python 3.11.7, jax 0.9.2, flax 0.12.6, torch 2.13.0.
 """
 
 import dataclasses
