@@ -9,6 +9,7 @@ behind the first is sharded over devices: such arrays keep their axes.
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from jax import lax
 
 
@@ -43,14 +44,14 @@ def product_of_rows(x: jax.Array, dy: jax.Array, *, accumulated: Any = None) -> 
     return lax.dot_general(x, dy, ((leading, leading), ((), ())), preferred_element_type=accumulated)
 
 
-def weighted_sums(x: jax.Array, weight: jax.Array) -> jax.Array:
-    """Σ_c w_c x_c over the last axis, (…, C) and (C,) → (…, 1); on CPU a product, unless that axis is sharded.
+def sums_of_columns(x: jax.Array, weight: jax.Array | None = None) -> jax.Array:
+    """Σ_c w_c x_c over the last axis, (…, C) and (C,) → (…, 1), w = 1 if not given.
 
-    There the sum of a row has no threads and no vectors, and XLA sums in blocks that it writes out first.
+    On CPU a product: XLA makes of a sum over the last axis one over windows, whose results it writes out first, and a
+    layer norm of 4096×512 takes two thirds of the time with products.
     """
-    sharding = getattr(jax.typeof(x), "sharding", None)
-    if sharding is not None and sharding.spec[x.ndim - 1] is not None:
-        return _summed(x, weight)
+    if weight is None:
+        weight = jnp.ones(x.shape[-1], x.dtype)
     return lax.platform_dependent(x, weight, cpu=_multiplied, default=_summed)
 
 

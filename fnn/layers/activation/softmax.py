@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from fnn.errors import floating_array, output_gradient
 from fnn.layer import Cache, Layer, OverTime, Params, State, wide_dtype
-from fnn.layers._rows import weighted_sums
+from fnn.layers._rows import sums_of_columns
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +33,7 @@ class _AlongAxis(Layer):
     def _sum(self, x: jax.Array) -> jax.Array:
         """The sum along the axis, which is kept."""
         last = self.axis in (-1, x.ndim - 1)
-        return weighted_sums(x, jnp.ones(x.shape[-1], x.dtype)) if last else x.sum(self.axis, keepdims=True)
+        return sums_of_columns(x) if last else x.sum(self.axis, keepdims=True)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -32,7 +32,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from fnn.layer import wide_dtype
-from fnn.layers._rows import can_merge, weighted_sums
+from fnn.layers._rows import can_merge, sums_of_columns
 
 
 class Sets(NamedTuple):
@@ -78,8 +78,7 @@ class Sets(NamedTuple):
         """The means over the sets, (N, 1, G), from the sums over the positions, times γ (…, 1, C) if it is given."""
         size = self.shape[-1] // self.groups
         if self.groups == 1 and not self.positions:
-            weight = jnp.ones(size, sums.dtype) if scale is None else scale.reshape(size)
-            return weighted_sums(sums, weight) / size
+            return sums_of_columns(sums, None if scale is None else scale.reshape(size)) / size
         sums = sums if scale is None else scale * sums
         if size > 1:
             sums = sums.reshape(*sums.shape[:-1], self.groups, size).sum(-1)
