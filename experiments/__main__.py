@@ -12,10 +12,13 @@ from experiments.bench import Bench
 from experiments.digits import Digits
 from experiments.experiment import Experiment
 from experiments.gradients import Gradients
+from experiments.perceptron import Perceptron
 from experiments.sweep import Sweep
 from fnn.describe.rendering import spell_on
 
-EXPERIMENTS: dict[str, type[Experiment]] = {each.name: each for each in (Digits, Gradients, Bench, Sweep, Augmentation)}
+EXPERIMENTS: dict[str, type[Experiment]] = {
+    each.name: each for each in (Perceptron, Digits, Augmentation, Sweep, Gradients, Bench)
+}
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -1,7 +1,7 @@
 """The data sets of the experiments and their splits; no downloads."""
 
 import hashlib
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +17,14 @@ class Part(NamedTuple):
     images: np.ndarray
     labels: np.ndarray
     indices: np.ndarray
+
+
+class Samples(NamedTuple):
+    """A table: ``x`` (N, D) float32, ``y`` (N,) class indices int32 or values float32, and the names of the columns."""
+
+    x: np.ndarray
+    y: np.ndarray
+    columns: tuple[str, ...]
 
 
 class Digits(NamedTuple):
@@ -51,6 +59,46 @@ def load_digits() -> Digits:
     train, validation = train_test_split(rest, test_size=VALIDATION, stratify=labels[rest], random_state=0)
     parts = (np.asarray(indices) for indices in (train, validation, test))
     return Digits(*(Part(images[indices], labels[indices], indices) for indices in parts))
+
+
+def load_iris() -> Samples:
+    """150 irises, 50 of each of three species (0 setosa, 1 versicolor, 2 virginica); four lengths in centimetres.
+
+    Licence: CC BY 4.0 (UCI). Source: Fisher, The use of multiple measurements in taxonomic problems, 1936.
+    """
+    from sklearn.datasets import load_iris as load
+
+    return _table(load(), np.int32)
+
+
+def load_breast_cancer() -> Samples:
+    """569 tumours, 0 malignant (212) or 1 benign (357); 30 measurements of cell nuclei in an image.
+
+    Licence: CC BY 4.0 (UCI). Source: Street, Wolberg and Mangasarian, Breast Cancer Wisconsin (Diagnostic), 1993.
+    """
+    from sklearn.datasets import load_breast_cancer as load
+
+    return _table(load(), np.int32)
+
+
+def load_diabetes() -> Samples:
+    """442 patients: age, sex, body mass index, blood pressure and six serum values, and the progression after a year.
+
+    Source: Efron, Hastie, Johnstone and Tibshirani, Least angle regression, 2004, who published it with the paper.
+    """
+    from sklearn.datasets import load_diabetes as load
+
+    return _table(load(scaled=False), np.float32)
+
+
+def standardized(x: np.ndarray, like: np.ndarray | None = None) -> np.ndarray:
+    """Every column with mean 0 and standard deviation 1 over ``like``, the training part; over x itself by default."""
+    like = x if like is None else like
+    return ((x - like.mean(0)) / like.std(0)).astype(np.float32)
+
+
+def _table(bunch: Any, target: Any) -> Samples:
+    return Samples(bunch.data.astype(np.float32), bunch.target.astype(target), tuple(map(str, bunch.feature_names)))
 
 
 def shift(key: jax.Array, images: jax.Array) -> jax.Array:

@@ -49,3 +49,8 @@ def band(axes: Any, x: Sequence[int] | np.ndarray, runs: np.ndarray, colour: str
     mean = runs.mean(0)
     axes.fill_between(x, runs.min(0), runs.max(0), color=colour, alpha=0.18, linewidth=0)
     axes.plot(x, mean, color=colour, linewidth=2, label=label, marker="o" if len(x) < 2 else "")
+
+
+def legend(axes: Any, columns: int = 4) -> None:
+    """The legend above the axes, at the right, where it hides nothing."""
+    axes.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 1), ncols=columns, borderaxespad=0.1, fontsize=9)

@@ -65,10 +65,10 @@ def machine() -> dict[str, str]:
     return {name: facts[name] for name in SHOWN if name in facts}
 
 
-def markdown_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table; the first column is aligned left, the others right."""
-    lines = [f"| {' | '.join(headings)} |", "|:---" + "|---:" * (len(headings) - 1) + "|"]
-    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
+def markdown_table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, words: int = 1) -> str:
+    """A Markdown table; the first ``words`` columns are aligned left, the others right."""
+    lines = [f"| {' | '.join(headings)} |", "|:---" * words + "|---:" * (len(headings) - words) + "|"]
+    return "\n".join([*lines, *(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in rows)])
 
 
 def rich_table(title: str, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:

@@ -1,0 +1,116 @@
+"""The base of the experiments that state claims: measure, judge, draw, report."""
+
+import dataclasses
+import json
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+import fnn
+from experiments import claims, runs
+from experiments.claims import Claim
+from experiments.experiment import Experiment
+from fnn.layer import Params, State
+
+Figures = dict[str, Any]
+"""What was measured: numbers, strings, and lists and dicts of them, as JSON holds them."""
+
+GRADIENTS = "gradients"
+"""The entry of the figures with the line that compares the gradients of the experiment's own model."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Study(Experiment):
+    """An experiment in three parts, each of which reads only what the one before it returned.
+
+    ``measure`` computes the figures, ``claims`` judges them by stated rules, and ``draw`` makes the pictures. The
+    figures are all that the others see, so a verdict can be reached again, or tested, without running anything.
+    """
+
+    def measure(self) -> Figures:
+        """Computes everything, as plain values."""
+        raise NotImplementedError(f"{type(self).__name__} does not define measure")
+
+    def claims(self, figures: Figures) -> list[Claim]:
+        """What is claimed, with the verdicts that follow from these figures."""
+        raise NotImplementedError(f"{type(self).__name__} does not define claims")
+
+    def draw(self, figures: Figures, folder: Path) -> dict[str, str]:
+        """Writes the pictures, and returns the caption of each by its file name."""
+        raise NotImplementedError(f"{type(self).__name__} does not define draw")
+
+    def run(self) -> bool:
+        began, console, folder = time.perf_counter(), runs.wide_console(), runs.new_folder(self.out, self.name)
+        runs.write_json(folder / "config.json", self.options())
+        # What is judged and drawn is what results.json can hold: floats stay what they are, tuples become lists.
+        figures = json.loads(json.dumps(self.measure(), allow_nan=False))
+        judged = self.claims(figures)
+        captions = self.draw(figures, folder)
+        seconds = time.perf_counter() - began
+        results = {
+            "experiment": self.name,
+            "quick": self.quick,
+            "claims": [each._asdict() for each in judged],
+            "seconds": round(seconds, 1),
+            "machine": runs.machine(),
+            "figures": figures,
+        }
+        runs.write_json(folder / "results.json", results)
+        runs.write_report(folder / "report.md", *self._sections(figures, judged, captions, seconds))
+        self._show(console, figures, judged)
+        console.print(f"{seconds:.0f} s. Report, figures and pictures: {folder}", soft_wrap=True)
+        return True
+
+    def _sections(self, figures: Figures, judged: list[Claim], captions: Mapping[str, str], seconds: float) -> list:
+        question = (sys.modules[type(self).__module__].__doc__ or "").strip()
+        rules = "\n".join(f"- {each.claim}: {each.rule}" for each in judged)
+        return [
+            f"# {question.splitlines()[0]}",
+            QUICK if self.quick else "",
+            runs.markdown_table(claims.HEADINGS, [each.row() for each in judged], words=3),
+            f"A claim holds if:\n\n{rules}",
+            *(f"![{caption}]({name})\n\n{caption}" for name, caption in captions.items()),
+            figures.get(GRADIENTS, ""),
+            "## How it is measured\n\n" + "\n".join(question.splitlines()[1:]).strip(),
+            "## Options\n\n" + "\n".join(f"- {name}: {value}" for name, value in self.options().items()),
+            runs.machine_section() + f"\n- seconds: {seconds:.0f}",
+        ]
+
+    def _show(self, console: Console, figures: Figures, judged: list[Claim]) -> None:
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        for heading in claims.HEADINGS:
+            table.add_column(heading)
+        for each in judged:
+            table.add_row(*each.row(), style="" if each.holds else "bold")
+        console.print(table)
+        if GRADIENTS in figures:
+            console.print(figures[GRADIENTS])
+        if self.quick:
+            console.print(QUICK)
+
+
+QUICK = "This was a quick run, with smaller defaults: its verdicts prove nothing."
+
+
+def compared(objective: fnn.Objective, params: Params, state: State, batch: tuple, **options: Any) -> str:
+    """One line: the hand-derived gradient of this model against the automatic one, in float64.
+
+    The figures of an experiment hold it under ``GRADIENTS``. ``options`` are those of ``fnn.compare_gradients``.
+    """
+    batch = jax.tree.map(jnp.asarray, batch)
+    options = {"methods": ("manual", "reverse"), "cost": False, "progress": False} | options
+    report = fnn.compare_gradients(objective, params, state, batch, **options)
+    return f"Gradient of the model by hand and by jax.grad: {report.verdict}"
+
+
+def seeds_of(first: int, count: int) -> jax.Array:
+    """The keys of the seeds ``first`` to ``first + count − 1``, on the first axis."""
+    return jax.vmap(jax.random.key)(jnp.arange(first, first + count))
