@@ -40,11 +40,8 @@ def judge(claim: str, *, rule: str, figure: str, holds: Any, only_when: str = ""
     >>> judge("it dies", rule="…", figure="…", holds=False, only_when="the unit is a ReLU", there=True).verdict
     'holds only when the unit is a ReLU'
     """
-    if holds:
-        verdict = "holds"
-    else:
-        verdict = f"holds only when {only_when}" if only_when and there else "does not hold"
-    return Claim(claim, rule, figure, verdict)
+    otherwise = f"holds only when {only_when}" if only_when and there else "does not hold"
+    return Claim(claim, rule, figure, "holds" if holds else otherwise)
 
 
 def verdict(claims: Sequence[Claim], claim: str) -> str:
