@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import tyro
 from rich.console import Console
@@ -12,6 +13,7 @@ from experiments.bench import Bench
 from experiments.digits import Digits
 from experiments.experiment import Experiment
 from experiments.gradients import Gradients
+from experiments.overview.everything import Everything
 from experiments.perceptron import Perceptron
 from experiments.sweep import Sweep
 from fnn.describe.rendering import spell_on
@@ -19,6 +21,8 @@ from fnn.describe.rendering import spell_on
 EXPERIMENTS: dict[str, type[Experiment]] = {
     each.name: each for each in (Perceptron, Digits, Augmentation, Sweep, Gradients, Bench)
 }
+Everything.experiments = EXPERIMENTS
+COMMANDS: dict[str, type[Experiment]] = {**EXPERIMENTS, Everything.name: Everything}
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -28,23 +32,31 @@ def main(arguments: Sequence[str]) -> int:
         Console().print(listing())
         return 0
     name, *rest = arguments
-    if name not in EXPERIMENTS:
-        print(f"There is no experiment {name!r}. There are: {', '.join(EXPERIMENTS)}.", file=sys.stderr)
+    if name not in COMMANDS:
+        print(f"There is no experiment {name!r}. There are: {', '.join(COMMANDS)}.", file=sys.stderr)
         return 2
-    kind = EXPERIMENTS[name]
-    experiment = tyro.cli(
-        kind,
-        args=rest,
-        # The defaults change before the options are read, so that an option given with --quick still counts.
-        default=kind.quickly() if "--quick" in rest else kind(),
-        prog=f"python -m experiments {name}",
-        description=sys.modules[kind.__module__].__doc__,
-    )
+    kind = COMMANDS[name]
     try:
+        experiment = tyro.cli(
+            kind,
+            args=rest,
+            default=defaults(kind, rest),
+            prog=f"python -m experiments {name}",
+            description=sys.modules[kind.__module__].__doc__,
+        )
         return 0 if experiment.run() else 1
-    except (FileExistsError, ValueError) as error:
+    except (OSError, ValueError) as error:
         print(f"{name}: {error}", file=sys.stderr)
         return 2
+
+
+def defaults(kind: type[Experiment], arguments: Sequence[str]) -> Experiment:
+    """The defaults, which change before the options are read: one given beside --quick or --config still counts."""
+    for place, argument in enumerate(arguments):
+        option, _, value = argument.partition("=")
+        if option == "--config" and (value or arguments[place + 1 :]):
+            return kind.again(Path(value or arguments[place + 1]))
+    return kind.quickly() if "--quick" in arguments else kind()
 
 
 def listing() -> Table:
@@ -53,7 +65,7 @@ def listing() -> Table:
     table = Table(title="Experiments", caption=caption, title_justify="left", caption_justify="left", box=None)
     table.add_column("name", style="bold")
     table.add_column("what it asks")
-    for name, kind in EXPERIMENTS.items():
+    for name, kind in COMMANDS.items():
         table.add_row(name, (sys.modules[kind.__module__].__doc__ or "").splitlines()[0])
     return table
 

@@ -14,6 +14,7 @@ average; at twice that no seed gains. Seeds 0 to 9, 41 s of processor time in al
 """
 
 import dataclasses
+from pathlib import Path
 from typing import Any, ClassVar
 
 import jax
@@ -22,7 +23,8 @@ import numpy as np
 
 import fnn
 from experiments import augmentation_plots, data, runs
-from experiments.experiment import Experiment
+from experiments.claims import Claim, judge
+from experiments.study import GRADIENTS, Figures, Study, compared
 from fnn import augment
 
 STRENGTHS = (0.0, 0.5, 1.0, 2.0)
@@ -50,7 +52,7 @@ SHOWN: dict[str, augment.Augmentation] = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Augmentation(Experiment):
+class Augmentation(Study):
     """The options of the experiment."""
 
     name = "augmentation"
@@ -82,29 +84,52 @@ class Augmentation(Experiment):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} is at least {least}, got {getattr(self, name)}")
 
-    def run(self) -> bool:
-        folder, console, digits = runs.new_folder(self.out, self.name), runs.wide_console(), data.load_digits()
-        augmentation_plots.contact_sheet(folder / "contact_sheet.png", *self.sheet(digits))
-        accuracies = self.measure(digits)
+    def measure(self) -> Figures:
+        digits = data.load_digits()
+        original, drawn = self.sheet(digits)
+        objective = fnn.Objective(self.model(), fnn.CrossEntropy())
+        batch = tuple(jnp.asarray(part[:8]) for part in digits.train[:2])
+        return {
+            "strengths": STRENGTHS,
+            "test_accuracy": self.accuracies(digits).tolist(),
+            "sheet": {
+                "original": original.tolist(),
+                "drawn": {name: np.round(d, 3).tolist() for name, d in drawn.items()},
+            },
+            GRADIENTS: compared(objective, *objective.init(jax.random.key(self.seed), batch[0]), batch),
+        }
+
+    def claims(self, figures: Figures) -> list[Claim]:
+        accuracies = np.array(figures["test_accuracy"])
+        gains = 100 * (accuracies - accuracies[0])
+        gain, twice = gains[figures["strengths"].index(1.0)], gains[figures["strengths"].index(2.0)]
+        return [
+            judge(
+                "Small motions raise the test accuracy of a network trained on few digits",
+                rule="the mean gain is more than twice its standard error at the strength that was chosen before",
+                figure=f"{gain.mean():+.2f} ± {error(gain):.2f} points, {(gain > 0).sum()} of {len(gain)} seeds gain",
+                holds=len(gain) > 1 and gain.mean() > 2 * error(gain),
+            ),
+            judge(
+                "Larger motions help more",
+                rule="the mean gain at twice that strength is larger than at it",
+                figure=f"{twice.mean():+.2f} against {gain.mean():+.2f} points",
+                holds=twice.mean() > gain.mean(),
+            ),
+        ]
+
+    def draw(self, figures: Figures, folder: Path) -> dict[str, str]:
+        sheet, accuracies = figures["sheet"], np.array(figures["test_accuracy"])
+        drawn = {name: np.array(images) for name, images in sheet["drawn"].items()}
+        augmentation_plots.contact_sheet(folder / "contact_sheet.png", np.array(sheet["original"]), drawn)
         augmentation_plots.strengths(folder / "strengths.png", STRENGTHS, accuracies, examples=self.examples)
-        runs.write_json(folder / "config.json", self.options())
-        results = {"strengths": STRENGTHS, "test_accuracy": accuracies.tolist(), "machine": runs.machine()}
-        runs.write_json(folder / "results.json", results)
-        table = rows(accuracies)
-        runs.write_report(
-            folder / "report.md",
-            "# Augmentation",
-            f"Test accuracy of networks trained on {self.examples} digits, {self.seeds} seeds for each strength."
-            + (" This was a quick run, which proves nothing." if self.quick else ""),
-            runs.markdown_table(HEADINGS, table),
-            "![Accuracy by strength](strengths.png)",
-            "What each augmentation does to a digit; the last two rows mix it with others.",
-            "![Contact sheet](contact_sheet.png)",
-            runs.machine_section(),
-        )
-        console.print(runs.rich_table("Motions of growing strength", HEADINGS, table))
-        console.print(f"Report and pictures: {folder}", soft_wrap=True)
-        return True
+        return {
+            "strengths.png": "Test accuracy by strength",
+            "contact_sheet.png": "What each augmentation does to a digit; the last two rows mix it with others",
+        }
+
+    def tables(self, figures: Figures) -> list[str]:
+        return ["## All strengths\n\n" + runs.markdown_table(HEADINGS, rows(np.array(figures["test_accuracy"])))]
 
     def sheet(self, digits: data.Digits) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """The original (8, 8) and, by augmentation, its version for each key (columns, 8, 8)."""
@@ -124,7 +149,7 @@ class Augmentation(Experiment):
         made = drawn()
         return np.asarray(images[0, ..., 0]), {name: np.asarray(made[name]) for name in SHOWN}
 
-    def measure(self, digits: data.Digits) -> np.ndarray:
+    def accuracies(self, digits: data.Digits) -> np.ndarray:
         """Test accuracies (strengths, seeds), from one compiled program."""
         objective = fnn.Objective(self.model(), fnn.CrossEntropy())
         steps = self.epochs * -(-self.examples // self.batch_size)
@@ -161,6 +186,11 @@ class Augmentation(Experiment):
 def motions(strength: Any) -> augment.Augmentation:
     """Small rotations and translations; the strength may be traced."""
     return augment.Affine(degrees=10 * strength, translate=strength / 8)
+
+
+def error(values: np.ndarray) -> float:
+    """The standard error of the mean."""
+    return float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else 0.0
 
 
 def rows(accuracies: np.ndarray) -> list[tuple[str, ...]]:

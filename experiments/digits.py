@@ -13,6 +13,7 @@ and 17 s to train, on two idle CPU cores, 69 s beside two other jobs; Python 3.1
 
 import dataclasses
 import time
+from pathlib import Path
 from typing import ClassVar, Literal
 
 import jax
@@ -21,16 +22,16 @@ import numpy as np
 from rich.console import Console
 
 import fnn
-from experiments import data, digits_report
+from experiments import data, digits_plots, digits_report, runs
+from experiments.claims import Claim, judge
 from experiments.digits_report import Outcome, Trained
-from experiments.experiment import Experiment
-from experiments.runs import new_folder
+from experiments.study import GRADIENTS, Figures, Study, compared
 from fnn.layer import Params, State
 from fnn.train.progress import ProgressBar
 
 
 @dataclasses.dataclass(frozen=True)
-class Digits(Experiment):
+class Digits(Study):
     """The options of the experiment."""
 
     name = "digits"
@@ -89,16 +90,50 @@ class Digits(Experiment):
         return fnn.Objective(self.model(), fnn.CrossEntropy(label_smoothing=self.label_smoothing))
 
     def run(self) -> bool:
-        began, console = time.perf_counter(), Console()
-        folder = new_folder(self.out, self.name)
-        digits = data.load_digits()
+        began, folder, digits = time.perf_counter(), runs.new_folder(self.out, self.name), data.load_digits()
+        self.write_config(folder)
         trained = self.train(digits)
         outcome = self.outcome(trained, digits)
-        digits_report.write(folder, self, digits, trained, outcome, seconds=time.perf_counter() - began)
-        console.print(digits_report.table(trained, outcome))
-        console.print(digits_report.conclusion(trained, outcome, seconds=time.perf_counter() - began))
-        console.print(f"Report, pictures and checkpoint: {folder}", soft_wrap=True)
-        return True
+        digits_report.write(folder, self, trained, outcome)
+        Console().print(digits_report.table(trained, outcome))
+        batch = tuple(part[: self.batch_size] for part in digits.validation[:2])
+        network, key = trained.network(outcome.selected), jax.random.key(self.seed)
+        gradients = compared(self.objective(), network["params"], network["state"], batch, key=key)
+        figures = {**digits_report.figures(trained, outcome, digits), GRADIENTS: gradients}
+        return self.conclude(folder, figures, began)
+
+    def claims(self, figures: Figures) -> list[Claim]:
+        percent = 100 * np.array(figures["accuracy"]["test"])
+        return [
+            judge(
+                "A small convolutional network reads 99 % of the digits",
+                rule="the mean test accuracy over the seeds is at least 99.0 %",
+                figure=f"{percent.mean():.2f} % over {len(percent)} seeds, from {percent.min():.2f} %",
+                holds=percent.mean() >= 99.0,
+            ),
+            judge(
+                "Five seeds train in under 90 seconds on two CPU cores, compilation included",
+                rule="compiling and training take less than 90 seconds together",
+                figure=f"{figures['compile_seconds']:.0f} s to compile, {figures['train_seconds']:.0f} s to train",
+                holds=figures["compile_seconds"] + figures["train_seconds"] < 90,
+            ),
+        ]
+
+    def draw(self, figures: Figures, folder: Path) -> dict[str, str]:
+        test = data.load_digits().test
+        history = {name: np.array(values) for name, values in figures["history"].items()}
+        digits_plots.learning_curves(folder / "learning_curves.png", history)
+        digits_plots.confusion(folder / "confusion_matrix.png", np.array(figures["predicted"]), test.labels)
+        found = [digits_plots.Mistake(*each) for each in figures["mistakes"]]
+        digits_plots.misread(folder / "misclassified.png", test.images, found, networks=len(figures["predicted"]))
+        return {
+            "learning_curves.png": "Learning curves",
+            "confusion_matrix.png": "Confusion matrix",
+            "misclassified.png": "Misclassified digits",
+        }
+
+    def tables(self, figures: Figures) -> list[str]:
+        return digits_report.sections(self, figures)
 
     def train(self, digits: data.Digits) -> Trained:
         """Trains all seeds in one compiled program, on the training and validation parts only."""

@@ -8,7 +8,7 @@ import numpy as np
 from rich.table import Table
 
 import fnn
-from experiments import data, digits_plots, runs
+from experiments import data, runs
 from experiments.digits_plots import Mistake
 from fnn.layer import Params, State
 
@@ -40,28 +40,32 @@ class Outcome(NamedTuple):
     probabilities: np.ndarray
 
 
-def write(
-    folder: Path, options: Any, digits: data.Digits, trained: Trained, outcome: Outcome, *, seconds: float
-) -> None:
-    """Writes config.json, metrics.jsonl, checkpoint.safetensors, three pictures and report.md."""
-    runs.write_json(folder / "config.json", options.options())
+def write(folder: Path, options: Any, trained: Trained, outcome: Outcome) -> None:
+    """Writes metrics.jsonl and checkpoint.safetensors."""
     runs.write_json_lines(folder / "metrics.jsonl", history_rows(trained))
-    seed = trained.seeds[outcome.selected]
     metadata = {
         "experiment": options.name,
-        "seed": seed,
+        "seed": trained.seeds[outcome.selected],
         "test_accuracy": float(outcome.test[outcome.selected]),
         "validation_accuracy": float(outcome.validation[outcome.selected]),
         "classes": [str(digit) for digit in range(10)],
         "config": options.options(),
     }
     fnn.save(folder / "checkpoint.safetensors", trained.network(outcome.selected), metadata)
-    test, networks = digits.test, len(trained.seeds)
-    digits_plots.learning_curves(folder / "learning_curves.png", trained.history)
-    digits_plots.confusion(folder / "confusion_matrix.png", outcome.probabilities.argmax(-1), test.labels)
-    found = mistakes(test.labels, outcome.probabilities)
-    digits_plots.misread(folder / "misclassified.png", test.images, found, networks=networks)
-    runs.write_report(folder / "report.md", *sections(folder, options, digits, trained, outcome, seconds))
+
+
+def figures(trained: Trained, outcome: Outcome, digits: data.Digits) -> dict[str, Any]:
+    """What was measured, as plain values; ``predicted`` (seeds, N) are the digits that each network reads."""
+    parts = {"train": outcome.train, "validation": outcome.validation, "test": outcome.test}
+    return {
+        "accuracy": {name: each.tolist() for name, each in parts.items()},
+        "compile_seconds": trained.compile_seconds,
+        "train_seconds": trained.train_seconds,
+        "history": {name: values.tolist() for name, values in trained.history.items()},
+        "predicted": outcome.probabilities.argmax(-1).tolist(),
+        "mistakes": mistakes(digits.test.labels, outcome.probabilities),
+        "rows": rows(trained, outcome),
+    }
 
 
 def history_rows(trained: Trained) -> list[dict[str, Any]]:
@@ -104,28 +108,12 @@ def table(trained: Trained, outcome: Outcome) -> Table:
     return runs.rich_table("Accuracy in %", HEADINGS, rows(trained, outcome))
 
 
-def conclusion(trained: Trained, outcome: Outcome, *, seconds: float) -> str:
-    """The result in one line."""
-    return (
-        f"Mean test accuracy {100 * outcome.test.mean():.2f} % over {len(outcome.test)} seeds,"
-        f" {seconds:.0f} s in all: {trained.compile_seconds:.0f} s to compile, {trained.train_seconds:.0f} s to train."
-    )
-
-
-def sections(
-    folder: Path, options: Any, digits: data.Digits, trained: Trained, outcome: Outcome, seconds: float
-) -> list[str]:
-    """The parts of report.md."""
+def sections(options: Any, figures: dict[str, Any]) -> list[str]:
+    """What report.md says beside the claims: all accuracies, the method, and how to use the checkpoint."""
+    digits = data.load_digits()
     sizes = " / ".join(str(len(part.labels)) for part in digits)
     return [
-        "# Handwritten digits",
-        "Does a small convolutional network, trained by hand-derived gradients, read 99 % of scikit-learn's digits?",
-        conclusion(trained, outcome, seconds=seconds)
-        + (" This was a quick run, which proves nothing." if options.quick else ""),
-        "## Results\n\nAccuracy in percent.\n\n" + runs.markdown_table(HEADINGS, rows(trained, outcome)),
-        "![Learning curves](learning_curves.png)",
-        "![Confusion matrix](confusion_matrix.png)",
-        "![Misclassified digits](misclassified.png)",
+        "## Accuracy in percent\n\n" + runs.markdown_table(HEADINGS, figures["rows"]),
         "## Method\n\n"
         f"- Data: 1797 images of 8 × 8 pixels, split once, stratified, into train / validation / test = {sizes}"
         f" (fingerprint of the split: {digits.checksum}). The validation part selects the seed that is saved. The test"
@@ -136,13 +124,12 @@ def sections(
         f" decay {options.weight_decay:g} of kernels, label smoothing {options.label_smoothing:g}, shifts by up to one"
         f" pixel, batches of {options.batch_size}, gradient: `{options.method}`.\n"
         f"- All {options.seeds} seeds in one compiled program (`jax.lax.map` over `fnn.make_train`).",
-        "## The checkpoint\n\nParameters and state of the selected seed. From the root of the repository:\n\n"
-        "```python\n" + snippet(folder, options) + "```",
-        runs.machine_section(),
+        "## The checkpoint\n\nParameters and state of the selected seed. Run this in the folder of the"
+        " run, with the repository on the path:\n\n```python\n" + snippet(options) + "```",
     ]
 
 
-def snippet(folder: Path, options: Any) -> str:
+def snippet(options: Any) -> str:
     """Python code that loads the checkpoint and tests it again."""
     return f"""import jax
 import jax.numpy as jnp
@@ -152,7 +139,7 @@ from experiments.digits import Digits
 
 model, test = Digits(width={options.width}, dropout={options.dropout}).model(), data.load_digits().test
 params, state = jax.eval_shape(model.init, jax.random.key(0), test.images[:1])
-network = fnn.load("{(folder / "checkpoint.safetensors").as_posix()}", like={{"params": params, "state": state}})
+network = fnn.load("checkpoint.safetensors", like={{"params": params, "state": state}})
 outputs, _ = model.apply(network["params"], network["state"], jnp.asarray(test.images))
 print(fnn.Accuracy()(outputs, test.labels))
 """

@@ -1,8 +1,11 @@
 """The base of all experiments: their options, and how ``--quick`` changes the defaults."""
 
 import dataclasses
+import json
 from pathlib import Path
 from typing import Any, ClassVar, Self
+
+from experiments import runs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,14 +22,14 @@ class Experiment:
     seed: int = 0
     """The seed of all randomness."""
 
-    epochs: int = 1
-    """Passes over the training data."""
-
     out: Path | None = None
     """The folder to write to, new or empty; by default runs/NAME/TIME."""
 
     quick: bool = False
     """A short run through all the code, with smaller defaults; its results prove nothing."""
+
+    config: Path | None = None
+    """The config.json of an earlier run: its options become the defaults, so that the run is repeated."""
 
     @classmethod
     def quickly(cls, **options: Any) -> Self:
@@ -34,12 +37,33 @@ class Experiment:
         changed: dict[str, Any] = {**cls.quick_options, "quick": True, **options}
         return cls(**changed)
 
+    @classmethod
+    def again(cls, config: Path) -> Self:
+        """The experiment with the options that an earlier run wrote to its ``config.json``, but for its folder.
+
+        Errors: ``ValueError`` if this is not such a file, or of another experiment, and ``FileNotFoundError``.
+        """
+        try:
+            options = json.loads(config.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ValueError(f"{config} is not JSON: {error}") from None
+        known = {field.name for field in dataclasses.fields(cls)} - {"out", "config"}
+        if not isinstance(options, dict) or options.pop("experiment", cls.name) != cls.name:
+            raise ValueError(f"{config} does not hold the options of {cls.name}")
+        options.pop("out", None)
+        if unknown := sorted(options.keys() - known):
+            raise ValueError(f"{config} has options that {cls.name} does not have: {', '.join(unknown)}")
+        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in options.items()})
+
     def run(self) -> bool:
         """Runs the experiment, writes its folder, and returns whether its checks passed."""
         raise NotImplementedError(f"{type(self).__name__} does not define run")
 
+    def write_config(self, folder: Path) -> None:
+        """Writes ``config.json``, from which ``--config`` repeats the run."""
+        runs.write_json(folder / "config.json", {"experiment": self.name, **self.options()})
+
     def options(self) -> dict[str, Any]:
         """The options as plain values, for JSON."""
-        return {
-            name: str(value) if isinstance(value, Path) else value for name, value in dataclasses.asdict(self).items()
-        }
+        options = {name: value for name, value in dataclasses.asdict(self).items() if name != "config"}
+        return {name: str(value) if isinstance(value, Path) else value for name, value in options.items()}

@@ -14,20 +14,22 @@ report fails.
 """
 
 import dataclasses
+import time
 from pathlib import Path
 from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 import fnn
-from experiments import data
-from experiments.experiment import Experiment
-from experiments.runs import machine_section, new_folder, wide_console, write_json, write_report
+from experiments import data, runs
+from experiments.claims import Claim, judge
+from experiments.study import Figures, Study
 
 
 @dataclasses.dataclass(frozen=True)
-class Gradients(Experiment):
+class Gradients(Study):
     """The options of the experiment."""
 
     name = "gradients"
@@ -67,20 +69,38 @@ class Gradients(Experiment):
         }
 
     def run(self) -> bool:
-        folder, console = new_folder(self.out, self.name), wide_console()
-        write_json(folder / "config.json", self.options())
+        began, folder, console = time.perf_counter(), runs.new_folder(self.out, self.name), runs.wide_console()
+        self.write_config(folder)
         reports = {}
         for name, model in self.models().items():
             console.rule(name)
             reports[name] = self.compare(model)
             console.print(reports[name])
             save(folder, name, reports[name])
-        ok = all(report.ok for report in reports.values())
-        parts = [f"## {name}\n\n![{name}]({name}.png)\n\n{report.to_markdown()}" for name, report in reports.items()]
-        verdicts = "\n".join(f"- {name}: {report.verdict}" for name, report in reports.items())
-        write_report(folder / "report.md", "# Gradients, four ways", verdicts, *parts, machine_section())
-        console.print(f"Reports and pictures: {folder}", soft_wrap=True)
-        return ok
+        figures = {
+            name: {"ok": report.ok, "verdict": report.verdict, "report": report.to_markdown(), "errors": errors(report)}
+            for name, report in reports.items()
+        }
+        self.conclude(folder, figures, began)
+        return all(report.ok for report in reports.values())
+
+    def claims(self, figures: Figures) -> list[Claim]:
+        return [
+            judge(
+                f"By hand, the gradient of the {name} is what jax.grad and differences give",
+                rule="on every leaf and delta, to 1e-12 of jax.grad's norm by hand and to 1e-8 by differences",
+                figure=found["verdict"],
+                holds=found["ok"],
+            )
+            for name, found in figures.items()
+        ]
+
+    def draw(self, figures: Figures, folder: Path) -> dict[str, str]:
+        # Drawn by ``save``, from the reports.
+        return {f"{name}.png": f"Errors of every leaf and delta of the {name}, and the costs" for name in figures}
+
+    def tables(self, figures: Figures) -> list[str]:
+        return [f"## {name}\n\n{found['report']}" for name, found in figures.items()]
 
     def compare(self, model: fnn.Layer) -> fnn.GradientReport:
         """Trains a model briefly and compares its gradients on a validation batch."""
@@ -99,3 +119,9 @@ def save(folder: Path, name: str, report: fnn.GradientReport) -> None:
     """Writes a report as JSON and as a picture."""
     (folder / f"{name}.json").write_text(report.to_json(indent=2) + "\n", encoding="utf-8")
     report.plot(folder / f"{name}.png")
+
+
+def errors(report: fnn.GradientReport) -> dict[str, float | None]:
+    """The largest relative error of each method; ``None`` where it has no number, as in a report that fails."""
+    found = {method: report.error_of(method) for method in report.compared}
+    return {method: error if np.isfinite(error) else None for method, error in found.items()}

@@ -11,7 +11,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 import fnn
@@ -47,26 +46,34 @@ class Study(Experiment):
         """Writes the pictures, and returns the caption of each by its file name."""
         raise NotImplementedError(f"{type(self).__name__} does not define draw")
 
+    def tables(self, figures: Figures) -> list[str]:
+        """More parts of the report, in Markdown; none by default."""
+        return []
+
     def run(self) -> bool:
-        began, console, folder = time.perf_counter(), runs.wide_console(), runs.new_folder(self.out, self.name)
-        runs.write_json(folder / "config.json", self.options())
+        began, folder = time.perf_counter(), runs.new_folder(self.out, self.name)
+        self.write_config(folder)
+        return self.conclude(folder, self.measure(), began)
+
+    def conclude(self, folder: Path, figures: Figures, began: float) -> bool:
+        """Judges and draws what was measured since ``began``, writes everything and shows the verdicts."""
         # What is judged and drawn is what results.json can hold: floats stay what they are, tuples become lists.
-        figures = json.loads(json.dumps(self.measure(), allow_nan=False))
-        judged = self.claims(figures)
-        captions = self.draw(figures, folder)
+        figures = json.loads(json.dumps(figures, allow_nan=False))
+        judged, captions = self.claims(figures), self.draw(figures, folder)
         seconds = time.perf_counter() - began
         results = {
             "experiment": self.name,
             "quick": self.quick,
             "claims": [each._asdict() for each in judged],
+            "pictures": captions,
             "seconds": round(seconds, 1),
             "machine": runs.machine(),
             "figures": figures,
         }
         runs.write_json(folder / "results.json", results)
         runs.write_report(folder / "report.md", *self._sections(figures, judged, captions, seconds))
-        self._show(console, figures, judged)
-        console.print(f"{seconds:.0f} s. Report, figures and pictures: {folder}", soft_wrap=True)
+        self._show(figures, judged)
+        runs.wide_console().print(f"{seconds:.0f} s. Report, figures and pictures: {folder}", soft_wrap=True)
         return True
 
     def _sections(self, figures: Figures, judged: list[Claim], captions: Mapping[str, str], seconds: float) -> list:
@@ -78,13 +85,15 @@ class Study(Experiment):
             runs.markdown_table(claims.HEADINGS, [each.row() for each in judged], words=3),
             f"A claim holds if:\n\n{rules}",
             *(f"![{caption}]({name})\n\n{caption}" for name, caption in captions.items()),
+            *self.tables(figures),
             figures.get(GRADIENTS, ""),
             "## How it is measured\n\n" + "\n".join(question.splitlines()[1:]).strip(),
             "## Options\n\n" + "\n".join(f"- {name}: {value}" for name, value in self.options().items()),
             runs.machine_section() + f"\n- seconds: {seconds:.0f}",
         ]
 
-    def _show(self, console: Console, figures: Figures, judged: list[Claim]) -> None:
+    def _show(self, figures: Figures, judged: list[Claim]) -> None:
+        console = runs.wide_console()
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
         for heading in claims.HEADINGS:
             table.add_column(heading)

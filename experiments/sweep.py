@@ -19,6 +19,7 @@ import dataclasses
 import statistics
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, ClassVar
 
 import jax
@@ -27,15 +28,16 @@ import numpy as np
 
 import fnn
 from experiments import data, runs
+from experiments.claims import Claim, judge
 from experiments.digits import Digits
-from experiments.experiment import Experiment
 from experiments.in_turn import against, seconds_in_turn
+from experiments.study import GRADIENTS, Figures, Study, compared
 
 HEADINGS = ("model", "runs", "ms a run, vmap", "map", "time of map", "chosen")
 
 
 @dataclasses.dataclass(frozen=True)
-class Sweep(Experiment):
+class Sweep(Study):
     """The options of the experiment."""
 
     name = "sweep"
@@ -63,42 +65,67 @@ class Sweep(Experiment):
     """How often each layout is measured."""
 
     def run(self) -> bool:
-        folder, console = runs.new_folder(self.out, self.name), runs.wide_console()
+        began, folder = time.perf_counter(), runs.new_folder(self.out, self.name)
+        self.write_config(folder)
         digits = data.load_digits()
-        began = time.perf_counter()
         result = self.sweep(digits)
         took = time.perf_counter() - began
-        accuracy = result.table("validation_accuracy")
-        console.print(result)
-        measured = [self.measure(name, *case) for name, case in self.cases(digits).items()]
-        rows = [row(each) for each in measured]
-        console.print(runs.rich_table("Side by side or one after the other", HEADINGS, rows))
+        runs.wide_console().print(result)
         result.to_csv(folder / "runs.csv")
         result.plot(folder / "learning_rate.png")
         result.plot(folder / "accuracy.png", score="validation_accuracy")
-        best = result.best()
-        words = (
-            f"Best: {', '.join(f'{name} {value:.3g}' for name, value in best.hyperparams.items())}, validation loss"
-            f" {result.table().combinations[0].mean:.4f}, accuracy"
-            f" {100 * mean_of(accuracy, best.hyperparams):.2f} % on average; {result.layout}, {took:.1f} s with"
-            f" compilation."
-        )
-        report = {"machine": runs.machine(), "options": self.options(), "seconds": took, "layouts": measured}
-        runs.write_json(folder / "results.json", report)
-        runs.write_report(
-            folder / "report.md",
-            "# A sweep over learning rates and momenta",
-            words,
-            result.to_markdown(),
-            "![Validation loss](learning_rate.png)",
-            "![Validation accuracy](accuracy.png)",
-            "## Side by side or one after the other",
-            runs.markdown_table(HEADINGS, rows),
-            runs.machine_section(),
-        )
-        console.print(words)
-        console.print(f"Table and pictures: {folder}", soft_wrap=True)
-        return True
+        accuracy, objective = result.table("validation_accuracy"), fnn.Objective(self.perceptron(), fnn.CrossEntropy())
+        batch = tuple(jnp.asarray(part[: self.batch_size]) for part in digits.validation[:2])
+        figures = {
+            "seconds": took,
+            "layout": str(result.layout),
+            "combinations": [
+                {**each.hyperparams, "loss": finite(each.mean), "accuracy": finite(mean_of(accuracy, each.hyperparams))}
+                for each in result.table().combinations
+            ],
+            "table": result.to_markdown(),
+            "layouts": [self.layouts(name, *case) for name, case in self.cases(digits).items()],
+            GRADIENTS: compared(objective, *objective.init(jax.random.key(self.seed), batch[0]), batch),
+        }
+        return self.conclude(folder, figures, began)
+
+    def claims(self, figures: Figures) -> list[Claim]:
+        best = {momentum: best_rate(figures["combinations"], momentum) for momentum in self.momenta}
+        plain, heavy = (best[each] for each in (min(best), max(best)))
+        layouts, sides = figures["layouts"], {"perceptron": "vmap", "convolutional network": "map"}
+        return [
+            judge(
+                "Momentum lowers the best learning rate",
+                rule="the rate with the lowest mean validation loss is lower with the largest momentum than without",
+                figure=f"{heavy:.3g} with momentum {max(best):g}, {plain:.3g} with {min(best):g}",
+                holds=heavy < plain,
+            ),
+            judge(
+                "On a CPU a perceptron's runs are faster side by side, a convolutional network's one after another",
+                rule="the median ratio of the two layouts says so for each of the two",
+                figure="; ".join(
+                    f"{each['model']}: one after another {against(each['map_over_vmap'], 1)}" for each in layouts
+                ),
+                holds=all((each["map_over_vmap"] > 1) == (sides[each["model"]] == "vmap") for each in layouts),
+            ),
+            judge(
+                "The sweep chooses the faster layout by itself",
+                rule="what it chose is what was faster, for each of the two",
+                figure=", ".join(f"{each['model']}: {each['chosen']}" for each in layouts),
+                holds=all((each["map_over_vmap"] > 1) == (each["chosen"] == "vmap") for each in layouts),
+            ),
+        ]
+
+    def draw(self, figures: Figures, folder: Path) -> dict[str, str]:
+        # Drawn from the result of the sweep, which knows how.
+        return {"learning_rate.png": "Validation loss", "accuracy.png": "Validation accuracy"}
+
+    def tables(self, figures: Figures) -> list[str]:
+        rows = [row(each) for each in figures["layouts"]]
+        return [
+            figures["table"],
+            "## Side by side or one after the other\n\n" + runs.markdown_table(HEADINGS, rows),
+        ]
 
     def sweep(self, digits: data.Digits) -> fnn.SweepResult:
         """Runs the grid."""
@@ -133,7 +160,7 @@ class Sweep(Experiment):
             "convolutional network": (Digits(width=self.width).model(), digits.validation, self.seeds),
         }
 
-    def measure(self, name: str, model: fnn.Layer, part: data.Part, count: int) -> dict[str, Any]:
+    def layouts(self, name: str, model: fnn.Layer, part: data.Part, count: int) -> dict[str, Any]:
         """Median seconds of a run in both layouts, measured in turn, and the layout that ``sweep`` chooses."""
         train, key = self.runner(model), jax.random.key(self.seed)
         hyperparams: dict[str, Any] = {"learning_rate": 0.01, "momentum": 0.9}
@@ -159,6 +186,17 @@ class Sweep(Experiment):
             "map_over_vmap": statistics.median(ratios),
             "chosen": "map" if chosen.layout.parallel == 1 else "vmap",
         }
+
+
+def finite(value: float) -> float | None:
+    """The number, or nothing for the mean of runs that diverged."""
+    return float(value) if np.isfinite(value) else None
+
+
+def best_rate(combinations: list[dict[str, Any]], momentum: float) -> float:
+    """The learning rate with the lowest mean validation loss at this momentum."""
+    found = [each for each in combinations if each["momentum"] == momentum and each["loss"] is not None]
+    return min(found, key=lambda each: each["loss"])["learning_rate"]
 
 
 def mean_of(table: Any, hyperparams: dict[str, Any]) -> float:

@@ -28,9 +28,7 @@ def finished(name: str, folder: Path) -> Finished:
     assert main([name, "--quick", "--out", str(folder)]) == 0
     study = EXPERIMENTS[name].quickly()
     assert isinstance(study, Study)
-    options = json.loads((folder / "config.json").read_text())
-    assert options.pop("out") == str(folder)
-    assert options == {each: value for each, value in study.options().items() if each != "out"}
+    assert EXPERIMENTS[name].again(folder / "config.json") == study
     results, report = json.loads((folder / "results.json").read_text()), (folder / "report.md").read_text()
     judged = study.claims(results["figures"])
     assert judged

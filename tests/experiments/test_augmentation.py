@@ -10,7 +10,9 @@ import pytest
 from experiments import augmentation_plots
 from experiments.__main__ import main
 from experiments.augmentation import SHOWN, STRENGTHS, Augmentation, motions
+from experiments.claims import verdict
 from experiments.data import load_digits
+from experiments.study import QUICK
 from fnn import augment
 
 FILES = {"config.json", "results.json", "report.md", "contact_sheet.png", "strengths.png"}
@@ -32,15 +34,28 @@ def test_every_file_is_there_and_no_other(folder):
 
 @pytest.mark.full
 def test_results_have_a_row_for_each_strength_and_a_column_for_each_seed(folder):
-    results = json.loads((folder / "results.json").read_text())
+    results = json.loads((folder / "results.json").read_text())["figures"]
     accuracies = np.array(results["test_accuracy"])
     assert results["strengths"] == list(STRENGTHS)
     assert accuracies.shape == (len(STRENGTHS), Augmentation.quickly().seeds)
     assert ((accuracies >= 0) & (accuracies <= 1)).all()
     report = (folder / "report.md").read_text()
     assert all(f"{100 * each.mean():.2f}" in report for each in accuracies)
-    assert "proves nothing" in report
+    assert QUICK in report
     assert "jaxlib" in report
+
+
+def test_the_rules_of_its_claims_can_say_no():
+    def verdicts(accuracies):
+        judged = Augmentation().claims({"strengths": list(STRENGTHS), "test_accuracy": accuracies})
+        return verdict(judged, "Small motions"), verdict(judged, "Larger motions")
+
+    # None, half, as chosen, twice; three seeds.
+    none, chosen = [0.80, 0.82, 0.84], [0.90, 0.93, 0.93]
+    assert verdicts([none, none, chosen, none]) == ("holds", "does not hold")
+    assert verdicts([none, none, none, chosen]) == ("does not hold", "holds")
+    # The mean gains, but by less than twice its standard error.
+    assert verdicts([none, none, [0.78, 0.83, 0.95], none])[0] == "does not hold"
 
 
 def test_the_sheet_has_a_row_for_every_augmentation():

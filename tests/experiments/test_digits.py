@@ -13,13 +13,14 @@ import pytest
 import fnn
 from experiments import digits_plots, digits_report
 from experiments.__main__ import main
+from experiments.claims import verdict
 from experiments.data import load_digits
 from experiments.digits import Digits
 
 pytestmark = pytest.mark.full
 
 FILES = {
-    "config.json", "metrics.jsonl", "report.md", "checkpoint.safetensors",
+    "config.json", "results.json", "metrics.jsonl", "report.md", "checkpoint.safetensors",
     "learning_curves.png", "confusion_matrix.png", "misclassified.png",
 }  # fmt: skip
 
@@ -51,8 +52,9 @@ def test_every_file_is_there_and_no_other(folder):
 
 def test_the_options_in_the_folder_make_the_same_experiment(folder):
     options = json.loads((folder / "config.json").read_text())
-    assert options.pop("out") == str(folder)
-    assert Digits(**options) == Digits.quickly()
+    assert options["experiment"] == "digits"
+    assert options["out"] == str(folder)
+    assert Digits.again(folder / "config.json") == Digits.quickly()
 
 
 def test_metrics_have_one_row_for_each_seed_and_epoch(folder):
@@ -101,6 +103,16 @@ def test_the_terminal_shows_the_same_accuracies_and_where_the_files_are(finished
     folder, printed = finished
     assert f"{100 * metadata['test_accuracy']:.2f}" in printed
     assert str(folder) in printed.splitlines()[-1]
+
+
+def test_the_rules_of_its_claims_can_say_no(folder):
+    figures = json.loads((folder / "results.json").read_text())["figures"]
+    for accuracies, words in (([0.98, 0.995], "does not hold"), ([0.99, 0.991], "holds")):
+        changed = figures | {"accuracy": {"test": accuracies}}
+        assert verdict(Digits().claims(changed), "reads 99 %") == words
+    assert verdict(Digits().claims(figures | {"train_seconds": 80.0, "compile_seconds": 9.0}), "90 seconds") == "holds"
+    slow = figures | {"train_seconds": 80.0, "compile_seconds": 10.5}
+    assert verdict(Digits().claims(slow), "90 seconds") == "does not hold"
 
 
 def test_the_snippet_of_the_report_runs_and_gives_the_accuracy_reported(folder, metadata, monkeypatch):

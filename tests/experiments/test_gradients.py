@@ -65,4 +65,6 @@ def test_a_wrong_rule_fails_the_experiment_and_ends_the_command_with_1(tmp_path,
     monkeypatch.setattr(Gradients, "models", lambda self: {"planted": model})
     assert main(["gradients", "--quick", "--out", str(tmp_path)]) == 1
     assert not json.loads((tmp_path / "planted.json").read_text())["ok"]
-    assert "✗" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "✗" in shown
+    assert "does not hold" in shown
