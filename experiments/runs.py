@@ -71,11 +71,11 @@ def markdown_table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, wo
     return "\n".join([*lines, *(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in rows)])
 
 
-def rich_table(title: str, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
-    """The same table for the terminal."""
+def rich_table(title: str, headings: Sequence[str], rows: Iterable[Sequence[str]], *, words: int = 0) -> Table:
+    """The same table for the terminal; ``words`` columns at the left are sentences, which wrap."""
     table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
     for i, heading in enumerate(headings):
-        table.add_column(heading, justify="right" if i else "left", no_wrap=True)
+        table.add_column(heading, justify="right" if i >= max(words, 1) else "left", no_wrap=i >= words)
     for row in rows:
         table.add_row(*row)
     return table

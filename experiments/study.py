@@ -10,8 +10,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from rich import box
-from rich.table import Table
 
 import fnn
 from experiments import claims, runs
@@ -94,12 +92,7 @@ class Study(Experiment):
 
     def _show(self, figures: Figures, judged: list[Claim]) -> None:
         console = runs.wide_console()
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-        for heading in claims.HEADINGS:
-            table.add_column(heading)
-        for each in judged:
-            table.add_row(*each.row(), style="" if each.holds else "bold")
-        console.print(table)
+        console.print(runs.rich_table("Claims", claims.HEADINGS, [each.row() for each in judged], words=3))
         if GRADIENTS in figures:
             console.print(figures[GRADIENTS])
         if self.quick:

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from experiments.__main__ import COMMANDS, EXPERIMENTS, defaults, main
+from experiments.__main__ import COMMANDS, defaults, main
 from experiments.digits import Digits
 
 
@@ -16,7 +16,7 @@ def test_without_a_name_it_lists_the_experiments(capsys):
 
 def test_an_unknown_name_is_an_error_with_the_names(capsys):
     assert main(["digts"]) == 2
-    assert f"There are: {', '.join(EXPERIMENTS)}, all." in capsys.readouterr().err
+    assert f"There are: {', '.join(COMMANDS)}." in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", COMMANDS)

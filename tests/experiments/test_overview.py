@@ -1,0 +1,136 @@
+"""All experiments in one page, and runs side by side."""
+
+import dataclasses
+import json
+import re
+import sys
+from typing import ClassVar
+
+import numpy as np
+import pytest
+
+from experiments.__main__ import EXPERIMENTS, main
+from experiments.claims import judge, verdict
+from experiments.experiment import Experiment
+from experiments.overview import page, side_by_side
+from experiments.overview.everything import Everything
+from experiments.study import Study
+
+
+@dataclasses.dataclass(frozen=True)
+class Learns(Study):
+    """A study without training; its claim holds for small seeds."""
+
+    name = "learns"
+    quick_options: ClassVar = {"width": 2}
+    width: int = 3
+
+    def measure(self):
+        return {"history": {"loss": [[3.0, 2.0, 1.0 + self.seed]]}, "last": 1.0 + self.seed}
+
+    def claims(self, figures):
+        rule = {"rule": "the last loss is < 2", "figure": f"{figures['last']:g} & <less>"}
+        return [judge("It |learns| <fast>", **rule, holds=figures["last"] < 2)]
+
+    def draw(self, figures, folder):
+        (folder / "loss.png").write_bytes(b"\x89PNG")
+        return {"loss.png": "The <loss>"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Breaks(Experiment):
+    name = "breaks"
+
+    def run(self):
+        raise FloatingPointError("the loss is <NaN>")
+
+
+@pytest.fixture
+def two(monkeypatch):
+    monkeypatch.setattr(Everything, "experiments", {"learns": Learns, "breaks": Breaks})
+
+
+def test_the_page_has_every_claim_and_picture_and_survives_a_failure(two, tmp_path, capsys):
+    assert main(["all", "--quick", "--out", str(tmp_path / "all")]) == 1
+    text = (tmp_path / "all" / "index.html").read_text()
+    assert "Failed: breaks" in capsys.readouterr().out
+    assert re.findall(r'data-label="verdict" class="(\w+)">([^<]+)<', text) == [("yes", "holds"), ("no", "failed")]
+    assert "It |learns| &lt;fast&gt;" in text
+    assert "1 &amp; &lt;less&gt;" in text
+    assert "FloatingPointError: the loss is &lt;NaN&gt;" in text
+    assert 'src="data:image/png;base64,iVBORw==' in text
+    assert "these verdicts prove nothing" in text
+    # Self-contained: nothing is loaded from elsewhere.
+    assert not re.findall(r'(?:src|href)="(?!data:|#)', text)
+
+
+def test_only_some_can_be_run_and_an_unknown_name_is_an_error(two, tmp_path, capsys):
+    assert main(["all", "--only", "learns", "--seed", "4", "--out", str(tmp_path / "one")]) == 0
+    assert {path.name for path in (tmp_path / "one").iterdir()} == {"index.html", "learns"}
+    results = json.loads((tmp_path / "one" / "learns" / "results.json").read_text())
+    assert [each["verdict"] for each in results["claims"]] == ["does not hold"]
+    assert "prove nothing" not in (tmp_path / "one" / "index.html").read_text()
+    assert main(["all", "--only", "lerns", "--out", str(tmp_path / "two")]) == 2
+    assert "there is no experiment lerns" in capsys.readouterr().err
+
+
+def test_runs_side_by_side_show_what_differs(tmp_path, capsys):
+    folders = []
+    for seed in (0, 5):
+        folders.append(str(tmp_path / f"seed {seed}"))
+        Learns(seed=seed, out=tmp_path / f"seed {seed}").run()
+    assert main(["compare", *folders, "--out", str(tmp_path / "both")]) == 0
+    report = (tmp_path / "both" / "report.md").read_text()
+    assert "| seed | 0 | 5 |" in report
+    assert "width" not in report
+    assert r"| It \|learns\| <fast> | 1 & <less> (holds) | 6 & <less> (does not hold) |" in report
+    assert (tmp_path / "both" / "curves.png").read_bytes().startswith(b"\x89PNG")
+    assert "does not hold" in capsys.readouterr().out
+
+
+def test_what_cannot_be_compared_is_refused(tmp_path, capsys):
+    Learns(out=tmp_path / "one").run()
+    assert main(["compare", str(tmp_path / "one"), "--out", str(tmp_path / "x")]) == 2
+    assert "at least two runs, got 1" in capsys.readouterr().err
+    assert main(["compare", str(tmp_path / "one"), str(tmp_path), "--out", str(tmp_path / "x")]) == 2
+    assert "is not the folder of a finished experiment" in capsys.readouterr().err
+    (tmp_path / "two").mkdir()
+    for name in ("config.json", "results.json"):
+        text = (tmp_path / "one" / name).read_text().replace('"learns"', '"digits"')
+        (tmp_path / "two" / name).write_text(text)
+    assert main(["compare", str(tmp_path / "one"), str(tmp_path / "two"), "--out", str(tmp_path / "x")]) == 2
+    assert "different experiments: digits, learns" in capsys.readouterr().err
+    assert not (tmp_path / "x").exists()
+
+
+def test_equal_settings_and_missing_curves(tmp_path):
+    runs = [side_by_side.Run(tmp_path / each, {"seed": 0, "out": each}, {}) for each in "ab"]
+    assert side_by_side.settings_that_differ(runs) == []
+    more = runs[1]._replace(options={"seed": 0, "depth": 2})
+    assert side_by_side.settings_that_differ([runs[0], more]) == [("depth", "–", "2")]
+
+
+def test_every_experiment_that_is_a_study_states_its_question_and_result():
+    for name, kind in EXPERIMENTS.items():
+        text = sys.modules[kind.__module__].__doc__
+        assert text.splitlines()[0].endswith("?"), name
+        assert "Claim" in text, name
+        assert "Result:" in text, name
+
+
+def test_a_verdict_is_found_by_the_words_of_its_claim():
+    judged = [judge("a holds", rule="", figure="", holds=np.bool_(True)), judge("b holds", rule="", figure="", holds=0)]
+    assert verdict(judged, "a ") == "holds"
+    assert verdict(judged, "b ") == "does not hold"
+    for words in ("holds", "c"):
+        with pytest.raises(LookupError, match="claims contain"):
+            verdict(judged, words)
+
+
+def test_the_summary_counts(tmp_path):
+    entries = [page.Entry("x", "X?", tmp_path, 1.6), page.Entry("y", "Y?", tmp_path, 2.0, "it broke")]
+    page.write(tmp_path / "index.html", entries, title="T", quick=False)
+    text = (tmp_path / "index.html").read_text()
+    assert "2 experiments, 0 claims, 4 s" in text
+    assert "no claim" in text
+    assert "it broke" in text
