@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-FILE = "tests/platform/test_doctor.py"
+FILE = "tests/train/test_history.py"
 
 
 def pytest_says(*arguments: str) -> str:
@@ -25,7 +25,7 @@ def test_the_quick_proof_is_a_part_of_the_full_one_and_says_what_it_leaves_out()
     quick, full = collected(), collected("-m", "full")
     assert quick < full
     left = len(full - quick)
-    line = f"This was the quick proof. Tests left to `pytest -m full -n 2`: {left:,} (platform {left})."
+    line = f"This was the quick proof. Tests left to `pytest -m full -n 2`: {left:,} (train {left})."
     for workers in ("0", "2"):
         assert line in pytest_says("-n", workers)
-    assert "Tests left" not in pytest_says("--collect-only", "-k", "probe")  # what -k leaves out is nobody's
+    assert "Tests left" not in pytest_says("--collect-only", "-k", "history")  # what -k leaves out is nobody's

@@ -33,12 +33,20 @@ def forward(function: Function, at: Any, tangents: Any) -> Any:
     return jax.jvp(function, (at,), (tangents,))[1]
 
 
-def every(function: Function, by_hand: Function, at: list, cotangents: list, tangents: list | None) -> dict[str, Any]:
+def every(
+    function: Function,
+    by_hand: Function,
+    at: list,
+    cotangents: list,
+    tangents: list | None,
+    *,
+    second: bool = True,
+) -> dict[str, Any]:
     """What reverse and forward mode say about a gradient, to be compiled together; without tangents, reverse alone.
 
     automatic    the gradient by ``jax.vjp``
     along        the change of the outputs along the tangents, by ``jax.jvp``
-    second       the change of the gradient along the tangents: of that ``by_hand``, of the automatic one
+    second       the change of the gradient along the tangents: of that ``by_hand``, of the automatic one; if asked
     """
 
     def automatic(at: list) -> list:
@@ -46,12 +54,11 @@ def every(function: Function, by_hand: Function, at: list, cotangents: list, tan
 
     if tangents is None:
         return {"automatic": automatic(at)}
+    along = forward(function, at, tangents)
+    if not second:
+        return {"automatic": automatic(at), "along": along}
     gradient, change = jax.jvp(automatic, (at,), (tangents,))
-    return {
-        "automatic": gradient,
-        "second": (forward(by_hand, at, tangents), change),
-        "along": forward(function, at, tangents),
-    }
+    return {"automatic": gradient, "second": (forward(by_hand, at, tangents), change), "along": along}
 
 
 def differences(function: Callable, at: list, directions: list[list], rest: tuple = ()) -> list[list[np.ndarray]]:

@@ -29,14 +29,12 @@ INSIDE = ("Remat", "Residual", "Repeat")
 
 
 class Derivatives:
-    """The checks by value of a mode whose ``contract`` holds."""
+    """The checks by value of a mode whose ``contract`` holds; what is ``asked`` of its program says ``Program``."""
 
-    def __init__(
-        self, mode: Mode, tolerance: float, second_tolerance: float, *, forward_mode: bool, dtypes: tuple[str, ...]
-    ) -> None:
+    def __init__(self, mode: Mode, tolerance: float, second_tolerance: float, **asked: Any) -> None:
         self.mode, self.found = mode, mode.found
         self.tolerance, self.second_tolerance = tolerance, second_tolerance
-        self.program = Program(mode, forward_mode=forward_mode, dtypes=dtypes)
+        self.program = Program(mode, **asked)
 
     def compiled(self) -> bool:
         """Under ``jit`` a layer is what it is eagerly, and its ``apply`` is its ``forward``: else no more is asked.

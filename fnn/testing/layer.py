@@ -32,6 +32,8 @@ def check_layer(
     per_example: bool | None = None,
     finite: bool = True,
     forward_mode: bool = True,
+    second: bool = True,
+    inside: bool = True,
     perturbation: float = 0.25,
     precision: float = 2.0,
     seeds: int = 3,
@@ -56,7 +58,9 @@ def check_layer(
     one; with ``None`` that is found out from the outputs and then asked of the gradients. ``finite=False`` stands
     aside from differences: for inputs on a kink. None are taken of parameters inside ``Frozen``, and none where a layer
     has a straight-through slope (an attribute ``straight_through`` that is true). ``forward_mode=False`` stands aside
-    from ``jax.jvp``, for a layer whose ``apply`` has reverse mode only. What comes back is NaN for an oracle that stood
+    from ``jax.jvp``, for a layer whose ``apply`` has reverse mode only. ``second=False`` leaves out the derivative of
+    the backward, and ``inside=False`` the gradient inside other combinators: for further options of a class that has
+    passed with them, since these take half of the time. What comes back is NaN for an oracle that stood
     aside, and for ``jax.vjp`` where the layer has no rule by hand, so that its backward is ``jax.vjp`` itself.
 
     ``dtypes`` are those that must be kept, beside float64; in them the gradient in training may be ``precision`` times
@@ -70,6 +74,7 @@ def check_layer(
     """
     found = Violations(repr(layer))
     key = jax.random.key(0) if key is None else key
+    asked = {"forward_mode": forward_mode, "second": second, "inside": inside}
     modes, dtypes = (train,) if isinstance(train, bool) else tuple(train), tuple(dtypes)
     agreement, programs = Agreement(), set()
     with jax.enable_x64(True):
@@ -96,7 +101,7 @@ def check_layer(
                 found.mode = f"train={check.train}"
                 check.tracing()
                 narrow = dtypes if check is rounded else ()
-                values = Derivatives(check, tolerance, second_tolerance, forward_mode=forward_mode, dtypes=narrow)
+                values = Derivatives(check, tolerance, second_tolerance, dtypes=narrow, **asked)
                 if not values.compiled():
                     continue
                 agreement = agreement.worst(values.gradients(seeds))

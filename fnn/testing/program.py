@@ -22,13 +22,16 @@ class Program:
     The results, by name; a gradient is a list of leaves as ``Mode.names`` has them:
 
     manual, applied             what a round trip gives, and what ``apply`` gives
-    automatic, along, second    what reverse and forward mode say, as ``oracles.every`` has it
-    Remat, Residual, Repeat     the gradient of the layer inside these: by hand, automatic
+    automatic, along, second    what reverse and forward mode say, as ``oracles.every`` has it; second if asked
+    Remat, Residual, Repeat     the gradient of the layer ``inside`` these, if asked: by hand, automatic
     float32, bfloat16           the gradient in these dtypes: by hand, automatic
     """
 
-    def __init__(self, mode: Mode, *, forward_mode: bool, dtypes: tuple[str, ...]) -> None:
+    def __init__(
+        self, mode: Mode, *, forward_mode: bool, dtypes: tuple[str, ...], second: bool = True, inside: bool = True
+    ) -> None:
         self.mode, self.forward_mode, self.dtypes = mode, forward_mode, dtypes
+        self.second, self.inside = second, inside
         self.differentiable = bool(mode.leaves and jax.tree.leaves(mode.dy))
         self.run = self._everything
 
@@ -54,17 +57,22 @@ class Program:
         if not self.differentiable:
             return results
         results |= self._differentiated(params, state, x, key, dy, tangents)
+        if self.inside:
+            results |= self._inside(results["automatic"], params, state, x, key, dy)
+        for dtype in self.dtypes:
+            with mode.found.step(f"gradients in {dtype}"):
+                results[dtype] = self._narrow(dtype, params, state, x, key, dy)
+        return results
+
+    def _inside(self, automatic: list, params: Any, state: Any, x: Any, key: Any, dy: Any) -> dict[str, Any]:
+        mode, results = self.mode, {}
         with mode.found.step("inside Remat"):
-            ours = self._by_hand(Remat(mode.layer), params, state, x, key, dy)
-            results["Remat"] = ours, results["automatic"]
+            results["Remat"] = self._by_hand(Remat(mode.layer), params, state, x, key, dy), automatic
         if describe(mode.y) == describe(mode.x) and floating_leaves(x)[0]:
             with mode.found.step("inside Residual"):
                 results["Residual"] = self._both(Residual(mode.layer), params, state, x, key, dy)
             with mode.found.step("inside Repeat"):
                 results["Repeat"] = self._both(Repeat(mode.layer, 2), stacked(params), stacked(state), x, key, dy)
-        for dtype in self.dtypes:
-            with mode.found.step(f"gradients in {dtype}"):
-                results[dtype] = self._narrow(dtype, params, state, x, key, dy)
         return results
 
     def _differentiated(self, params: Any, state: Any, x: Any, key: Any, dy: Any, tangents: list) -> dict[str, Any]:
@@ -76,7 +84,8 @@ class Program:
             point = rebuild(leaves)
             return mode.floating(mode.round_trip(point["dparams"], state, point["dx"], key, dy))
 
-        return oracles.every(function, by_hand, leaves, dy_leaves, tangents if self.forward_mode else None)
+        along = tangents if self.forward_mode else None
+        return oracles.every(function, by_hand, leaves, dy_leaves, along, second=self.second)
 
     def _by_hand(self, layer: Layer, params: Any, state: Any, x: Any, key: Any, dy: Any) -> list:
         """The gradient by hand of another layer."""

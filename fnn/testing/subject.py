@@ -56,6 +56,8 @@ class Subject:
             return Agreement(reverse)
         sides = (gradient, tangents, cotangents, results["along"])
         forward = agree_along(self.found, "backward against jax.jvp", *sides, tolerance)
+        if "second" not in results:
+            return Agreement(reverse, forward)
         (ours, theirs), what = results["second"], "the derivative of backward against that of jax.vjp"
         return Agreement(reverse, forward, second=self.agree(what, ours, theirs, second_tolerance))
 

@@ -66,6 +66,28 @@ def test_a_cache_that_is_kept_elsewhere_is_caught_inside_a_scan():
     assert "backward against" not in message
 
 
+def test_what_is_asked_once_a_class_can_be_left_out():
+    hidden = {}
+
+    def forward(self: Any, params: Any, state: Any, x: Any, **options: Any) -> Any:
+        hidden["x"] = x
+        return jnp.sin(x), state, {"x": x}
+
+    # Inside Repeat the hidden x is one of a loop that has ended. The slope's own derivative is zero, by stop_gradient.
+    def backward(self: Any, cache: Any, dy: Any) -> Any:
+        return {}, jnp.cos(jax.lax.stop_gradient(cache["x"])) * dy
+
+    def elsewhere(self: Any, cache: Any, dy: Any) -> Any:
+        return {}, jnp.cos(hidden["x"]) * dy
+
+    frozen = faulty(Layer, forward=forward, backward=backward)()
+    caught(frozen, SQUARE, "the derivative of backward against that of jax.vjp, dx")
+    assert np.isnan(check_layer(frozen, SQUARE, second=False).second)
+    lost = faulty(Layer, forward=forward, backward=elsewhere)()
+    caught(lost, SQUARE, "inside Repeat: raised UnexpectedTracer")
+    check_layer(lost, SQUARE, inside=False, finite=False, dtypes=())
+
+
 def test_a_loss_is_asked_on_its_kinks_and_in_narrow_dtypes():
     target = ROWS[:, 0]
     prediction = target + np.array([0.01, -0.8, 0.7, 0.9, -0.6])  # the first is one of the target's multiples of ½
