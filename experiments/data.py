@@ -1,11 +1,14 @@
 """The data sets of the experiments and their splits; no downloads."""
 
 import hashlib
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+
+from experiments import files
 
 TEST, VALIDATION = 360, 144
 """How many of the 1797 digits are held out; 1293 remain to train on."""
@@ -59,6 +62,25 @@ def load_digits() -> Digits:
     train, validation = train_test_split(rest, test_size=VALIDATION, stratify=labels[rest], random_state=0)
     parts = (np.asarray(indices) for indices in (train, validation, test))
     return Digits(*(Part(images[indices], labels[indices], indices) for indices in parts))
+
+
+def from_files(folder: Path) -> Digits:
+    """The ten classes of MNIST, Fashion-MNIST or CIFAR-10 from their files; a tenth of the training part validates.
+
+    Errors: those of ``files.read_images``, and ``ValueError`` for other than ten classes or a set without a test part.
+    """
+    from sklearn.model_selection import train_test_split
+
+    found = files.read_images(folder)
+    train, test = found["train"], found.get("test")
+    if test is None or len(train.classes) != 10:
+        raise ValueError(
+            f"{folder} has {len(train.classes)} classes and {'no' if test is None else 'a'} test part;"
+            " this needs ten classes and a test part (examples/images.py takes any folder of images)"
+        )
+    kept, held_out = train_test_split(np.arange(len(train.y)), test_size=0.1, stratify=train.y, random_state=0)
+    parts = [Part(train.x[indices], train.y[indices], np.asarray(indices)) for indices in (kept, held_out)]
+    return Digits(*parts, Part(test.x, test.y, np.arange(len(test.y))))
 
 
 def load_iris() -> Samples:

@@ -22,7 +22,8 @@ import numpy as np
 from rich.console import Console
 
 import fnn
-from experiments import data, digits_plots, digits_report, runs
+from experiments import data as sets
+from experiments import digits_plots, digits_report, runs
 from experiments.claims import Claim, judge
 from experiments.digits_report import Outcome, Trained
 from experiments.study import GRADIENTS, Figures, Study, compared
@@ -61,6 +62,9 @@ class Digits(Study):
     width: int = 32
     """Channels of the first two convolutions; the third has twice as many."""
 
+    data: Path | None = None
+    """A folder with the files of MNIST, Fashion-MNIST or CIFAR-10 (see experiments/files.py) instead of the digits."""
+
     method: Literal["manual", "auto"] = "manual"
     """Which gradient to use: the hand-derived rules, or jax.grad."""
 
@@ -90,7 +94,8 @@ class Digits(Study):
         return fnn.Objective(self.model(), fnn.CrossEntropy(label_smoothing=self.label_smoothing))
 
     def run(self) -> bool:
-        began, folder, digits = time.perf_counter(), runs.new_folder(self.out, self.name), data.load_digits()
+        began, digits = time.perf_counter(), self.load()
+        folder = runs.new_folder(self.out, self.name)
         self.write_config(folder)
         trained = self.train(digits)
         outcome = self.outcome(trained, digits)
@@ -101,6 +106,10 @@ class Digits(Study):
         gradients = compared(self.objective(), network["params"], network["state"], batch, key=key)
         figures = {**digits_report.figures(trained, outcome, digits), GRADIENTS: gradients}
         return self.conclude(folder, figures, began)
+
+    def load(self) -> sets.Digits:
+        """The data, in three parts."""
+        return sets.load_digits() if self.data is None else sets.from_files(self.data)
 
     def claims(self, figures: Figures) -> list[Claim]:
         percent = 100 * np.array(figures["accuracy"]["test"])
@@ -120,7 +129,7 @@ class Digits(Study):
         ]
 
     def draw(self, figures: Figures, folder: Path) -> dict[str, str]:
-        test = data.load_digits().test
+        test = self.load().test
         history = {name: np.array(values) for name, values in figures["history"].items()}
         digits_plots.learning_curves(folder / "learning_curves.png", history)
         digits_plots.confusion(folder / "confusion_matrix.png", np.array(figures["predicted"]), test.labels)
@@ -135,7 +144,7 @@ class Digits(Study):
     def tables(self, figures: Figures) -> list[str]:
         return digits_report.sections(self, figures)
 
-    def train(self, digits: data.Digits) -> Trained:
+    def train(self, digits: sets.Digits) -> Trained:
         """Trains all seeds in one compiled program, on the training and validation parts only."""
         # The data are arguments, so that XLA does not embed them in the program.
         operands = (digits.train.images, digits.train.labels), (digits.validation.images, digits.validation.labels)
@@ -157,7 +166,7 @@ class Digits(Study):
             epochs=self.epochs,
             batch_size=self.batch_size,
             metrics=(fnn.Accuracy(),),
-            augment=data.shift,
+            augment=sets.shift,
             method=self.method,
             on_epoch=on_epoch,
         )
@@ -178,7 +187,7 @@ class Digits(Study):
         history = {name: np.asarray(values) for name, values in result.history.items()}
         return Trained(tuple(seeds), result.params, result.state, history, compiled - began, finished - compiled)
 
-    def outcome(self, trained: Trained, digits: data.Digits) -> Outcome:
+    def outcome(self, trained: Trained, digits: sets.Digits) -> Outcome:
         """Chooses a seed, and only then uses the test part."""
         model = self.model()
 
@@ -188,10 +197,10 @@ class Digits(Study):
                 lambda each: jax.nn.log_softmax(model.apply(each[0], each[1], images)[0]), (params, state)
             )
 
-        def evaluate(part: data.Part) -> np.ndarray:
+        def evaluate(part: sets.Part) -> np.ndarray:
             return np.asarray(log_probabilities(trained.params, trained.state, jnp.asarray(part.images)))
 
-        def accuracy(each: np.ndarray, part: data.Part) -> np.ndarray:
+        def accuracy(each: np.ndarray, part: sets.Part) -> np.ndarray:
             return (each.argmax(-1) == part.labels).mean(-1)
 
         train, validation = accuracy(evaluate(digits.train), digits.train), evaluate(digits.validation)

@@ -105,7 +105,8 @@ def misread(path: Path, images: np.ndarray, found: Sequence[Mistake], *, network
         axes.set_axis_off()
         if i < len(shown):
             mistake = shown[i]
-            axes.imshow(images[mistake.place, ..., 0], cmap="gray_r", vmin=0, vmax=1)
+            image = images[mistake.place]
+            axes.imshow(image[..., 0] if image.shape[-1] == 1 else image, cmap="gray_r", vmin=0, vmax=1)
             words = f"{mistake.label} read as {mistake.predicted}"
             axes.set_title(words, fontsize=10, color=RED, pad=4)
             below = f"{100 * mistake.confidence:.0f} % sure\n{mistake.wrong} of {networks} wrong"

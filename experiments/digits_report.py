@@ -12,6 +12,7 @@ from experiments import data, runs
 from experiments.digits_plots import Mistake
 from fnn.layer import Params, State
 
+WRITERS = " The data do not say who wrote a digit, and all writers appear in every part, so this says nothing about a new one."
 HEADINGS = ("seed", "train", "validation", "test", "")
 
 
@@ -110,15 +111,15 @@ def table(trained: Trained, outcome: Outcome) -> Table:
 
 def sections(options: Any, figures: dict[str, Any]) -> list[str]:
     """What report.md says beside the claims: all accuracies, the method, and how to use the checkpoint."""
-    digits = data.load_digits()
+    digits = options.load()
+    _, height, width, _ = digits.test.images.shape
     sizes = " / ".join(str(len(part.labels)) for part in digits)
     return [
         "## Accuracy in percent\n\n" + runs.markdown_table(HEADINGS, figures["rows"]),
         "## Method\n\n"
-        f"- Data: 1797 images of 8 × 8 pixels, split once, stratified, into train / validation / test = {sizes}"
-        f" (fingerprint of the split: {digits.checksum}). The validation part selects the seed that is saved. The test"
-        " part is used once, after that. The data do not say who wrote a digit, and all writers appear in every part,"
-        " so this says nothing about a new writer.\n"
+        f"- Data: {options.data or 'the digits of scikit-learn'}, {height} × {width} pixels, split once, stratified,"
+        f" into train / validation / test = {sizes} (fingerprint of the split: {digits.checksum}). The validation part"
+        f" selects the seed that is saved. The test part is used once, after that.{'' if options.data else WRITERS}\n"
         f"- Model: `{options.model()!r}`\n"
         f"- Training: AdamW, learning rate warmed up to {options.learning_rate:g} and decayed along a cosine, weight"
         f" decay {options.weight_decay:g} of kernels, label smoothing {options.label_smoothing:g}, shifts by up to one"
@@ -131,13 +132,15 @@ def sections(options: Any, figures: dict[str, Any]) -> list[str]:
 
 def snippet(options: Any) -> str:
     """Python code that loads the checkpoint and tests it again."""
+    folder = f", data=Path({str(options.data.absolute())!r})" if options.data else ""
+    import_path = "from pathlib import Path\n" * bool(options.data)
     return f"""import jax
 import jax.numpy as jnp
 import fnn
-from experiments import data
 from experiments.digits import Digits
-
-model, test = Digits(width={options.width}, dropout={options.dropout}).model(), data.load_digits().test
+{import_path}
+digits = Digits(width={options.width}, dropout={options.dropout}{folder})
+model, test = digits.model(), digits.load().test
 params, state = jax.eval_shape(model.init, jax.random.key(0), test.images[:1])
 network = fnn.load("checkpoint.safetensors", like={{"params": params, "state": state}})
 outputs, _ = model.apply(network["params"], network["state"], jnp.asarray(test.images))

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import typing
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -53,7 +54,8 @@ class Experiment:
         options.pop("out", None)
         if unknown := sorted(options.keys() - known):
             raise ValueError(f"{config} has options that {cls.name} does not have: {', '.join(unknown)}")
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in options.items()})
+        kinds = typing.get_type_hints(cls)
+        return cls(**{name: _as_option(value, kinds[name]) for name, value in options.items()})
 
     def run(self) -> bool:
         """Runs the experiment, writes its folder, and returns whether its checks passed."""
@@ -67,3 +69,10 @@ class Experiment:
         """The options as plain values, for JSON."""
         options = {name: value for name, value in dataclasses.asdict(self).items() if name != "config"}
         return {name: str(value) if isinstance(value, Path) else value for name, value in options.items()}
+
+
+def _as_option(value: Any, kind: Any) -> Any:
+    """A value of JSON as the option that it was."""
+    if isinstance(value, str) and Path in (kind, *typing.get_args(kind)):
+        return Path(value)
+    return tuple(value) if isinstance(value, list) else value
