@@ -79,8 +79,8 @@ def from_files(folder: Path) -> Digits:
             " this needs ten classes and a test part (examples/images.py takes any folder of images)"
         )
     kept, held_out = train_test_split(np.arange(len(train.y)), test_size=0.1, stratify=train.y, random_state=0)
-    parts = [Part(train.x[indices], train.y[indices], np.asarray(indices)) for indices in (kept, held_out)]
-    return Digits(*parts, Part(test.x, test.y, np.arange(len(test.y))))
+    training, validation = (Part(train.x[each], train.y[each], np.asarray(each)) for each in (kept, held_out))
+    return Digits(training, validation, Part(test.x, test.y, np.arange(len(test.y))))
 
 
 def load_iris() -> Samples:

@@ -12,7 +12,7 @@ from experiments import data, runs
 from experiments.digits_plots import Mistake
 from fnn.layer import Params, State
 
-WRITERS = " The data do not say who wrote a digit, and all writers appear in every part, so this says nothing about a new one."
+WRITERS = " All writers appear in every part, and the data do not say who wrote a digit: this is not about new writers."
 HEADINGS = ("seed", "train", "validation", "test", "")
 
 

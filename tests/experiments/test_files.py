@@ -2,6 +2,7 @@
 
 import gzip
 import struct
+from typing import Any
 
 import numpy as np
 import pytest
@@ -153,13 +154,14 @@ def test_arrays_in_an_npz(tmp_path):
     np.testing.assert_array_equal(found.x, np.full((3, 2, 2), np.float32(0.2)))
     np.savez(path, x=np.ones((3, 2)), y=np.array([0.5, 1, 2]))
     assert files.read_npz(path).classes == ()
-    for arrays, message in (
+    refused: list[tuple[dict[str, Any], str]] = [
         ({"x": np.ones(3)}, "has no array y"),
         ({"x": np.ones(3), "y": np.ones(2)}, "not one target a sample"),
         ({"x": np.full(3, np.nan), "y": np.ones(3)}, "x has values that are not finite"),
         ({"x": np.array(["a", "b"]), "y": np.ones(2)}, "x holds <U1, not numbers"),
         ({"x": np.ones((0, 2)), "y": np.ones(0)}, "has no samples"),
-    ):
+    ]
+    for arrays, message in refused:
         np.savez(path, **arrays)
         with pytest.raises(ValueError, match=message):
             files.read_npz(path)
@@ -169,13 +171,13 @@ def test_a_table_with_a_target(tmp_path):
     path = tmp_path / "own.csv"
     path.write_text("length,kind,width\n1,b,2\n3,a,4.5\n\n")
     found = files.read_csv(path, "kind")
-    np.testing.assert_array_equal(found.x, np.float32([[1, 2], [3, 4.5]]))
+    np.testing.assert_array_equal(found.x, np.array([[1, 2], [3, 4.5]], np.float32))
     np.testing.assert_array_equal(found.y, [1, 0])
     assert found.classes == ("a", "b")
     path.write_text("length,price\n1,10.5\n2,11\n")
     values = files.read_csv(path, "price")
     assert values.classes == ()
-    np.testing.assert_array_equal(values.y, np.float32([10.5, 11]))
+    np.testing.assert_array_equal(values.y, np.array([10.5, 11], np.float32))
     for text, message in (
         ("a,b\n1,2\n", r"has no column 'price'; there are \['a', 'b'\]"),
         ("", "has no column 'price'"),

@@ -112,7 +112,7 @@ def test_equal_settings_and_missing_curves(tmp_path):
 
 def test_every_experiment_that_is_a_study_states_its_question_and_result():
     for name, kind in EXPERIMENTS.items():
-        text = sys.modules[kind.__module__].__doc__
+        text = sys.modules[kind.__module__].__doc__ or ""
         assert text.splitlines()[0].endswith("?"), name
         assert "Claim" in text, name
         assert "Result:" in text, name
