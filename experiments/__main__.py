@@ -12,16 +12,31 @@ from experiments.augmentation import Augmentation
 from experiments.bench import Bench
 from experiments.digits import Digits
 from experiments.experiment import Experiment
+from experiments.gradcheck import GradientCheck
 from experiments.gradients import Gradients
+from experiments.logistic import Logistic
 from experiments.overview.everything import Everything
 from experiments.overview.side_by_side import Compare
 from experiments.perceptron import Perceptron
+from experiments.ridge import Ridge
+from experiments.svm import SupportVectorMachine
 from experiments.sweep import Sweep
 from fnn.describe.rendering import spell_on
 
 EXPERIMENTS: dict[str, type[Experiment]] = {
     each.name: each
-    for each in (Perceptron, Digits, Augmentation, Sweep, Gradients, Bench)
+    for each in (
+        Perceptron,
+        Digits,
+        Augmentation,
+        Sweep,
+        Gradients,
+        Logistic,
+        SupportVectorMachine,
+        Ridge,
+        GradientCheck,
+        Bench,
+    )
 }
 # The benchmark is left out: what it times must have the machine to itself.
 Everything.experiments = {name: kind for name, kind in EXPERIMENTS.items() if kind is not Bench}
