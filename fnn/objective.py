@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple, Self
 
 import jax
@@ -53,7 +54,7 @@ class Objective:
 
     model: Layer
     loss: Loss
-    penalties: tuple[Penalty, ...] = ()
+    penalties: Sequence[Penalty] = ()
 
     def __post_init__(self) -> None:
         if not isinstance(self.model, Layer):
