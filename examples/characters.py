@@ -1,6 +1,6 @@
 """A small transformer that learns to write text, one character after another.
 
-python examples/characters.py [FILE]        without a file it reads the source of Python's argparse module
+python examples/characters.py [FILE]        without a file, from the source of Python's argparse
 """
 
 import argparse
@@ -17,7 +17,6 @@ WINDOW, WIDTH, HEADS, BLOCKS = 64, 64, 4, 2
 
 
 def model_of(characters: int) -> fnn.Layer:
-    """Embeddings with positions, causal blocks, and one logit for each character."""
     block = fnn.TransformerBlock(HEADS, 4 * WIDTH, causal=True, dropout=0.1)
     return fnn.Serial(
         fnn.Embedding(characters, WIDTH),
@@ -28,15 +27,15 @@ def model_of(characters: int) -> fnn.Layer:
     )
 
 
-def main(path: str = argparse.__file__, epochs: int = 10, written: int = 400) -> str:
+def main(path: str = argparse.__file__, *, epochs: int = 10, written: int = 400) -> str:
     text = Path(path).read_text(encoding="utf-8")
     characters = sorted(set(text))
     codes = np.array([characters.index(each) for each in text], np.int32)
-    starts = np.arange(0, len(codes) - WINDOW - 1, WINDOW)
+    starts = np.arange(0, len(codes) - WINDOW - 1, 61)  # a prime, so that no rhythm of the text keeps its place
     windows = np.stack([codes[start : start + WINDOW + 1] for start in starts])
 
-    model = model_of(len(characters))
-    rate = fnn.optim.warmup_cosine(1e-2, 50, epochs * -(-len(windows) // 32))
+    model, steps = model_of(len(characters)), epochs * -(-len(windows) // 32)
+    rate = fnn.optim.warmup_cosine(1e-2, steps // 10, steps)
     result = fnn.fit(
         fnn.Objective(model, fnn.CrossEntropy()),
         fnn.optim.chain(fnn.optim.clip_by_global_norm(1.0), fnn.optim.adamw(rate)),

@@ -20,7 +20,7 @@ from fnn.layer import Params, State
 Figures = dict[str, Any]
 """What was measured: numbers, strings, and lists and dicts of them, as JSON holds them."""
 
-GRADIENTS = "gradients"
+GRADIENTS = "gradient by hand against jax.grad"
 """The entry of the figures with the line that compares the gradients of the experiment's own model."""
 
 

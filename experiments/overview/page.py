@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from experiments import runs
+from experiments.study import GRADIENTS
 
 FRAME = Path(__file__).parent / "page.html"
 
@@ -72,7 +73,7 @@ def _section(entry: Entry) -> str:
     rules = [
         f"<li>{html.escape(each['claim'])}: {html.escape(each['rule'])}</li>" for each in results.get("claims", [])
     ]
-    gradients = results.get("figures", {}).get("gradients", "")
+    gradients = results.get("figures", {}).get(GRADIENTS, "")
     parts = [
         f'<section id="{entry.name}"><h2>{html.escape(entry.question)}</h2>',
         f'<p class="error">{html.escape(entry.error)}</p>' if entry.error else "",

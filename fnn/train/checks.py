@@ -165,3 +165,12 @@ def _finite_outputs(model: Layer) -> Callable[[Params, State, Any], jax.Array]:
         return jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(outputs)]).all()
 
     return finite
+
+
+def check_start(params: Any, state: Any) -> None:
+    """Raises unless parameters and state to start from come together, as nested dicts, or not at all."""
+    if (params is None) != (state is None):
+        raise ValueError("give params and state together: both come from the same init or run")
+    for kind, tree in (("params", params), ("state", state)):
+        if tree is not None:
+            check_children(kind, tree, [""])

@@ -10,7 +10,6 @@ import jax
 import jax.numpy as jnp
 from jax.core import Tracer
 
-from fnn.backprop import check_children
 from fnn.errors import positive, tuple_of
 from fnn.guards.options import flag, one_key, path_of
 from fnn.layer import Params, State
@@ -18,7 +17,7 @@ from fnn.metrics import Metric
 from fnn.objective import Method, Objective
 from fnn.optim.unmoved import warn_of_moving_statistics
 from fnn.train.callbacks import Callback, Run, Standing, copied
-from fnn.train.checks import check_statistics
+from fnn.train.checks import check_start, check_statistics
 from fnn.train.compiled import compiled
 from fnn.train.early_stopping import EarlyStopping, check_early_stopping
 from fnn.train.evaluate import Judge
@@ -111,11 +110,7 @@ def fit(
         positive("batch_size", batch_size)
     flag("progress", progress)
     check_early_stopping(early_stopping)
-    if (params is None) != (state is None):
-        raise ValueError("give params and state together: both come from the same init or run")
-    for kind, tree in (("params", params), ("state", state)):
-        if tree is not None:
-            check_children(kind, tree, [""])
+    check_start(params, state)
     if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves((key, params))):
         raise TypeError("fit runs compiled steps from Python: inside jit or vmap, call what fnn.make_train returns")
     one_key(key)

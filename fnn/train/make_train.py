@@ -13,7 +13,7 @@ from fnn.layer import Params, State, named_key
 from fnn.metrics import Metric
 from fnn.objective import Method, Objective
 from fnn.optim.unmoved import warn_of_moving_statistics
-from fnn.train.checks import check_data
+from fnn.train.checks import check_data, check_start
 from fnn.train.chunks import checkpointed_scan, in_chunks
 from fnn.train.data import Stretch, arrays, length, plan, samples, stretches
 from fnn.train.early_stopping import EarlyStopping, check_early_stopping
@@ -62,9 +62,10 @@ def make_train(
     on_epoch: Callable[[Any, dict[str, Any]], None] | None = None,
     evaluate_averaged: bool = True,
 ) -> Callable[..., TrainResult]:
-    """Returns ``train(key, data, hyperparams=None, *, validation=None) -> TrainResult``, a pure function.
+    """Returns ``train(key, data, hyperparams=None, *, validation=None, params=None, state=None) -> TrainResult``.
 
-    Initialisation, shuffling, every step, metrics, validation and early stopping happen inside: one XLA program under
+    A pure function: initialisation (unless ``params`` and ``state`` are given, as for a network that was trained
+    before), shuffling, every step, metrics, validation and early stopping happen inside: one XLA program under
     ``jax.jit``, a sweep over seeds under ``jax.vmap`` or ``jax.lax.map`` over keys (for convolutional models on a CPU
     the latter is faster: ``vmap`` turns their convolutions into grouped convolutions).
 
@@ -141,12 +142,21 @@ def make_train(
             " leave out checkpoint_steps"
         )
 
-    def train(key: jax.Array, data: Any, hyperparams: Any = None, *, validation: Any = None) -> TrainResult:
+    def train(
+        key: jax.Array,
+        data: Any,
+        hyperparams: Any = None,
+        *,
+        validation: Any = None,
+        params: Params | None = None,
+        state: State | None = None,
+    ) -> TrainResult:
         one_key(key)
+        check_start(params, state)
         resolved, stepping, check_hyperparams = made(objective, optimizer, hyperparams)
         training = Training(resolved, stepping, metrics, augment, method, shuffle, evaluate_averaged)
         scoring, data = training.scoring, arrays(data)
-        learned = training.start(key, data[0])
+        learned = training.start(key, data[0], params, state)
         warn_of_moving_statistics(training.optimizer, learned.params, learned.state, training.objective.model)
         check_data(training.objective, learned.params, learned.state, data, metrics=training.measured)
         train_plan = plan(samples(data), batch_size)

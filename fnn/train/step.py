@@ -69,9 +69,10 @@ class Training(Value):
         """Initial parameters and state."""
         return self.objective.init(named_key(key, "init"), inputs)
 
-    def start(self, key: jax.Array, inputs: Any) -> Learned:
-        """Initial parameters, state and optimiser state."""
-        params, state = self.init(key, inputs)
+    def start(self, key: jax.Array, inputs: Any, params: Any = None, state: Any = None) -> Learned:
+        """Parameters and state, initial ones if none are given, and the initial optimiser state."""
+        if params is None:
+            params, state = self.init(key, inputs)
         return Learned(params, state, self.optimizer.init(params))
 
     def order(self, key: jax.Array, samples: int) -> jax.Array:

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from experiments.__main__ import EXPERIMENTS, main
+from experiments.__main__ import COMMANDS, main
 from experiments.claims import verdict
 from experiments.study import QUICK, Study
 
@@ -26,9 +26,9 @@ class Finished(NamedTuple):
 def finished(name: str, folder: Path) -> Finished:
     """Runs a study quickly. What it leaves behind is complete, and its figures alone lead to its verdicts again."""
     assert main([name, "--quick", "--out", str(folder)]) == 0
-    study = EXPERIMENTS[name].quickly()
+    study = COMMANDS[name].quickly()
     assert isinstance(study, Study)
-    assert EXPERIMENTS[name].again(folder / "config.json") == study
+    assert COMMANDS[name].again(folder / "config.json") == study
     results, report = json.loads((folder / "results.json").read_text()), (folder / "report.md").read_text()
     judged = study.claims(results["figures"])
     assert judged

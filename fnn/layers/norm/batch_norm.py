@@ -46,7 +46,7 @@ class BatchNorm(Layer, name="batch_norm"):
 
     Conventions: ``decay`` is the weight of the old statistic; both variances are biased (1/n; PyTorch's running
     variance is not, so convert on import). With ``axis_name`` statistics are also taken over a mapped axis of devices.
-    A bias right before a batch norm has a gradient of exactly zero in training.
+    A bias right before a batch norm has gradient zero in training; as computed, it is rounding.
     If σ² of a channel overflows, r and y are NaN, not the 0 that 1/∞ would give.
     If μ or σ² of any channel is not finite, the state does not change, bit for bit, on any device: one NaN does not
     spoil the statistics for good, and you can tell from ``count``, which did not move.
