@@ -8,19 +8,31 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from experiments.activations import Activations
+from experiments.approximation import Approximation
 from experiments.augmentation import Augmentation
 from experiments.bench import Bench
+from experiments.descent import Descent
 from experiments.digits import Digits
 from experiments.experiment import Experiment
 from experiments.gradcheck import GradientCheck
 from experiments.gradients import Gradients
+from experiments.initialisation import Initialisation
+from experiments.literal import Literal
 from experiments.logistic import Logistic
+from experiments.optimizers import Optimizers
 from experiments.overview.everything import Everything
 from experiments.overview.side_by_side import Compare
 from experiments.perceptron import Perceptron
+from experiments.pretraining import Pretraining
 from experiments.ridge import Ridge
+from experiments.saturation import Saturation
+from experiments.spirals import Spirals
 from experiments.svm import SupportVectorMachine
 from experiments.sweep import Sweep
+from experiments.symmetry import Symmetry
+from experiments.template import Template
+from experiments.xor import Xor
 from fnn.describe.rendering import spell_on
 
 EXPERIMENTS: dict[str, type[Experiment]] = {
@@ -36,11 +48,22 @@ EXPERIMENTS: dict[str, type[Experiment]] = {
         Ridge,
         GradientCheck,
         Bench,
+        Xor,
+        Spirals,
+        Symmetry,
+        Approximation,
+        Literal,
+        Initialisation,
+        Pretraining,
+        Activations,
+        Saturation,
+        Descent,
+        Optimizers,
     )
 }
 # The benchmark is left out: what it times must have the machine to itself.
 Everything.experiments = {name: kind for name, kind in EXPERIMENTS.items() if kind is not Bench}
-COMMANDS: dict[str, type[Experiment]] = {**EXPERIMENTS, Everything.name: Everything, Compare.name: Compare}
+COMMANDS: dict[str, type[Experiment]] = {**EXPERIMENTS, **{each.name: each for each in (Everything, Compare, Template)}}
 
 
 def main(arguments: Sequence[str]) -> int:

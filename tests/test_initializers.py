@@ -1,6 +1,7 @@
 """Initialisers draw the very numbers of ``jax.nn.initializers``, in one row, which compiles sooner."""
 
 import itertools
+import re
 
 import jax
 import jax.numpy as jnp
@@ -43,15 +44,9 @@ def test_the_others_have_the_bits_of_jax(shape):
 
 @pytest.mark.parametrize("made", [initializers.LecunNormal(), initializers.Normal(), initializers.Uniform()])
 def test_bits_are_drawn_in_one_row(made):
-    def bits(jaxpr):
-        for equation in jaxpr.eqns:
-            if equation.primitive.name == "random_bits":
-                yield equation.outvars[0].aval.shape
-            for inner in jax.core.jaxprs_in_params(equation.params):
-                yield from bits(inner)
-
-    (shape,) = bits(jax.make_jaxpr(lambda key: made(key, (3, 3, 4, 8), "float32"))(KEY).jaxpr)
-    assert max(shape) == 288
+    text = str(jax.make_jaxpr(lambda key: made(key, (3, 3, 4, 8), "float32"))(KEY))
+    shapes = re.findall(r"random_bits\[[^]]*shape=\(([\d, ]+)\)", text)
+    assert shapes in (["1, 288"], ["288,"])
 
 
 def test_a_kernel_without_entries_is_empty():
