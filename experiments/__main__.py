@@ -11,10 +11,13 @@ from rich.table import Table
 from experiments.activations import Activations
 from experiments.approximation import Approximation
 from experiments.augmentation import Augmentation
+from experiments.autoencoder import Autoencoder
 from experiments.bench import Bench
+from experiments.denoising import Denoising
 from experiments.descent import Descent
 from experiments.digits import Digits
 from experiments.experiment import Experiment
+from experiments.gan import Gan
 from experiments.gradcheck import GradientCheck
 from experiments.gradients import Gradients
 from experiments.initialisation import Initialisation
@@ -27,6 +30,7 @@ from experiments.perceptron import Perceptron
 from experiments.pretraining import Pretraining
 from experiments.ridge import Ridge
 from experiments.saturation import Saturation
+from experiments.som import SelfOrganisingMap
 from experiments.spirals import Spirals
 from experiments.svm import SupportVectorMachine
 from experiments.sweep import Sweep
@@ -53,12 +57,16 @@ EXPERIMENTS: dict[str, type[Experiment]] = {
         Symmetry,
         Approximation,
         Literal,
+        Autoencoder,
         Initialisation,
         Pretraining,
         Activations,
         Saturation,
+        SelfOrganisingMap,
         Descent,
+        Denoising,
         Optimizers,
+        Gan,
     )
 }
 # The benchmark is left out: what it times must have the machine to itself.
