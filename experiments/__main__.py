@@ -8,65 +8,65 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from experiments.activations import Activations
-from experiments.approximation import Approximation
 from experiments.augmentation import Augmentation
-from experiments.autoencoder import Autoencoder
 from experiments.bench import Bench
-from experiments.denoising import Denoising
-from experiments.descent import Descent
+from experiments.depth.activations import Activations
+from experiments.depth.initialisation import Initialisation
+from experiments.depth.pretraining import Pretraining
+from experiments.depth.saturation import Saturation
 from experiments.digits import Digits
 from experiments.experiment import Experiment
-from experiments.gan import Gan
-from experiments.gradcheck import GradientCheck
 from experiments.gradients import Gradients
-from experiments.initialisation import Initialisation
-from experiments.literal import Literal
-from experiments.logistic import Logistic
-from experiments.optimizers import Optimizers
+from experiments.linear.logistic import Logistic
+from experiments.linear.perceptron import Perceptron
+from experiments.linear.ridge import Ridge
+from experiments.linear.svm import SupportVectorMachine
+from experiments.networks.approximation import Approximation
+from experiments.networks.spirals import Spirals
+from experiments.networks.symmetry import Symmetry
+from experiments.networks.xor import Xor
+from experiments.optimisation.descent import Descent
+from experiments.optimisation.gradcheck import GradientCheck
+from experiments.optimisation.literal import Literal
+from experiments.optimisation.optimizers import Optimizers
 from experiments.overview.everything import Everything
 from experiments.overview.side_by_side import Compare
-from experiments.perceptron import Perceptron
-from experiments.pretraining import Pretraining
-from experiments.ridge import Ridge
-from experiments.saturation import Saturation
-from experiments.som import SelfOrganisingMap
-from experiments.spirals import Spirals
-from experiments.svm import SupportVectorMachine
 from experiments.sweep import Sweep
-from experiments.symmetry import Symmetry
 from experiments.template import Template
-from experiments.xor import Xor
+from experiments.unsupervised.autoencoder import Autoencoder
+from experiments.unsupervised.denoising import Denoising
+from experiments.unsupervised.gan import Gan
+from experiments.unsupervised.som import SelfOrganisingMap
 from fnn.describe.rendering import spell_on
 
 EXPERIMENTS: dict[str, type[Experiment]] = {
     each.name: each
     for each in (
         Perceptron,
-        Digits,
-        Augmentation,
-        Sweep,
-        Gradients,
         Logistic,
         SupportVectorMachine,
         Ridge,
-        GradientCheck,
-        Bench,
         Xor,
         Spirals,
         Symmetry,
         Approximation,
-        Literal,
-        Autoencoder,
         Initialisation,
         Pretraining,
         Activations,
         Saturation,
-        SelfOrganisingMap,
         Descent,
-        Denoising,
+        Literal,
         Optimizers,
+        GradientCheck,
+        Autoencoder,
+        Denoising,
+        SelfOrganisingMap,
         Gan,
+        Digits,
+        Augmentation,
+        Gradients,
+        Sweep,
+        Bench,
     )
 }
 # The benchmark is left out: what it times must have the machine to itself.

@@ -1,0 +1,1 @@
+"""Deep networks: how signals and gradients get through many layers."""

@@ -1,0 +1,1 @@
+"""What hidden layers can do, and the symmetries that they bring."""

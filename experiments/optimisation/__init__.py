@@ -1,0 +1,1 @@
+"""How weights are found: descent, optimisers, and whether the gradient is right."""
