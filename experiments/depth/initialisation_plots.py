@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from experiments import plots
-from experiments.depth.curves import legend_above, ranged
+from experiments.curves import legend_above, ranged
 
 SHOWN = {
     "1e-5": ("σ² = 1e-5", plots.BLUE, "v"),

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from experiments import plots
-from experiments.depth.curves import ranged
+from experiments.curves import ranged
 
 STYLES = {
     "as it is": (plots.RED, "v", "-"),

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from experiments import plots
-from experiments.depth.curves import legend_above, ranged
+from experiments.curves import legend_above, ranged
 
 STYLES = {"squares": (plots.BLUE, "o"), "cross-entropy": (plots.ORANGE, "s")}
 
