@@ -31,6 +31,8 @@ from experiments.optimisation.literal import Literal
 from experiments.optimisation.optimizers import Optimizers
 from experiments.overview.everything import Everything
 from experiments.overview.side_by_side import Compare
+from experiments.rewards.critic import Critic
+from experiments.sequences.rnn import Recurrence
 from experiments.sweep import Sweep
 from experiments.template import Template
 from experiments.unsupervised.autoencoder import Autoencoder
@@ -62,6 +64,8 @@ EXPERIMENTS: dict[str, type[Experiment]] = {
         Denoising,
         SelfOrganisingMap,
         Gan,
+        Recurrence,
+        Critic,
         Digits,
         Augmentation,
         Gradients,

@@ -1,0 +1,1 @@
+"""Learning from a reward instead of targets."""

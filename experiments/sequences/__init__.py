@@ -1,0 +1,1 @@
+"""Sequences: what has to be kept over time."""
