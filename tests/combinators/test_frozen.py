@@ -106,7 +106,7 @@ def test_a_report_like_the_parameters_is_zero_and_any_other_passes(random: Any):
     assert seen == ["layer_norm_0", "dense_0"]
     same(taps["layer_norm_0"], y)
     assert (taps["dense_0"] != 0).any()
-    same(dx, compiled.backward(layer, cache, y)[1])
+    same(dx, layer.backward(cache, y)[1])  # eagerly, as the fold: compiled, it may round otherwise
     same(backprop(layer, cache, y, doubled)[0], jax.tree.map(np.zeros_like, params))
     assert all(leaf > 0 for leaf in jax.tree.leaves(backprop(layer, cache, y, norms)[0]))
 
