@@ -34,8 +34,8 @@ def learning_curves(path: Path, history: dict[str, np.ndarray]) -> None:
         figure.subplots(1, 2), ("loss", "accuracy"), ("", " (%)"), (1, 100), strict=True
     ):
         train, validation = scale * history[name], scale * history[f"validation_{name}"]
-        band(axes, x, train, ORANGE, "training")
-        band(axes, x, validation, BLUE, "validation")
+        band(axes, x, train, "training", color=ORANGE)
+        band(axes, x, validation, "validation", color=BLUE)
         clean(axes)
         axes.set_title(f"{name}{unit}", loc="left", fontsize=10, color=INK)
         axes.set_xlabel("epoch", color=INK)

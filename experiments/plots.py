@@ -1,6 +1,6 @@
 """The style of all pictures: colours that the colour-blind can tell apart, and no windows."""
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -44,13 +44,22 @@ def clean(axes: Any) -> None:
     axes.set_axisbelow(True)
 
 
-def band(axes: Any, x: Sequence[int] | np.ndarray, runs: np.ndarray, colour: str, label: str) -> None:
-    """The mean over runs (rows), shaded from the lowest to the highest."""
-    mean = runs.mean(0)
-    axes.fill_between(x, runs.min(0), runs.max(0), color=colour, alpha=0.18, linewidth=0)
-    axes.plot(x, mean, color=colour, linewidth=2, label=label, marker="o" if len(x) < 2 else "")
+def band(
+    axes: Any, x: Any, runs: Any, label: str, *, color: str, middle: Callable[..., Any] = np.mean, **style: Any
+) -> None:
+    """The middle of the runs (rows), shaded from the lowest to the highest. NaN is left out."""
+    runs = np.asarray(runs)
+    style = {"marker": "o" if len(x) < 2 else "", "linewidth": 1.7, "markersize": 5} | style
+    axes.fill_between(x, runs.min(0), runs.max(0), color=color, alpha=0.17, linewidth=0)
+    axes.plot(x, middle(runs, 0), color=color, label=label, **style)
 
 
 def legend(axes: Any, columns: int = 4) -> None:
     """The legend above the axes, at the right, where it hides nothing."""
     axes.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 1), ncols=columns, borderaxespad=0.1, fontsize=9)
+
+
+def legend_above(figure: Any, axes: Any, columns: int) -> None:
+    """The legend of one of the panels for all of them, above."""
+    lines, labels = axes.get_legend_handles_labels()
+    figure.legend(lines, labels, frameon=False, loc="outside upper right", ncols=columns, fontsize=9)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from experiments import plots
-from experiments.curves import legend_above
+from experiments.plots import legend_above
 
 
 def curves(path: Path, x: np.ndarray, shapes: Mapping[str, Any]) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from experiments import plots
-from experiments.curves import legend_above, ranged
+from experiments.plots import band, legend_above
 
 SHOWN = {
     "1e-5": ("σ² = 1e-5", plots.BLUE, "v"),
@@ -28,7 +28,7 @@ def by_layer(path: Path, figures: dict[str, Any]) -> None:
         for axes, activation in zip(row, STYLES, strict=True):
             for name, (label, colour, marker) in SHOWN.items():
                 sizes = positive(figures["plain"][activation][name][kind])
-                ranged(axes, figures["layers"], sizes, label, color=colour, marker=marker, middle=np.median)
+                band(axes, figures["layers"], sizes, label, color=colour, marker=marker, middle=np.median)
             powers_of_ten(axes)
             axes.set_xticks(figures["layers"])
             plots.clean(axes)
@@ -53,7 +53,7 @@ def by_variance(path: Path, figures: dict[str, Any]) -> None:
                 sizes = positive([np.array(found[name][kind])[:, place] for name in variances]).T
                 style = {"color": colour, "marker": marker, "linestyle": line, "markerfacecolor": filled}
                 label = activation + (", batch norm" if norms == "batch norm" else "")
-                ranged(axes, [float(name) for name in variances], sizes, label, middle=np.median, **style)
+                band(axes, [float(name) for name in variances], sizes, label, middle=np.median, **style)
         powers_of_ten(axes)
         axes.set(xscale="log", xlabel="σ² of the weights", ylabel=f"size of {kind} of the {where} layer")
         plots.clean(axes)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from experiments import plots
-from experiments.curves import ranged
+from experiments.plots import band
 
 STYLES = {
     "as it is": (plots.RED, "v", "-"),
@@ -26,7 +26,7 @@ def accuracy(path: Path, ways: Mapping[str, Any]) -> None:
         colour, marker, line = STYLES[name]
         runs, tested = 100 * np.array(found["validated"]), 100 * np.array(found["tested"])[found["best"]]
         style = {"color": colour, "marker": marker, "linestyle": line, "markevery": 6}
-        ranged(left, found["spent"] + 1 + np.arange(runs.shape[1]), runs, name, **style)
+        band(left, found["spent"] + 1 + np.arange(runs.shape[1]), runs, name, **style)
         right.plot(tested, [row] * len(tested), marker, color=colour, alpha=0.5, markersize=6, linestyle="")
         right.plot([tested.mean()], [row], "|", color=plots.INK, markersize=18, markeredgewidth=2)
     left.set(xlabel="epoch, those of pre-training included", ylabel="validation accuracy, %", ylim=(0, 101))

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from experiments import plots
-from experiments.curves import legend_above, ranged
+from experiments.plots import band, legend_above
 
 STYLES = {"squares": (plots.BLUE, "o"), "cross-entropy": (plots.ORANGE, "s")}
 
@@ -25,7 +25,7 @@ def gradients(path: Path, by_logit: dict[str, Any], descents: dict[str, Any], st
             runs = np.array(descents[loss]["losses"][i])
             style = {"color": colour, "linestyle": line, "marker": marker, "markevery": 4}
             label = f"{loss}, from −{-starts[i]:g}"
-            ranged(right, np.array(descents[loss]["shown"]) + 1, runs / runs[:, :1], label, **style)
+            band(right, np.array(descents[loss]["shown"]) + 1, runs / runs[:, :1], label, **style)
     right.set(xscale="log", xlabel="step at a learning rate of 1", ylabel="loss of the sigmoid, over the first")
     for axes in (left, right):
         plots.clean(axes)
@@ -40,7 +40,7 @@ def steps(path: Path, found: dict[str, Any], starts: list[float], label: str) ->
     for axes, (output, ways) in zip(panels, found.items(), strict=True):
         for (way, by_loss), line in zip(ways.items(), ("-", "--", ":"), strict=True):
             for loss, (colour, marker) in STYLES.items():
-                ranged(axes, starts, by_loss[loss].T, f"{loss}, {way}", color=colour, linestyle=line, marker=marker)
+                band(axes, starts, by_loss[loss].T, f"{loss}, {way}", color=colour, linestyle=line, marker=marker)
         axes.set(yscale="log", xlabel="logit at the start", xticks=starts)
         axes.set_title(output, loc="left", fontsize=10)
         axes.invert_xaxis()

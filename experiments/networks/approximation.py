@@ -102,7 +102,7 @@ class Approximation(Study):
         rate = fnn.optim.warmup_cosine(self.learning_rate, self.epochs // 20, self.epochs)
         objective, optimizer = fnn.Objective(model, fnn.MeanSquaredError()), fnn.optim.adam(rate)
 
-        # Not fnn.make_train, which does not return the parameters that it starts from.
+        # Full batches, from parameters that the random features need, too.
         def fitted(params: Any, batch: tuple) -> Any:
             def step(carry: tuple, _: None) -> tuple[tuple, None]:
                 params, opt_state = carry

@@ -30,6 +30,7 @@ import numpy as np
 
 import fnn
 from experiments.claims import Claim, judge
+from experiments.intervals import wilson
 from experiments.linear import perceptron
 from experiments.networks import xor_plots, xor_worked
 from experiments.study import GRADIENTS, Figures, Study, compared, seeds_of
@@ -123,7 +124,9 @@ class Xor(Study):
 
     def claims(self, figures: Figures) -> list[Claim]:
         without, widths = figures["without"], figures["widths"]
-        few, many = ({name: wilson(n[i], len(without)) for name, n in figures["solved"].items()} for i in (0, -1))
+        few, many = (
+            {name: with_interval(n[i], len(without)) for name, n in figures["solved"].items()} for i in (0, -1)
+        )
         some = [name for name, (_, low, high) in few.items() if low >= SOME and high <= 1 - SOME]
         nearly_all = [name for name, (_, low, _) in many.items() if low >= NEARLY_ALL]
         errors = {name: each["error"] for name, each in figures["worked"].items()}
@@ -174,10 +177,10 @@ class Xor(Study):
 
     def draw(self, figures: Figures, folder: Path) -> dict[str, str]:
         counts, seeds = figures["solved"], len(figures["without"])
-        intervals = {name: [wilson(n, seeds) for n in each] for name, each in counts.items()}
+        intervals = {name: [with_interval(n, seeds) for n in each] for name, each in counts.items()}
         rows = {f"2-{each['width']}-1 {each['outcome']}": frames(**each) for each in figures["shown"]}
         xor_plots.boundaries(folder / "boundaries.png", rows, figures["epochs"], SIDE)
-        without = wilson(sum(points == len(POINTS) for points in figures["without"]), seeds)
+        without = with_interval(sum(points == len(POINTS) for points in figures["without"]), seeds)
         xor_plots.shares(folder / "shares.png", figures["widths"], intervals, without, figures["falls"])
         xor_plots.worked(folder / "worked.png", figures["worked"])
         return {
@@ -230,15 +233,10 @@ def firsts(solves: np.ndarray) -> dict[str, int]:
     return {outcome: int(np.argmax(those)) for outcome, those in outcomes if those.any()}
 
 
-def wilson(hits: int, count: int) -> tuple[float, float, float]:
-    """A share p = hits/N and its 95 % interval, with z = 1.96: (p + z²/2N ± z √(p(1 − p)/N + z²/4N²)) / (1 + z²/N).
-
-    Source: Wilson, Probable inference, the law of succession, and statistical inference, 1927.
-    """
-    share, z = hits / count, 1.959964
-    middle, half = share + z * z / (2 * count), z * np.sqrt(share * (1 - share) / count + (z / (2 * count)) ** 2)
-    scale = 1 + z * z / count
-    return share, float((middle - half) / scale), float((middle + half) / scale)
+def with_interval(hits: int, count: int) -> tuple[float, float, float]:
+    """A share and the ends of its 95 % interval."""
+    low, high = wilson(hits / count, count)
+    return hits / count, float(low), float(high)
 
 
 def shares(found: dict[str, tuple[float, float, float]]) -> str:

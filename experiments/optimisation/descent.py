@@ -29,6 +29,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.claims import Claim, judge
+from experiments.intervals import wilson
 from experiments.optimisation import descent_plots
 from experiments.optimisation.descent_runs import (
     NETWORK,
@@ -40,7 +41,6 @@ from experiments.optimisation.descent_runs import (
     network,
     paths,
     slope,
-    wilson,
 )
 from experiments.study import GRADIENTS, Figures, Study, compared
 

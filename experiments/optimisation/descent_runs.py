@@ -179,12 +179,3 @@ def escapes(betas: tuple[float, ...], noise: Array, starts: Array, rate: float) 
 
     found = jax.jit(run)(jnp.array(betas), jnp.asarray(noise, jnp.float32), jnp.asarray(starts, jnp.float32))
     return {form: np.asarray(each).tolist() for form, each in found.items()}
-
-
-def wilson(share: Any, count: int) -> tuple[Array, Array]:
-    """The 95 % interval of a share of ``count`` draws, by Wilson's formula."""
-    share, z = np.asarray(share, np.float64), 1.96
-    middle, width = share + z**2 / (2 * count), z * np.sqrt(share * (1 - share) / count + z**2 / (4 * count**2))
-    low, high = (middle - width) / (1 + z**2 / count), (middle + width) / (1 + z**2 / count)
-    # At shares of 0 and 1 the interval ends there, but for rounding.
-    return np.minimum(low, share), np.maximum(high, share)

@@ -30,6 +30,7 @@ import numpy as np
 
 import fnn
 from experiments.claims import Claim, judge
+from experiments.intervals import half_of_mean
 from experiments.optimisation import gradcheck_plots
 from experiments.optimisation.gradcheck_network import RIGHT, WRONG, differences, drawn, gradients
 from experiments.study import GRADIENTS, Figures, Study, compared, seeds_of
@@ -206,8 +207,8 @@ def told_apart(right: np.ndarray, wrong: np.ndarray, tolerance: float) -> np.nda
 
 def interval(values: list[float]) -> tuple[float, float]:
     """The 95 % interval of the mean."""
-    half = 1.96 * np.std(values, ddof=1) / np.sqrt(len(values))
-    return float(np.mean(values) - half), float(np.mean(values) + half)
+    mean, half = float(np.mean(values)), half_of_mean(values)
+    return mean - half, mean + half
 
 
 def short(value: float) -> float:

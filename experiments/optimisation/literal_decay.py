@@ -44,7 +44,7 @@ def decays(x: Array, y: Array, *, rate: float, strength: float, steps: int) -> d
                 updates, state = optimizer.update(grads, state, params)
                 return (fnn.optim.apply_updates(params, updates), state), None
 
-            params = {"kernel": w}  # a start of our own, which make_train does not take
+            params = {"kernel": w}
             return jax.lax.scan(step, (params, optimizer.init(params)), length=steps)[0][0]["kernel"]
 
         found = {}

@@ -38,9 +38,11 @@ def read(folder: Path) -> Run:
     """
     try:
         options, results = (json.loads((folder / name).read_text("utf-8")) for name in ("config.json", "results.json"))
-        assert {"claims", "figures", "experiment"} <= results.keys()
-    except (OSError, ValueError, AssertionError, AttributeError):
-        raise ValueError(f"{folder} is not the folder of a finished experiment with claims") from None
+        finished = {"claims", "figures", "experiment"} <= results.keys()
+    except (OSError, ValueError, AttributeError):
+        finished, options, results = False, {}, {}
+    if not finished:
+        raise ValueError(f"{folder} is not the folder of a finished experiment with claims")
     return Run(folder, options, results)
 
 
@@ -103,7 +105,7 @@ def draw(path: Path, found: Sequence[Run]) -> None:
         for number, run in enumerate(found):
             if name in run.history:
                 values = np.atleast_2d(np.array(run.history[name], float))
-                plots.band(axes, np.arange(1, values.shape[1] + 1), values, COLOURS[number % 6], str(run.folder))
+                plots.band(axes, np.arange(1, values.shape[1] + 1), values, str(run.folder), color=COLOURS[number % 6])
         axes.set_title(name.replace("_", " "), loc="left", fontsize=10)
         axes.set_xlabel("epoch")
         plots.clean(axes)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from experiments import plots
-from experiments.curves import legend_above, ranged
+from experiments.plots import band, legend_above
 from experiments.rewards.critic_training import BITS
 
 STYLES = {
@@ -23,7 +23,7 @@ def learning(path: Path, figures: dict[str, Any]) -> None:
     for axes, bits, found in zip(panels, BITS, figures["accuracies"], strict=True):
         for (way, (colour, marker)), runs in zip(STYLES.items(), found, strict=True):
             style = {"color": colour, "marker": marker, "markevery": 6, "middle": np.median}
-            ranged(axes, figures["samples"], 100 * np.array(runs), way, **style)
+            band(axes, figures["samples"], 100 * np.array(runs), way, **style)
         axes.axhline(90, color=plots.DIM, linewidth=0.8, linestyle=":")
         axes.set(xscale="log", xlabel="samples")
         axes.set_title(f"{bits} bit{'s' * (bits > 1)}", loc="left", fontsize=10)
@@ -40,12 +40,12 @@ def samples(path: Path, figures: dict[str, Any]) -> None:
     for (way, (colour, marker)), runs in zip(
         STYLES.items(), np.array(figures["needed"]).transpose(1, 2, 0), strict=True
     ):
-        ranged(left, BITS, runs, way, color=colour, marker=marker, middle=np.median)
+        band(left, BITS, runs, way, color=colour, marker=marker, middle=np.median)
     left.axhline(figures["possible"], color=plots.DIM, linewidth=0.8, linestyle=":")
     left.set(yscale="log", ylabel="samples until 90 % are correct")
     variances = np.array(figures["variances"])
     measured = (variances[..., 1] / variances[..., 0]).T
-    ranged(right, BITS, measured, "measured", color=plots.PURPLE, marker="D", middle=np.median)
+    band(right, BITS, measured, "measured", color=plots.PURPLE, marker="D", middle=np.median)
     right.plot(BITS, np.array(BITS) + 1, "--", color=plots.DIM, label="bits + 1")
     right.set(ylabel="variance without a baseline, over that with", ylim=(0, None))
     for axes in (left, right):

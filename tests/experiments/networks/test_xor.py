@@ -6,7 +6,7 @@ import pytest
 
 import fnn
 from experiments.networks import xor_worked
-from experiments.networks.xor import firsts, points_reached, probabilities, wilson
+from experiments.networks.xor import firsts, points_reached, probabilities, with_interval
 from experiments.networks.xor_worked import NETWORKS, Network, deltas, formula_error, gradient, outputs
 from tests.experiments.studying import Finished, finished
 
@@ -111,6 +111,6 @@ def test_wilson_intervals_against_published_ones():
         (0, 20, 0, 0.1611),
         (1, 29, 0.0061, 0.1718),
     ):
-        share, *interval = wilson(hits, count)
+        share, *interval = with_interval(hits, count)
         assert share == hits / count
         np.testing.assert_allclose(interval, [low, high], atol=5e-5)

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from experiments.intervals import wilson
 from experiments.optimisation.descent import BETAS, KINDS, SAMPLES, SHARES, SIZES, brackets
 from experiments.optimisation.descent_runs import (
     NETWORK,
@@ -17,7 +18,6 @@ from experiments.optimisation.descent_runs import (
     single_gradients,
     slope,
     slope_of_well,
-    wilson,
 )
 from tests.experiments.studying import Finished, finished
 
@@ -128,8 +128,8 @@ def test_the_well_and_escapes_worked_by_hand():
 
 
 def test_the_interval_of_a_share_worked_by_hand():
-    # Of 4 draws, 2: ½ ± 1.96 √(1/16 + 1.96²/64) / (1 + 1.96²/4).
+    # Of 4 draws, 2: ½ ± z √(1/16 + z²/64) / (1 + z²/4).
     low, high = wilson([0.5], 4)
-    half = 1.96 * np.sqrt(1 / 16 + 1.96**2 / 64) / (1 + 1.96**2 / 4)
+    half = 1.959964 * np.sqrt(1 / 16 + 1.959964**2 / 64) / (1 + 1.959964**2 / 4)
     np.testing.assert_allclose([low, high], [[0.5 - half], [0.5 + half]])
     np.testing.assert_allclose(wilson([0.0, 1.0], 10), [[0, 0.7225], [0.2775, 1]], atol=1e-3)

@@ -94,7 +94,7 @@ def test_slopes_and_intervals_worked_by_hand():
     assert EPSILONS[NOTES] == pytest.approx(1e-3)
     found = slopes(np.stack([3 / EPSILONS, 5 * EPSILONS**2]), 1e-8, 1e-3)
     np.testing.assert_allclose(found, [-1, 2])
-    np.testing.assert_allclose(interval([1.0, 2.0, 3.0]), [2 - 1.96 / np.sqrt(3), 2 + 1.96 / np.sqrt(3)])
+    np.testing.assert_allclose(interval([1.0, 2.0, 3.0]), [2 - 1.959964 / np.sqrt(3), 2 + 1.959964 / np.sqrt(3)])
 
 
 def test_what_a_checker_tells_apart_worked_by_hand():
