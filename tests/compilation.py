@@ -22,6 +22,7 @@ def compile_cheaply() -> None:
     if os.environ.get("FNN_USERS_COMPILATION", "0") not in ("", "0"):
         return
     jax.config.update("jax_disable_most_optimizations", True)
+    jax.config.update("jax_traceback_in_locations_limit", 0)  # where an operation was written: 5 % of tracing
     before = os.environ.get("XLA_FLAGS")
     # What does not start with a dash names a file of flags.
     if not fnn.platform.xla.affected(jaxlib.version.__version__) and (before or "-").startswith("-"):

@@ -15,7 +15,7 @@ LEFT: dict[Place, str] = {
     Place(
         "layers/attention/multi_head_attention.py", "MultiHeadAttention.backward"
     ): "a memory beside a mask: a third row",
-    Place("layers/pool/windowed.py", "AvgPool.backward"): "padding on one side of one axis: three spatial axes",
+    Place("layers/pool/windowed.py", "_spread"): "padding on one side of one axis: three spatial axes",
     Place("layers/recurrent/feedback_rnn.py", "FeedbackRNN.backward"): _OPTION,
     Place("losses/ctc.py", "CTC.select"): "logits without lengths, and a NaN in a sequence of weight 0: a second row",
     Place("losses/ctc.py", "CTC.terms_backward"): "logits without lengths: a second row, which takes eleven seconds",
