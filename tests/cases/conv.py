@@ -81,6 +81,7 @@ LAYERS = (
         "separable conv 1-D, multiplier 2, without bias",
         fnn.SeparableConv(3, 2, multiplier=2, dilation=2, padding="VALID", use_bias=False),
         SERIES,
+        quick=True,
     ),
     LayerCase(
         "separable conv with another pointwise part",

@@ -28,6 +28,7 @@ LOSSES = (
         "linear cross-entropy beside lengths",
         fnn.LinearCrossEntropy(5, chunk=4),
         both(both(both(normal(4, 3, 3), normal(3, 5)), lengths(3, 0, 2, 1)), indices(5, 4, 3)),
+        quick=True,
     ),
     LossCase(
         "cross-entropy, z-loss, smoothed",

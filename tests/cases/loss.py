@@ -112,6 +112,7 @@ LOSSES = (
         "cosine of sequences",
         fnn.CosineSimilarity(),
         both(normal(4, 2, 3), normal(4, 2, 3), positive(4, 2)),
+        quick=True,
     ),
     LossCase("cosine, some zero vectors", fnn.CosineSimilarity(), both(some_zero(6, 4), normal(6, 4)), finite=False),
     LossCase("Poisson", fnn.Poisson(), both(normal(6), indices(5, 6))),

@@ -20,6 +20,15 @@ _MEAN = "self._sum(wide_dy * y)"
 _ONE_IN_ALL = "probabilities sum to 1 up to rounding, which test_softmax.py checks in bfloat16"
 _SHIFT = "a shift of all logarithms, which the following softmax removes; it keeps digits in long sequences"
 
+_BARRIER = "a barrier changes what XLA keeps in memory, not a value; tests of the compiled memory hold it"
+_FOUR_AXES = "with four axes, the last but one is the third"
+_FASTER = "two ways to the same sums: which one is faster depends on the sizes"
+_PRODUCT = "groups == 1 and gradient_is_product(w, x.shape[-1])"
+_COLUMNS = f"kernel_gradient_by_columns(x, dy, w) if {_PRODUCT} else _moved(x, dy, w, groups)"
+_COUNT = "math.prod(w.window) * channels"
+_FEW_COLUMNS = f"is_pointwise(w) or {_COUNT} <= FEW"
+_SMALL = "math.prod(w.window) <= LARGEST"
+
 EQUIVALENT: dict[tuple[str, str, str, str, str], str] = {
     (
         "combinators/frozen.py",
@@ -165,11 +174,57 @@ EQUIVALENT: dict[tuple[str, str, str, str, str], str] = {
     ("layers/activation/p_relu.py", "PRelu.backward", "integer", _ABOVE, "jnp.where(x > 0, -1, wide_dy)"): _ZEROED,
     (
         "layers/activation/gelu.py",
-        "Gelu._slope",
-        "flipped sign",
-        "-math.sqrt(0.5)",
-        "math.sqrt(0.5)",
-    ): "only the square of z is used",
+        "Gelu.derivative",
+        "dropped statement",
+        "value = jax.lax.optimization_barrier(value)",
+        "",
+    ): _BARRIER,
+    (
+        "layers/activation/gelu.py",
+        "Gelu.derivative",
+        "dropped call",
+        "jax.lax.optimization_barrier(value)",
+        "value",
+    ): _BARRIER,
+    (
+        "layers/attention/_blockwise.py",
+        "BlockwiseAttention.backward",
+        "dropped call",
+        "lax.optimization_barrier((q, k, lse))",
+        "(q, k, lse)",
+    ): _BARRIER,
+    (
+        "layers/attention/_blockwise.py",
+        "BlockwiseAttention.backward",
+        "wrong entry",
+        "parts, dk, dv = ([], jnp.zeros(k.shape, lse.dtype), jnp.zeros(v.shape, lse.dtype))",
+        "parts, dv, dk = ([], jnp.zeros(k.shape, lse.dtype), jnp.zeros(v.shape, lse.dtype))",
+    ): "both are zeros of one shape",
+    ("layers/attention/_blockwise.py", "BlockwiseAttention.backward", "flipped sign", "-2", "2"): _FOUR_AXES,
+    ("layers/attention/_blockwise.py", "BlockwiseAttention._backward_part", "flipped sign", "-2", "2"): _FOUR_AXES,
+    ("layers/conv/_sums.py", "kernel_gradient", "wrong selection", _COLUMNS, "_moved(x, dy, w, groups)"): _FASTER,
+    ("layers/conv/_sums.py", "kernel_gradient", "comparison", _PRODUCT, "groups == 1"): _FASTER,
+    ("layers/conv/_sums.py", "kernel_gradient", "integer", "groups == 1", "groups == 0"): _FASTER,
+    ("layers/conv/_sums.py", "kernel_gradient", "flipped sign", "-1", "1"): _FASTER,
+    ("layers/conv/_sums.py", "kernel_gradient", "integer", "x.shape[-1]", "x.shape[-2]"): _FASTER,
+    ("layers/conv/_sums.py", "kernel_gradient", "integer", "x.shape[-1]", "x.shape[-0]"): _FASTER,
+    ("layers/conv/_pointwise.py", "gradient_is_product", "comparison", _FEW_COLUMNS, "is_pointwise(w)"): _FASTER,
+    ("layers/conv/_pointwise.py", "gradient_is_product", "comparison", _FEW_COLUMNS, f"{_COUNT} <= FEW"): _FASTER,
+    ("layers/conv/_pointwise.py", "gradient_is_product", "comparison", f"{_COUNT} <= FEW", f"{_COUNT} < FEW"): _FASTER,
+    ("layers/conv/_pointwise.py", "gradient_is_product", "comparison", f"{_COUNT} <= FEW", f"{_COUNT} > FEW"): _FASTER,
+    ("layers/conv/_pointwise.py", "gradient_is_product", "× for ÷", _COUNT, _COUNT.replace("*", "/")): _FASTER,
+    ("layers/conv/_pointwise.py", "gradient_is_product", "dropped factor", _COUNT, "math.prod(w.window)"): _FASTER,
+    ("layers/conv/_pointwise.py", "gradient_is_product", "dropped factor", _COUNT, "channels"): _FASTER,
+    ("layers/pool/windowed.py", "_spread", "wrong selection", f"if {_SMALL}:", f"if not {_SMALL}:"): _FASTER,
+    ("layers/pool/windowed.py", "_spread", "comparison", _SMALL, _SMALL.replace("<=", "<")): _FASTER,
+    ("layers/pool/windowed.py", "_spread", "comparison", _SMALL, _SMALL.replace("<=", ">")): _FASTER,
+    (
+        "layers/pool/windowed.py",
+        "_to_winners",
+        "wrong entry",
+        "for out, size in zip(w.out, w.window, strict=True)",
+        "for size, out in zip(w.out, w.window, strict=True)",
+    ): "the two are multiplied, in either order",
     (
         "layers/activation/_gated.py",
         "gated_slope",

@@ -15,10 +15,11 @@ LEFT: dict[Place, str] = {
     Place(
         "layers/attention/multi_head_attention.py", "MultiHeadAttention.backward"
     ): "a memory beside a mask: a third row",
-    Place("layers/pool/windowed.py", "_spread"): "padding on one side of one axis: three spatial axes",
+    Place(
+        "layers/attention/_blockwise.py", "BlockwiseAttention._backward_part"
+    ): "dropout in parts: the row of attention that takes longest",
+    Place("layers/conv/_sums.py", "kernel_gradient"): "two groups with strides and dilation: a second row of groups",
     Place("layers/recurrent/feedback_rnn.py", "FeedbackRNN.backward"): _OPTION,
     Place("losses/ctc.py", "CTC.select"): "logits without lengths, and a NaN in a sequence of weight 0: a second row",
     Place("losses/ctc.py", "CTC.terms_backward"): "logits without lengths: a second row, which takes eleven seconds",
-    Place("losses/linear_cross_entropy.py", "LinearCrossEntropy.backward"): "lengths beside the states: a second row",
-    Place("losses/similarity.py", "CosineSimilarity.terms_backward"): "vectors behind another axis: a second row",
 }
