@@ -11,6 +11,7 @@ from rich.table import Table
 from experiments.augmentation import Augmentation
 from experiments.bench import Bench
 from experiments.depth.activations import Activations
+from experiments.depth.batchnorm import BatchNormalisation
 from experiments.depth.initialisation import Initialisation
 from experiments.depth.pretraining import Pretraining
 from experiments.depth.saturation import Saturation
@@ -56,6 +57,7 @@ EXPERIMENTS: dict[str, type[Experiment]] = {
         Pretraining,
         Activations,
         Saturation,
+        BatchNormalisation,
         Descent,
         Literal,
         Optimizers,

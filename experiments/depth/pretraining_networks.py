@@ -63,9 +63,9 @@ def learn(
     start: tuple[Any, Any],
     orders: Any,
     samples: tuple,
-    watch: Callable[..., jax.Array],
+    watch: Callable[..., Any],
     spent: Any = 0,
-) -> tuple[tuple[Any, Any], jax.Array]:
+) -> tuple[tuple[Any, Any], Any]:
     """Trains parameters and state on the samples in this order (epochs, steps, batch), without the epochs spent before.
 
     Returns parameters and state, and what ``watch`` makes of them after each epoch (0 for those spent).
@@ -81,9 +81,11 @@ def learn(
     def epoch(i: Any, carry: tuple) -> tuple:
         learned, watched = carry
         learned, _ = jax.lax.scan(step, learned, orders[i])
-        return learned, watched.at[i].set(watch(*learned[:2]))
+        return learned, jax.tree.map(lambda all, new: all.at[i].set(new), watched, watch(*learned[:2]))
 
-    carry = (*start, optimizer.init(start[0])), jnp.zeros(len(orders))
+    seen = jax.eval_shape(watch, *start)
+    watched = jax.tree.map(lambda leaf: jnp.zeros((len(orders), *leaf.shape), leaf.dtype), seen)
+    carry = (*start, optimizer.init(start[0])), watched
     (params, state, _), watched = jax.lax.fori_loop(spent, len(orders), epoch, carry)
     return (params, state), watched
 
