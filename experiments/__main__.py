@@ -17,6 +17,8 @@ from experiments.depth.pretraining import Pretraining
 from experiments.depth.saturation import Saturation
 from experiments.digits import Digits
 from experiments.experiment import Experiment
+from experiments.generalisation.regularization import Regularization
+from experiments.generalisation.scaling import Scaling
 from experiments.gradients import Gradients
 from experiments.linear.logistic import Logistic
 from experiments.linear.perceptron import Perceptron
@@ -33,7 +35,9 @@ from experiments.optimisation.optimizers import Optimizers
 from experiments.overview.everything import Everything
 from experiments.overview.side_by_side import Compare
 from experiments.rewards.critic import Critic
+from experiments.sequences.characters import Characters
 from experiments.sequences.rnn import Recurrence
+from experiments.sequences.series import SeriesForecasts
 from experiments.sweep import Sweep
 from experiments.template import Template
 from experiments.unsupervised.autoencoder import Autoencoder
@@ -67,7 +71,11 @@ EXPERIMENTS: dict[str, type[Experiment]] = {
         SelfOrganisingMap,
         Gan,
         Recurrence,
+        SeriesForecasts,
+        Characters,
         Critic,
+        Regularization,
+        Scaling,
         Digits,
         Augmentation,
         Gradients,

@@ -30,6 +30,14 @@ class Samples(NamedTuple):
     columns: tuple[str, ...]
 
 
+class Series(NamedTuple):
+    """Values (T,) float64 at equal distances in time, their unit, and the distance."""
+
+    values: np.ndarray
+    unit: str
+    step: str
+
+
 class Digits(NamedTuple):
     """The handwritten digits, in three disjoint parts."""
 
@@ -111,6 +119,30 @@ def load_diabetes() -> Samples:
     from sklearn.datasets import load_diabetes as load
 
     return _table(load(scaled=False), np.float32)
+
+
+def load_membrane() -> Series:
+    """12,000 membrane potentials of a nerve cell in mV, 0.5 ms apart; from sample 1000 to 11,000 it is depolarised.
+
+    Ships with Matplotlib, whose first logo showed it: the unit and the distance are those of its logo page. Matplotlib
+    does not say who recorded it, nor under which licence.
+    """
+    from matplotlib.cbook import get_sample_data
+
+    values = np.fromfile(get_sample_data("membrane.dat", asfileobj=False), np.float32)
+    return Series(100.0 * values, "mV", "0.5 ms")
+
+
+def load_google(column: str = "adj_close") -> Series:
+    """1047 trading days of Google's stock, 19 August 2004 to 14 October 2008: the price in dollars, or ``"volume"``.
+
+    Ships with Matplotlib. Source: Yahoo Finance; no licence is stated.
+    """
+    from matplotlib.cbook import get_sample_data
+
+    with np.load(get_sample_data("goog.npz", asfileobj=False)) as table:
+        values = table["price_data"][column]
+    return Series(values.astype(np.float64), "shares" if column == "volume" else "dollars", "trading day")
 
 
 def standardized(x: np.ndarray, like: np.ndarray | None = None) -> np.ndarray:

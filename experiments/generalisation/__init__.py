@@ -1,0 +1,1 @@
+"""Generalisation: what a model gets right that it was not trained on."""
