@@ -35,6 +35,7 @@ from experiments.optimisation.optimizers import Optimizers
 from experiments.overview.everything import Everything
 from experiments.overview.side_by_side import Compare
 from experiments.rewards.critic import Critic
+from experiments.rewards.reinforce import CartPole
 from experiments.sequences.characters import Characters
 from experiments.sequences.rnn import Recurrence
 from experiments.sequences.series import SeriesForecasts
@@ -74,6 +75,7 @@ EXPERIMENTS: dict[str, type[Experiment]] = {
         SeriesForecasts,
         Characters,
         Critic,
+        CartPole,
         Regularization,
         Scaling,
         Digits,

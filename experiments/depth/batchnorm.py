@@ -101,16 +101,18 @@ class BatchNormalisation(Study):
         drawn = [draws(seed, self.depth, self.epochs) for seed in seeds]
         tiny, _, orders = jax.tree.map(lambda *each: np.stack(each), *drawn)
         batch = tuple(each[:BATCH] for each in parts[0])
-        varied = batch[0], batch[0][:, ~constant(batch[0])]
+        pixels = np.asarray(batch[0])
+        varied = pixels, pixels[:, ~constant(pixels)]
         objective = classifier(self.depth, fnn.BatchNorm(), fnn.Tanh())
-        first = given(objective, jax.tree.map(lambda leaf: leaf[0], starts(tiny, 1.0)))
+        weights = jax.tree.map(lambda leaf: leaf[0], starts(tiny, 1.0))
+        params, state = jax.jit(lambda weights: given(objective, weights))(weights)
         return {
             **self.map(tiny, orders, parts),
             "modes": self.modes(tiny, orders, parts),
             "scaled": scaling((0.0, EPSILON), SCALES, tiny, batch),
             "finite": {f"{epsilon:g}": [finite(epsilon, x) for x in varied] for epsilon in (0.0, EPSILON)},
-            "constant": int(constant(batch[0]).sum()),
-            GRADIENTS: compared(objective, *first, batch),
+            "constant": int(constant(pixels).sum()),
+            GRADIENTS: compared(objective, params, state, batch),
         }
 
     def map(self, tiny: Any, orders: Any, parts: Any) -> Figures:

@@ -73,6 +73,7 @@ class Modes:
         # These do not depend on the size of a batch.
         self.whole = networks(lambda params, state: last.model.apply(params, state, self.train[0], train=True)[1])
         self.logits = networks(lambda params, state: self.objective.model.apply(params, state, together)[0])
+        self.scores = networks(self.scores_of)
 
     def measure(self, weights: Any, orders: Any) -> dict[str, np.ndarray]:
         """Validation accuracies (rates, seeds), and loss and accuracy on the test digits (rates, seeds, 2) by kind.
@@ -81,10 +82,10 @@ class Modes:
         """
         found = jax.jit(self.fit)(self.rates, weights, orders)
         params, state = found["params"], found["state"]
-        running, whole = self.logits(params, state), self.logits(params, self.whole(params, state))
+        running, whole = (np.asarray(self.logits(params, each)) for each in (state, self.whole(params, state)))
         held_out = len(self.validation[1])
         kinds = {"batch": found["logits"], "running": running[..., held_out:, :], "whole": whole[..., held_out:, :]}
-        validated = (running[..., :held_out, :].argmax(-1) == self.validation[1]).mean(-1)
+        validated = (running[..., :held_out, :].argmax(-1) == np.asarray(self.validation[1])).mean(-1)
         return jax.tree.map(
             np.asarray, {"validated": validated} | {kind: self.scores(each) for kind, each in kinds.items()}
         )
@@ -102,11 +103,9 @@ class Modes:
 
         return over(one)(rates, weights, orders)
 
-    def scores(self, logits: jax.Array) -> jax.Array:
-        """Loss and accuracy (…, 2) of the test digits."""
-        labels = self.test[1]
-        loss = jax.vmap(jax.vmap(lambda each: self.objective.loss(each, labels)))(logits)
-        return jnp.stack([loss, (logits.argmax(-1) == labels).mean(-1)], -1)
+    def scores_of(self, logits: jax.Array) -> jax.Array:
+        """Loss and accuracy of the test digits."""
+        return jnp.stack([self.objective.loss(logits, self.test[1]), (logits.argmax(-1) == self.test[1]).mean()])
 
 
 def scaling(epsilons: tuple[float, ...], scales: Any, tiny: Any, batch: tuple) -> dict[str, Any]:
@@ -152,7 +151,8 @@ def scaled(epsilon: float, scales: Any, weights: Any, batch: tuple) -> dict[str,
 def finite(epsilon: float, x: Any) -> bool:
     """Whether batch norm of x is finite, in training."""
     layer = fnn.BatchNorm(epsilon=epsilon)
-    return bool(jnp.isfinite(layer.apply(*layer.init(jax.random.key(0), x), x, train=True)[0]).all())
+    normed = jax.jit(lambda x: layer.apply(*layer.init(jax.random.key(0), x), x, train=True)[0])(x)
+    return bool(np.isfinite(normed).all())
 
 
 def constant(x: Any) -> np.ndarray:
