@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 import fnn
+from fnn.testing.violations import Violations
 from tools.mutation.operators import OPERATORS, mutations
-from tools.mutation.run import Plan, sampled
+from tools.mutation.run import OutOfPatience, Plan, patience, sampled
 from tools.mutation.subjects import subjects
 from tools.mutation.targets import Place, functions, named, planted, source
 
@@ -29,6 +30,19 @@ def test_a_sample_of_all_faults():
     plan = Plan(subjects())
     outcome = plan.run(sampled(plan.faults(), 40, seed=0))
     assert outcome.good, "\n".join(map(str, (*outcome.survivors, *outcome.errors)))
+
+
+def test_a_row_that_takes_too_long_is_stopped_even_if_it_catches_what_goes_wrong():
+    found = Violations("a row")
+
+    def endless() -> None:
+        with found.step("backward"):
+            while True:
+                pass
+
+    with pytest.raises(OutOfPatience), patience(0.05):
+        endless()
+    assert not found.lines
 
 
 def test_a_planted_fault_is_removed_again():

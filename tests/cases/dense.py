@@ -9,6 +9,7 @@ LAYERS = (
     LayerCase("dense", fnn.Dense(3), normal(4, 5)),
     LayerCase("dense, square", fnn.Dense(4), normal(3, 4)),
     LayerCase("dense without bias", fnn.Dense(3, use_bias=False), normal(4, 5)),
+    LayerCase("dense on one vector", fnn.Dense(3), normal(5), per_example=False, quick=True),
     LayerCase("dense on sequences", fnn.Dense(3), normal(2, 4, 5), quick=True),
     LayerCase(
         "dense, other initialisers",

@@ -12,6 +12,9 @@ ROOT = Path(__file__).parents[2]
 PROGRAM = """
 import jax, numpy as np, fnn
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
+def spread(value, *axes):
+    return jax.device_put(value, NamedSharding(mesh, PartitionSpec(*axes)))
+
 mesh = jax.make_mesh((2,), ("d",), axis_types=(AxisType.Explicit,))
 draw = np.random.default_rng(0)
 x, dy = (draw.standard_normal((2, 4, 6), np.float32) for _ in range(2))
@@ -28,9 +31,17 @@ for layer in (fnn.Gelu(), fnn.LayerNorm(), fnn.RMSNorm(), fnn.Softmax(), fnn.Log
     last = () if isinstance(layer, fnn.LayerNorm) else ((None, None, "d"),)
     for axes in (("d",), (None, "d"), *last):
         with jax.set_mesh(mesh):
-            sharding = NamedSharding(mesh, PartitionSpec(*axes))
-            sharded = run(params, jax.device_put(x, sharding), jax.device_put(dy, sharding))
+            sharded = run(params, spread(x, *axes), spread(dy, *axes))
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5), alone, sharded)
+
+dense = fnn.Dense(6)
+params, _ = dense.init(jax.random.key(0), x)
+back = jax.jit(lambda x, dy: dense.backward({"x": x, "kernel": params["kernel"]}, dy))
+# Where both are sharded alike, JAX asks where the kernel's gradient is to be.
+for axes, other in (((None, "d"), ()), ((), (None, "d"))):
+    with jax.set_mesh(mesh):
+        sharded = back(spread(x, *axes), spread(dy, *other))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5), back(x, dy), sharded)
 print("the same")
 """
 

@@ -23,6 +23,10 @@ _SHIFT = "a shift of all logarithms, which the following softmax removes; it kee
 _BARRIER = "a barrier changes what XLA keeps in memory, not a value; tests of the compiled memory hold it"
 _FOUR_AXES = "with four axes, the last but one is the third"
 _FASTER = "two ways to the same sums: which one is faster depends on the sizes"
+_SHARDED = (
+    "merging axes changes no sum; arrays that are sharded, which it fails on, are in tests/layers/test_sharded.py"
+)
+_MERGED = "can_merge(x) and can_merge(dy)"
 _PRODUCT = "groups == 1 and gradient_is_product(w, x.shape[-1])"
 _COLUMNS = f"kernel_gradient_by_columns(x, dy, w) if {_PRODUCT} else _moved(x, dy, w, groups)"
 _COUNT = "math.prod(w.window) * channels"
@@ -202,6 +206,10 @@ EQUIVALENT: dict[tuple[str, str, str, str, str], str] = {
     ): "both are zeros of one shape",
     ("layers/attention/_blockwise.py", "BlockwiseAttention.backward", "flipped sign", "-2", "2"): _FOUR_AXES,
     ("layers/attention/_blockwise.py", "BlockwiseAttention._backward_part", "flipped sign", "-2", "2"): _FOUR_AXES,
+    ("layers/_rows.py", "product_of_rows", "wrong selection", f"if {_MERGED}:", f"if not ({_MERGED}):"): _SHARDED,
+    ("layers/_rows.py", "product_of_rows", "comparison", _MERGED, "can_merge(x)"): _SHARDED,
+    ("layers/_rows.py", "product_of_rows", "comparison", _MERGED, "can_merge(dy)"): _SHARDED,
+    ("layers/_rows.py", "product_of_rows", "dropped term", "x.ndim - 1", "1"): _SHARDED,
     ("layers/conv/_sums.py", "kernel_gradient", "wrong selection", _COLUMNS, "_moved(x, dy, w, groups)"): _FASTER,
     ("layers/conv/_sums.py", "kernel_gradient", "comparison", _PRODUCT, "groups == 1"): _FASTER,
     ("layers/conv/_sums.py", "kernel_gradient", "integer", "groups == 1", "groups == 0"): _FASTER,

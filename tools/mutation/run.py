@@ -3,6 +3,7 @@
 import dataclasses
 import random
 import signal
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -15,7 +16,12 @@ from tools.mutation.subjects import Subject
 from tools.mutation.targets import Place, functions, named, planted, source
 
 PATIENCE = 90
-"""Seconds of processor time after which a fault that makes a row run endlessly counts as found."""
+"""Seconds of processor time, beyond twice what a row takes without a fault, after which a fault that makes it run
+endlessly counts as found."""
+
+
+class OutOfPatience(BaseException):
+    """A row takes too long. No ``Exception``, or a check would record it as what the row found."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,6 +87,7 @@ class Plan:
     def __init__(self, subjects: Iterable[Subject]) -> None:
         self.subjects = list(subjects)
         self._wrong: dict[str, str] = {}
+        self._seconds: dict[str, float] = {}
         rows = [subject for subject in self.subjects if subject.kind]  # a test does not separate its passes
         forward = set().union(*(row.forward for row in rows))
         backward = set().union(*(row.backward for row in rows))
@@ -121,7 +128,9 @@ class Plan:
     def _sound(self, row: Subject, outcome: Outcome) -> bool:
         """Whether a row passes without a fault: one that fails would find every fault and prove nothing."""
         if row.name not in self._wrong:
+            began = time.process_time()
             self._wrong[row.name] = row.fault()
+            self._seconds[row.name] = time.process_time() - began
             if self._wrong[row.name]:
                 outcome.errors.append(f"{row.name} fails without a planted fault: {self._wrong[row.name]}")
         return not self._wrong[row.name]
@@ -133,14 +142,18 @@ class Plan:
             with planted(fault.place, fault.mutation.planted(source(fault.place))):
                 for row in rows:
                     quick = row.quick
-                    with _patience():
+                    with patience(PATIENCE + 2 * self._seconds[row.name]):
                         line = row.fault()
                     if line:
                         return row.name, line, quick
         except SyntaxError as error:
             return "the compiler", str(error), True
-        except TimeoutError:
-            return "the time limit", f"a row computed for more than {PATIENCE} seconds", quick
+        except OutOfPatience:
+            return (
+                "the time limit",
+                f"a row took over {PATIENCE} seconds beyond twice its usual time",
+                quick,
+            )
         return "", "", False
 
 
@@ -164,12 +177,14 @@ def sampled(faults: list[Fault], count: int, seed: int) -> list[Fault]:
 
 
 @contextmanager
-def _patience() -> Iterator[None]:
+def patience(seconds: float) -> Iterator[None]:
+    """Raises ``OutOfPatience`` inside after so many seconds of processor time."""
+
     def stop(number: int, frame: Any) -> None:
-        raise TimeoutError
+        raise OutOfPatience
 
     before = signal.signal(signal.SIGPROF, stop)
-    signal.setitimer(signal.ITIMER_PROF, PATIENCE, 1)  # again every second, in case the first is swallowed
+    signal.setitimer(signal.ITIMER_PROF, seconds, 1)  # again every second, in case the first is swallowed
     try:
         yield
     finally:
