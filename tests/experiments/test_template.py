@@ -2,14 +2,7 @@
 
 import pytest
 
-from tests.experiments.studying import Finished, finished
-
 pytestmark = pytest.mark.full
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory) -> Finished:
-    return finished("template", tmp_path_factory.mktemp("runs") / "template")
 
 
 def test_every_width_learns_the_sine(run):

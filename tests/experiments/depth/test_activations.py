@@ -13,14 +13,8 @@ from experiments.depth.activations_plots import broken
 from experiments.depth.activations_shapes import ACTIVATIONS, NONE, STEP, X, slope_of
 from experiments.depth.one_of import OneOf
 from fnn.testing import check_layer
-from tests.experiments.studying import Finished, finished
 
 pytestmark = pytest.mark.full  # of the experiments, the quick proof runs that on digits
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory) -> Finished:
-    return finished("activations", tmp_path_factory.mktemp("runs") / "activations")
 
 
 def test_no_elementwise_activation_of_fnn_is_missing():

@@ -23,14 +23,8 @@ from experiments.depth.batchnorm_networks import (
     Used,
     shifts,
 )
-from tests.experiments.studying import Finished, finished
 
 pytestmark = pytest.mark.full  # of the experiments, the quick proof runs that on digits
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory) -> Finished:
-    return finished("batchnorm", tmp_path_factory.mktemp("runs") / "batchnorm")
 
 
 def test_more_rates_are_usable_with_it_and_training_mode_is_worse_in_small_batches(run):

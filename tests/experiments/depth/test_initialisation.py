@@ -10,16 +10,10 @@ import fnn
 from experiments.depth.initialisation import VARIANCES
 from experiments.depth.initialisation_sizes import change, ends, report_sizes, root_mean_square, rounded, with_kernels
 from experiments.depth.one_of import OneOf
-from tests.experiments.studying import Finished, finished
 
 pytestmark = pytest.mark.full  # of the experiments, the quick proof runs that on digits
 
 TINY, LARGE = VARIANCES[0], VARIANCES[-1]
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory) -> Finished:
-    return finished("initialisation", tmp_path_factory.mktemp("runs") / "initialisation")
 
 
 def test_what_vanishes_and_explodes_and_what_keeps_its_size(run):

@@ -20,14 +20,8 @@ from experiments.depth.pretraining_networks import (
     hidden_gradients,
     learn,
 )
-from tests.experiments.studying import Finished, finished
 
 pytestmark = pytest.mark.full  # of the experiments, the quick proof runs that on digits
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory) -> Finished:
-    return finished("pretraining", tmp_path_factory.mktemp("runs") / "pretraining")
 
 
 def test_the_network_is_stuck_as_it_is_and_learns_in_the_other_ways(run):

@@ -6,14 +6,9 @@ import pytest
 
 import fnn
 from experiments.depth.saturation import LOSSES, OUTPUTS, WAYS, gradients, objective, r2, right, steps_until
-from tests.experiments.studying import Finished, finished
+from tests.experiments.studying import Finished
 
 pytestmark = pytest.mark.full  # of the experiments, the quick proof runs that on digits
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory) -> Finished:
-    return finished("saturation", tmp_path_factory.mktemp("runs") / "saturation")
 
 
 def test_squares_are_slower_and_targets_out_of_range_are_not_fitted(run):

@@ -7,12 +7,11 @@ import numpy as np
 import pytest
 
 import fnn
-from experiments.generalisation.paired import interval, points
 from experiments.generalisation.regularization import Regularization, best
 from experiments.generalisation.regularization_claims import HALF, MOST, SHARES, listed, lost
 from experiments.generalisation.regularization_plots import STYLES
 from experiments.generalisation.regularization_removal import exactly_zero, near_zero, without_units, without_weights
-from experiments.generalisation.regularization_ridge import COPIES, NOISE, closed_form, noiseless_points
+from experiments.generalisation.regularization_ridge import COPIES, NOISE, noiseless_points
 from experiments.generalisation.regularization_training import (
     CONNECT,
     DROPOUT,
@@ -31,15 +30,11 @@ from experiments.generalisation.regularization_training import (
     motions,
     window_pixels,
 )
+from experiments.intervals import interval, points
 from fnn.testing import check_layer
-from tests.experiments.studying import Finished, finished
+from tests.experiments.studying import Finished
 
 pytestmark = pytest.mark.full  # of the experiments, the quick proof runs that on digits
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory) -> Finished:
-    return finished("regularization", tmp_path_factory.mktemp("runs") / "regularization")
 
 
 def test_it_learns_and_the_ways_do_to_the_weights_what_they_are_for(run):
@@ -215,7 +210,6 @@ def test_the_expectation_of_a_quadratic_and_ridge_worked_by_hand():
     values = (noiseless_points(x) @ np.array([1.0, 2.0])) ** 2
     np.testing.assert_allclose(values.mean(), 25 + 5 * NOISE**2)
     # x = 1, y = 3: (3 − w)² + 2 w² is least at w = 1.
-    np.testing.assert_allclose(closed_form(np.ones((1, 1)), np.array([3.0]), 2.0), [1.0])
 
 
 def test_intervals_worked_by_hand():

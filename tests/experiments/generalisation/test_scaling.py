@@ -16,14 +16,9 @@ from experiments.generalisation.scaling_models import (
     wrong,
 )
 from experiments.generalisation.scaling_plots import STYLES
-from tests.experiments.studying import Finished, finished
+from tests.experiments.studying import Finished
 
 pytestmark = pytest.mark.full  # of the experiments, the quick proof runs that on digits
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory) -> Finished:
-    return finished("scaling", tmp_path_factory.mktemp("runs") / "scaling")
 
 
 def test_every_error_falls_and_the_logistic_regression_has_converged(run):

@@ -5,14 +5,8 @@ import pytest
 
 from experiments.linear.logistic import SAME, STRENGTHS
 from experiments.linear.logistic_solutions import bound, formulas_error, interval, reference, reliability, sigmoid
-from tests.experiments.studying import Finished, finished
 
 pytestmark = pytest.mark.full  # of the experiments, the quick proof runs that on digits
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory) -> Finished:
-    return finished("logistic", tmp_path_factory.mktemp("runs") / "logistic")
 
 
 def test_the_coefficients_of_the_strong_penalties_are_those_of_scikit_learn(run):

@@ -4,14 +4,8 @@ import numpy as np
 import pytest
 
 from experiments.linear.perceptron import XOR, signed_distance, wrong
-from tests.experiments.studying import Finished, finished
 
 pytestmark = pytest.mark.full  # of the experiments, the quick proof runs that on digits
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory) -> Finished:
-    return finished("perceptron", tmp_path_factory.mktemp("runs") / "perceptron")
 
 
 def test_setosa_is_separated_and_xor_is_not(run):

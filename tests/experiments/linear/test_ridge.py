@@ -17,14 +17,8 @@ from experiments.linear.ridge_regression import (
     squares,
     truth,
 )
-from tests.experiments.studying import Finished, finished
 
 pytestmark = pytest.mark.full  # of the experiments, the quick proof runs that on digits
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory) -> Finished:
-    return finished("ridge", tmp_path_factory.mktemp("runs") / "ridge")
 
 
 def test_the_closed_form_is_found_and_the_last_degree_over_fits(run):

@@ -4,14 +4,9 @@ import numpy as np
 import pytest
 
 from experiments.linear.svm import SAME, STRENGTHS, hinge, margins, reference, shared, value
-from tests.experiments.studying import Finished, finished
+from tests.experiments.studying import Finished
 
 pytestmark = pytest.mark.full  # of the experiments, the quick proof runs that on digits
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory) -> Finished:
-    return finished("svm", tmp_path_factory.mktemp("runs") / "svm")
 
 
 def test_the_neuron_ends_near_the_machine_and_the_activation_does_not(run):

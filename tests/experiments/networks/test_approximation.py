@@ -17,14 +17,8 @@ from experiments.networks.approximation_networks import (
     relative_errors,
     target,
 )
-from tests.experiments.studying import Finished, finished
 
 pytestmark = pytest.mark.full
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory) -> Finished:
-    return finished("approximation", tmp_path_factory.mktemp("runs") / "approximation")
 
 
 def test_errors_fall_with_the_width(run):

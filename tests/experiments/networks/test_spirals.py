@@ -17,14 +17,9 @@ from experiments.networks.spirals import (
     spirals,
     summary,
 )
-from tests.experiments.studying import Finished, finished
+from tests.experiments.studying import Finished
 
 pytestmark = pytest.mark.full
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory) -> Finished:
-    return finished("spirals", tmp_path_factory.mktemp("runs") / "spirals")
 
 
 def changed(run: Finished, name: str, **values) -> dict:

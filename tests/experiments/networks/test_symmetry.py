@@ -7,14 +7,8 @@ import pytest
 import fnn
 from experiments.networks.symmetry import Symmetry, one, span
 from experiments.networks.symmetry_units import barrier, changes, matched, most, transformed
-from tests.experiments.studying import Finished, finished
 
 pytestmark = pytest.mark.full
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory) -> Finished:
-    return finished("symmetry", tmp_path_factory.mktemp("runs") / "symmetry")
 
 
 def test_the_symmetries_and_the_barriers(run):

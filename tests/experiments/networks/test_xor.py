@@ -8,14 +8,8 @@ import fnn
 from experiments.networks import xor_worked
 from experiments.networks.xor import firsts, points_reached, probabilities, with_interval
 from experiments.networks.xor_worked import NETWORKS, Network, deltas, formula_error, gradient, outputs
-from tests.experiments.studying import Finished, finished
 
 pytestmark = pytest.mark.full
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory) -> Finished:
-    return finished("xor", tmp_path_factory.mktemp("runs") / "xor")
 
 
 def test_wider_networks_reach_more_and_one_without_a_hidden_layer_does_not(run):

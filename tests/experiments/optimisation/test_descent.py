@@ -19,14 +19,8 @@ from experiments.optimisation.descent_runs import (
     slope,
     slope_of_well,
 )
-from tests.experiments.studying import Finished, finished
 
 pytestmark = pytest.mark.full  # of the experiments, the quick proof runs that on digits
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory) -> Finished:
-    return finished("descent", tmp_path_factory.mktemp("runs") / "descent")
 
 
 def test_smaller_batches_are_noisier_and_cheaper(run):

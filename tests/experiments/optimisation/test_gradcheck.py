@@ -8,14 +8,8 @@ import pytest
 from experiments.optimisation.gradcheck import EPSILONS, NOTES, interval, slopes, summary, told_apart, worst
 from experiments.optimisation.gradcheck_network import FAULT, RIGHT, by_formula, differences, drawn, gradients
 from experiments.study import seeds_of
-from tests.experiments.studying import Finished, finished
 
 pytestmark = pytest.mark.full  # of the experiments, the quick proof runs that on digits
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory) -> Finished:
-    return finished("gradcheck", tmp_path_factory.mktemp("runs") / "gradcheck")
 
 
 def test_the_curves_are_a_v_and_float64_is_finer(run):

@@ -9,14 +9,8 @@ from experiments.optimisation import literal_listings as printed
 from experiments.optimisation import literal_right as right
 from experiments.optimisation.literal import SAME
 from experiments.optimisation.literal_decay import decays, penalty_slopes
-from tests.experiments.studying import Finished, finished
 
 pytestmark = pytest.mark.full  # of the experiments, the quick proof runs that on digits
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory) -> Finished:
-    return finished("literal", tmp_path_factory.mktemp("runs") / "literal")
 
 
 def test_ascent_diverges_and_descent_converges(run):

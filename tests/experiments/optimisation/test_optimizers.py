@@ -21,14 +21,8 @@ from experiments.optimisation.optimizers_runs import (
     usable,
 )
 from experiments.optimisation.optimizers_steps import lengths, look_ahead, nesterov_apart, path, plain_adam, summary
-from tests.experiments.studying import Finished, finished
 
 pytestmark = pytest.mark.full  # of the experiments, the quick proof runs that on digits
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory) -> Finished:
-    return finished("optimizers", tmp_path_factory.mktemp("runs") / "optimizers")
 
 
 def test_every_optimiser_learns_at_its_best_rate_and_not_at_the_lowest(run):

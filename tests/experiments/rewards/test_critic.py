@@ -11,14 +11,8 @@ import fnn
 from experiments.rewards.critic import LEVEL, WAYS, checks_until, chosen, listed
 from experiments.rewards.critic_plots import STYLES
 from experiments.rewards.critic_training import BITS, Reinforce, fraction, total_variance
-from tests.experiments.studying import Finished, finished
 
 pytestmark = pytest.mark.full  # of the experiments, the quick proof runs that on digits
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory) -> Finished:
-    return finished("critic", tmp_path_factory.mktemp("runs") / "critic")
 
 
 def test_it_learns_from_the_fraction_and_later_than_from_the_targets(run):

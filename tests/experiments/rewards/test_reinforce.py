@@ -13,7 +13,6 @@ from experiments.rewards.reinforce import WAYS, CartPole
 from experiments.rewards.reinforce_plots import middle_of
 from experiments.rewards.reinforce_scores import best, chance, lowest, needed, ratio, saved
 from experiments.rewards.reinforce_training import GROUPS, episodes, grouped, policy, seen, start, to_go, values
-from tests.experiments.studying import Finished, finished
 
 pytestmark = pytest.mark.full  # of the experiments, the quick proof runs that on digits
 
@@ -22,11 +21,6 @@ pytestmark = pytest.mark.full  # of the experiments, the quick proof runs that o
 def float64():
     with jax.enable_x64(True):
         yield
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory) -> Finished:
-    return finished("reinforce", tmp_path_factory.mktemp("runs") / "reinforce")
 
 
 def test_it_learns_to_balance_the_pole(run):

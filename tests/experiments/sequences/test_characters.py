@@ -34,14 +34,8 @@ from experiments.sequences.characters_text import (
     read,
     text_of,
 )
-from tests.experiments.studying import Finished, finished
 
 pytestmark = pytest.mark.full  # of the experiments, the quick proof runs that on digits
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory) -> Finished:
-    return finished("characters", tmp_path_factory.mktemp("runs") / "characters")
 
 
 def test_short_training_beats_single_characters_and_n_grams_of_all_the_text_beat_that(run):

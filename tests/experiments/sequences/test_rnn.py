@@ -5,16 +5,10 @@ import pytest
 
 from experiments.sequences.rnn import listed
 from experiments.sequences.rnn_problem import LENGTHS, MODELS, PARAMETERS, adding, feed_forward, parameters, refused
-from tests.experiments.studying import Finished, finished
 
 pytestmark = pytest.mark.full  # of the experiments, the quick proof runs that on digits
 
 GOOD, BAD = [[0.01] * 2] * 3, [[1.0] * 2] * 3
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory) -> Finished:
-    return finished("rnn", tmp_path_factory.mktemp("runs") / "rnn")
 
 
 def test_a_short_run_learns_something_of_the_shortest_sequences_and_nothing_of_the_longest(run):

@@ -15,20 +15,14 @@ from experiments.sequences.series_problem import (
     ends,
     parts_of,
     repeated,
-    ridge,
+    ridge_forecasts,
     season_of,
     sizes,
     tasks,
 )
 from experiments.sequences.series_scores import BLOCKS, better, listed, ratios, shown, squares
-from tests.experiments.studying import Finished, finished
 
 pytestmark = pytest.mark.full  # of the experiments, the quick proof runs that on digits
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory) -> Finished:
-    return finished("series", tmp_path_factory.mktemp("runs") / "series")
 
 
 def test_short_training_beats_the_last_value_where_the_next_is_foretellable_and_not_on_the_price(run):
@@ -107,7 +101,7 @@ def test_ridge_finds_a_linear_series_and_the_least_penalty_for_it():
     seen = random.normal(size=(300, LAGS))
     changes = np.stack([seen[:, -1], 2 * seen[:, -2] + 1, 0 * seen[:, 0]], 1)
     part = Part(seen, changes, 0 * changes, seen[:, -1], np.ones(3))
-    fitted, strengths = ridge(part, part, part)
+    fitted, strengths = ridge_forecasts(part, part, part)
     np.testing.assert_allclose(fitted, changes, atol=1e-4)
     assert strengths[:2] == [1e-6, 1e-6]
 

@@ -7,14 +7,8 @@ import pytest
 
 from experiments.unsupervised.autoencoder_maps import SIZES, Kept, best_cosines, differences, error
 from fnn.testing import check_layer
-from tests.experiments.studying import Finished, finished
 
 pytestmark = pytest.mark.full  # of the experiments, the quick proof runs that on digits
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory) -> Finished:
-    return finished("autoencoder", tmp_path_factory.mktemp("runs") / "autoencoder")
 
 
 def test_the_linear_autoencoder_approaches_pca_from_above(run):

@@ -5,14 +5,8 @@ import pytest
 
 from experiments.unsupervised.denoising import SPIKY, span
 from experiments.unsupervised.denoising_rivals import LEVELS, drawn, error, filters, linear
-from tests.experiments.studying import Finished, finished
 
 pytestmark = pytest.mark.full  # of the experiments, the quick proof runs that on digits
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory) -> Finished:
-    return finished("denoising", tmp_path_factory.mktemp("runs") / "denoising")
 
 
 def test_noise_in_training_helps_where_there_is_noise(run):

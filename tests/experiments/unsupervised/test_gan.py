@@ -18,14 +18,8 @@ from experiments.unsupervised.gan_training import (
     lowered,
     players,
 )
-from tests.experiments.studying import Finished, finished
 
 pytestmark = pytest.mark.full  # of the experiments, the quick proof runs that on digits
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory) -> Finished:
-    return finished("gan", tmp_path_factory.mktemp("runs") / "gan")
 
 
 def test_samples_come_closer_and_steps_lower_the_losses(run):

@@ -17,14 +17,8 @@ from experiments.unsupervised.som_training import (
     topographic_error,
     trained,
 )
-from tests.experiments.studying import Finished, finished
 
 pytestmark = pytest.mark.full  # of the experiments, the quick proof runs that on digits
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory) -> Finished:
-    return finished("som", tmp_path_factory.mktemp("runs") / "som")
 
 
 def test_maps_are_ordered_and_units_without_a_neighbourhood_are_not(run):
