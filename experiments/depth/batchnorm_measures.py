@@ -95,7 +95,10 @@ class Modes:
 
         def one(rate: Any, weights: Any, orders: Any) -> dict[str, Any]:
             start = given(self.objective, weights)
-            nothing = lambda *_: jnp.zeros(())  # noqa: E731
+
+            def nothing(*_: Any) -> jax.Array:
+                return jnp.zeros(())
+
             (params, state), _ = learn(self.objective, fnn.optim.sgd(rate), start, orders, self.train, nothing)
             batches = self.test[0].reshape(-1, orders.shape[-1], PIXELS)
             logits = jax.vmap(lambda x: self.objective.model.apply(params, state, x, train=True)[0])(batches)

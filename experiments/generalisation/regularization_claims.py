@@ -5,18 +5,21 @@ from typing import Any
 import numpy as np
 
 from experiments.claims import Claim, judge
-from experiments.generalisation.paired import interval, points
 from experiments.generalisation.regularization_ridge import COPIES
 from experiments.generalisation.regularization_training import (
     CONNECT,
     DROPOUT,
     L1,
+    MAPS,
     MOVED,
     NONE,
     STRENGTHS,
     TIED,
     UNTIED,
+    WINDOW,
+    window_pixels,
 )
+from experiments.intervals import interval, points
 
 SHARES = tuple(i / 10 for i in range(10))
 """The shares of units and of weights that are removed."""
@@ -45,11 +48,13 @@ def of_accuracy(ways: dict[str, Any]) -> list[Claim]:
         )
     if TIED in tested and UNTIED in tested:
         middle, half = interval(tested[TIED] - tested[UNTIED])
+        shared = MAPS * (WINDOW**2 + 1)
         found.append(
             judge(
                 "Windows that share their weights are better than windows that do not",
                 rule="the mean gain of tying is above 0, by its 95 % interval",
-                figure=f"{points(middle, half)} points to {tested[TIED].mean():.1%}, with 80 parameters for 2,880",
+                figure=f"{points(middle, half)} points to {tested[TIED].mean():.1%}, with {shared} parameters for"
+                f" {len(window_pixels()) * shared:,}",
                 holds=middle > half,
             )
         )

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from experiments import plots
-from experiments.generalisation.paired import interval
+from experiments.intervals import interval
 from experiments.plots import band
 
 STYLES = {

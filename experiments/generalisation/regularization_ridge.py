@@ -8,11 +8,12 @@ import numpy as np
 
 import fnn
 from experiments import data
+from experiments.linear.ridge_regression import ridge
 from experiments.study import seeds_of
 
 NOISE, COPIES, DRAWS = 0.5, (1, 4, 16, 64, 256), 20
-"""The σ of the noise on standardised features; noisy copies of the data that are fitted; how
-often these are drawn."""
+"""The σ of the noise on standardised features; noisy copies of the data that are fitted; how often
+these are drawn."""
 
 
 def ridge_figures(seed: int, seeds: int, steps: int) -> dict[str, Any]:
@@ -20,7 +21,7 @@ def ridge_figures(seed: int, seeds: int, steps: int) -> dict[str, Any]:
     table = data.load_diabetes()
     x = data.standardized(table.x).astype(np.float64)
     y = ((table.y - table.y.mean()) / table.y.std()).astype(np.float64)
-    ridges = {times: closed_form(x, y, times * len(y) * NOISE**2) for times in (0.0, 0.5, 1.0, 2.0)}
+    ridges = {times: ridge(x, y, times * len(y) * NOISE**2) for times in (0.0, 0.5, 1.0, 2.0)}
     gap = np.linalg.norm(ridges[0.0] - ridges[1.0])
     copies = np.array([fits(x, y, np.random.default_rng(seed + i)) for i in range(DRAWS)])
     neurons = trained(x, y, seeds_of(seed, seeds), steps)
@@ -28,14 +29,9 @@ def ridge_figures(seed: int, seeds: int, steps: int) -> dict[str, Any]:
         "identity": identity_error(x, y, seed),
         "copies": (np.linalg.norm(copies - ridges[1.0], axis=-1) / gap).tolist(),
         "trained": {
-            f"{times:g}": (np.linalg.norm(neurons - ridge, axis=-1) / gap).tolist() for times, ridge in ridges.items()
+            f"{times:g}": (np.linalg.norm(neurons - least, axis=-1) / gap).tolist() for times, least in ridges.items()
         },
     }
-
-
-def closed_form(x: np.ndarray, y: np.ndarray, strength: float) -> np.ndarray:
-    """The least of ‖y − X w‖² + λ‖w‖²."""
-    return np.linalg.solve(x.T @ x + strength * np.eye(x.shape[1]), x.T @ y)
 
 
 def fits(x: np.ndarray, y: np.ndarray, random: np.random.Generator) -> np.ndarray:

@@ -94,10 +94,10 @@ class Local(fnn.Layer, name="local"):
     features: int
 
     def init(self, key: jax.Array, x: Any) -> tuple[Any, Any]:
-        # As fnn.Dense draws them at one place.
         _, places, size = x.shape
-        limit = (6 / (size + self.features)) ** 0.5
-        kernel = jax.random.uniform(key, (places, size, self.features), x.dtype, -limit, limit)
+        # As those of fnn.Dense: by the inputs of one place.
+        kernel = fnn.initializers.LecunNormal()(key, (size, places * self.features), x.dtype)
+        kernel = kernel.reshape(size, places, self.features).swapaxes(0, 1)
         return {"kernel": kernel, "bias": jnp.zeros((places, self.features), x.dtype)}, {}
 
     def forward(self, params: Any, state: Any, x: Any, *, train: Any = False, key: Any = None) -> Any:

@@ -35,7 +35,6 @@ import numpy as np
 from experiments import runs
 from experiments.claims import Claim, judge
 from experiments.generalisation import scaling_plots
-from experiments.generalisation.paired import interval, points
 from experiments.generalisation.scaling_models import (
     BATCH,
     COSTS,
@@ -47,6 +46,7 @@ from experiments.generalisation.scaling_models import (
     objective,
     splits,
 )
+from experiments.intervals import interval, points
 from experiments.study import GRADIENTS, Figures, Study, compared
 
 NETWORK, LOGISTIC, LINEAR, RADIAL = "network", "logistic regression", "linear SVM", "radial SVM"

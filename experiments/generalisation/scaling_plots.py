@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from experiments import plots
-from experiments.generalisation.paired import interval
+from experiments.intervals import interval
 
 STYLES = {
     "network": (plots.BLUE, "o", "-"),

@@ -35,7 +35,7 @@ import fnn
 from experiments import runs
 from experiments.claims import Claim, judge
 from experiments.sequences import series_plots
-from experiments.sequences.series_problem import HORIZONS, NETWORKS, forecasts, parts_of, ridge, tasks
+from experiments.sequences.series_problem import HORIZONS, NETWORKS, forecasts, parts_of, ridge_forecasts, tasks
 from experiments.sequences.series_scores import better, listed, naive_of, ratios, shown, squares
 from experiments.study import GRADIENTS, Figures, Study, compared
 
@@ -69,7 +69,7 @@ class SeriesForecasts(Study):
         }
         errors, chosen, pictured = {}, {}, {}
         for place, (name, (training, validation, test)) in enumerate(parts.items()):
-            fitted, strengths = ridge(training, validation, test)
+            fitted, strengths = ridge_forecasts(training, validation, test)
             found = {"last value": 0 * test.changes, naive_of(name): test.naive, "ridge": fitted}
             # (methods, seeds, N, horizons); what has no seed has one.
             found = {method: each[None] for method, each in found.items()}

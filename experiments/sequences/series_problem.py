@@ -9,6 +9,7 @@ import numpy as np
 
 import fnn
 from experiments import data
+from experiments.linear.ridge_regression import ridge
 
 LAGS, HORIZONS = 32, (1, 5, 20)
 """The values that a forecast sees, and the steps that it looks ahead."""
@@ -92,16 +93,13 @@ def parts_of(task: Task) -> tuple[Part, Part, Part]:
     return parts[0], parts[1], parts[2]
 
 
-def ridge(train: Part, validation: Part, test: Part) -> tuple[np.ndarray, list[float]]:
+def ridge_forecasts(train: Part, validation: Part, test: Part) -> tuple[np.ndarray, list[float]]:
     """The test forecasts of ridge regression on the lags, and the strength of each horizon with the least validation
     error: w minimises mean (y − x·w − b)² + strength |w|²."""
     x, y = (each.astype(np.float64) for each in (train.seen, train.changes))
     centred, forecasts, chosen = x - x.mean(0), [], []
     for k in range(len(HORIZONS)):
-        weights = [
-            np.linalg.solve(centred.T @ centred / len(x) + each * np.eye(LAGS), centred.T @ y[:, k] / len(x))
-            for each in PENALTIES
-        ]
+        weights = [ridge(centred, y[:, k], len(x) * each) for each in PENALTIES]
         # (strengths, N)
         fitted = [weights @ (part.seen - x.mean(0)).T + y[:, k].mean() for part in (validation, test)]
         best = int(np.square(fitted[0] - validation.changes[:, k]).mean(1).argmin())
