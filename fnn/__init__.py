@@ -141,6 +141,9 @@ from fnn.penalties import ElasticNet as ElasticNet
 from fnn.platform import xla
 from fnn.platform.doctor import doctor as doctor
 from fnn.platform.version import __version__ as __version__
+from fnn.rules.clipped import clipped_gradients as clipped_gradients
+from fnn.rules.per_example import PerExample as PerExample
+from fnn.rules.per_example import per_example_norms as per_example_norms
 from fnn.stacked import Stacked as Stacked
 from fnn.sweep.result import SweepResult as SweepResult
 from fnn.sweep.sweep import sweep as sweep

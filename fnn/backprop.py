@@ -118,12 +118,19 @@ class Combinator(Layer, name="combinator"):
         return "auto" if any(child.rule == "auto" for child in self.children().values()) else "hand"
 
 
-def backprop(layer: Layer, cache: Cache, dy: Any, rule: Rule | None = None) -> tuple[Any, Any]:
+Above = Callable[[str, "Combinator", Cache, Any], Any]
+"""``above(path, combinator, cache, report) -> report``: what becomes of the report of the layers inside."""
+
+
+def backprop(
+    layer: Layer, cache: Cache, dy: Any, rule: Rule | None = None, *, above: Above | None = None
+) -> tuple[Any, Any]:
     """Backpropagates ``dy`` through a layer and all layers inside it; returns ``(dparams, dx)``.
 
     A ``rule(path, layer, cache, dy) -> (report, dx)`` replaces the layers' own backward. Its reports take the place of
     ``dparams``, in the same nested dict (``None`` and ``{}`` are left out). Inside ``Repeat`` a rule is traced once,
-    must be pure, and its reports come out stacked. A rule that returns every layer's delta:
+    must be pure, and its reports come out stacked. ``above`` makes a combinator's report from that of its ``fold``,
+    for rules whose reports change where parameters are transformed. A rule that returns every layer's delta:
 
     >>> def tap(path, layer, cache, dy):
     ...     return dy, layer.backward(cache, dy)[1]
@@ -143,7 +150,8 @@ def backprop(layer: Layer, cache: Cache, dy: Any, rule: Rule | None = None) -> t
             with located(name, child, dy, "given the output gradient"):
                 return descend(join(path, name), child, cache, dy)
 
-        return layer.fold(cache, dy, visit)
+        report, dx = layer.fold(cache, dy, visit)
+        return report if above is None else above(path, layer, cache, report), dx
 
     return descend("", layer, cache, dy)
 

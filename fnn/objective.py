@@ -11,7 +11,7 @@ from fnn.backprop import add_gradients
 from fnn.calls import apply_of, backward_of, forward_of, init_of
 from fnn.combinators.serial import Serial
 from fnn.errors import describe, instance_hint, located, returned, tuple_of
-from fnn.layer import Layer, Params, State
+from fnn.layer import Cache, Layer, Params, State
 from fnn.losses.loss import Loss
 from fnn.penalties import Penalty
 from fnn.takes_logits import warn_of_probabilities
@@ -105,6 +105,16 @@ class Objective:
         check_method(method)
         if method == "auto":
             return jax.value_and_grad(self, has_aux=True)(params, state, batch, train=train, key=key)
+        value, aux, cache, doutputs = self.forward(params, state, batch, train=train, key=key)
+        with located("", self.model, doutputs, "given the output gradient"):
+            grads, _ = backward_of(self.model, cache, doutputs)
+        cost, dpenalties = self.penalty(params)
+        return (value + cost, aux), grads if dpenalties is None else add_gradients(grads, dpenalties)
+
+    def forward(
+        self, params: Params, state: State, batch: tuple, *, train: bool = True, key: jax.Array | None = None
+    ) -> tuple[jax.Array, Aux, Cache, Any]:
+        """``(value, aux, cache, doutputs)`` without the penalties: what ``backprop(model, cache, doutputs)`` needs."""
         inputs, targets, weights = unpacked(batch)
         with located("", self.model, inputs):
             outputs, new_state, cache = forward_of(self.model, params, state, inputs, train=train, key=key)
@@ -113,12 +123,16 @@ class Objective:
                 self.loss, "forward", "(value, cache)", self.loss.forward(outputs, targets, weights)
             )
             doutputs = self.loss.backward(loss_cache)
-        with located("", self.model, doutputs, "given the output gradient"):
-            grads, _ = backward_of(self.model, cache, doutputs)
+        return value, Aux(new_state, outputs), cache, doutputs
+
+    def penalty(self, params: Params) -> tuple[Any, Params | None]:
+        """The sum of the penalties and its gradient, ``(0, None)`` without any."""
+        total, gradient = 0, None
         for penalty in self.penalties:
-            cost, penalty_cache = returned(penalty, "forward", "(value, cache)", penalty.forward(params))
-            value, grads = value + cost, add_gradients(grads, penalty.backward(penalty_cache))
-        return (value, Aux(new_state, outputs)), grads
+            cost, cache = returned(penalty, "forward", "(value, cache)", penalty.forward(params))
+            total, dparams = total + cost, penalty.backward(cache)
+            gradient = dparams if gradient is None else add_gradients(gradient, dparams)
+        return total, gradient
 
 
 def check_method(method: Any) -> None:

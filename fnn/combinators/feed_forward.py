@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Literal, Self
 import jax
 import numpy as np
 
+from fnn.backprop import Visit
 from fnn.combinators.first import first_member
 from fnn.combinators.named import check_layer_type, check_same_names
 from fnn.combinators.serial import Serial
@@ -81,6 +82,10 @@ class FeedForward(Layer, name="feed_forward"):
 
     def backward(self, cache: Cache, dy: Any) -> tuple[Params, Any]:
         return self.network(cache["width"].value).backward(cache, dy)
+
+    def fold(self, cache: Cache, dy: Any, visit: Visit) -> tuple[Any, Any]:
+        """``backward`` with ``visit`` in the place of the layers' own."""
+        return self.network(cache["width"].value).fold(cache, dy, visit)
 
     def apply(
         self, params: Params, state: State, x: Any, *, train: bool = False, key: jax.Array | None = None

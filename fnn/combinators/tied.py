@@ -92,18 +92,22 @@ class Tied(Reparameterized, name="tied"):
         return made, state, sources
 
     def transpose(self, cache: Cache, dparams: Params) -> Params:
-        gradients = dparams
+        def back(source: str, dtarget: Any) -> Any:
+            if not callable(self.transform):
+                return self._transformed_leaves(dtarget)  # a transposition is its own transpose
+            _, vjp = jax.vjp(self._transformed_leaves, cache[source])
+            return vjp(dtarget)[0]
+
+        return self.gathered(dparams, back, lambda one, other: jax.tree.map(jnp.add, one, other))
+
+    def gathered(self, report: Params, back: Callable[[str, Any], Any], add: Callable[[Any, Any], Any]) -> Params:
+        """What was found at the targets, taken ``back`` to their sources and added to what was found there."""
+        found = report
         for target in self.ties:
-            gradients = without(gradients, target)
+            found = without(found, target)
         for target, source in self.ties.items():
-            dtarget = at(dparams, target)
-            if callable(self.transform):
-                _, vjp = jax.vjp(self._transformed_leaves, cache[source])
-                (dsource,) = vjp(dtarget)
-            else:
-                dsource = self._transformed_leaves(dtarget)  # a transposition is its own transpose
-            gradients = put(gradients, source, jax.tree.map(jnp.add, at(gradients, source), dsource))
-        return gradients
+            found = put(found, source, add(at(found, source), back(source, at(report, target))))
+        return found
 
     def _transformed_leaves(self, tree: Any) -> Any:
         if self.transform is None:

@@ -64,7 +64,7 @@ class LinearCrossEntropy(Loss):
     def __post_init__(self) -> None:
         positive("vocabulary", self.vocabulary)
         positive("chunk", self.chunk)
-        _ = self._of_logits  # checks the other options
+        _ = self.of_logits  # checks the other options
 
     @property
     def head(self) -> LinearHead:
@@ -72,7 +72,8 @@ class LinearCrossEntropy(Loss):
         return LinearHead(self.vocabulary, kernel_init=self.kernel_init)
 
     @property
-    def _of_logits(self) -> CrossEntropy:
+    def of_logits(self) -> CrossEntropy:
+        """The same loss, of the logits."""
         return CrossEntropy(label_smoothing=self.label_smoothing, ignore_index=self.ignore_index, z_loss=self.z_loss)
 
     def predictions(self, outputs: Any) -> jax.Array:
@@ -94,7 +95,7 @@ class LinearCrossEntropy(Loss):
         # Checkpointed, so that the automatic gradient does not keep the logits either.
         @jax.checkpoint
         def terms_of(kernel: jax.Array, hidden: jax.Array, labels: jax.Array) -> jax.Array:
-            return self._of_logits.terms(hidden.astype(kernel.dtype) @ kernel, labels)[0]
+            return self.of_logits.terms(hidden.astype(kernel.dtype) @ kernel, labels)[0]
 
         def step(carry: None, rows: tuple) -> tuple[None, jax.Array]:
             return carry, terms_of(kernel, *rows)
@@ -113,8 +114,8 @@ class LinearCrossEntropy(Loss):
         def step(dkernel: jax.Array, rows: tuple) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
             hidden, labels, share = rows
             hidden = hidden.astype(kernel.dtype)
-            terms, cache = self._of_logits.terms(hidden @ kernel, labels)
-            dlogits = self._of_logits.terms_backward(cache, share)
+            terms, cache = self.of_logits.terms(hidden @ kernel, labels)
+            dlogits = self.of_logits.terms_backward(cache, share)
             return dkernel + hidden.T @ dlogits, (terms, dlogits @ kernel.T)
 
         rows = (hidden.reshape(-1, hidden.shape[-1]), labels.reshape(-1), share)
@@ -143,13 +144,13 @@ class LinearCrossEntropy(Loss):
             raise ValueError(
                 f"expected labels {hidden.shape[:-1]} for hidden vectors {describe(hidden)}, got {describe(target)}"
             )
-        self._of_logits.check(jax.ShapeDtypeStruct((*target.shape, self.vocabulary), hidden.dtype), target)
+        self.of_logits.check(jax.ShapeDtypeStruct((*target.shape, self.vocabulary), hidden.dtype), target)
 
     def select(self, keep: jax.Array, prediction: Any) -> tuple[Any, Any]:
         return super().select(keep, prediction[0]), prediction[1]
 
     def counted(self, target: Any, shape: tuple[int, ...]) -> jax.Array | None:
-        return self._of_logits.counted(target, shape)
+        return self.of_logits.counted(target, shape)
 
     def _operands(self, prediction: Any, target: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
         """The hidden vectors, the kernel cast to the dtype to compute in, and the labels."""

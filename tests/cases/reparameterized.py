@@ -25,7 +25,7 @@ def spread(key: jax.Array, shape: tuple[int, ...], dtype: Any) -> jax.Array:
 
 # So many iterations converge, and a vector that does not move when its kernel does has the slope of a constant one.
 MANY = 30
-SPREAD = {"kernel_init": spread}
+SPREAD: dict[str, Any] = {"kernel_init": spread}
 
 LAYERS = (
     LayerCase("drop connect", fnn.DropConnect(fnn.Dense(3), 0.3), normal(3, 4)),

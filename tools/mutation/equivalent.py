@@ -92,7 +92,7 @@ EQUIVALENT: dict[tuple[str, str, str, str, str], str] = {
     ): "an array has no other members whose gradients could be added",
     (
         "layers/linear/bilinear.py",
-        "Bilinear.backward",
+        "Bilinear.gradients",
         "wrong key",
         "(*cache['first'].shape[:-1], self.features)",
         "(*cache['second'].shape[:-1], self.features)",

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -10,6 +11,7 @@ from fnn.errors import floating_array, parameter
 from fnn.guards.inputs import array_or_shape
 from fnn.initializers import Initializer, LecunNormal, Zeros
 from fnn.layer import Cache, Layer, Params, State
+from fnn.layers._rows import product_of_rows
 from fnn.layers.linear.dense import Dense
 
 
@@ -59,10 +61,14 @@ class HeadProjection(Layer, name="head_projection"):
         return y.reshape(*leading, *self.features), state, {"x": x, "kernel": kernel}
 
     def backward(self, cache: Cache, dy: jax.Array) -> tuple[Params, jax.Array]:
+        return self.gradients(cache, dy, product_of_rows)
+
+    def gradients(self, cache: Cache, dy: jax.Array, kernel_gradient: Callable) -> tuple[Params, jax.Array]:
+        """``backward``, with ``kernel_gradient(x, dy)`` in the place of xᵀ dy, reshaped to the kernel's axes."""
         x, kernel = cache["x"], cache["kernel"]
         leading, inputs = x.shape[: -self.contracted], x.shape[-self.contracted :]
         flat = {"x": x.reshape(*leading, -1), "kernel": kernel.reshape(math.prod(inputs), -1)}
-        dparams, dx = self._dense.backward(flat, dy.reshape(*leading, -1))
+        dparams, dx = self._dense.gradients(flat, dy.reshape(*leading, -1), kernel_gradient)
         return self._folded(dparams, inputs), dx.reshape(x.shape)
 
     @property

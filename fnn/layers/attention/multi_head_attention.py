@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from fnn.backprop import Visit, own_backward
 from fnn.errors import describe, floating_array, is_concrete, output_gradient, positive
 from fnn.guards.inputs import arrays_or_shapes
 from fnn.initializers import Initializer, LecunNormal, Zeros
@@ -120,12 +121,16 @@ class MultiHeadAttention(Layer, name="multi_head_attention"):
         return y, state, cache
 
     def backward(self, cache: Cache, dy: jax.Array) -> tuple[Params, Any]:
+        return self.fold(cache, dy, own_backward)
+
+    def fold(self, cache: Cache, dy: jax.Array, visit: Visit) -> tuple[Any, Any]:
+        """``backward`` with ``visit`` in the place of the projections' own."""
         x, mask, dparams = cache["x"], cache.get("mask"), {}
         dy = output_gradient(dy, x.shape)
         source, projections = cache.get("memory", x), self._projections(x.shape[-1])
 
         def through(name: str, x: jax.Array, dy: jax.Array) -> jax.Array:
-            dparams[name], dx = projections[name].backward({"x": x, "kernel": cache["kernels"][name]}, dy)
+            dparams[name], dx = visit(name, projections[name], {"x": x, "kernel": cache["kernels"][name]}, dy)
             return dx
 
         q, k, v, lse = (cache[name] for name in ("query", "key", "value", "log_sum_exp"))

@@ -121,10 +121,10 @@ def _either(x: jax.Array, kernel: jax.Array, w: Windows, on_cpu: Callable, elsew
     )
 
 
-@functools.partial(jax.jit, static_argnums=(2, 3), inline=True)
-def kernel_gradient(x: jax.Array, dy: jax.Array, w: Windows, groups: int) -> jax.Array:
-    """Slides x over dy, which is dilated by s, in steps of d."""
-    return lax.platform_dependent(
+@functools.partial(jax.jit, static_argnums=(2, 3), static_argnames="turned", inline=True)
+def kernel_gradient(x: jax.Array, dy: jax.Array, w: Windows, groups: int, *, turned: bool = False) -> jax.Array:
+    """Slides x over dy, which is dilated by s, in steps of d; ``turned`` exchanges the kernel's inputs and outputs."""
+    dkernel = lax.platform_dependent(
         x,
         dy,
         cpu=lambda x, dy: (
@@ -134,6 +134,7 @@ def kernel_gradient(x: jax.Array, dy: jax.Array, w: Windows, groups: int) -> jax
         ),
         default=lambda x, dy: _in_place(x, dy, w, groups),
     )
+    return exchange(dkernel, groups) if turned else dkernel
 
 
 def _in_place(x: jax.Array, dy: jax.Array, w: Windows, groups: int) -> jax.Array:

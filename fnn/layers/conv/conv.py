@@ -1,6 +1,7 @@
 """Convolution over any number of spatial axes."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -56,6 +57,14 @@ class Convolution(Layer):
         warn_of_images(self, "kernel_size", x)
         return init_affine(self, key, shape, float_dtype(x)), {}
 
+    def backward(self, cache: Cache, dy: jax.Array) -> tuple[Params, jax.Array]:
+        return self.gradients(cache, dy, kernel_gradient)
+
+    def gradients(self, cache: Cache, dy: jax.Array, kernel_gradient: Callable) -> tuple[Params, jax.Array]:
+        """``backward``, with ``kernel_gradient(image, over, windows, groups)`` in the place of that of ``_sums.py``;
+        ``turned`` says that its kernel has inputs and outputs exchanged."""
+        raise NotImplementedError(f"{type(self).__name__} does not define gradients")
+
     def _windows(self, x: Any) -> Windows:
         check_image(x, self.kernel_size)
         if x.shape[-1] % self.groups:
@@ -66,7 +75,7 @@ class Convolution(Layer):
     def _with_bias(self, params: Params, y: jax.Array) -> jax.Array:
         return add_bias(self, params, y)
 
-    def _gradients(self, dkernel: jax.Array, dy: jax.Array) -> Params:
+    def _with_bias_gradient(self, dkernel: Any, dy: jax.Array) -> Params:
         return affine_gradients(self, dkernel, dy)
 
     def _inputs(self, params: Params, x: Any) -> tuple[jax.Array, jax.Array, Windows]:
@@ -140,9 +149,9 @@ class Conv(Convolution, name="conv"):
         x, kernel, w = self._inputs(params, x)
         return self._with_bias(params, gather(x, kernel, w, self.groups)), state, {"x": x, "kernel": kernel}
 
-    def backward(self, cache: Cache, dy: jax.Array) -> tuple[Params, jax.Array]:
+    def gradients(self, cache: Cache, dy: jax.Array, kernel_gradient: Callable) -> tuple[Params, jax.Array]:
         x, kernel = cache["x"], cache["kernel"]
         w = self._windows(x)
         dy = output_gradient(dy, (x.shape[0], *w.out, self.features))
         dkernel = kernel_gradient(x, dy, w, self.groups)
-        return self._gradients(dkernel, dy), scatter(dy, exchange(kernel, self.groups), w, self.groups)
+        return self._with_bias_gradient(dkernel, dy), scatter(dy, exchange(kernel, self.groups), w, self.groups)

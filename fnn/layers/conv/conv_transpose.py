@@ -1,13 +1,14 @@
 """The transposed convolution."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import jax
 
 from fnn.errors import output_gradient
 from fnn.layer import Cache, Params, State
-from fnn.layers.conv._sums import exchange, gather, kernel_gradient, scatter
+from fnn.layers.conv._sums import exchange, gather, scatter
 from fnn.layers.conv._windows import Windows, adjoint_windows, sizes
 from fnn.layers.conv.conv import Convolution
 
@@ -78,9 +79,9 @@ class ConvTranspose(Convolution, name="conv_transpose"):
         x, kernel, w = self._inputs(params, x)
         return self._with_bias(params, scatter(x, kernel, w, self.groups)), state, {"x": x, "kernel": kernel}
 
-    def backward(self, cache: Cache, dy: jax.Array) -> tuple[Params, jax.Array]:
+    def gradients(self, cache: Cache, dy: jax.Array, kernel_gradient: Callable) -> tuple[Params, jax.Array]:
         x, kernel = cache["x"], cache["kernel"]
         w = self._windows(x)
         dy = output_gradient(dy, (x.shape[0], *w.sizes, self.features))
-        dkernel = exchange(kernel_gradient(dy, x, w, self.groups), self.groups)
-        return self._gradients(dkernel, dy), gather(dy, exchange(kernel, self.groups), w, self.groups)
+        dkernel = kernel_gradient(dy, x, w, self.groups, turned=True)
+        return self._with_bias_gradient(dkernel, dy), gather(dy, exchange(kernel, self.groups), w, self.groups)

@@ -1,6 +1,7 @@
 """The depthwise convolution."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -94,3 +95,7 @@ class DepthwiseConv(Layer, name="depthwise_conv"):
 
     def backward(self, cache: Cache, dy: jax.Array) -> tuple[Params, jax.Array]:
         return self._of_channels(cache["x"].shape[-1]).backward(cache, dy)
+
+    def gradients(self, cache: Cache, dy: jax.Array, kernel_gradient: Callable) -> tuple[Params, jax.Array]:
+        """As that of ``Conv``."""
+        return self._of_channels(cache["x"].shape[-1]).gradients(cache, dy, kernel_gradient)

@@ -39,6 +39,6 @@ def add_bias(layer: KernelAndBias, params: Params, y: jax.Array) -> jax.Array:
     return y + bias.reshape((1,) * (y.ndim - 1) + bias.shape)
 
 
-def affine_gradients(layer: KernelAndBias, dkernel: jax.Array, dy: jax.Array) -> Params:
+def affine_gradients(layer: KernelAndBias, dkernel: Any, dy: jax.Array) -> Params:
     """dparams, from the kernel's gradient and db = Σ dy over all leading axes."""
     return {"kernel": dkernel, "bias": sum_of_rows(dy)} if layer.use_bias else {"kernel": dkernel}

@@ -1,6 +1,8 @@
 """The bilinear layer."""
 
 import dataclasses
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -60,9 +62,13 @@ class Bilinear(Layer, name="bilinear"):
         return add_bias(self, params, y), state, {"first": first, "second": second, "kernel": kernel}
 
     def backward(self, cache: Cache, dy: jax.Array) -> tuple[Params, tuple[jax.Array, jax.Array]]:
+        return self.gradients(cache, dy, functools.partial(jnp.einsum, "ni,nj,nf->ijf"))
+
+    def gradients(self, cache: Cache, dy: jax.Array, kernel_gradient: Callable) -> tuple[Params, tuple]:
+        """``backward``, with ``kernel_gradient(x₁, x₂, dy)``, of rows, in the place of dW."""
         dy = output_gradient(dy, (*cache["first"].shape[:-1], self.features))
         kernel, first, second, dy = cache["kernel"], rows(cache["first"]), rows(cache["second"]), rows(dy)
-        dkernel = jnp.einsum("ni,nj,nf->ijf", first, second, dy)
+        dkernel = kernel_gradient(first, second, dy)
         dfirst = jnp.einsum("ijf,nj,nf->ni", kernel, second, dy).reshape(cache["first"].shape)
         dsecond = jnp.einsum("ijf,ni,nf->nj", kernel, first, dy).reshape(cache["second"].shape)
         return affine_gradients(self, dkernel, dy), (dfirst, dsecond)

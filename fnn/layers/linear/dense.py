@@ -1,6 +1,7 @@
 """The dense (fully connected) layer."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -62,6 +63,10 @@ class Dense(Layer, name="dense"):
         return add_bias(self, params, times(x, kernel)), state, {"x": x, "kernel": kernel}
 
     def backward(self, cache: Cache, dy: jax.Array) -> tuple[Params, jax.Array]:
+        return self.gradients(cache, dy, product_of_rows)
+
+    def gradients(self, cache: Cache, dy: jax.Array, kernel_gradient: Callable) -> tuple[Params, jax.Array]:
+        """``backward``, with ``kernel_gradient(x, dy)`` in the place of xᵀ dy."""
         x, kernel = cache["x"], cache["kernel"]
         dy = output_gradient(dy, (*x.shape[:-1], self.features))
-        return affine_gradients(self, product_of_rows(x, dy), dy), times(dy, kernel.T)
+        return affine_gradients(self, kernel_gradient(x, dy), dy), times(dy, kernel.T)

@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 import jax
 
+from fnn.backprop import Visit, own_backward
 from fnn.errors import floating_array, output_gradient, part, positive
 from fnn.initializers import Initializer, LecunNormal, Zeros
 from fnn.layer import Cache, Layer, Params, State, named_key
@@ -49,12 +50,16 @@ class _Gated(Layer):
         return self.activation(gate) * value, state, {"x": x, "gate": gate, "value": value, **kernels}
 
     def backward(self, cache: Cache, dy: jax.Array) -> tuple[Params, jax.Array]:
+        return self.fold(cache, dy, own_backward)
+
+    def fold(self, cache: Cache, dy: jax.Array, visit: Visit) -> tuple[Any, jax.Array]:
+        """``backward`` with ``visit`` in the place of the two dense layers' own."""
         x, value = cache["x"], cache["value"]
         dy = output_gradient(dy, value.shape)
         opened, _, activation_cache = self.activation.forward({}, {}, cache["gate"])
         _, dgate = self.activation.backward(activation_cache, dy * value)
-        dgate_params, dx_gate = self._dense.backward({"x": x, "kernel": cache["gate_kernel"]}, dgate)
-        dvalue_params, dx_value = self._dense.backward({"x": x, "kernel": cache["value_kernel"]}, dy * opened)
+        dgate_params, dx_gate = visit("gate", self._dense, {"x": x, "kernel": cache["gate_kernel"]}, dgate)
+        dvalue_params, dx_value = visit("value", self._dense, {"x": x, "kernel": cache["value_kernel"]}, dy * opened)
         return {"gate": dgate_params, "value": dvalue_params}, dx_gate + dx_value
 
 

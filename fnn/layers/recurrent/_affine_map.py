@@ -9,7 +9,8 @@ Products and sums accumulate in at least float32. ε is 1e-5.
 Source: Ba, Kiros and Hinton 2016, eq. 4 and the supplementary equations of its recurrent networks.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 
@@ -26,6 +27,9 @@ from fnn.layers.norm._standardize import (
 )
 
 EPSILON = 1e-5
+
+KernelGradient = Callable[[jax.Array, jax.Array], Any]
+"""``kernel_gradient(v, da)``: what stands for dK in a layer's gradients; Σ vᵀ da itself is ``summed_product``."""
 
 
 class Standardized(NamedTuple):
@@ -75,22 +79,32 @@ class AffineMap(NamedTuple):
         return standardize_backward(viewed, normal, inverse, scale, sums, sets).reshape(dp.shape)
 
     def gradients(
-        self, weights: Params, norm: Standardized | None, v: jax.Array, dp: jax.Array
+        self,
+        weights: Params,
+        norm: Standardized | None,
+        v: jax.Array,
+        dp: jax.Array,
+        kernel_gradient: KernelGradient,
     ) -> tuple[Params, jax.Array]:
-        """The gradients of K and of s and b, if there are any, by name; and da."""
+        """The gradients of K, by ``kernel_gradient(v, da)``, and of s and b, if there are any, by name; and da."""
         dtype = v.dtype
         dp = dp.astype(wide_dtype(dtype))
         da = self.product_delta(weights, norm, dp)
-        gradients = {self.kernel: product_of_rows(v, da.astype(dtype), accumulated=wide_dtype(dtype))}
+        gradients = {self.kernel: kernel_gradient(v, da.astype(dtype))}
         if norm is not None:
-            gradients[self.scale] = sum_of_rows(dp * norm.normal)
+            gradients[self.scale] = sum_of_rows(dp * norm.normal).astype(dtype)
         if self.bias in weights:
-            gradients[self.bias] = sum_of_rows(dp)
-        return {name: gradient.astype(dtype) for name, gradient in gradients.items()}, da
+            gradients[self.bias] = sum_of_rows(dp).astype(dtype)
+        return gradients, da
 
 
 INPUT = AffineMap("kernel", "input_scale", "bias")
 RECURRENT = AffineMap("recurrent_kernel", "recurrent_scale", "recurrent_bias")
+
+
+def summed_product(v: jax.Array, da: jax.Array) -> jax.Array:
+    """Σ vᵀ da over all leading axes, in the dtype of v, accumulated in at least float32."""
+    return product_of_rows(v, da, accumulated=wide_dtype(v.dtype)).astype(v.dtype)
 
 
 def product(v: jax.Array, kernel: jax.Array) -> jax.Array:

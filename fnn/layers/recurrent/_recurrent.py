@@ -18,7 +18,7 @@ from fnn.guards.inputs import arrays_or_shapes
 from fnn.initializers import GlorotUniform, Initializer, Ones, Orthogonal, Zeros
 from fnn.layer import Cache, Layer, Params, State, Static, float_dtype, is_training, named_key, required_key, wide_dtype
 from fnn.layers.random.dropout import Dropout, drops
-from fnn.layers.recurrent._affine_map import INPUT, RECURRENT, product
+from fnn.layers.recurrent._affine_map import INPUT, RECURRENT, KernelGradient, product, summed_product
 from fnn.layers.recurrent._sequences import (
     Carry,
     before_each,
@@ -39,7 +39,7 @@ Parameters = dict[str, tuple[Initializer, tuple[int, ...]]]
 
 @dataclasses.dataclass(frozen=True)
 class Recurrent(Layer, name="recurrent"):
-    """The base of all recurrent layers: a subclass gives ``parameters``, ``advance`` (one step) and ``backward``.
+    """The base of all recurrent layers: a subclass gives ``parameters``, ``advance`` (one step) and ``gradients``.
 
     Forward:   s_t = step(x_t, s_(t−1)) for t = 1 … L, the length, and s_t = s_(t−1) after it; y_t is a member of s_t,
                and 0 after the length. With ``reverse`` from L to 1, every output at its own place
@@ -111,6 +111,13 @@ class Recurrent(Layer, name="recurrent"):
             y = jnp.swapaxes(keep_where(valid, carries[self.visible]), 0, 1)
         cache = {"x": x, "lengths": lengths, "carry": start, "carries": carries, "kept": kept, "weights": weights}
         return (y, carry_outside(final)) if self.return_carry else y, state, cache | {"form": Static(form)}
+
+    def gradients(self, cache: Cache, dy: Any, kernel_gradient: KernelGradient) -> tuple[Params, Any]:
+        """``backward``, with ``kernel_gradient(v, da)`` in the place of every Σ vᵀ da, the gradient of a kernel."""
+        raise NotImplementedError(f"{type(self).__name__} does not define gradients")
+
+    def backward(self, cache: Cache, dy: Any) -> tuple[Params, Any]:
+        return self.gradients(cache, dy, summed_product)
 
     def back_through_time(
         self, cache: Cache, dy: Any, retreat: Callable[..., tuple[Any, Carry]], previous: Carry, *prepared: Any
@@ -226,7 +233,7 @@ class RecurrentCell(Recurrent, name="recurrent_cell"):
         q = RECURRENT.without_bias(weights, _masked(weights, carry[0]))
         return self.cell(INPUT.with_bias(weights, projected), RECURRENT.with_bias(weights, q), carry)
 
-    def backward(self, cache: Cache, dy: Any) -> tuple[Params, Any]:
+    def gradients(self, cache: Cache, dy: Any, kernel_gradient: KernelGradient) -> tuple[Params, Any]:
         weights, x = cache["weights"], jnp.swapaxes(cache["x"], 0, 1)
         previous = before_each(cache["carries"], cache["carry"], self.reverse)
         entering = _masked(weights, previous[0])
@@ -239,8 +246,9 @@ class RecurrentCell(Recurrent, name="recurrent_cell"):
             return dp, (dh + _masked(weights, product(dproduct, transposed)), *others)
 
         dp, dstart = self.back_through_time(cache, dy, retreat, previous, norm)
-        drecurrent, _ = RECURRENT.gradients(weights, norm, entering, self.recurrent_delta(cache["kept"], dp))
-        dparams, dproduct = INPUT.gradients(weights, INPUT.standardized(weights, x), x, dp)
+        dq = self.recurrent_delta(cache["kept"], dp)
+        drecurrent, _ = RECURRENT.gradients(weights, norm, entering, dq, kernel_gradient)
+        dparams, dproduct = INPUT.gradients(weights, INPUT.standardized(weights, x), x, dp, kernel_gradient)
         return dparams | drecurrent, input_gradient(cache, product(dproduct, weights["kernel"].T), dstart)
 
 

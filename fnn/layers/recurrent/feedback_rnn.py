@@ -10,7 +10,7 @@ from fnn.errors import instance_hint, positive
 from fnn.layer import Cache, Params
 from fnn.layers.activation._elementwise import Elementwise
 from fnn.layers.activation.sigmoids import Tanh
-from fnn.layers.recurrent._affine_map import INPUT, AffineMap, product
+from fnn.layers.recurrent._affine_map import INPUT, AffineMap, KernelGradient, product
 from fnn.layers.recurrent._recurrent import Parameters, Recurrent
 from fnn.layers.recurrent._sequences import Carry, before_each, input_gradient
 
@@ -108,7 +108,7 @@ class FeedbackRNN(Recurrent, name="feedback_rnn"):
         y = OUTPUT.with_bias(weights, OUTPUT.without_bias(weights, h))
         return (h, y), a if self.activation.cached == "x" else None
 
-    def backward(self, cache: Cache, dy: Any) -> tuple[Params, Any]:
+    def gradients(self, cache: Cache, dy: Any, kernel_gradient: KernelGradient) -> tuple[Params, Any]:
         weights, x, carries = cache["weights"], jnp.swapaxes(cache["x"], 0, 1), cache["carries"]
         previous = before_each(carries, cache["carry"], self.reverse)
         transposed = {name: weight.T for name, weight in weights.items()}  # once, not at every step
@@ -125,14 +125,16 @@ class FeedbackRNN(Recurrent, name="feedback_rnn"):
             return (da, dy), tuple(dprevious)
 
         (da, dy), dstart = self.back_through_time(cache, dy, retreat, previous)
-        dparams, _ = INPUT.gradients(weights, None, x, da)
+        dparams, _ = INPUT.gradients(weights, None, x, da, kernel_gradient)
         for each, entering, delta in ((OUTPUT, carries[0], dy), *((*pair, da) for pair in _present(weights, previous))):
-            dparams |= each.gradients(weights, None, entering, delta)[0]
+            dparams |= each.gradients(weights, None, entering, delta, kernel_gradient)[0]
         return self._with_allowed(dparams), input_gradient(cache, product(da, transposed["kernel"]), dstart)
 
     def _with_allowed(self, weights: Params) -> Params:
         """These parameters, or their gradients, with M ⊙ U."""
         name = "recurrent_kernel"
+        if self.lateral and self.self_feedback:
+            return weights
         return weights | {name: self._allowed(weights[name])} if name in weights else weights
 
     def _allowed(self, kernel: jax.Array) -> jax.Array:

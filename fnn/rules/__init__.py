@@ -1,0 +1,1 @@
+"""What else a backward pass can return: tools made of ``backprop`` with a rule."""

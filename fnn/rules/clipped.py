@@ -1,0 +1,78 @@
+"""The mean of the examples' gradients, each clipped to a norm."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from fnn.backprop import add_gradients, backprop
+from fnn.guards.ranges import POSITIVE, in_range
+from fnn.layer import Cache, Layer, Params, State
+from fnn.objective import Aux, Objective
+from fnn.rules.contributions import is_contribution
+from fnn.rules.examples import AXIS, Run, checked_state, count_of, over_examples, prepared
+from fnn.rules.factored import factored
+from fnn.rules.per_example import joined, squares_of, value_of, warn_of_automatic
+
+
+def clipped_gradients(
+    objective: Objective,
+    params: Params,
+    state: State,
+    batch: tuple,
+    *,
+    max_norm: Any,
+    key: jax.Array | None = None,
+    train: bool = True,
+) -> tuple[tuple[jax.Array, Aux], Params]:
+    """``((value, aux), grads)``: the mean of the examples' gradients, each scaled down to at most ``max_norm``.
+
+        grads = 1/N Σₙ cₙ gₙ,  cₙ = min(1, max_norm / ‖gₙ‖),  gₙ as in ``per_example_norms``
+
+    One forward and two backward passes: the first finds the norms, the second starts from cₙ δₙ and adds up over the
+    examples inside every product. The gradient of no example is ever formed.
+
+    ``value`` and ``aux`` are those of ``per_example_norms``. ``max_norm`` is a number or a traced scalar; the mean is
+    over all N examples, those of weight 0 too.
+
+    Errors: those of ``per_example_norms``; ``ValueError`` for a ``max_norm`` that is not above 0; a traced one that is
+    not makes the gradients NaN.
+
+    >>> import fnn
+    >>> objective = fnn.Objective(fnn.Dense(2), fnn.CrossEntropy())
+    >>> batch = jnp.ones((4, 3)), jnp.array([0, 1, 0, 1])
+    >>> params, state = objective.init(jax.random.key(0), batch[0])
+    >>> (value, aux), grads = clipped_gradients(objective, params, state, batch, max_norm=0.1)
+    >>> jnp.sqrt(sum(jnp.vdot(leaf, leaf) for leaf in grads.values())) <= 0.1
+    Array(True, dtype=bool)
+
+    Source: Abadi et al. 2016, algorithm 1; the second pass as in Lee and Kifer 2021.
+    """
+    max_norm = in_range("max_norm", max_norm, POSITIVE)
+    objective, count = prepared(objective, train), count_of(batch)
+    warn_of_automatic(objective)
+    cost, penalty = objective.penalty(params)
+
+    def of_one(run: Run) -> tuple:
+        squares = squares_of(objective, params, run, penalty)
+        norm = jnp.sqrt(sum(squares.values(), jnp.zeros(())))
+        share: Any = jnp.where(norm > max_norm, max_norm / norm, 1)
+        share = share / count
+        dy = jax.tree.map(lambda leaf: leaf * share.astype(leaf.dtype), run.doutputs)
+        grads, _ = backprop(objective.model, run.cache, dy, added_up)
+        return value_of(run), checked_state(run.state), run.outputs, grads, lax.psum(share, AXIS)
+
+    value, new_state, outputs, grads, shares = over_examples(
+        objective, params, state, batch, train=train, key=key, of_one=of_one
+    )
+    grads = jax.tree.map(lambda grad, param: grad.astype(param.dtype), grads, params)
+    if penalty is not None:
+        grads = add_gradients(grads, jax.tree.map(lambda p: shares.astype(p.dtype) * p, penalty))
+    return (value + cost, Aux(new_state, joined(outputs, count))), grads
+
+
+def added_up(path: str, layer: Layer, cache: Cache, dy: Any) -> tuple[Any, Any]:
+    """The rule: parameters' gradients added up over all examples, which are therefore the same for each of them."""
+    report, dx = factored(path, layer, cache, dy)
+    return jax.tree.map(lambda each: each.gathered(AXIS).array(), report, is_leaf=is_contribution), dx

@@ -1,0 +1,139 @@
+"""A batch as examples: every one alone through the objective, all of them in one ``jax.vmap``.
+
+The parameters are not mapped, so what depends on them alone exists once; an example is a batch of one, with the same
+random key as every other.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.custom_batching import custom_vmap
+
+from fnn.backprop import asks_rule
+from fnn.combinators.frozen import Frozen
+from fnn.errors import describe
+from fnn.layer import Layer, Params, State
+from fnn.layers.linear.dense import Dense
+from fnn.layers.norm.batch_norm import BatchNorm
+from fnn.losses.linear_cross_entropy import LinearCrossEntropy
+from fnn.losses.linear_head import LinearHead
+from fnn.objective import Objective, unpacked
+from fnn.paths import map_named
+from fnn.walk import map_nodes, nodes
+
+AXIS = "fnn examples"
+"""The name of the mapped axis."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """One example, forward: its value without penalties, its weight, and what ``backprop`` needs."""
+
+    value: jax.Array
+    weight: jax.Array
+    state: State
+    outputs: Any
+    cache: Any
+    doutputs: Any
+
+
+def over_examples(
+    objective: Objective,
+    params: Params,
+    state: State,
+    batch: tuple,
+    *,
+    train: bool,
+    key: jax.Array | None,
+    of_one: Callable[[Run], Any],
+) -> Any:
+    """``of_one`` of every example, where what varies from one to the next is stacked on a leading axis.
+
+    What ``of_one`` returns the same for all of them, a sum over ``AXIS`` say, is returned once.
+    """
+
+    def one(example: tuple) -> Any:
+        alone = jax.tree.map(lambda leaf: leaf[None], example)
+        value, aux, cache, doutputs = objective.forward(params, state, alone, train=train, key=key)
+        weight = objective.loss.weight(aux.outputs, *alone[1:])
+        found = of_one(Run(value, weight, aux.state, aux.outputs, cache, doutputs))
+        return jax.tree.map(_stacked, found)
+
+    return jax.vmap(one, out_axes=None, axis_name=AXIS)(tuple(batch))
+
+
+def varies(x: Any) -> bool:
+    """Whether an array differs from example to example, inside ``over_examples``."""
+    seen = []
+    probe = custom_vmap(lambda x: x)
+
+    @probe.def_vmap
+    def _(size: int, batched: list[bool], x: Any) -> tuple[Any, bool]:
+        seen.append(True)
+        return x, True
+
+    probe(x)
+    return bool(seen)
+
+
+def prepared(objective: Objective, train: bool) -> Objective:
+    """The objective as its examples can be run by themselves; raises where a layer makes them depend on each other.
+
+    A loss that multiplies by its kernel itself becomes the loss of the logits, whose kernel is a layer's.
+    """
+    for node in nodes(objective.model):
+        if train and isinstance(node.layer, BatchNorm) and not node.is_in(Frozen):
+            raise ValueError(
+                f"in {node.path}: {node.layer!r} takes statistics over the batch, so no example has a gradient of its"
+                f" own; use GroupNorm or LayerNorm, Frozen({node.layer!r}), or train=False with its running statistics"
+            )
+    loss = objective.loss
+    if not isinstance(loss, LinearCrossEntropy):
+        return objective
+
+    def with_product(layer: Layer) -> Layer:
+        if not isinstance(layer, LinearHead):
+            return layer
+        return Dense(layer.vocabulary, use_bias=False, kernel_init=layer.kernel_init)
+
+    model = map_nodes(lambda node: with_product(node.layer), objective.model)
+    return Objective(model, loss.of_logits, objective.penalties)
+
+
+def checked_state(state: State) -> State:
+    """The new state, inside ``over_examples``; raises if it depends on the example."""
+
+    def check(path: str, leaf: Any) -> Any:
+        if varies(leaf):
+            raise ValueError(
+                f"the state {path!r} changes with the example, so there is no state after all of them; use train=False,"
+                f" or put its layer in Frozen"
+            )
+        return leaf
+
+    return map_named(check, state)
+
+
+def without_rule(model: Layer) -> list[str]:
+    """The layers that have no backward by hand, as ``path: layer``."""
+    asked = [node for node in nodes(model) if asks_rule(node) and not node.layer.children()]
+    return [f"{node.path or 'the model'}: {node.layer!r}" for node in asked if node.layer.rule == "auto"]
+
+
+def _stacked(leaf: Any) -> jax.Array:
+    return lax.all_gather(leaf, AXIS) if varies(leaf) else jnp.asarray(leaf)
+
+
+def count_of(batch: tuple) -> int:
+    """N, the number of examples of a batch; raises ``ValueError`` if its arrays do not have one N."""
+    unpacked(batch)
+    sizes = {jnp.shape(leaf)[:1] for leaf in jax.tree.leaves(batch)}
+    if len(sizes) != 1 or not (size := sizes.pop()):
+        raise ValueError(f"the arrays of a batch have one leading axis of N examples, got {describe(batch)}")
+    if not size[0]:
+        raise ValueError(f"the batch is empty: {describe(batch)}")
+    return size[0]

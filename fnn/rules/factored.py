@@ -1,0 +1,97 @@
+"""The rule that reports a parameter's gradient as a ``Contribution``, layer by layer, and dx as ever.
+
+A layer with layers inside it that is no combinator (attention, gated units, ``FeedForward``) offers ``fold``; one with
+products of its own offers ``gradients``, its backward with the products left open. A layer that is not known here
+reports its gradients in full. To say how those of your own layer factor, register its class:
+
+    @factors.register(MyLayer)
+    def _(layer, cache, dy):
+        return {"kernel": Outer(x, dy, kernel.shape)}, dx
+"""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from fnn.backprop import backprop
+from fnn.calls import backward_of
+from fnn.layer import Cache, Layer
+from fnn.layers._rows import rows
+from fnn.layers.attention._head_projection import HeadProjection
+from fnn.layers.attention.positions import PositionalEmbedding
+from fnn.layers.conv.conv import Convolution
+from fnn.layers.conv.depthwise_conv import DepthwiseConv
+from fnn.layers.linear.bilinear import Bilinear
+from fnn.layers.linear.dense import Dense
+from fnn.layers.linear.embedding import Embedding
+from fnn.layers.recurrent._recurrent import Recurrent
+from fnn.layers.recurrent.feedback_rnn import FeedbackRNN
+from fnn.paths import join
+from fnn.rules.contributions import OneHot, Outer, Slid, Whole, is_contribution
+
+
+def factored(path: str, layer: Layer, cache: Cache, dy: Any) -> tuple[Any, Any]:
+    """The rule: every leaf of the report is a contribution."""
+    fold = getattr(layer, "fold", None)
+    if fold is not None:
+
+        def visit(name: str, child: Layer, cache: Cache, dy: Any) -> tuple[Any, Any]:
+            return backprop(child, cache, dy, lambda below, *rest: factored(join(path, name, below), *rest))
+
+        return fold(cache, dy, visit)
+    report, dx = factors(layer, cache, dy)
+    whole = jax.tree.map(lambda leaf: leaf if is_contribution(leaf) else Whole(leaf), report, is_leaf=is_contribution)
+    return whole, dx
+
+
+@functools.singledispatch
+def factors(layer: Layer, cache: Cache, dy: Any) -> tuple[Any, Any]:
+    """``(report, dx)`` of one layer: its parameters' gradients, each as a contribution or in full."""
+    return backward_of(layer, cache, dy)
+
+
+@factors.register(Dense)
+@factors.register(HeadProjection)
+@factors.register(Recurrent)
+def _(layer: Any, cache: Cache, dy: Any) -> tuple[Any, Any]:
+    return layer.gradients(cache, dy, _outer)
+
+
+@factors.register(FeedbackRNN)
+def _(layer: FeedbackRNN, cache: Cache, dy: Any) -> tuple[Any, Any]:
+    # Without some of its recurrent weights a kernel's gradient has holes, and is no product.
+    every = layer.lateral and layer.self_feedback
+    return layer.gradients(cache, dy, _outer) if every else layer.backward(cache, dy)
+
+
+@factors.register(Convolution)
+@factors.register(DepthwiseConv)
+def _(layer: Any, cache: Cache, dy: Any) -> tuple[Any, Any]:
+    return layer.gradients(cache, dy, Slid)
+
+
+@factors.register(Bilinear)
+def _(layer: Bilinear, cache: Cache, dy: Any) -> tuple[Any, Any]:
+    def products(first: jax.Array, second: jax.Array, dy: jax.Array) -> Outer:
+        left = (first[:, :, None] * second[:, None, :]).reshape(len(first), -1)
+        return Outer(left, dy, (first.shape[-1], second.shape[-1], dy.shape[-1]))
+
+    return layer.gradients(cache, dy, products)
+
+
+@factors.register(Embedding)
+def _(layer: Embedding, cache: Cache, dy: Any) -> tuple[Any, Any]:
+    index = OneHot(cache["x"].reshape(-1), layer.vocabulary)
+    return {"embedding": Outer(index, rows(dy), (layer.vocabulary, layer.features))}, None
+
+
+@factors.register(PositionalEmbedding)
+def _(layer: PositionalEmbedding, cache: Cache, dy: Any) -> tuple[Any, Any]:
+    index = OneHot(jnp.arange(dy.shape[1]), layer.length)
+    return {"embedding": Outer(index, dy.sum(0), (layer.length, dy.shape[-1]))}, dy
+
+
+def _outer(x: jax.Array, dy: jax.Array) -> Outer:
+    return Outer(rows(x), rows(dy), (x.shape[-1], dy.shape[-1]))

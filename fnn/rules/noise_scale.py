@@ -1,0 +1,85 @@
+"""How much the examples' gradients differ: the batch size beyond which larger batches bring little."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from fnn.backprop import add_gradients, backprop
+from fnn.layer import Params, State
+from fnn.objective import Objective
+from fnn.paths import named_leaves
+from fnn.rules.clipped import added_up
+from fnn.rules.examples import Run, count_of, over_examples, prepared
+from fnn.rules.per_example import squares_of, warn_of_automatic
+
+
+class NoiseScale(NamedTuple):
+    """What ``gradient_noise_scale`` returns; its estimates are scalars.
+
+    ``scale``: B = tr Σ / ‖G‖², in examples; ``signal``: ‖G‖²; ``noise``: tr Σ; ``leaves``: (signal, noise) of each
+    parameter, by path. Over several batches average signal and noise, and divide then: a mean of ratios is biased.
+    """
+
+    scale: jax.Array
+    signal: jax.Array
+    noise: jax.Array
+    leaves: dict[str, tuple[jax.Array, jax.Array]]
+
+
+def gradient_noise_scale(
+    objective: Objective,
+    params: Params,
+    state: State,
+    batch: tuple,
+    *,
+    key: jax.Array | None = None,
+    train: bool = True,
+) -> NoiseScale:
+    """The simple noise scale B = tr Σ / ‖G‖² of the examples' gradients, from one forward and one backward pass.
+
+    With g = 1/N Σₙ gₙ and m = 1/N Σₙ ‖gₙ‖² over the N examples of the batch, the unbiased estimates are
+
+        tr Σ = (m − ‖g‖²) N / (N − 1),  the sum of the variances of all parameters' gradients
+        ‖G‖² = (N ‖g‖² − m) / (N − 1),  the squared norm of the gradient of all data
+
+    A batch much smaller than B gives steps that are mostly noise; one much larger wastes computation. ‖G‖² may come out
+    negative where noise prevails, and so may ``scale``: average over batches.
+
+    gₙ is that of ``per_example_norms``, which also says what is refused. Errors: ``ValueError`` for fewer than two
+    examples.
+
+    >>> import fnn
+    >>> objective = fnn.Objective(fnn.Dense(1), fnn.MeanSquaredError())
+    >>> batch = jnp.array([[1.0], [2.0], [3.0]]), jnp.array([[2.0], [4.0], [7.0]])
+    >>> found = gradient_noise_scale(objective, {"kernel": jnp.zeros((1, 1)), "bias": jnp.zeros(1)}, {}, batch)
+    >>> found.scale > 0
+    Array(True, dtype=bool)
+
+    Source: McCandlish et al. 2018, eq. 2.9 and appendix A.1, with batches of one and of N.
+    """
+    objective, count = prepared(objective, train), count_of(batch)
+    if count < 2:
+        raise ValueError("a noise scale takes the variance over examples, which needs at least two; got one")
+    warn_of_automatic(objective)
+    _, penalty = objective.penalty(params)
+
+    def of_one(run: Run) -> tuple[dict[str, jax.Array], Params]:
+        summed, _ = backprop(objective.model, run.cache, run.doutputs, added_up)
+        return squares_of(objective, params, run, penalty), summed
+
+    squares, summed = over_examples(objective, params, state, batch, train=train, key=key, of_one=of_one)
+    mean = jax.tree.map(lambda g, p: (g / count).astype(p.dtype), summed, params)
+    gradients = named_leaves(mean if penalty is None else add_gradients(mean, penalty))
+    leaves = {path: _estimates(jnp.mean(squares[path]), _square(g), count) for path, g in gradients.items()}
+    signal, noise = (sum(each, jnp.zeros(())) for each in zip(*leaves.values(), strict=True))
+    return NoiseScale(noise / signal, signal, noise, leaves)
+
+
+def _estimates(mean_square: jax.Array, square_mean: jax.Array, count: int) -> tuple[jax.Array, jax.Array]:
+    signal = (count * square_mean - mean_square) / (count - 1)
+    return signal, (mean_square - square_mean) * count / (count - 1)
+
+
+def _square(g: Any) -> jax.Array:
+    return jnp.vdot(g, g)
