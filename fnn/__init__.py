@@ -142,6 +142,12 @@ from fnn.platform import xla
 from fnn.platform.doctor import doctor as doctor
 from fnn.platform.version import __version__ as __version__
 from fnn.rules.clipped import clipped_gradients as clipped_gradients
+from fnn.rules.curvature import diagonal_estimate as diagonal_estimate
+from fnn.rules.curvature import gauss_newton_vector as gauss_newton_vector
+from fnn.rules.curvature import hessian_vector as hessian_vector
+from fnn.rules.curvature import top_eigenvalues as top_eigenvalues
+from fnn.rules.noise_scale import NoiseScale as NoiseScale
+from fnn.rules.noise_scale import gradient_noise_scale as gradient_noise_scale
 from fnn.rules.per_example import PerExample as PerExample
 from fnn.rules.per_example import per_example_norms as per_example_norms
 from fnn.stacked import Stacked as Stacked

@@ -13,7 +13,7 @@ from fnn.objective import Aux, Objective
 from fnn.rules.contributions import is_contribution
 from fnn.rules.examples import AXIS, Run, checked_state, count_of, over_examples, prepared
 from fnn.rules.factored import factored
-from fnn.rules.per_example import joined, squares_of, value_of, warn_of_automatic
+from fnn.rules.per_example import joined, squares_of, total, value_of, warn_of_automatic
 
 
 def clipped_gradients(
@@ -56,9 +56,8 @@ def clipped_gradients(
 
     def of_one(run: Run) -> tuple:
         squares = squares_of(objective, params, run, penalty)
-        norm = jnp.sqrt(sum(squares.values(), jnp.zeros(())))
-        share: Any = jnp.where(norm > max_norm, max_norm / norm, 1)
-        share = share / count
+        norm = jnp.sqrt(total(squares))
+        share = jnp.minimum(1, jnp.asarray(max_norm, norm.dtype) / norm) / count
         dy = jax.tree.map(lambda leaf: leaf * share.astype(leaf.dtype), run.doutputs)
         grads, _ = backprop(objective.model, run.cache, dy, added_up)
         return value_of(run), checked_state(run.state), run.outputs, grads, lax.psum(share, AXIS)

@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.flatten_util import ravel_pytree
 
 from fnn.calls import apply_of, backward_of, forward_of
 from fnn.errors import describe
@@ -99,7 +100,8 @@ def top_eigenvalues(product: Product, like: Params, count: int, *, key: jax.Arra
 
     Lanczos: a basis of Krylov vectors v, A v, A² v, … from a random v, each made orthogonal to all before it, twice,
     so that rounding brings back no eigenvalue found before; then the eigenvalues of the tridiagonal matrix. ``steps``
-    of it, 4 ``count`` + 20 by default and at most the number of parameters, need as many vectors of memory.
+    of it, 4 ``count`` + 20 by default and at most the number of parameters, need as many vectors of memory. With fewer
+    steps than parameters, an eigenvalue that occurs several times may come out once.
 
     ``like``: an example of the vectors, the parameters. Errors: ``ValueError`` for a count below 1 or above the number
     of parameters.
@@ -110,29 +112,36 @@ def top_eigenvalues(product: Product, like: Params, count: int, *, key: jax.Arra
 
     Source: Lanczos 1950; Golub and Van Loan 2013, §10.1 and 10.3.
     """
-    flat, unravel = jax.flatten_util.ravel_pytree(like)
+    flat, unravel = ravel_pytree(like)
     if not 1 <= count <= flat.size:
         raise ValueError(f"count lies between 1 and the {flat.size} parameters, got {count}")
     steps = min(flat.size, 4 * count + 20 if steps is None else max(steps, count))
 
     def times(v: jax.Array) -> jax.Array:
-        return jax.flatten_util.ravel_pytree(product(unravel(v)))[0]
+        return ravel_pytree(product(unravel(v)))[0]
+
+    def drawn(i: Any) -> jax.Array:
+        return jax.random.normal(jax.random.fold_in(key, i), flat.shape, jnp.float32).astype(flat.dtype)
+
+    def apart(v: jax.Array, basis: jax.Array) -> tuple[jax.Array, jax.Array]:
+        for _ in range(2):
+            v = v - basis.T @ (basis @ v)
+        size = jnp.sqrt(jnp.vdot(v, v))
+        return v / jnp.where(size == 0, 1, size), size
 
     def step(carry: tuple, i: jax.Array) -> tuple:
         basis, v = carry
         basis = basis.at[i].set(v)
         w = times(v)
         diagonal = jnp.vdot(v, w)
-        for _ in range(2):
-            w = w - basis.T @ (basis @ w)
-        size = jnp.sqrt(jnp.vdot(w, w))
-        # In an invariant subspace nothing is left but rounding: the rest decouples, with eigenvalue 0.
-        small = size <= jnp.finfo(w.dtype).eps * jnp.abs(diagonal)
-        return (basis, jnp.where(small, 0, w / jnp.where(small, 1, size))), (diagonal, jnp.where(small, 0, size))
+        following, size = apart(w, basis)
+        # In an invariant subspace only rounding is left of w: go on from another vector, which the matrix keeps apart.
+        lost = size <= 100 * jnp.finfo(w.dtype).eps * jnp.sqrt(jnp.vdot(w, w))
+        following = jnp.where(lost, apart(drawn(i + 1), basis)[0], following)
+        return (basis, following), (diagonal, jnp.where(lost, 0, size))
 
-    start = jax.random.normal(key, flat.shape, jnp.float32).astype(flat.dtype)
-    carry = jnp.zeros((steps, flat.size), flat.dtype), start / jnp.sqrt(jnp.vdot(start, start))
-    _, (diagonal, beside) = jax.lax.scan(step, carry, jnp.arange(steps))
+    start, _ = apart(drawn(0), empty := jnp.zeros((steps, flat.size), flat.dtype))
+    _, (diagonal, beside) = jax.lax.scan(step, (empty, start), jnp.arange(steps))
     matrix = jnp.diag(diagonal) + jnp.diag(beside[:-1], 1) + jnp.diag(beside[:-1], -1)
     return jnp.linalg.eigvalsh(matrix)[::-1][:count]
 
@@ -149,18 +158,18 @@ def diagonal_estimate(product: Product, like: Params, *, key: jax.Array, samples
 
     Source: Bekas, Kokiopoulou and Saad 2007, after Hutchinson 1990.
     """
-    flat, unravel = jax.flatten_util.ravel_pytree(like)
+    flat, unravel = ravel_pytree(like)
 
     def add(total: jax.Array, key: jax.Array) -> tuple[jax.Array, None]:
         z = jax.random.rademacher(key, flat.shape, jnp.int32).astype(flat.dtype)
-        return total + z * jax.flatten_util.ravel_pytree(product(unravel(z)))[0], None
+        return total + z * ravel_pytree(product(unravel(z)))[0], None
 
     total, _ = jax.lax.scan(add, jnp.zeros_like(flat), jax.random.split(key, samples))
     return unravel(total / samples)
 
 
 def _check_vector(params: Params, vector: Params) -> None:
-    if describe(vector) != describe(params):
+    if jax.tree.map(jax.typeof, vector) != jax.tree.map(jax.typeof, params):
         raise ValueError(
             f"the vector has the structure, shapes and dtypes of the parameters, {describe(params)}, got"
             f" {describe(vector)}"

@@ -69,15 +69,15 @@ def over_examples(
 def varies(x: Any) -> bool:
     """Whether an array differs from example to example, inside ``over_examples``."""
     seen = []
-    probe = custom_vmap(lambda x: x)
+    probe = custom_vmap(lambda x, example: x)
 
     @probe.def_vmap
-    def _(size: int, batched: list[bool], x: Any) -> tuple[Any, bool]:
-        seen.append(True)
-        return x, True
+    def _(size: int, batched: list[bool], x: Any, example: Any) -> tuple[Any, bool]:
+        seen.append(batched[0])
+        return x, batched[0]
 
-    probe(x)
-    return bool(seen)
+    probe(x, lax.axis_index(AXIS))  # the number makes this axis ask first, before a vmap around it
+    return seen[0]
 
 
 def prepared(objective: Objective, train: bool) -> Objective:

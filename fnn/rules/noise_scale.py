@@ -1,5 +1,6 @@
 """How much the examples' gradients differ: the batch size beyond which larger batches bring little."""
 
+import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -72,7 +73,7 @@ def gradient_noise_scale(
     mean = jax.tree.map(lambda g, p: (g / count).astype(p.dtype), summed, params)
     gradients = named_leaves(mean if penalty is None else add_gradients(mean, penalty))
     leaves = {path: _estimates(jnp.mean(squares[path]), _square(g), count) for path, g in gradients.items()}
-    signal, noise = (sum(each, jnp.zeros(())) for each in zip(*leaves.values(), strict=True))
+    signal, noise = (functools.reduce(jnp.add, each) for each in zip(*leaves.values(), strict=True))
     return NoiseScale(noise / signal, signal, noise, leaves)
 
 

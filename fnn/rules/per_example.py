@@ -80,15 +80,22 @@ def per_example_norms(
         objective, params, state, batch, train=train, key=key, of_one=of_one
     )
     leaves = {path: jnp.sqrt(jnp.broadcast_to(each, (count,))) for path, each in squares.items()}
-    total = sum(squares.values(), jnp.zeros(count))
-    return PerExample(value + cost, Aux(new_state, joined(outputs, count)), jnp.sqrt(total), leaves)
+    norms = jnp.sqrt(jnp.broadcast_to(total(squares), (count,)))
+    return PerExample(value + cost, Aux(new_state, joined(outputs, count)), norms, leaves)
 
 
 def squares_of(objective: Objective, params: Params, run: Run, penalty: Params | None) -> dict[str, jax.Array]:
     """‖g‖² of one example, by the path of the parameter."""
     report, _ = backprop(objective.model, run.cache, run.doutputs, factored, above=above)
     found = named_leaves(_squares(report, penalty))
-    return {path: found.get(path, jnp.zeros(())) for path in named_leaves(params)}
+    zeros = {path: jnp.zeros((), leaf.dtype) for path, leaf in named_leaves(params).items()}
+    return {path: found.get(path, zero) for path, zero in zeros.items()}
+
+
+def total(squares: dict[str, jax.Array]) -> jax.Array:
+    """Their sum, in the widest of their dtypes; 0 of none."""
+    dtype = max((each.dtype for each in squares.values()), key=lambda dtype: dtype.itemsize, default=None)
+    return sum((each.astype(dtype) for each in squares.values()), jnp.zeros((), dtype))
 
 
 def value_of(run: Run) -> jax.Array:

@@ -1,29 +1,37 @@
 """Every row of the table: norms and clipped mean are those of the automatic gradients of its samples."""
 
+import contextlib
 from typing import Any
 
 import jax
 import pytest
+from hypothesis import given, settings
 
 import fnn
+from fnn.rules.examples import without_rule
 from fnn.walk import walk
-from tests.cases import LAYERS, QUICK, LayerCase
+from tests.cases import LAYERS, LayerCase
+from tests.generated.grammar import Case, cases
+from tests.generated.test_generated import COMMON
 from tests.points import drawn_point
 from tests.rules import alone
 
 pytestmark = pytest.mark.usefixtures("strict_numerics")
 
-NO_BATCH = ("dense on one vector",)
-"""Rows whose input has no leading axis of samples."""
+ASIDE = {
+    "dense on one vector": "its input has no leading axis of samples",
+    "frozen, of parameters that are not floating": "jax.grad takes no such parameters",
+    "a user's layer with noise": "nor such",
+}
 
 
-def has_parameters(case: LayerCase) -> bool:
-    return bool(jax.tree.leaves(jax.eval_shape(case.layer.init, jax.random.key(0), case.input())[0]))
+def has_parameters(layer: fnn.Layer, x: Any) -> bool:
+    return bool(jax.tree.leaves(jax.eval_shape(layer.init, jax.random.key(0), x)[0]))
 
 
 def rows() -> list[Any]:
     with jax.enable_x64(True):
-        chosen = [case for case in LAYERS if case.name not in NO_BATCH and has_parameters(case)]
+        chosen = [case for case in LAYERS if case.name not in ASIDE and has_parameters(case.layer, case.input())]
     return [pytest.param(case, id=case.name, marks=() if case.name in FIRST else pytest.mark.full) for case in chosen]
 
 
@@ -33,10 +41,25 @@ FIRST = ("dense", "conv", "embedding", "LSTM")
 
 @pytest.mark.parametrize("case", rows())
 def test_the_examples_of_a_row(case: LayerCase):
-    x = case.input()
-    statistics = any(isinstance(layer, fnn.BatchNorm) for _, layer in walk(case.layer))
-    train = case.per_example and not statistics
-    point = drawn_point(case.layer, x, train=train, trained=False)
-    objective = fnn.Objective(case.layer, alone.Energy())
+    check(case.layer, case.input(), train=case.per_example)
+
+
+@pytest.mark.full
+def test_the_examples_of_random_models():
+    @settings(COMMON, max_examples=25)
+    @given(cases())
+    def run(case: Case) -> None:
+        if has_parameters(case.model, case.input()):
+            check(case.model, case.input(), train=case.train)
+
+    run()
+
+
+def check(layer: fnn.Layer, x: Any, *, train: bool) -> None:
+    statistics = any(isinstance(each, fnn.BatchNorm) for _, each in walk(layer))
+    point = drawn_point(layer, x, train=train and not statistics, trained=False)
+    objective = fnn.Objective(layer, alone.Energy())
     batch = point.x, jax.tree.leaves(point.x)[0]
-    alone.check(objective, point.params, point.state, batch, key=point.key, train=train)
+    automatic = pytest.warns(UserWarning, match="without a backward by hand")
+    with automatic if without_rule(layer) else contextlib.nullcontext():
+        alone.check(objective, point.params, point.state, batch, key=point.key, train=point.train)
