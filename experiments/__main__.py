@@ -1,9 +1,11 @@
 """The command line: ``python -m experiments`` lists the experiments, ``python -m experiments NAME`` runs one."""
 
+import contextlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import jax
 import tyro
 from rich.console import Console
 from rich.table import Table
@@ -109,18 +111,32 @@ def main(arguments: Sequence[str]) -> int:
             prog=f"python -m experiments {name}",
             description=sys.modules[kind.__module__].__doc__,
         )
-        return 0 if experiment.run() else 1
+        with compiled_for(experiment):
+            return 0 if experiment.run() else 1
     except (OSError, ValueError) as error:
         print(f"{name}: {error}", file=sys.stderr)
         return 2
 
 
+@contextlib.contextmanager
+def compiled_for(experiment: Experiment) -> Iterator[None]:
+    """Compiles quick runs without XLA's costly passes, where most of their time goes; not what the benchmark times."""
+    before = jax.config.read("jax_disable_most_optimizations")
+    if experiment.quick and not isinstance(experiment, Bench):
+        jax.config.update("jax_disable_most_optimizations", True)
+    try:
+        yield
+    finally:
+        jax.config.update("jax_disable_most_optimizations", before)
+
+
 def defaults(kind: type[Experiment], arguments: Sequence[str]) -> Experiment:
-    """The defaults, which change before the options are read: one given beside --quick or --config still counts."""
+    """The defaults, which change before the options are read: one given beside --quick, --config or --resume counts."""
     for place, argument in enumerate(arguments):
         option, _, value = argument.partition("=")
-        if option == "--config" and (value or arguments[place + 1 :]):
-            return kind.again(Path(value or arguments[place + 1]))
+        if option in ("--config", "--resume") and (value or arguments[place + 1 :]):
+            given = Path(value or arguments[place + 1])
+            return kind.again(given) if option == "--config" else kind.resumed(given)
     return kind.quickly() if "--quick" in arguments else kind()
 
 

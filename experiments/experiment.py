@@ -8,6 +8,15 @@ from typing import Any, ClassVar, Self
 
 from experiments import runs
 
+CONFIG = "config.json"
+"""The file of a run's folder with its options."""
+
+RESULTS = "results.json"
+"""The file with its figures and verdicts: the run is finished."""
+
+PLACES = ("out", "config", "resume")
+"""The options that say where a run is, and not what it does."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Experiment:
@@ -32,6 +41,9 @@ class Experiment:
     config: Path | None = None
     """The config.json of an earlier run: its options become the defaults, so that the run is repeated."""
 
+    resume: Path | None = None
+    """The folder of a run that was cut short: it goes on there, with its options."""
+
     @classmethod
     def quickly(cls, **options: Any) -> Self:
         """The experiment with the smaller defaults of ``--quick``."""
@@ -48,7 +60,7 @@ class Experiment:
             options = json.loads(config.read_text(encoding="utf-8"))
         except ValueError as error:
             raise ValueError(f"{config} is not JSON: {error}") from None
-        known = {field.name for field in dataclasses.fields(cls)} - {"out", "config"}
+        known = {field.name for field in dataclasses.fields(cls)} - set(PLACES)
         if not isinstance(options, dict) or options.pop("experiment", cls.name) != cls.name:
             raise ValueError(f"{config} does not hold the options of {cls.name}")
         options.pop("out", None)
@@ -57,18 +69,42 @@ class Experiment:
         kinds = typing.get_type_hints(cls)
         return cls(**{name: _as_option(value, kinds[name]) for name, value in options.items()})
 
+    @classmethod
+    def resumed(cls, folder: Path) -> Self:
+        """The experiment of a run that was cut short, to go on in its folder.
+
+        Errors: those of ``again``.
+        """
+        return dataclasses.replace(cls.again(folder / CONFIG), resume=folder)
+
+    def folder(self) -> Path:
+        """The folder to write to: that of the run to go on with, or a new one that holds the options."""
+        if self.resume is not None:
+            if (self.resume / RESULTS).exists():
+                raise ValueError(f"the run in {self.resume} is finished; --config {self.resume / CONFIG} repeats it")
+            return self.resume
+        folder = runs.new_folder(self.out, self.name)
+        self.write_config(folder)
+        return folder
+
     def run(self) -> bool:
         """Runs the experiment, writes its folder, and returns whether its checks passed."""
         raise NotImplementedError(f"{type(self).__name__} does not define run")
 
     def write_config(self, folder: Path) -> None:
         """Writes ``config.json``, from which ``--config`` repeats the run."""
-        runs.write_json(folder / "config.json", {"experiment": self.name, **self.options()})
+        runs.write_json(folder / CONFIG, {"experiment": self.name, **self.options()})
 
     def options(self) -> dict[str, Any]:
         """The options as plain values, for JSON."""
-        options = {name: value for name, value in dataclasses.asdict(self).items() if name != "config"}
-        return {name: str(value) if isinstance(value, Path) else value for name, value in options.items()}
+        options = {name: value for name, value in dataclasses.asdict(self).items() if name not in ("config", "resume")}
+        return {name: _as_json(value) for name, value in options.items()}
+
+
+def _as_json(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_as_json(each) for each in value]
+    return str(value) if isinstance(value, Path) else value
 
 
 def _as_option(value: Any, kind: Any) -> Any:

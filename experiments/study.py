@@ -14,11 +14,14 @@ import jax.numpy as jnp
 import fnn
 from experiments import claims, runs
 from experiments.claims import Claim
-from experiments.experiment import Experiment
+from experiments.experiment import RESULTS, Experiment
 from fnn.layer import Params, State
 
 Figures = dict[str, Any]
 """What was measured: numbers, strings, and lists and dicts of them, as JSON holds them."""
+
+MEASURED = "measured.json"
+"""The file with the figures alone, between measuring and drawing."""
 
 GRADIENTS = "gradient by hand against jax.grad"
 """The entry of the figures with the line that compares the gradients of the experiment's own model."""
@@ -49,9 +52,14 @@ class Study(Experiment):
         return []
 
     def run(self) -> bool:
-        began, folder = time.perf_counter(), runs.new_folder(self.out, self.name)
-        self.write_config(folder)
-        return self.conclude(folder, self.measure(), began)
+        began, folder = time.perf_counter(), self.folder()
+        kept = folder / MEASURED
+        if kept.exists():  # the run was cut short after it had measured
+            measured = json.loads(kept.read_text(encoding="utf-8"))
+            return self.conclude(folder, measured["figures"], began - measured["seconds"])
+        figures = self.measure()
+        runs.write_json(kept, {"seconds": time.perf_counter() - began, "figures": figures})
+        return self.conclude(folder, figures, began)
 
     def conclude(self, folder: Path, figures: Figures, began: float) -> bool:
         """Judges and draws what was measured since ``began``, writes everything and shows the verdicts."""
@@ -68,7 +76,8 @@ class Study(Experiment):
             "machine": runs.machine(),
             "figures": figures,
         }
-        runs.write_json(folder / "results.json", results)
+        runs.write_json(folder / RESULTS, results)
+        (folder / MEASURED).unlink(missing_ok=True)
         runs.write_report(folder / "report.md", *self._sections(figures, judged, captions, seconds))
         self._show(figures, judged)
         runs.wide_console().print(f"{seconds:.0f} s. Report, figures and pictures: {folder}", soft_wrap=True)

@@ -88,6 +88,8 @@ class Bench(Experiment):
             raise ValueError(f"--json {self.json}: there is no folder {self.json.parent}")
         if self.compile:
             compiling.check()
+        if self.resume is not None:
+            raise ValueError("a benchmark is not resumed: its ratios are of programs that ran in turn, in one run")
         folder = runs.new_folder(self.out, self.name)
         console = Console(width=max(WIDTH, Console().width))
         turns = Turns(self.epochs * self.repetitions, self.epochs * self.least, self.epochs * self.limit)

@@ -1,9 +1,11 @@
 """All: every experiment in turn, and one page with all claims, figures, verdicts and pictures.
 
-An experiment that fails is named in the page, and the others still run; the exit code is then 1.
+An experiment that fails is named in the page, and the others still run; the exit code is then 1. ``--resume FOLDER``
+goes on with a run that was cut short: what is finished in it is not run again.
 """
 
 import dataclasses
+import json
 import sys
 import time
 import traceback
@@ -15,7 +17,7 @@ import jax
 from rich.console import Console
 
 from experiments import runs
-from experiments.experiment import Experiment
+from experiments.experiment import CONFIG, RESULTS, Experiment
 from experiments.overview import page
 
 
@@ -34,7 +36,7 @@ class Everything(Experiment):
         unknown = set(self.only) - set(self.experiments)
         if unknown:
             raise ValueError(f"there is no experiment {', '.join(sorted(unknown))}; there are {list(self.experiments)}")
-        folder, console = runs.new_folder(self.out, self.name), runs.wide_console()
+        folder, console = self.folder(), runs.wide_console()
         entries = [self.one(name, folder / name, console) for name in self.only or self.experiments]
         page.write(folder / "index.html", entries, title="The experiments of fnn", quick=self.quick)
         failed = [entry.name for entry in entries if entry.error]
@@ -48,10 +50,13 @@ class Everything(Experiment):
         kind, error = self.experiments[name], ""
         question = (sys.modules[kind.__module__].__doc__ or "").splitlines()[0]
         console.rule(question)
+        if (folder / RESULTS).exists():  # by a run of all that was cut short
+            return page.Entry(name, question, folder, json.loads((folder / RESULTS).read_text("utf-8"))["seconds"])
         began = time.perf_counter()
         try:
             options = {"out": folder, "seed": self.seed}
-            experiment = kind.quickly(**options) if self.quick else kind(**options)
+            fresh = kind.quickly(**options) if self.quick else kind(**options)
+            experiment = kind.resumed(folder) if (folder / CONFIG).exists() else fresh
             if not experiment.run():
                 error = "one of its checks failed"
         except Exception as raised:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from experiments import runs
+from experiments.experiment import RESULTS
 from experiments.study import GRADIENTS
 
 FRAME = Path(__file__).parent / "page.html"
@@ -25,7 +26,7 @@ class Entry(NamedTuple):
 
     def results(self) -> dict[str, Any]:
         """What it measured; nothing, if it did not come so far."""
-        path = self.folder / "results.json"
+        path = self.folder / RESULTS
         return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 

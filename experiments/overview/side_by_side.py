@@ -64,7 +64,7 @@ class Compare(Experiment):
             raise ValueError(f"these are runs of different experiments: {', '.join(sorted(kinds))}")
         names = [str(run.folder) for run in found]
         settings, judged = settings_that_differ(found), claims_of(found)
-        folder, console = runs.new_folder(self.out, self.name), runs.wide_console()
+        folder, console = self.folder(), runs.wide_console()
         parts = [f"# {len(found)} runs of {kinds.pop()}"]
         for title, rows in (("Settings that differ", settings), ("Claims", judged)):
             if rows:

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from experiments.__main__ import EXPERIMENTS, main
+from experiments.__main__ import COMMANDS, EXPERIMENTS, main
 from experiments.claims import judge, verdict
 from experiments.experiment import Experiment
 from experiments.overview import page, side_by_side
@@ -66,12 +66,50 @@ def test_the_page_has_every_claim_and_picture_and_survives_a_failure(two, tmp_pa
 
 def test_only_some_can_be_run_and_an_unknown_name_is_an_error(two, tmp_path, capsys):
     assert main(["all", "--only", "learns", "--seed", "4", "--out", str(tmp_path / "one")]) == 0
-    assert {path.name for path in (tmp_path / "one").iterdir()} == {"index.html", "learns"}
+    assert {path.name for path in (tmp_path / "one").iterdir()} == {"index.html", "learns", "config.json"}
     results = json.loads((tmp_path / "one" / "learns" / "results.json").read_text())
     assert [each["verdict"] for each in results["claims"]] == ["does not hold"]
     assert "prove nothing" not in (tmp_path / "one" / "index.html").read_text()
     assert main(["all", "--only", "lerns", "--out", str(tmp_path / "two")]) == 2
     assert "there is no experiment lerns" in capsys.readouterr().err
+
+
+def test_a_run_of_all_that_was_cut_short_goes_on(two, tmp_path, capsys, monkeypatch):
+    folder, measured = tmp_path / "all", []
+    monkeypatch.setattr(Learns, "draw", lambda *arguments: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        main(["all", "--quick", "--seed", "3", "--out", str(folder)])
+    assert not (folder / "learns" / "results.json").exists()
+    monkeypatch.undo()
+    monkeypatch.setattr(Everything, "experiments", {"learns": Learns, "breaks": Breaks})
+    monkeypatch.setattr(Learns, "measure", lambda self: measured.append(self.seed))
+    assert main(["all", "--resume", str(folder)]) == 1
+    assert not measured  # what had been measured is not measured again, only drawn
+    results = json.loads((folder / "learns" / "results.json").read_text())
+    assert (results["figures"]["last"], results["quick"]) == (4.0, True)
+    assert {path.name for path in (folder / "learns").iterdir()} >= {"loss.png", "report.md", "config.json"}
+    assert not (folder / "learns" / "measured.json").exists()
+    monkeypatch.setattr(Learns, "run", lambda self: pytest.fail("it is finished"))
+    assert main(["all", "--resume", str(folder)]) == 1
+    assert "It |learns| &lt;fast&gt;" in (folder / "index.html").read_text()
+
+
+def test_a_run_that_was_cut_short_while_it_measured_measures_again(tmp_path, monkeypatch):
+    monkeypatch.setitem(COMMANDS, "learns", Learns)
+    Learns(seed=2, out=tmp_path).write_config(tmp_path)
+    assert main(["learns", "--resume", str(tmp_path)]) == 0
+    assert json.loads((tmp_path / "results.json").read_text())["figures"]["last"] == 3.0
+
+
+def test_a_finished_run_and_a_folder_without_one_are_not_resumed(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(COMMANDS, "learns", Learns)
+    assert main(["learns", "--out", str(tmp_path / "one")]) == 0
+    assert main(["learns", "--resume", str(tmp_path / "one")]) == 2
+    assert "is finished; --config" in capsys.readouterr().err
+    assert main(["learns", "--resume", str(tmp_path / "two")]) == 2
+    assert "No such file" in capsys.readouterr().err
+    assert main(["bench", "--resume", str(tmp_path / "one")]) == 2
+    assert "config.json does not hold the options of bench" in capsys.readouterr().err
 
 
 def test_runs_side_by_side_show_what_differs(tmp_path, capsys):
