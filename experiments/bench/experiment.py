@@ -25,7 +25,7 @@ from typing import Any, ClassVar
 from rich.console import Console
 
 from experiments import runs
-from experiments.bench import compiling, earlier, growth, peers, rules, sweeping
+from experiments.bench import compiling, earlier, growth, peers, per_example, rules, sweeping
 from experiments.bench.layers import compared as layers
 from experiments.bench.measuring import Settings, Turns, Unequal
 from experiments.bench.sections import Section
@@ -57,6 +57,9 @@ class Bench(Experiment):
 
     sweep: bool = False
     """Many runs, and many steps, in one compiled program against many calls."""
+
+    examples: bool = False
+    """Per-example gradient norms and clipped gradients, against an ordinary gradient and ``vmap`` of ``jax.grad``."""
 
     json: Path | None = None
     """A file to write the rows to as well."""
@@ -127,6 +130,7 @@ class Bench(Experiment):
             (self.compile, compiling.measure),
             (self.growth, growth.measure),
             (self.sweep, sweeping.measure),
+            (self.examples, per_example.measure),
         )
         chosen = [measure for wanted, measure in every if wanted]
         return chosen or [functools.partial(rules.measure, loop=self.loop, width=self.width)]

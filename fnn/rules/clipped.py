@@ -6,14 +6,13 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from fnn.backprop import add_gradients, backprop
+from fnn.backprop import add_gradients
 from fnn.guards.ranges import POSITIVE, in_range
-from fnn.layer import Cache, Layer, Params, State
+from fnn.layer import Params, State
 from fnn.objective import Aux, Objective
-from fnn.rules.contributions import is_contribution
 from fnn.rules.examples import AXIS, Run, checked_state, count_of, over_examples, prepared
-from fnn.rules.factored import factored
-from fnn.rules.per_example import joined, squares_of, total, value_of, warn_of_automatic
+from fnn.rules.per_example import joined, reported, squares_of, total, value_of, warn_of_automatic
+from fnn.rules.reparameterized import gradients_of
 
 
 def clipped_gradients(
@@ -30,8 +29,8 @@ def clipped_gradients(
 
         grads = 1/N Σₙ cₙ gₙ,  cₙ = min(1, max_norm / ‖gₙ‖),  gₙ as in ``per_example_norms``
 
-    One forward and two backward passes: the first finds the norms, the second starts from cₙ δₙ and adds up over the
-    examples inside every product. The gradient of no example is ever formed.
+    One forward and one backward pass, which keeps the rows x_m and δ_m of every layer until the norms are known: a
+    kernel's Σₙ cₙ gₙ is then one product of all rows, xᵀ (c ⊙ δ). The gradient of no example is ever formed.
 
     ``value`` and ``aux`` are those of ``per_example_norms``. ``max_norm`` is a number or a traced scalar; the mean is
     over all N examples, those of weight 0 too.
@@ -47,7 +46,7 @@ def clipped_gradients(
     >>> jnp.sqrt(sum(jnp.vdot(leaf, leaf) for leaf in grads.values())) <= 0.1
     Array(True, dtype=bool)
 
-    Source: Abadi et al. 2016, algorithm 1; the second pass as in Lee and Kifer 2021.
+    Source: Abadi et al. 2016, algorithm 1; the products as in Bu et al. 2023 (book-keeping).
     """
     max_norm = in_range("max_norm", max_norm, POSITIVE)
     objective, count = prepared(objective, train), count_of(batch)
@@ -55,23 +54,15 @@ def clipped_gradients(
     cost, penalty = objective.penalty(params)
 
     def of_one(run: Run) -> tuple:
-        squares = squares_of(objective, params, run, penalty)
-        norm = jnp.sqrt(total(squares))
+        report = reported(objective, run)
+        norm = jnp.sqrt(total(squares_of(report, params, penalty)))
         share = jnp.minimum(1, jnp.asarray(max_norm, norm.dtype) / norm) / count
-        dy = jax.tree.map(lambda leaf: leaf * share.astype(leaf.dtype), run.doutputs)
-        grads, _ = backprop(objective.model, run.cache, dy, added_up)
+        grads = gradients_of(report, share, AXIS, params)
         return value_of(run), checked_state(run.state), run.outputs, grads, lax.psum(share, AXIS)
 
     value, new_state, outputs, grads, shares = over_examples(
         objective, params, state, batch, train=train, key=key, of_one=of_one
     )
-    grads = jax.tree.map(lambda grad, param: grad.astype(param.dtype), grads, params)
     if penalty is not None:
         grads = add_gradients(grads, jax.tree.map(lambda p: shares.astype(p.dtype) * p, penalty))
     return (value + cost, Aux(new_state, joined(outputs, count))), grads
-
-
-def added_up(path: str, layer: Layer, cache: Cache, dy: Any) -> tuple[Any, Any]:
-    """The rule: parameters' gradients added up over all examples, which are therefore the same for each of them."""
-    report, dx = factored(path, layer, cache, dy)
-    return jax.tree.map(lambda each: each.gathered(AXIS).array(), report, is_leaf=is_contribution), dx

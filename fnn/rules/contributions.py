@@ -6,7 +6,7 @@ factors. Each kind answers the same questions:
     array()           the gradient G itself
     square()          ‖G‖²
     along(p)          ⟨G, p⟩ for an array p of the parameter's shape
-    gathered(axis)    the contribution of all members of a mapped axis (``jax.vmap``): its array is their sum
+    summed(c, axis)   Σ c G over the members of a mapped axis (``jax.vmap``), c a scalar of each: a contribution again
 
 A contribution is a pytree; ``Repeat`` stacks its arrays on leading axes, which all kinds take for more blocks of one
 array. What is computed in place of the gradient has at least float32.
@@ -44,8 +44,8 @@ class Whole:
     def along(self, p: jax.Array) -> jax.Array:
         return _inner(self.value, p)
 
-    def gathered(self, axis: str) -> "Whole":
-        return Whole(lax.psum(self.value, axis))
+    def summed(self, c: jax.Array, axis: str) -> "Whole":
+        return Whole(lax.psum(_scaled(self.value, c), axis))
 
     def transposed(self) -> "Whole":
         return Whole(jnp.swapaxes(self.value, -1, -2))
@@ -126,15 +126,16 @@ class Outer:
         """⟨G, G'⟩ from the inner products of the rows."""
         return _inner(_gram(self.left, other.left), _gram(self.right, other.right))
 
-    def gathered(self, axis: str) -> "Outer":
-        def joined(rows: jax.Array) -> jax.Array:
-            return lax.all_gather(rows, axis, tiled=True)
+    def summed(self, c: jax.Array, axis: str) -> "Outer":
+        def joined(rows: Rows, c: Any = None) -> Rows:
+            if _hot(rows):
+                index = lax.all_gather(rows.index, axis, axis=rows.index.ndim - 1, tiled=True)
+                return dataclasses.replace(rows, index=index)
+            return lax.all_gather(rows if c is None else _scaled(rows, c), axis, axis=rows.ndim - 2, tiled=True)
 
-        left = dataclasses.replace(self.left, index=joined(self.left.index)) if _hot(self.left) else joined(self.left)
-        right = (
-            dataclasses.replace(self.right, index=joined(self.right.index)) if _hot(self.right) else joined(self.right)
-        )
-        return Outer(left, right, self.shape)
+        if _hot(self.right):
+            return self.transposed().summed(c, axis).transposed()
+        return dataclasses.replace(self, left=joined(self.left), right=joined(self.right, c))
 
     def transposed(self) -> "Outer":
         """Gᵀ, of parameters that are matrices."""
@@ -203,8 +204,10 @@ class Slid:
 
         return _inner(_over_blocks(one, p.ndim - self._leading)(p, self.image), self.over)
 
-    def gathered(self, axis: str) -> "Slid":
-        image, over = (lax.all_gather(each, axis, tiled=True) for each in (self.image, self.over))
+    def summed(self, c: jax.Array, axis: str) -> "Slid":
+        image, over = (
+            lax.all_gather(each, axis, axis=self._leading, tiled=True) for each in (self.image, _scaled(self.over, c))
+        )
         return dataclasses.replace(self, image=image, over=over)
 
     def transposed(self) -> Whole:
@@ -254,6 +257,9 @@ class Joined:
 
     def along(self, p: jax.Array) -> jax.Array:
         return functools.reduce(jnp.add, [term.along(p) for term in self.terms])
+
+    def summed(self, c: jax.Array, axis: str) -> "Joined":
+        return Joined(tuple(term.summed(c, axis) for term in self.terms))
 
     def transposed(self) -> "Joined":
         return Joined(tuple(term.transposed() for term in self.terms))
@@ -356,6 +362,10 @@ def _times(rows: Rows, matrix: jax.Array) -> jax.Array:
 def _inner(one: jax.Array, other: jax.Array) -> jax.Array:
     dtype = _wide(other) if one.dtype == bool else _wide(one)
     return (one.astype(dtype) * other.astype(dtype)).sum()
+
+
+def _scaled(x: jax.Array, c: jax.Array) -> jax.Array:
+    return x * c.astype(x.dtype)
 
 
 def _square(x: jax.Array) -> jax.Array:

@@ -6,13 +6,13 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from fnn.backprop import add_gradients, backprop
+from fnn.backprop import add_gradients
 from fnn.layer import Params, State
 from fnn.objective import Objective
 from fnn.paths import named_leaves
-from fnn.rules.clipped import added_up
-from fnn.rules.examples import Run, count_of, over_examples, prepared
-from fnn.rules.per_example import squares_of, warn_of_automatic
+from fnn.rules.examples import AXIS, Run, count_of, over_examples, prepared
+from fnn.rules.per_example import reported, squares_of, warn_of_automatic
+from fnn.rules.reparameterized import gradients_of
 
 
 class NoiseScale(NamedTuple):
@@ -66,11 +66,10 @@ def gradient_noise_scale(
     _, penalty = objective.penalty(params)
 
     def of_one(run: Run) -> tuple[dict[str, jax.Array], Params]:
-        summed, _ = backprop(objective.model, run.cache, run.doutputs, added_up)
-        return squares_of(objective, params, run, penalty), summed
+        report = reported(objective, run)
+        return squares_of(report, params, penalty), gradients_of(report, jnp.ones(()) / count, AXIS, params)
 
-    squares, summed = over_examples(objective, params, state, batch, train=train, key=key, of_one=of_one)
-    mean = jax.tree.map(lambda g, p: (g / count).astype(p.dtype), summed, params)
+    squares, mean = over_examples(objective, params, state, batch, train=train, key=key, of_one=of_one)
     gradients = named_leaves(mean if penalty is None else add_gradients(mean, penalty))
     leaves = {path: _estimates(jnp.mean(squares[path]), _square(g), count) for path, g in gradients.items()}
     signal, noise = (functools.reduce(jnp.add, each) for each in zip(*leaves.values(), strict=True))

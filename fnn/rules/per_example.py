@@ -73,7 +73,7 @@ def per_example_norms(
     cost, penalty = objective.penalty(params)
 
     def of_one(run: Run) -> tuple:
-        squares = squares_of(objective, params, run, penalty)
+        squares = squares_of(reported(objective, run), params, penalty)
         return value_of(run), checked_state(run.state), run.outputs, squares
 
     value, new_state, outputs, squares = over_examples(
@@ -84,9 +84,13 @@ def per_example_norms(
     return PerExample(value + cost, Aux(new_state, joined(outputs, count)), norms, leaves)
 
 
-def squares_of(objective: Objective, params: Params, run: Run, penalty: Params | None) -> dict[str, jax.Array]:
+def reported(objective: Objective, run: Run) -> Any:
+    """The gradients of one example, as a tree of contributions."""
+    return backprop(objective.model, run.cache, run.doutputs, factored, above=above)[0]
+
+
+def squares_of(report: Any, params: Params, penalty: Params | None) -> dict[str, jax.Array]:
     """‖g‖² of one example, by the path of the parameter."""
-    report, _ = backprop(objective.model, run.cache, run.doutputs, factored, above=above)
     found = named_leaves(_squares(report, penalty))
     zeros = {path: jnp.zeros((), leaf.dtype) for path, leaf in named_leaves(params).items()}
     return {path: found.get(path, zero) for path, zero in zeros.items()}

@@ -17,7 +17,8 @@ from fnn.combinators.cast import Cast
 from fnn.combinators.frozen import Frozen
 from fnn.combinators.reparameterized import Reparameterized
 from fnn.combinators.tied import Tied
-from fnn.layer import Cache
+from fnn.layer import Cache, Params
+from fnn.paths import map_named, named_leaves
 from fnn.rules.contributions import Joined, Whole, is_contribution
 
 
@@ -42,6 +43,17 @@ class Through:
         return transpose(self.cache, arrays(self.report))
 
 
+def summed(report: Any, c: jax.Array, axis: str) -> Any:
+    """Σ c times what is reported, over the members of a mapped axis."""
+
+    def of(node: Any) -> Any:
+        if isinstance(node, Through):  # what it holds beside the report depends on the parameters alone
+            return dataclasses.replace(node, report=summed(node.report, c, axis))
+        return node.summed(c, axis)
+
+    return jax.tree.map(of, report, is_leaf=is_reported)
+
+
 def arrays(report: Any) -> Any:
     """The gradients in full, of a tree of contributions."""
 
@@ -49,6 +61,16 @@ def arrays(report: Any) -> Any:
         return node.arrays() if isinstance(node, Through) else node.array()
 
     return jax.tree.map(formed, report, is_leaf=is_reported)
+
+
+def gradients_of(report: Any, c: jax.Array, axis: str, params: Params) -> Params:
+    """Σ c g over the members of a mapped axis, like the parameters; 0 where nothing is reported."""
+    found = named_leaves(arrays(summed(report, c, axis)))
+
+    def of(path: str, leaf: jax.Array) -> jax.Array:
+        return found[path].astype(leaf.dtype) if path in found else jnp.zeros_like(leaf)
+
+    return map_named(of, params)
 
 
 def is_reported(node: Any) -> bool:

@@ -53,6 +53,14 @@ def test_steps_are_measured_against_the_peers_that_are_there(tmp_path, capsys):
         assert all(name in words for name in ("Transformer", "Repeat", "Perceptron", "Convolutional", "LSTM"))
 
 
+def test_norms_and_clipped_gradients_are_those_of_every_example(tmp_path):
+    rows = ran(tmp_path / "bench", "--examples")["rows"]
+    assert {row["peer"] for row in rows} == {"an ordinary gradient", "jax.vmap of jax.grad"}
+    assert len(rows) == 4 * 2 * 2
+    perceptron = next(row for row in rows if "Perceptron" in row["workload"] and "vmap" in row["peer"])
+    assert perceptron["peer_over_fnn"]["memory"] > 10
+
+
 def test_every_layer_computes_what_flax_computes(tmp_path):
     pytest.importorskip("flax")
     results = ran(tmp_path / "bench", "--layers")
