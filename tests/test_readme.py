@@ -16,9 +16,9 @@ def test_there_are_five_examples():
     assert len(EXAMPLES) == 5
 
 
-# The first three go on where the one before ends.
+# The first three and the last go on where the one before ends.
 @pytest.mark.full
-@pytest.mark.parametrize("example", ["".join(EXAMPLES[:3]), EXAMPLES[3]], ids=["runs", "a layer"])
+@pytest.mark.parametrize("example", ["".join([*EXAMPLES[:3], EXAMPLES[4]]), EXAMPLES[3]], ids=["runs", "a layer"])
 def test_an_example_runs_as_printed(example, tmp_path):
     # In a process of its own: users do not run under this suite's strict settings.
     script = tmp_path / "example.py"
