@@ -150,6 +150,8 @@ from fnn.rules.noise_scale import NoiseScale as NoiseScale
 from fnn.rules.noise_scale import gradient_noise_scale as gradient_noise_scale
 from fnn.rules.per_example import PerExample as PerExample
 from fnn.rules.per_example import per_example_norms as per_example_norms
+from fnn.rules.tap import Tapped as Tapped
+from fnn.rules.tap import tap as tap
 from fnn.stacked import Stacked as Stacked
 from fnn.sweep.result import SweepResult as SweepResult
 from fnn.sweep.sweep import sweep as sweep
