@@ -29,7 +29,11 @@ from fnn.layers.linear.embedding import Embedding
 from fnn.layers.recurrent._recurrent import Recurrent
 from fnn.layers.recurrent.feedback_rnn import FeedbackRNN
 from fnn.paths import join
-from fnn.rules.contributions import OneHot, Outer, Slid, Whole, is_contribution
+from fnn.rules._rows import OneHot
+from fnn.rules.contributions import is_contribution
+from fnn.rules.outer import Outer
+from fnn.rules.slid import Slid
+from fnn.rules.whole import Whole
 
 
 def factored(path: str, layer: Layer, cache: Cache, dy: Any) -> tuple[Any, Any]:

@@ -11,7 +11,8 @@ from fnn.backprop import backprop, entry
 from fnn.layer import Params, State
 from fnn.objective import Aux, Objective
 from fnn.paths import named_leaves
-from fnn.rules.contributions import is_contribution, square_in_full
+from fnn.rules._in_full import square_in_full
+from fnn.rules.contributions import is_contribution
 from fnn.rules.examples import AXIS, Run, checked_state, count_of, over_examples, prepared, without_rule
 from fnn.rules.factored import factored
 from fnn.rules.reparameterized import Through, above, arrays

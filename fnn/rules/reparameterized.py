@@ -19,7 +19,8 @@ from fnn.combinators.reparameterized import Reparameterized
 from fnn.combinators.tied import Tied
 from fnn.layer import Cache, Params
 from fnn.paths import map_named, named_leaves
-from fnn.rules.contributions import Joined, Whole, is_contribution
+from fnn.rules.contributions import Joined, is_contribution
+from fnn.rules.whole import Whole
 
 
 @functools.partial(jax.tree_util.register_dataclass, data_fields=["report", "cache"], meta_fields=["layer", "stacked"])
