@@ -141,6 +141,11 @@ from fnn.penalties import ElasticNet as ElasticNet
 from fnn.platform import xla
 from fnn.platform.doctor import doctor as doctor
 from fnn.platform.version import __version__ as __version__
+from fnn.rules.attribution import Attribution as Attribution
+from fnn.rules.attribution import Deconvnet as Deconvnet
+from fnn.rules.attribution import GradientTimesInput as GradientTimesInput
+from fnn.rules.attribution import GuidedBackprop as GuidedBackprop
+from fnn.rules.attribution import attribute as attribute
 from fnn.rules.clipped import clipped_gradients as clipped_gradients
 from fnn.rules.curvature import diagonal_estimate as diagonal_estimate
 from fnn.rules.curvature import gauss_newton_vector as gauss_newton_vector
@@ -150,6 +155,11 @@ from fnn.rules.noise_scale import NoiseScale as NoiseScale
 from fnn.rules.noise_scale import gradient_noise_scale as gradient_noise_scale
 from fnn.rules.per_example import PerExample as PerExample
 from fnn.rules.per_example import per_example_norms as per_example_norms
+from fnn.rules.relevance import Epsilon as Epsilon
+from fnn.rules.relevance import Gamma as Gamma
+from fnn.rules.relevance import ZPlus as ZPlus
+from fnn.rules.sampled import IntegratedGradients as IntegratedGradients
+from fnn.rules.sampled import SmoothGrad as SmoothGrad
 from fnn.rules.tap import Tapped as Tapped
 from fnn.rules.tap import tap as tap
 from fnn.stacked import Stacked as Stacked
