@@ -111,8 +111,13 @@ def main(arguments: Sequence[str]) -> int:
             prog=f"python -m experiments {name}",
             description=sys.modules[kind.__module__].__doc__,
         )
+        if experiment.resume is not None and experiment != kind.resumed(experiment.resume):
+            raise ValueError("a run that goes on keeps its options; with others, repeat it: --config RUN/config.json …")
         with compiled_for(experiment):
             return 0 if experiment.run() else 1
+    except KeyboardInterrupt:
+        print(f"{name}: cut short. To go on: python -m experiments {name} --resume RUN, its folder", file=sys.stderr)
+        return 130
     except (OSError, ValueError) as error:
         print(f"{name}: {error}", file=sys.stderr)
         return 2
@@ -132,6 +137,8 @@ def compiled_for(experiment: Experiment) -> Iterator[None]:
 
 def defaults(kind: type[Experiment], arguments: Sequence[str]) -> Experiment:
     """The defaults, which change before the options are read: one given beside --quick, --config or --resume counts."""
+    if all(any(argument.split("=")[0] == each for argument in arguments) for each in ("--config", "--resume")):
+        raise ValueError("give --config, to repeat a run, or --resume, to go on with one that was cut short; not both")
     for place, argument in enumerate(arguments):
         option, _, value = argument.partition("=")
         if option in ("--config", "--resume") and (value or arguments[place + 1 :]):

@@ -1,7 +1,6 @@
 """The base of all experiments: their options, and how ``--quick`` changes the defaults."""
 
 import dataclasses
-import json
 import typing
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -42,7 +41,8 @@ class Experiment:
     """The config.json of an earlier run: its options become the defaults, so that the run is repeated."""
 
     resume: Path | None = None
-    """The folder of a run that was cut short: it goes on there, with its options."""
+    """The folder of a run that was cut short: it goes on there, with its options. What had been measured is kept; a run
+    that was cut short while it measured measures again."""
 
     @classmethod
     def quickly(cls, **options: Any) -> Self:
@@ -54,19 +54,20 @@ class Experiment:
     def again(cls, config: Path) -> Self:
         """The experiment with the options that an earlier run wrote to its ``config.json``, but for its folder.
 
-        Errors: ``ValueError`` if this is not such a file, or of another experiment, and ``FileNotFoundError``.
+        Errors: ``ValueError`` if this is not such a file, or of another experiment.
         """
-        try:
-            options = json.loads(config.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise ValueError(f"{config} is not JSON: {error}") from None
+        options = runs.read_json(config)
         known = {field.name for field in dataclasses.fields(cls)} - set(PLACES)
-        if not isinstance(options, dict) or options.pop("experiment", cls.name) != cls.name:
-            raise ValueError(f"{config} does not hold the options of {cls.name}")
+        if not isinstance(options, dict) or (of := options.pop("experiment", cls.name)) != cls.name:
+            whose = f", but of {of}" if isinstance(options, dict) else ""
+            raise ValueError(f"{config} does not hold the options of {cls.name}{whose}")
         options.pop("out", None)
         if unknown := sorted(options.keys() - known):
             raise ValueError(f"{config} has options that {cls.name} does not have: {', '.join(unknown)}")
         kinds = typing.get_type_hints(cls)
+        for name, value in options.items():
+            if (kind := kinds[name]) in (bool, int, float, str) and not _is_of(kind, value):
+                raise ValueError(f"{config}: {name} is of type {kind.__name__}, got {value!r}")
         return cls(**{name: _as_option(value, kinds[name]) for name, value in options.items()})
 
     @classmethod
@@ -99,6 +100,11 @@ class Experiment:
         """The options as plain values, for JSON."""
         options = {name: value for name, value in dataclasses.asdict(self).items() if name not in ("config", "resume")}
         return {name: _as_json(value) for name, value in options.items()}
+
+
+def _is_of(kind: type, value: Any) -> bool:
+    """Whether a value of JSON is of that type; an integer is a number, and a truth value is none."""
+    return isinstance(value, (int, float) if kind is float else kind) and isinstance(value, bool) == (kind is bool)
 
 
 def _as_json(value: Any) -> Any:

@@ -45,8 +45,20 @@ def wide_console() -> Console:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Writes strict, indented JSON."""
-    path.write_text(json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n", encoding="utf-8")
+    """Writes strict, indented JSON, the whole file or nothing."""
+    beside = path.with_name(f"{path.name}.new")
+    beside.write_text(json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n", encoding="utf-8")
+    beside.replace(path)
+
+
+def read_json(path: Path) -> Any:
+    """Reads JSON; raises ``ValueError``, which names the file, if it cannot be read or is none."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise ValueError(f"{path} is not JSON: {error}") from None
 
 
 def write_json_lines(path: Path, rows: Iterable[dict[str, Any]]) -> None:

@@ -55,7 +55,10 @@ class Study(Experiment):
         began, folder = time.perf_counter(), self.folder()
         kept = folder / MEASURED
         if kept.exists():  # the run was cut short after it had measured
-            measured = json.loads(kept.read_text(encoding="utf-8"))
+            measured = runs.read_json(kept)
+            if not isinstance(measured, dict) or measured.keys() != {"seconds", "figures"}:
+                raise ValueError(f"{kept} does not hold what was measured; delete it to measure again")
+            runs.wide_console().print("What was measured before is kept.")
             return self.conclude(folder, measured["figures"], began - measured["seconds"])
         figures = self.measure()
         runs.write_json(kept, {"seconds": time.perf_counter() - began, "figures": figures})
@@ -76,9 +79,9 @@ class Study(Experiment):
             "machine": runs.machine(),
             "figures": figures,
         }
-        runs.write_json(folder / RESULTS, results)
-        (folder / MEASURED).unlink(missing_ok=True)
         runs.write_report(folder / "report.md", *self._sections(figures, judged, captions, seconds))
+        runs.write_json(folder / RESULTS, results)  # last: with it the run is finished
+        (folder / MEASURED).unlink(missing_ok=True)
         self._show(figures, judged)
         runs.wide_console().print(f"{seconds:.0f} s. Report, figures and pictures: {folder}", soft_wrap=True)
         return True

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import fnn
-from fnn import Dense, Relu, Remat, Repeat, Residual, Serial, Tanh, backprop
+from fnn import Combinator, Dense, Relu, Remat, Repeat, Residual, Serial, Tanh, backprop
+from fnn.backprop import own_backward
 from fnn.layer import Layer
 from fnn.paths import join, named_leaves
 from tests import compiled
@@ -227,6 +228,48 @@ def test_a_rule_is_asked_at_every_layer_that_is_not_a_combinator_last_to_first()
     model = Serial(Dense(4), Relu(), body=Serial(Dense(4), norm=fnn.LayerNorm()), head=Dense(2))
     expected = ["head", "body/norm", "body/dense_0", "relu_0", "dense_0"]
     assert paths_of(model, 2, 3) == expected
+
+
+def test_a_report_inside_repeat_is_stacked_only_if_it_is_like_the_parameters():
+    layer, x = Repeat(Dense(3), 2), jnp.ones((2, 3))
+    params, _ = layer.init(KEY, x)
+    y, _, cache = layer.forward(params, {}, x)
+    gradients, _ = fnn.backprop(layer, cache, y)
+    deltas, _ = fnn.backprop(layer, cache, y, lambda path, layer, cache, dy: (dy, layer.backward(cache, dy)[1]))
+    assert isinstance(gradients, fnn.Stacked)
+    assert isinstance(deltas, jax.Array)
+    assert deltas.shape == (2, 2, 3)
+
+
+def test_a_combinators_report_is_what_above_makes_of_that_of_its_layers():
+    model = Serial(Dense(4), body=Serial(Relu(), Dense(4)))
+    params, _ = model.init(KEY, jnp.ones((2, 3)))
+    y, _, cache = model.forward(params, {}, jnp.ones((2, 3)))
+
+    def counted(path: str, layer: Combinator, cache: Any, report: Any) -> Any:
+        return {**report, "layers inside": [path, type(layer).__name__, len(report)]}
+
+    report, dx = fnn.backprop(model, cache, y, above=counted)
+    assert report["layers inside"] == ["", "Serial", 2]
+    assert report["body"]["layers inside"] == ["body", "Serial", 1]
+    close(dx, model.backward(cache, y)[1])
+
+
+@pytest.mark.parametrize("layer", [fnn.FeedForward(3), fnn.MultiHeadAttention(2), fnn.SwiGLU(3)], ids=repr)
+def test_a_layer_that_contains_layers_folds_over_them(layer: Any):
+    folds_over_layers(layer)
+
+
+def test_a_feed_forward_network_folds_over_its_layers():
+    folds_over_layers(fnn.FeedForward(3))
+
+
+def folds_over_layers(layer: Any) -> None:
+    """Its fold with every layer's own backward is its backward."""
+    x = jnp.asarray(np.random.default_rng(0).standard_normal((2, 3, 4)))
+    params, _ = layer.init(KEY, x)
+    y, _, cache = layer.forward(params, {}, x)
+    close(layer.fold(cache, y, own_backward), layer.backward(cache, y))
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ goes on with a run that was cut short: what is finished in it is not run again.
 """
 
 import dataclasses
-import json
 import sys
 import time
 import traceback
@@ -50,10 +49,11 @@ class Everything(Experiment):
         kind, error = self.experiments[name], ""
         question = (sys.modules[kind.__module__].__doc__ or "").splitlines()[0]
         console.rule(question)
-        if (folder / RESULTS).exists():  # by a run of all that was cut short
-            return page.Entry(name, question, folder, json.loads((folder / RESULTS).read_text("utf-8"))["seconds"])
         began = time.perf_counter()
         try:
+            if (folder / RESULTS).exists():  # in a run of all that was cut short
+                console.print("Finished before.")
+                return page.Entry(name, question, folder, runs.read_json(folder / RESULTS)["seconds"])
             options = {"out": folder, "seed": self.seed}
             fresh = kind.quickly(**options) if self.quick else kind(**options)
             experiment = kind.resumed(folder) if (folder / CONFIG).exists() else fresh

@@ -2,7 +2,6 @@
 
 import base64
 import html
-import json
 import string
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,7 +26,7 @@ class Entry(NamedTuple):
     def results(self) -> dict[str, Any]:
         """What it measured; nothing, if it did not come so far."""
         path = self.folder / RESULTS
-        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        return runs.read_json(path) if path.exists() and not self.error else {}
 
 
 def write(path: Path, entries: Sequence[Entry], *, title: str, quick: bool) -> None:

@@ -96,7 +96,8 @@ class Tied(Reparameterized, name="tied"):
             if not callable(self.transform):
                 return self._transformed_leaves(dtarget)  # a transposition is its own transpose
             _, vjp = jax.vjp(self._transformed_leaves, cache[source])
-            return vjp(dtarget)[0]
+            (dsource,) = vjp(dtarget)
+            return dsource
 
         return self.gathered(dparams, back, lambda one, other: jax.tree.map(jnp.add, one, other))
 

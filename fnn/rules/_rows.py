@@ -77,7 +77,7 @@ def times(rows: Rows, matrix: jax.Array) -> jax.Array:
 
 
 def added_up(hot: OneHot, rows: jax.Array) -> jax.Array:
-    """The rows (…, M, F) at the same index added up, in any order, as many rows; those outside are dropped."""
+    """The rows (…, M, F) at the same index added up, as many rows as before, in any order; without those outside."""
 
     def one(index: jax.Array, valid: jax.Array, rows: jax.Array) -> jax.Array:
         order = jnp.argsort(index)

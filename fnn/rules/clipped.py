@@ -10,9 +10,10 @@ from fnn.backprop import add_gradients
 from fnn.guards.ranges import POSITIVE, in_range
 from fnn.layer import Params, State
 from fnn.objective import Aux, Objective
-from fnn.rules.examples import AXIS, Run, checked_state, count_of, over_examples, prepared
-from fnn.rules.per_example import joined, reported, squares_of, total, value_of, warn_of_automatic
+from fnn.rules.examples import AXIS, Run, check_batch, checked_state, count_of, over_examples, prepared
+from fnn.rules.per_example import reported, squares_of, total, value_of
 from fnn.rules.reparameterized import gradients_of
+from fnn.squares import root
 
 
 def clipped_gradients(
@@ -30,7 +31,7 @@ def clipped_gradients(
         grads = 1/N Σₙ cₙ gₙ,  cₙ = min(1, max_norm / ‖gₙ‖),  gₙ as in ``per_example_norms``
 
     One forward and one backward pass, which keeps the rows x_m and δ_m of every layer until the norms are known: a
-    kernel's Σₙ cₙ gₙ is then one product of all rows, xᵀ (c ⊙ δ). The gradient of no example is ever formed.
+    kernel's Σₙ cₙ gₙ is then one product of all rows, xᵀ (c ⊙ δ). No example's gradient is kept.
 
     ``value`` and ``aux`` are those of ``per_example_norms``. ``max_norm`` is a number or a traced scalar; the mean is
     over all N examples, those of weight 0 too.
@@ -49,14 +50,17 @@ def clipped_gradients(
     Source: Abadi et al. 2016, algorithm 1; the products as in Bu et al. 2023 (book-keeping).
     """
     max_norm = in_range("max_norm", max_norm, POSITIVE)
+    if jnp.ndim(max_norm):
+        raise ValueError(f"max_norm is a scalar, got the shape {jnp.shape(max_norm)}; map over it with jax.vmap")
     objective, count = prepared(objective, train), count_of(batch)
-    warn_of_automatic(objective)
     cost, penalty = objective.penalty(params)
 
     def of_one(run: Run) -> tuple:
         report = reported(objective, run)
-        norm = jnp.sqrt(total(squares_of(report, params, penalty)))
-        share = jnp.minimum(1, jnp.asarray(max_norm, norm.dtype) / norm) / count
+        norm = root(total(squares_of(report, params, penalty)))
+        # A norm that overflows is not known, and nothing is scaled by 1/∞.
+        limit = jnp.where(jnp.isfinite(norm), jnp.asarray(max_norm, norm.dtype), jnp.nan)
+        share = jnp.minimum(1, limit / jnp.where(norm == 0, limit, norm)) / count
         grads = gradients_of(report, share, AXIS, params)
         return value_of(run), checked_state(run.state), run.outputs, grads, lax.psum(share, AXIS)
 
@@ -65,4 +69,5 @@ def clipped_gradients(
     )
     if penalty is not None:
         grads = add_gradients(grads, jax.tree.map(lambda p: shares.astype(p.dtype) * p, penalty))
-    return (value + cost, Aux(new_state, joined(outputs, count))), grads
+    check_batch(objective, outputs, batch)
+    return (value + cost, Aux(new_state, outputs)), grads

@@ -1,4 +1,4 @@
-"""A parameter's gradient, as what it is made of, so that its norm is known before it is formed.
+"""A parameter's gradient, kept as its factors, so that its norm is known before it is formed.
 
 The gradient of a kernel is a sum of outer products over the rows of a batch, of which a ``Contribution`` keeps the
 factors. Each kind answers the same questions:
@@ -8,7 +8,7 @@ factors. Each kind answers the same questions:
     along(p)          ⟨G, p⟩ for an array p of the parameter's shape
     summed(c, axis)   Σ c G over the members of a mapped axis (``jax.vmap``), c a scalar of each: a contribution again
 
-A contribution is a pytree; ``Repeat`` stacks its arrays on leading axes, which all kinds take for more blocks of one
+A contribution is a pytree; ``Repeat`` stacks its arrays on leading axes, which every kind treats as blocks of one
 array. What is computed in place of the gradient has at least float32.
 """
 
@@ -39,7 +39,8 @@ class Joined:
         return functools.reduce(jnp.add, [term.array() for term in self.terms])
 
     def square(self) -> jax.Array:
-        if not all(isinstance(term, Outer) for term in self.terms):
+        shapes = {term.shape if isinstance(term, Outer) and len(term.shape) == 2 else None for term in self.terms}
+        if None in shapes or len(shapes) > 1:
             return square_in_full(self)
         total = functools.reduce(jnp.add, [term.square() for term in self.terms])
         for i, one in enumerate(self.terms):
@@ -57,10 +58,9 @@ class Joined:
         return Joined(tuple(term.transposed() for term in self.terms))
 
 
-KINDS = (Whole, Outer, Slid, Joined)
 Contribution = Whole | Outer | Slid | Joined
 
 
 def is_contribution(node: Any) -> bool:
     """Whether a node of a tree of reports is a contribution."""
-    return isinstance(node, KINDS)
+    return isinstance(node, Contribution)

@@ -8,9 +8,10 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
 from fnn.calls import apply_of, backward_of, forward_of
-from fnn.errors import describe
-from fnn.layer import Params, State
+from fnn.errors import describe, positive
+from fnn.layer import Params, State, wide_dtype
 from fnn.objective import Objective, unpacked
+from fnn.rules.examples import of_logits
 
 Product = Callable[[Params], Params]
 """A matrix by its product with a vector in the shape of the parameters."""
@@ -77,6 +78,7 @@ def gauss_newton_vector(
     Source: Schraudolph 2002; Martens 2020, §8 for the Fisher matrix.
     """
     _check_vector(params, vector)
+    objective = of_logits(objective)  # or the loss's own kernel would count as an output
     inputs, targets, weights = unpacked(batch)
 
     def outputs(params: Params) -> Any:
@@ -95,16 +97,18 @@ def gauss_newton_vector(
     return product
 
 
-def top_eigenvalues(product: Product, like: Params, count: int, *, key: jax.Array, steps: int | None = None) -> Any:
+def top_eigenvalues(
+    product: Product, like: Params, count: int, *, key: jax.Array, steps: int | None = None
+) -> jax.Array:
     """The ``count`` largest eigenvalues of a symmetric matrix, given by its product with a vector; largest first.
 
     Lanczos: a basis of Krylov vectors v, A v, A² v, … from a random v, each made orthogonal to all before it, twice,
-    so that rounding brings back no eigenvalue found before; then the eigenvalues of the tridiagonal matrix. ``steps``
-    of it, 4 ``count`` + 20 by default and at most the number of parameters, need as many vectors of memory. With fewer
-    steps than parameters, an eigenvalue that occurs several times may come out once.
+    so that rounding does not produce copies of eigenvalues already found; then the eigenvalues of the tridiagonal
+    matrix. ``steps`` of it, 4 ``count`` + 20 by default and at most the number of parameters, need as many vectors of
+    memory. With fewer steps than parameters, an eigenvalue that occurs several times may come out once.
 
     ``like``: an example of the vectors, the parameters. Errors: ``ValueError`` for a count below 1 or above the number
-    of parameters.
+    of parameters, or for no steps; ``TypeError`` if they are not integers.
 
     >>> product = lambda v: {"w": jnp.array([1.0, 2.0, 5.0]) * v["w"]}
     >>> top_eigenvalues(product, {"w": jnp.zeros(3)}, 2, key=jax.random.key(0)).round(3)
@@ -112,18 +116,21 @@ def top_eigenvalues(product: Product, like: Params, count: int, *, key: jax.Arra
 
     Source: Lanczos 1950; Golub and Van Loan 2013, §10.1 and 10.3.
     """
+    positive("count", count)
+    if steps is not None:
+        positive("steps", steps)
     flat, unravel = ravel_pytree(like)
-    if not 1 <= count <= flat.size:
+    if count > flat.size:
         raise ValueError(f"count lies between 1 and the {flat.size} parameters, got {count}")
-    steps = min(flat.size, 4 * count + 20 if steps is None else max(steps, count))
+    steps, wide = min(flat.size, 4 * count + 20 if steps is None else max(steps, count)), wide_dtype(flat.dtype)
 
     def times(v: jax.Array) -> jax.Array:
-        return ravel_pytree(product(unravel(v)))[0]
+        return ravel_pytree(product(unravel(v.astype(flat.dtype))))[0].astype(wide)
 
     def drawn(i: Any) -> jax.Array:
-        return jax.random.normal(jax.random.fold_in(key, i), flat.shape, jnp.float32).astype(flat.dtype)
+        return jax.random.normal(jax.random.fold_in(key, i), flat.shape, jnp.float32).astype(wide)
 
-    def apart(v: jax.Array, basis: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def orthogonalised(v: jax.Array, basis: jax.Array) -> tuple[jax.Array, jax.Array]:
         for _ in range(2):
             v = v - basis.T @ (basis @ v)
         size = jnp.sqrt(jnp.vdot(v, v))
@@ -134,15 +141,16 @@ def top_eigenvalues(product: Product, like: Params, count: int, *, key: jax.Arra
         basis = basis.at[i].set(v)
         w = times(v)
         diagonal = jnp.vdot(v, w)
-        following, size = apart(w, basis)
+        following, size = orthogonalised(w, basis)
         # In an invariant subspace only rounding is left of w: go on from another vector, which the matrix keeps apart.
         lost = size <= 100 * jnp.finfo(w.dtype).eps * jnp.sqrt(jnp.vdot(w, w))
-        following = jnp.where(lost, apart(drawn(i + 1), basis)[0], following)
+        following = jnp.where(lost, orthogonalised(drawn(i + 1), basis)[0], following)
         return (basis, following), (diagonal, jnp.where(lost, 0, size))
 
-    start, _ = apart(drawn(0), empty := jnp.zeros((steps, flat.size), flat.dtype))
-    _, (diagonal, beside) = jax.lax.scan(step, (empty, start), jnp.arange(steps))
-    matrix = jnp.diag(diagonal) + jnp.diag(beside[:-1], 1) + jnp.diag(beside[:-1], -1)
+    empty = jnp.zeros((steps, flat.size), wide)
+    start, _ = orthogonalised(drawn(0), empty)
+    _, (diagonal, off_diagonal) = jax.lax.scan(step, (empty, start), jnp.arange(steps))
+    matrix = jnp.diag(diagonal) + jnp.diag(off_diagonal[:-1], 1) + jnp.diag(off_diagonal[:-1], -1)
     return jnp.linalg.eigvalsh(matrix)[::-1][:count]
 
 
@@ -150,7 +158,7 @@ def diagonal_estimate(product: Product, like: Params, *, key: jax.Array, samples
     """The diagonal of a matrix, given by its product with a vector: the mean of z ⊙ A z over random signs z.
 
     Unbiased; the variance of an entry is 1/``samples`` times the sum of the squares beside it in its row, so that a
-    diagonal matrix is found exactly.
+    diagonal matrix is found exactly. Errors: ``ValueError`` for no samples.
 
     >>> product = lambda v: {"w": jnp.array([1.0, 2.0, 5.0]) * v["w"]}
     >>> diagonal_estimate(product, {"w": jnp.zeros(3)}, key=jax.random.key(0), samples=1)["w"]
@@ -158,6 +166,7 @@ def diagonal_estimate(product: Product, like: Params, *, key: jax.Array, samples
 
     Source: Bekas, Kokiopoulou and Saad 2007, after Hutchinson 1990.
     """
+    positive("samples", samples)
     flat, unravel = ravel_pytree(like)
 
     def add(total: jax.Array, key: jax.Array) -> tuple[jax.Array, None]:

@@ -13,14 +13,14 @@ import jax.numpy as jnp
 from jax import lax
 from jax.custom_batching import custom_vmap
 
-from fnn.backprop import asks_rule
 from fnn.combinators.frozen import Frozen
-from fnn.errors import describe
-from fnn.layer import Layer, Params, State
+from fnn.errors import describe, located
+from fnn.layer import Layer, Params, State, is_training
 from fnn.layers.linear.dense import Dense
 from fnn.layers.norm.batch_norm import BatchNorm
 from fnn.losses.linear_cross_entropy import LinearCrossEntropy
 from fnn.losses.linear_head import LinearHead
+from fnn.losses.loss import check_weights
 from fnn.objective import Objective, unpacked
 from fnn.paths import map_named
 from fnn.walk import map_nodes, nodes
@@ -31,7 +31,7 @@ AXIS = "fnn examples"
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """One example, forward: its value without penalties, its weight, and what ``backprop`` needs."""
+    """One example, forward: its value without penalties, its weight, what ``backprop`` needs; ``outputs`` of all."""
 
     value: jax.Array
     weight: jax.Array
@@ -56,11 +56,14 @@ def over_examples(
     What ``of_one`` returns the same for all of them, a sum over ``AXIS`` say, is returned once.
     """
 
+    count = count_of(batch)
+
     def one(example: tuple) -> Any:
         alone = jax.tree.map(lambda leaf: leaf[None], example)
         value, aux, cache, doutputs = objective.forward(params, state, alone, train=train, key=key)
         weight = objective.loss.weight(aux.outputs, *alone[1:])
-        found = of_one(Run(value, weight, aux.state, aux.outputs, cache, doutputs))
+        outputs = jax.tree.map(lambda leaf: _of_batch(leaf, count), aux.outputs)
+        found = of_one(Run(value, weight, aux.state, outputs, cache, doutputs))
         return jax.tree.map(_stacked, found)
 
     return jax.vmap(one, out_axes=None, axis_name=AXIS)(tuple(batch))
@@ -81,16 +84,22 @@ def varies(x: Any) -> bool:
 
 
 def prepared(objective: Objective, train: bool) -> Objective:
-    """The objective as its examples can be run by themselves; raises where a layer makes them depend on each other.
-
-    A loss that multiplies by its kernel itself becomes the loss of the logits, whose kernel is a layer's.
-    """
+    """``of_logits`` of the objective; raises where a layer makes examples depend on each other."""
+    if not isinstance(objective, Objective):
+        raise TypeError(f"expected an Objective, got {objective!r}; an Objective is a model with its loss")
+    train = is_training(train)
     for node in nodes(objective.model):
         if train and isinstance(node.layer, BatchNorm) and not node.is_in(Frozen):
             raise ValueError(
                 f"in {node.path}: {node.layer!r} takes statistics over the batch, so no example has a gradient of its"
                 f" own; use GroupNorm or LayerNorm, Frozen({node.layer!r}), or train=False with its running statistics"
             )
+    return of_logits(objective)
+
+
+def of_logits(objective: Objective) -> Objective:
+    """The objective with a loss that multiplies by its kernel itself replaced by the loss of the logits, whose kernel
+    is a layer's; any other objective unchanged."""
     loss = objective.loss
     if not isinstance(loss, LinearCrossEntropy):
         return objective
@@ -118,14 +127,26 @@ def checked_state(state: State) -> State:
     return map_named(check, state)
 
 
-def without_rule(model: Layer) -> list[str]:
-    """The layers that have no backward by hand, as ``path: layer``."""
-    asked = [node for node in nodes(model) if asks_rule(node) and not node.layer.children()]
-    return [f"{node.path or 'the model'}: {node.layer!r}" for node in asked if node.layer.rule == "auto"]
+def check_batch(objective: Objective, outputs: Any, batch: tuple) -> None:
+    """Raises for targets and weights that the loss refuses, if their values are known: inside ``vmap`` none is."""
+    _, targets, weights = unpacked(batch)
+    with located("loss", objective.loss, (outputs, targets)):
+        steps = objective.loss.over_steps(outputs, targets, weights)
+        objective.loss.check(steps.prediction, steps.target)
+        if steps.weights is not None:
+            check_weights(steps.weights)
 
 
 def _stacked(leaf: Any) -> jax.Array:
     return lax.all_gather(leaf, AXIS) if varies(leaf) else jnp.asarray(leaf)
+
+
+def _of_batch(leaf: Any, count: int) -> jax.Array:
+    """(1, …) of every example as (N, …) of all, inside ``over_examples``."""
+    if varies(leaf):
+        return lax.all_gather(leaf, AXIS, tiled=True)
+    shape = jnp.shape(leaf)
+    return jnp.broadcast_to(leaf, (count, *shape[1:])) if shape[:1] == (1,) else leaf
 
 
 def count_of(batch: tuple) -> int:

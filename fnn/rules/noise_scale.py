@@ -1,7 +1,6 @@
-"""How much the examples' gradients differ: the batch size beyond which larger batches bring little."""
+"""How much the examples' gradients differ: the batch size beyond which larger batches help little."""
 
-import functools
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,8 +9,9 @@ from fnn.backprop import add_gradients
 from fnn.layer import Params, State
 from fnn.objective import Objective
 from fnn.paths import named_leaves
-from fnn.rules.examples import AXIS, Run, count_of, over_examples, prepared
-from fnn.rules.per_example import reported, squares_of, warn_of_automatic
+from fnn.rules._sums import square_of
+from fnn.rules.examples import AXIS, Run, check_batch, count_of, over_examples, prepared
+from fnn.rules.per_example import reported, squares_of, total
 from fnn.rules.reparameterized import gradients_of
 
 
@@ -47,8 +47,10 @@ def gradient_noise_scale(
     A batch much smaller than B gives steps that are mostly noise; one much larger wastes computation. ‖G‖² may come out
     negative where noise prevails, and so may ``scale``: average over batches.
 
-    gₙ is that of ``per_example_norms``, which also says what is refused. Errors: ``ValueError`` for fewer than two
-    examples.
+    gₙ is that of ``per_example_norms``, which also says what is refused. An example of weight 0 counts as one without
+    gradient, and would make the examples look noisier than they are: leave padding out.
+
+    Errors: those of ``per_example_norms``; ``ValueError`` for fewer than two examples.
 
     >>> import fnn
     >>> objective = fnn.Objective(fnn.Dense(1), fnn.MeanSquaredError())
@@ -62,24 +64,24 @@ def gradient_noise_scale(
     objective, count = prepared(objective, train), count_of(batch)
     if count < 2:
         raise ValueError("a noise scale takes the variance over examples, which needs at least two; got one")
-    warn_of_automatic(objective)
     _, penalty = objective.penalty(params)
 
-    def of_one(run: Run) -> tuple[dict[str, jax.Array], Params]:
+    def of_one(run: Run) -> tuple:
         report = reported(objective, run)
-        return squares_of(report, params, penalty), gradients_of(report, jnp.ones(()) / count, AXIS, params)
+        return (
+            run.outputs,
+            squares_of(report, params, penalty),
+            gradients_of(report, jnp.ones(()) / count, AXIS, params),
+        )
 
-    squares, mean = over_examples(objective, params, state, batch, train=train, key=key, of_one=of_one)
+    outputs, squares, mean = over_examples(objective, params, state, batch, train=train, key=key, of_one=of_one)
+    check_batch(objective, outputs, batch)
     gradients = named_leaves(mean if penalty is None else add_gradients(mean, penalty))
-    leaves = {path: _estimates(jnp.mean(squares[path]), _square(g), count) for path, g in gradients.items()}
-    signal, noise = (functools.reduce(jnp.add, each) for each in zip(*leaves.values(), strict=True))
+    leaves = {path: _estimates(jnp.mean(each), square_of(gradients[path]), count) for path, each in squares.items()}
+    signal, noise = (total({path: each[place] for path, each in leaves.items()}) for place in (0, 1))
     return NoiseScale(noise / signal, signal, noise, leaves)
 
 
 def _estimates(mean_square: jax.Array, square_mean: jax.Array, count: int) -> tuple[jax.Array, jax.Array]:
     signal = (count * square_mean - mean_square) / (count - 1)
     return signal, (mean_square - square_mean) * count / (count - 1)
-
-
-def _square(g: Any) -> jax.Array:
-    return jnp.vdot(g, g)

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from fnn.rules._in_full import square_in_full
 from fnn.rules._rows import OneHot, Rows, added_up, gathered, gram, leading, times, width_of
 from fnn.rules._sums import inner, over_blocks, scaled, square_of, squares, wide
+from fnn.rules.whole import Whole
 
 
 @functools.partial(jax.tree_util.register_dataclass, data_fields=["left", "right"], meta_fields=["shape"])
@@ -31,7 +32,7 @@ class Outer:
 
     def square(self) -> jax.Array:
         if isinstance(self.right, OneHot):
-            return self.transposed().square()
+            return self.turned().square()
         if isinstance(self.left, OneHot):
             return square_of(added_up(self.left, self.right))
         rows, width, features = self.left.shape[-2], self.left.shape[-1], self.right.shape[-1]
@@ -44,7 +45,7 @@ class Outer:
     def along(self, p: jax.Array) -> jax.Array:
         matrix = p.reshape(*p.shape[: p.ndim - len(self.shape)], width_of(self.left), width_of(self.right))
         if isinstance(self.right, OneHot):
-            return self.transposed().along(jnp.swapaxes(matrix, -1, -2))
+            return self.turned().along(jnp.swapaxes(matrix, -1, -2))
         return inner(times(self.left, matrix), self.right)
 
     def cross(self, other: "Outer") -> jax.Array:
@@ -53,13 +54,19 @@ class Outer:
 
     def summed(self, c: jax.Array, axis: str) -> "Outer":
         if isinstance(self.right, OneHot):
-            return self.transposed().summed(c, axis).transposed()
+            return dataclasses.replace(
+                self, left=gathered(scaled(self.left, c), axis), right=gathered(self.right, axis)
+            )
         right = gathered(scaled(self.right, c), axis)
         return dataclasses.replace(self, left=gathered(self.left, axis), right=right)
 
-    def transposed(self) -> "Outer":
-        """Gᵀ, of parameters that are matrices."""
-        return Outer(self.right, self.left, self.shape[::-1])
+    def turned(self) -> "Outer":
+        """The same with l and r exchanged, of a parameter that is a matrix of D · F entries."""
+        return Outer(self.right, self.left, (width_of(self.right), width_of(self.left)))
+
+    def transposed(self) -> "Outer | Whole":
+        """G with its last two axes exchanged."""
+        return self.turned() if len(self.shape) == 2 else Whole(self.array()).transposed()
 
     def reshape(self, shape: tuple[int, ...]) -> "Outer":
         """The same entries in a parameter of another shape, its first axes those of l, its last those of r."""
@@ -68,7 +75,7 @@ class Outer:
     def _matrix(self) -> jax.Array:
         """G as (…, D, F)."""
         if isinstance(self.right, OneHot):
-            return jnp.swapaxes(self.transposed()._matrix(), -1, -2)
+            return jnp.swapaxes(self.turned()._matrix(), -1, -2)
         if not isinstance(self.left, OneHot):
             return jnp.einsum("...md,...mf->...df", self.left, self.right, preferred_element_type=wide(self.right))
         zeros = jnp.zeros((self.left.size, self.right.shape[-1]), wide(self.right))

@@ -1,21 +1,22 @@
 """The gradient norm of every example, without the gradient of any."""
 
-import warnings
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
-from fnn.backprop import backprop, entry
-from fnn.layer import Params, State
+from fnn.backprop import backprop
+from fnn.errors import is_floating
+from fnn.layer import Params, State, wide_dtype
 from fnn.objective import Aux, Objective
-from fnn.paths import named_leaves
+from fnn.paths import join, lies_in, named_leaves, path_of
 from fnn.rules._in_full import square_in_full
-from fnn.rules.contributions import is_contribution
-from fnn.rules.examples import AXIS, Run, checked_state, count_of, over_examples, prepared, without_rule
+from fnn.rules._sums import square_of
+from fnn.rules.examples import AXIS, Run, check_batch, checked_state, count_of, over_examples, prepared
 from fnn.rules.factored import factored
-from fnn.rules.reparameterized import Through, above, arrays
+from fnn.rules.reparameterized import Through, above, is_reported
+from fnn.squares import root
 
 
 class PerExample(NamedTuple):
@@ -45,19 +46,20 @@ def per_example_norms(
         gₙ = ∂ objective(batch of example n alone) / ∂θ,  ‖gₙ‖² = Σ over the parameters ‖gₙ,θ‖²
 
     A kernel's gradient is a sum of outer products gₙ = Σ_m x_m δ_mᵀ over the rows of an example (its steps, or the
-    windows of a convolution), so that ‖gₙ‖² = Σ_m Σ_m' (x_m · x_m') (δ_m · δ_m'): no gₙ is formed. Where there are too
-    many rows, gₙ is formed for a few examples at a time.
+    windows of a convolution), so that ‖gₙ‖² = Σ_m Σ_m' (x_m · x_m') (δ_m · δ_m'). Where an example has so many rows
+    that gₙ itself takes fewer products, it is formed for a few examples at a time at most.
 
     An example's loss is the objective on a batch of it alone: its weight cancels, penalties count in full, and every
     example draws the same random numbers. ``value`` is the mean of the examples' values, which is the objective's value
     on the batch for a loss that is a mean, without random layers. For ``LinearCrossEntropy`` the outputs are logits.
 
     Shapes:  ``batch`` is (inputs, targets) or (inputs, targets, weights), each leaf (N, …)
-    Memory:  the activations and deltas of the batch; no (N, parameters) but for layers of your own without a rule
+    Memory:  the activations and deltas of the batch; no (N, parameters), but for layers that are named in a warning
 
     Errors: ``ValueError`` for a batch norm in training, whose statistics make examples depend on each other, for a
-    state that changes with the example, and for leaves of the batch without one N. A layer without a backward by hand
-    is named in a warning: its gradients are formed for every example.
+    state that changes with the example, and for leaves of the batch without one N. A layer whose gradients are formed
+    for every example, since nothing says how they factor, is named in a warning; ``fnn/rules/factored.py`` shows how to
+    say it of your own.
 
     >>> import fnn
     >>> objective = fnn.Objective(fnn.Dense(2), fnn.CrossEntropy())
@@ -70,7 +72,6 @@ def per_example_norms(
     Source: Goodfellow 2015 for dense layers; Rochette et al. 2019 and Li et al. 2022 (both forms, and their choice).
     """
     objective, count = prepared(objective, train), count_of(batch)
-    warn_of_automatic(objective)
     cost, penalty = objective.penalty(params)
 
     def of_one(run: Run) -> tuple:
@@ -80,9 +81,10 @@ def per_example_norms(
     value, new_state, outputs, squares = over_examples(
         objective, params, state, batch, train=train, key=key, of_one=of_one
     )
-    leaves = {path: jnp.sqrt(jnp.broadcast_to(each, (count,))) for path, each in squares.items()}
-    norms = jnp.sqrt(jnp.broadcast_to(total(squares), (count,)))
-    return PerExample(value + cost, Aux(new_state, joined(outputs, count)), norms, leaves)
+    check_batch(objective, outputs, batch)
+    leaves = {path: root(jnp.broadcast_to(each, (count,))) for path, each in squares.items()}
+    norms = root(jnp.broadcast_to(total(squares), (count,)))
+    return PerExample(value + cost, Aux(new_state, outputs), norms, leaves)
 
 
 def reported(objective: Objective, run: Run) -> Any:
@@ -91,10 +93,15 @@ def reported(objective: Objective, run: Run) -> Any:
 
 
 def squares_of(report: Any, params: Params, penalty: Params | None) -> dict[str, jax.Array]:
-    """‖g‖² of one example, by the path of the parameter."""
-    found = named_leaves(_squares(report, penalty))
-    zeros = {path: jnp.zeros((), leaf.dtype) for path, leaf in named_leaves(params).items()}
-    return {path: found.get(path, zero) for path, zero in zeros.items()}
+    """‖g‖² of one example, by the path of the parameter; of floating parameters alone."""
+    more = {} if penalty is None else {path: p for path, p in named_leaves(penalty).items() if is_floating(p)}
+    found: dict[str, jax.Array] = {}
+    for key_path, node in jax.tree_util.tree_flatten_with_path(report, is_leaf=is_reported)[0]:
+        found |= _squares(path_of(key_path), node, more)
+    for path, leaf in named_leaves(params).items():
+        if is_floating(leaf) and path not in found:  # nothing but a penalty depends on it
+            found[path] = square_of(more[path]) if path in more else jnp.zeros((), wide_dtype(leaf.dtype))
+    return {path: found[path] for path, leaf in named_leaves(params).items() if is_floating(leaf)}
 
 
 def total(squares: dict[str, jax.Array]) -> jax.Array:
@@ -111,37 +118,18 @@ def value_of(run: Run) -> jax.Array:
     return mean
 
 
-def joined(outputs: Any, count: int) -> Any:
-    """The outputs of batches of one, (N, 1, …), as those of one batch, (N, …)."""
-    return jax.tree.map(
-        lambda leaf: leaf.reshape(count, *leaf.shape[2:]) if leaf.shape[:2] == (count, 1) else leaf, outputs
-    )
+def _squares(path: str, node: Any, penalties: dict[str, jax.Array]) -> dict[str, jax.Array]:
+    """‖g‖² by path, of what is reported at a path."""
+    if isinstance(node, Through):
 
+        def gradients(both: tuple[Through, dict[str, jax.Array]]) -> dict[str, jax.Array]:
+            own = {join(path, name): g for name, g in named_leaves(both[0].arrays()).items()}
+            return {name: g + both[1][name].astype(g.dtype) if name in both[1] else g for name, g in own.items()}
 
-def warn_of_automatic(objective: Objective) -> None:
-    """Warns once of layers whose gradients are formed for every example, since they have no rule by hand."""
-    if found := without_rule(objective.model):
-        warnings.warn(
-            "the gradients of layers without a backward by hand are formed in full for every example:"
-            f" {', '.join(found)}",
-            stacklevel=3,
-        )
-
-
-def _squares(report: Any, penalty: Any) -> Any:
-    if isinstance(report, Through):
-        return square_in_full((report, penalty), lambda pair: _with_penalty(arrays(pair[0]), pair[1]))
-    if not is_contribution(report):
-        if not report and penalty is not None:  # nothing depends on these parameters but the penalty
-            return jax.tree.map(lambda p: (p * p).sum(), penalty)
-        names = {**(report or {}), **(penalty or {})}
-        return {name: _squares(entry(report or {}, name), None if penalty is None else penalty[name]) for name in names}
-    square = report.square()
-    if penalty is None:
-        return square
-    wide = penalty.astype(square.dtype)
-    return jnp.maximum(square + 2 * report.along(penalty) + (wide * wide).sum(), 0)
-
-
-def _with_penalty(gradients: Any, penalty: Any) -> Any:
-    return gradients if penalty is None else jax.tree.map(jnp.add, gradients, penalty)
+        return square_in_full((node, {name: p for name, p in penalties.items() if lies_in(name, [path])}), gradients)
+    square = node.square()
+    if path not in penalties:
+        return {path: square}
+    p = penalties[path]
+    more = 2 * node.along(p).astype(square.dtype) + square_of(p).astype(square.dtype)
+    return {path: jnp.maximum(square + more, 0)}

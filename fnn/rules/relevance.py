@@ -78,7 +78,11 @@ class Gamma(Epsilon):
         keep_in_range(self, gamma=AT_LEAST_ZERO)
 
     def through_kernel(self, layer: Any, seen: Seen, g: Any) -> Any:
-        raised = jax.tree.map(lambda w: w + self.gamma * jnp.where(w > 0, w, 0), seen.params)
+        def raised_up(w: jax.Array) -> jax.Array:
+            positive: Any = jnp.where(w > 0, w, 0)
+            return w + self.gamma * positive
+
+        raised = jax.tree.map(raised_up, seen.params)
         return _through(layer, raised, seen, g, self.epsilon)
 
 

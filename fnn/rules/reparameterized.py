@@ -1,4 +1,4 @@
-"""What becomes of contributions where a combinator makes its layer's parameters from others.
+"""Contributions under combinators that compute their layer's parameters from others.
 
 Weights that are tied add up, and what is frozen has no gradient. Other transformations (``WeightNorm``,
 ``SpectralNorm``, ``DropConnect``, a function that ties) are linear maps of the gradient in full: a ``Through`` keeps
@@ -17,6 +17,7 @@ from fnn.combinators.cast import Cast
 from fnn.combinators.frozen import Frozen
 from fnn.combinators.reparameterized import Reparameterized
 from fnn.combinators.tied import Tied
+from fnn.errors import is_floating
 from fnn.layer import Cache, Params
 from fnn.paths import map_named, named_leaves
 from fnn.rules.contributions import Joined, is_contribution
@@ -69,7 +70,7 @@ def gradients_of(report: Any, c: jax.Array, axis: str, params: Params) -> Params
     found = named_leaves(arrays(summed(report, c, axis)))
 
     def of(path: str, leaf: jax.Array) -> jax.Array:
-        return found[path].astype(leaf.dtype) if path in found else jnp.zeros_like(leaf)
+        return found[path].astype(leaf.dtype) if path in found and is_floating(leaf) else jnp.zeros_like(leaf)
 
     return map_named(of, params)
 
@@ -97,7 +98,10 @@ def above(path: str, layer: Combinator, cache: Cache, report: Any) -> Any:
 
 
 def _once_more_stacked(node: Any) -> Any:
-    return dataclasses.replace(node, stacked=node.stacked + 1) if isinstance(node, Through) else node
+    if not isinstance(node, Through):
+        return node
+    inner = jax.tree.map(_once_more_stacked, node.report, is_leaf=is_reported)
+    return dataclasses.replace(node, report=inner, stacked=node.stacked + 1)
 
 
 def _holds_through(report: Any) -> bool:

@@ -49,10 +49,13 @@ class Slid:
         return square_in_full(self, lambda made: made.unfolded().array())
 
     def along(self, p: jax.Array) -> jax.Array:
+        dtype = max(p.dtype, self.image.dtype, key=lambda dtype: dtype.itemsize)
+
         def one(p: jax.Array, image: jax.Array) -> jax.Array:
             return gather(image, self._turned(p), self.windows, self.groups)
 
-        return inner(over_blocks(one, p.ndim - self._leading)(p, self.image), self.over)
+        made = over_blocks(one, p.ndim - self._leading)(p.astype(dtype), self.image.astype(dtype))
+        return inner(made, self.over)
 
     def summed(self, c: jax.Array, axis: str) -> "Slid":
         image, over = (
@@ -60,7 +63,10 @@ class Slid:
         )
         return dataclasses.replace(self, image=image, over=over)
 
-    def transposed(self) -> Whole:
+    def transposed(self) -> "Slid | Whole":
+        """G with its last two axes, inputs and outputs, exchanged."""
+        if self.groups == 1:
+            return dataclasses.replace(self, turned=not self.turned)
         return Whole(self.array()).transposed()
 
     def unfolded(self) -> Outer:

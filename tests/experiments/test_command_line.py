@@ -56,6 +56,8 @@ def test_a_run_is_repeated_from_its_config(tmp_path):
         ('{"epochs": 3, "depth": 2}', "has options that digits does not have: depth"),
         ("[1]", "does not hold the options of digits"),
         ("{", "is not JSON"),
+        ('{"epochs": "three"}', "epochs is of type int, got 'three'"),
+        ('{"quick": 1}', "quick is of type bool, got 1"),
     ],
 )
 def test_a_config_of_something_else_is_refused(tmp_path, capsys, text, words):
@@ -65,4 +67,4 @@ def test_a_config_of_something_else_is_refused(tmp_path, capsys, text, words):
     assert words in capsys.readouterr().err
     path.unlink()
     assert main(["digits", "--config", str(path)]) == 2
-    assert "No such file" in capsys.readouterr().err
+    assert "cannot be read: No such file" in capsys.readouterr().err

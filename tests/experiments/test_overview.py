@@ -77,8 +77,8 @@ def test_only_some_can_be_run_and_an_unknown_name_is_an_error(two, tmp_path, cap
 def test_a_run_of_all_that_was_cut_short_goes_on(two, tmp_path, capsys, monkeypatch):
     folder, measured = tmp_path / "all", []
     monkeypatch.setattr(Learns, "draw", lambda *arguments: (_ for _ in ()).throw(KeyboardInterrupt))
-    with pytest.raises(KeyboardInterrupt):
-        main(["all", "--quick", "--seed", "3", "--out", str(folder)])
+    assert main(["all", "--quick", "--seed", "3", "--out", str(folder)]) == 130
+    assert "To go on: python -m experiments all --resume" in capsys.readouterr().err
     assert not (folder / "learns" / "results.json").exists()
     monkeypatch.undo()
     monkeypatch.setattr(Everything, "experiments", {"learns": Learns, "breaks": Breaks})
@@ -107,9 +107,41 @@ def test_a_finished_run_and_a_folder_without_one_are_not_resumed(tmp_path, capsy
     assert main(["learns", "--resume", str(tmp_path / "one")]) == 2
     assert "is finished; --config" in capsys.readouterr().err
     assert main(["learns", "--resume", str(tmp_path / "two")]) == 2
-    assert "No such file" in capsys.readouterr().err
+    assert "config.json cannot be read: No such file" in capsys.readouterr().err
     assert main(["bench", "--resume", str(tmp_path / "one")]) == 2
-    assert "config.json does not hold the options of bench" in capsys.readouterr().err
+    assert "config.json does not hold the options of bench, but of learns" in capsys.readouterr().err
+
+
+def test_a_run_that_goes_on_keeps_its_options(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(COMMANDS, "learns", Learns)
+    Learns(seed=2, out=tmp_path).write_config(tmp_path)
+    for more in (["--seed", "3"], ["--out", str(tmp_path / "other")], ["--quick"]):
+        assert main(["learns", "--resume", str(tmp_path), *more]) == 2
+        assert "a run that goes on keeps its options" in capsys.readouterr().err
+    assert main(["learns", "--resume", str(tmp_path), "--config", str(tmp_path / "config.json")]) == 2
+    assert "not both" in capsys.readouterr().err
+    assert {path.name for path in tmp_path.iterdir()} == {"config.json"}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"), [("{", "is not JSON"), ('{"figures": {}}', "does not hold what was measured")]
+)
+def test_a_damaged_file_of_figures_is_named(text, words, tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(COMMANDS, "learns", Learns)
+    Learns(seed=2, out=tmp_path).write_config(tmp_path)
+    (tmp_path / "measured.json").write_text(text)
+    assert main(["learns", "--resume", str(tmp_path)]) == 2
+    assert f"measured.json {words}" in capsys.readouterr().err
+    (tmp_path / "measured.json").unlink()
+    assert main(["learns", "--resume", str(tmp_path)]) == 0
+
+
+def test_damaged_results_of_one_do_not_stop_all(two, tmp_path, capsys):
+    folder = tmp_path / "all"
+    main(["all", "--quick", "--out", str(folder)])
+    (folder / "learns" / "results.json").write_text("{")
+    assert main(["all", "--resume", str(folder)]) == 1
+    assert "results.json is not JSON" in (folder / "index.html").read_text()
 
 
 def test_runs_side_by_side_show_what_differs(tmp_path, capsys):

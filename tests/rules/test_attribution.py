@@ -107,7 +107,7 @@ def test_a_network_of_two_layers_by_the_formula(rule: Any, weights: Any, use_bia
 # ---- what they sum to
 
 IMAGES = np.abs(np.random.default_rng(1).standard_normal((5, 6, 6, 2)))
-NO_BIAS = {"use_bias": False}
+NO_BIAS: dict[str, Any] = {"use_bias": False}
 CONSERVING = {
     "perceptron": (fnn.Serial(fnn.Dense(6, **NO_BIAS), fnn.Relu(), fnn.Dense(3, **NO_BIAS)), X),
     "residual": (

@@ -73,6 +73,15 @@ def test_with_softmax_the_gauss_newton_matrix_is_the_fisher_matrix():
     close(found, fisher, rtol=1e-9, atol=1e-12)
 
 
+def test_a_loss_that_multiplies_by_its_kernel_itself_has_the_matrix_of_its_logits():
+    objective = fnn.Objective(fnn.Dense(4), fnn.LinearCrossEntropy(3, chunk=4))
+    params = objective.init(KEY, X)[0]
+    found = columns(lambda v: fnn.gauss_newton_vector(objective, params, {}, (X, LABELS), v), params)
+    logits = fnn.Objective(fnn.Serial(fnn.Dense(4), loss=fnn.Dense(3, use_bias=False)), fnn.CrossEntropy())
+    close(found, gauss_newton(logits, params), rtol=1e-10, atol=1e-12)
+    assert np.linalg.eigvalsh(found).min() > -1e-12
+
+
 def test_the_largest_eigenvalues_are_those_of_the_matrix():
     objective, params = tanh_network()
     product = jax.jit(lambda v: fnn.hessian_vector(objective, params, {}, (X, LABELS), v))
@@ -86,10 +95,18 @@ def test_as_many_steps_as_parameters_find_an_eigenvalue_as_often_as_it_occurs():
     close(found, np.sort(values)[::-1], rtol=1e-12, atol=1e-13)
 
 
-@pytest.mark.parametrize("count", [0, 7])
-def test_a_count_of_eigenvalues_out_of_range(count: int):
-    with pytest.raises(ValueError, match="count lies between 1 and the 6 parameters"):
+@pytest.mark.parametrize(("count", "kind"), [(0, ValueError), (7, ValueError), (2.5, TypeError)])
+def test_a_count_of_eigenvalues_out_of_range(count: Any, kind: type[Exception]):
+    with pytest.raises(kind, match="count"):
         fnn.top_eigenvalues(lambda v: v, {"w": jnp.zeros(6)}, count, key=KEY)
+    with pytest.raises(kind if kind is TypeError else ValueError, match="samples"):
+        fnn.diagonal_estimate(lambda v: v, {"w": jnp.zeros(6)}, key=KEY, samples=min(count, 0) if count != 2.5 else 2.5)  # type: ignore[arg-type]
+
+
+def test_eigenvalues_of_parameters_in_half_precision():
+    values = np.array([5.0, 1.0, -2.0], jnp.bfloat16)
+    found = fnn.top_eigenvalues(lambda v: {"w": values * v["w"]}, {"w": jnp.zeros(3, jnp.bfloat16)}, 1, key=KEY)
+    close(found, np.array([5.0], np.float32), rtol=2.0**-6)
 
 
 def test_the_estimate_of_the_diagonal_has_the_mean_and_the_variance_that_it_says():

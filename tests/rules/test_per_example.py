@@ -55,8 +55,7 @@ def test_a_symbol_that_occurs_twice_in_an_example_adds_up():
     objective = fnn.Objective(model, fnn.MeanSquaredError())
     batch = np.array([[0, 0, 1], [0, 1, 2]]), np.array([[1.0], [1.0]])
     params = {"embedding_0": {"embedding": jnp.zeros((3, 1))}}
-    with pytest.warns(UserWarning, match="lambda_0"):
-        found = fnn.per_example_norms(objective, params, {}, batch)
+    found = fnn.per_example_norms(objective, params, {}, batch)
     close(found.norms, np.sqrt([2.0**2 * (2**2 + 1), 2.0**2 * 3]))
 
 
@@ -131,6 +130,21 @@ MODELS = {
         fnn.Serial(fnn.Embedding(5, 4), a=fnn.Dense(4), b=fnn.Dense(4), c=fnn.Dense(4), out=fnn.Dense(5)),
         {"b/kernel": "a/kernel", "c/kernel": "a/kernel"},
     ),
+    "two heads' kernels, turned": fnn.Serial(
+        fnn.Embedding(5, 4), fnn.Tied(fnn.MultiHeadAttention(2), {"key/kernel": "query/kernel"}, transform="transpose")
+    ),
+    "made from others that are made": fnn.Serial(
+        fnn.Embedding(5, 4),
+        fnn.Repeat(fnn.DropConnect(fnn.WeightNorm(fnn.Dense(4)), 0.3), 2),
+        fnn.Repeat(
+            fnn.Tied(
+                fnn.Serial(a=fnn.WeightNorm(fnn.Dense(4)), b=fnn.Dense(4), c=fnn.Dense(4)), {"c/kernel": "b/kernel"}
+            ),
+            2,
+        ),
+        fnn.DropConnect(fnn.Repeat(fnn.Dense(4), 2), 0.3),
+        fnn.Dense(5),
+    ),
     "made from others": fnn.Serial(
         fnn.Embedding(5, 4),
         fnn.DropConnect(fnn.WeightNorm(fnn.Dense(4)), 0.3),
@@ -143,9 +157,25 @@ MODELS = {
 @pytest.mark.full
 @pytest.mark.parametrize("name", MODELS)
 def test_parameters_in_several_places_or_made_from_others_with_a_penalty(name: str):
-    objective = fnn.Objective(MODELS[name], fnn.CrossEntropy(), (fnn.L2(0.1),))
+    objective = fnn.Objective(MODELS[name], alone.Energy(), (fnn.L2(0.1),))
     batch = labels(3, 5, 3, 6), labels(4, 5, 3, 6)
     alone.check(objective, *start(objective, batch[0]), batch, key=KEY, train=True)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("transform", [None, "transpose"])
+def test_convolutions_that_share_a_kernel_with_a_penalty_in_another_dtype(transform: Any):
+    model = fnn.Cast(
+        fnn.Tied(
+            fnn.Serial(a=fnn.Conv(2, 3), b=fnn.Conv(2, 3, strides=2)), {"b/kernel": "a/kernel"}, transform=transform
+        ),
+        "float64",
+    )
+    objective = fnn.Objective(model, alone.Energy(), (fnn.L2(0.1),))
+    batch = drawn(1, 3, 5, 5, 2), np.zeros(3)
+    alone.check(objective, *start(objective, batch[0]), batch, key=KEY, train=True)
+    objective = fnn.Objective(fnn.Cast(fnn.Conv(2, 2)), alone.Energy(), (fnn.L2(0.1),))
+    alone.check(objective, *start(objective, batch[0]), batch, key=KEY, train=True, tolerance=2.0**-6)
 
 
 @pytest.mark.full
@@ -180,6 +210,57 @@ def test_half_precision_inside_keeps_the_norms():
     alone.check(objective, *start(objective, batch[0]), batch, key=KEY, train=True, tolerance=2.0**-7)
 
 
+# ---- layers of one's own
+
+
+@dataclasses.dataclass(frozen=True)
+class Doubled(fnn.Dense):
+    """A subclass of a layer that is known, with a backward of its own, and a field named as a method of others."""
+
+    fold: int = 2
+
+    def forward(self, params: Any, state: Any, x: Any, *, train: bool = False, key: Any = None) -> tuple:
+        y, state, cache = super().forward(params, state, x, train=train, key=key)
+        return 2 * y, state, cache
+
+    def backward(self, cache: Any, dy: Any) -> tuple:
+        return super().backward(cache, 2 * dy)
+
+
+def test_a_subclass_with_a_backward_of_its_own_is_asked_itself():
+    objective = fnn.Objective(fnn.Serial(fnn.Dense(3), Doubled(2)), alone.Energy())
+    batch = drawn(1, 4, 3), np.zeros(4)
+    with pytest.warns(UserWarning, match=r"in doubled_0: the gradients of Doubled\(features=2\) are formed in full"):
+        alone.check(objective, *start(objective, batch[0]), batch, key=KEY, train=True)
+
+
+@dataclasses.dataclass(frozen=True)
+class Counts(fnn.Layer):
+    """Parameters that are not floating, and a list of them, beside one that is."""
+
+    def init(self, key: Any, x: Any) -> tuple[dict, dict]:
+        return {"a count": jnp.array(3), "list": [jnp.ones(2), key], "w": jnp.ones((x.shape[-1], 2))}, {}
+
+    def apply(self, params: Any, state: Any, x: Any, *, train: bool = False, key: Any = None) -> tuple:
+        return x @ params["w"] * params["a count"].astype(x.dtype) + params["list"][0][None], state
+
+
+def test_parameters_that_are_not_floating_have_no_norm():
+    objective = fnn.Objective(Counts(), fnn.MeanSquaredError())
+    batch = drawn(1, 4, 3), drawn(2, 4, 2)
+    params, state = objective.init(KEY, batch[0])
+    with pytest.warns(UserWarning, match="the model: the gradients of Counts"):
+        found = fnn.per_example_norms(objective, params, state, batch)
+    with pytest.warns(UserWarning, match="the model: the gradients of Counts"):
+        _, grads = fnn.clipped_gradients(objective, params, state, batch, max_norm=1e3)
+    assert list(found.leaves) == ["list/0", "w"]
+    delta = np.asarray(2 / 2 * (found.aux.outputs - batch[1]))
+    close(found.leaves["list/0"], np.linalg.norm(delta, axis=1))
+    close(found.leaves["w"], 3 * np.linalg.norm(batch[0], axis=1) * np.linalg.norm(delta, axis=1))
+    close(grads["w"], 3 * batch[0].T @ delta / 4)
+    assert grads["a count"].dtype == params["a count"].dtype
+
+
 # ---- the clipped mean
 
 
@@ -206,6 +287,24 @@ def test_no_example_moves_it_by_more_than_twice_the_limit():
     assert moved <= 2 * 0.1 / 5 * (1 + 1e-12)
 
 
+def test_examples_without_a_gradient_leave_the_derivatives_of_norms_finite():
+    objective, params, batch = classifier()
+    batch = (*batch, np.array([1.0, 0.0, 1.0, 1.0, 1.0]))
+
+    def both(params: Any) -> jax.Array:
+        _, grads = fnn.clipped_gradients(objective, params, {}, batch, max_norm=0.1)
+        return fnn.per_example_norms(objective, params, {}, batch).norms.sum() + grads["dense_0"]["bias"].sum()
+
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(jax.grad(both)(params)))
+
+
+def test_a_norm_that_overflows_makes_the_mean_nan_and_drops_no_example():
+    objective = fnn.Objective(fnn.Dense(1, use_bias=False), fnn.MeanSquaredError())
+    x = np.array([[1e10], [1.0]], np.float32)
+    _, grads = fnn.clipped_gradients(objective, {"kernel": jnp.zeros((1, 1), jnp.float32)}, {}, (x, x), max_norm=1.0)
+    assert np.isnan(grads["kernel"]).all()
+
+
 def test_a_limit_may_be_traced_and_one_out_of_range_gives_nan():
     objective, params, batch = classifier()
     run = jax.jit(lambda limit: fnn.clipped_gradients(objective, params, {}, batch, max_norm=limit)[1])
@@ -213,6 +312,8 @@ def test_a_limit_may_be_traced_and_one_out_of_range_gives_nan():
     assert all(np.isnan(leaf).all() for leaf in jax.tree.leaves(run(-1.0)))
     with pytest.raises(ValueError, match=r"max_norm is a number greater than 0, got 0"):
         fnn.clipped_gradients(objective, params, {}, batch, max_norm=0)
+    with pytest.raises(ValueError, match=r"max_norm is a scalar, got the shape \(2,\)"):
+        fnn.clipped_gradients(objective, params, {}, batch, max_norm=np.array([0.1, 0.2]))
 
 
 def test_it_runs_under_vmap_and_operation_by_operation():
@@ -280,6 +381,30 @@ def test_a_batch_without_one_number_of_examples(batch: Any, message: str):
     objective, params, _ = classifier()
     with pytest.raises((ValueError, TypeError), match=message):
         fnn.per_example_norms(objective, params, {}, batch)
+
+
+def test_labels_and_weights_that_the_objective_refuses_are_refused():
+    objective, params, batch = classifier()
+    for tool in (fnn.per_example_norms, fnn.gradient_noise_scale):
+        with pytest.raises(ValueError, match=r"labels lie in \[0, 3\), got"):
+            tool(objective, params, {}, (batch[0], np.array([0, 1, 2, -3, 0])))
+        with pytest.raises(ValueError, match="weights are at least 0"):
+            tool(objective, params, {}, (*batch, np.array([1.0, 1, 1, -1, 1])))
+
+
+def test_a_model_in_the_place_of_an_objective_is_refused():
+    objective, params, batch = classifier()
+    with pytest.raises(TypeError, match="expected an Objective, got Serial"):
+        fnn.per_example_norms(objective.model, params, {}, batch)  # type: ignore[arg-type]
+
+
+def test_outputs_that_do_not_depend_on_the_example_are_those_of_all():
+    model = fnn.Serial(fnn.Dense(2), fnn.Lambda(lambda x: jnp.zeros((len(x), 3))))
+    objective = fnn.Objective(model, fnn.CrossEntropy())
+    batch = drawn(1, 4, 2), labels(2, 3, 4)
+    params, state = objective.init(KEY, batch[0])
+    found = fnn.per_example_norms(objective, params, state, batch)
+    close((found.aux.outputs, found.norms), (np.zeros((4, 3)), np.zeros(4)))
 
 
 # ---- memory

@@ -9,14 +9,12 @@ _OPTION = "an option of a recurrent layer that only the second row of its class 
 
 LEFT: dict[Place, str] = {
     Place("combinators/bidirectional.py", "Bidirectional.fold"): "two layers that differ, and carries inside a model",
-    Place("combinators/repeat.py", "Repeat.fold"): "a report of parameters that another combinator transforms",
     Place("combinators/time_distributed.py", "TimeDistributed.fold"): "a layer that returns a pair",
     Place("combinators/tied.py", "Tied.transpose"): "parameters tied by a function instead of unchanged",
     Place("layers/attention/multi_head_attention.py", "MultiHeadAttention.fold"): "a memory beside a mask: a third row",
     Place(
         "layers/attention/_blockwise.py", "BlockwiseAttention._backward_part"
     ): "dropout in parts: the row of attention that takes longest",
-    Place("layers/conv/_sums.py", "kernel_gradient"): "two groups with strides and dilation: a second row of groups",
     Place("layers/recurrent/feedback_rnn.py", "FeedbackRNN.gradients"): _OPTION,
     Place("losses/ctc.py", "CTC.select"): "logits without lengths, and a NaN in a sequence of weight 0: a second row",
     Place("losses/ctc.py", "CTC.terms_backward"): "logits without lengths: a second row, which takes eleven seconds",

@@ -58,6 +58,9 @@ TESTS = (
     test_extremes.test_where_the_label_cannot_be_the_focal_loss_has_the_slope_of_cross_entropy,
     test_extremes.test_a_negative_that_is_infinitely_far_away_pushes_nothing,
     test_backprop.test_a_rule_is_asked_at_every_layer_that_is_not_a_combinator_last_to_first,
+    test_backprop.test_a_report_inside_repeat_is_stacked_only_if_it_is_like_the_parameters,
+    test_backprop.test_a_combinators_report_is_what_above_makes_of_that_of_its_layers,
+    test_backprop.test_a_feed_forward_network_folds_over_its_layers,
 )
 """Tests of what no row checks; they run unchanged."""
 

@@ -18,7 +18,7 @@ from fnn.layers.linear.dense import Dense
 
 
 @dataclasses.dataclass(frozen=True)
-class _Gated(Layer):
+class Gated(Layer):
     features: int
     _: dataclasses.KW_ONLY
     use_bias: bool = True
@@ -64,7 +64,7 @@ class _Gated(Layer):
 
 
 @dataclasses.dataclass(frozen=True)
-class GLU(_Gated, name="glu"):
+class GLU(Gated, name="glu"):
     """The gated linear unit: an affine map, multiplied by the sigmoid of another.
 
     Forward:   y = a(g) ⊙ v,  g = x W + b,  v = x V + c,  a the sigmoid
@@ -95,7 +95,7 @@ class GLU(_Gated, name="glu"):
 
 
 @dataclasses.dataclass(frozen=True)
-class ReGLU(_Gated, name="reglu"):
+class ReGLU(Gated, name="reglu"):
     """The gated linear unit with ReLU instead of the sigmoid; see ``GLU``.
 
     Forward:   y = relu(g) ⊙ v,  g = x W + b,  v = x V + c
@@ -111,7 +111,7 @@ class ReGLU(_Gated, name="reglu"):
 
 
 @dataclasses.dataclass(frozen=True)
-class GEGLU(_Gated, name="geglu"):
+class GEGLU(Gated, name="geglu"):
     """The gated linear unit with the exact GELU instead of the sigmoid; see ``GLU``.
 
     Forward:   y = gelu(g) ⊙ v,  g = x W + b,  v = x V + c
@@ -127,7 +127,7 @@ class GEGLU(_Gated, name="geglu"):
 
 
 @dataclasses.dataclass(frozen=True)
-class SwiGLU(_Gated, name="swiglu"):
+class SwiGLU(Gated, name="swiglu"):
     """The gated linear unit with SiLU instead of the sigmoid; see ``GLU``.
 
     Forward:   y = silu(g) ⊙ v,  g = x W + b,  v = x V + c
