@@ -235,10 +235,10 @@ def test_a_report_inside_repeat_is_stacked_only_if_it_is_like_the_parameters():
     params, _ = layer.init(KEY, x)
     y, _, cache = layer.forward(params, {}, x)
     gradients, _ = fnn.backprop(layer, cache, y)
-    deltas, _ = fnn.backprop(layer, cache, y, lambda path, layer, cache, dy: (dy, layer.backward(cache, dy)[1]))
+    deltas, _ = fnn.backprop(layer, cache, y, lambda path, layer, cache, dy: ({"dy": dy}, layer.backward(cache, dy)[1]))
     assert isinstance(gradients, fnn.Stacked)
-    assert isinstance(deltas, jax.Array)
-    assert deltas.shape == (2, 2, 3)
+    assert type(deltas) is dict
+    assert deltas["dy"].shape == (2, 2, 3)
 
 
 def test_a_combinators_report_is_what_above_makes_of_that_of_its_layers():

@@ -128,7 +128,7 @@ class Perceptron(Study):
             axes.set(xlim=(low, high), ylim=(low, high), xlabel=names[0], ylabel=names[1], aspect="equal")
             plots.clean(axes)
             plots.legend(axes)
-        left.set_title("Irises, standardised: every line separates", loc="left", fontsize=10)
+        left.set_title("Irises: every line separates", loc="left", fontsize=10)
         right.set_title("XOR: none does", loc="left", fontsize=10)
         plots.save(figure, folder / "lines.png")
         return {"lines.png": f"The lines of {len(figures['xor']['wrong'])} seeds after the last epoch."}
