@@ -97,7 +97,8 @@ class Study(Experiment):
             *(f"![{caption}]({name})\n\n{caption}" for name, caption in captions.items()),
             *self.tables(figures),
             figures.get(GRADIENTS, ""),
-            "## How it is measured\n\n" + "\n".join(question.splitlines()[1:]).strip(),
+            "## How it is measured" + (", with default options" if self.quick else ""),
+            "\n".join(question.splitlines()[1:]).strip(),
             "## Options\n\n" + "\n".join(f"- {name}: {value}" for name, value in self.options().items()),
             runs.machine_section() + f"\n- seconds: {seconds:.0f}",
         ]

@@ -80,7 +80,7 @@ def _section(entry: Entry) -> str:
         *pictures,
         f"<p>A claim holds if:</p><ul>{''.join(rules)}</ul>" if rules else "",
         f"<p>{html.escape(gradients)}</p>" if gradients else "",
-        f"<p><code>python -m experiments {entry.name}</code></p></section>",
+        f"<p><code>python -m experiments {entry.name}{' --quick' * results.get('quick', False)}</code></p></section>",
     ]
     return "\n".join(filter(None, parts))
 
