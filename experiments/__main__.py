@@ -19,6 +19,7 @@ from experiments.depth.pretraining import Pretraining
 from experiments.depth.saturation import Saturation
 from experiments.digits import Digits
 from experiments.experiment import Experiment
+from experiments.explicit.attribution import Attributions
 from experiments.generalisation.regularization import Regularization
 from experiments.generalisation.scaling import Scaling
 from experiments.gradients import Gradients
@@ -80,6 +81,7 @@ EXPERIMENTS: dict[str, type[Experiment]] = {
         CartPole,
         Regularization,
         Scaling,
+        Attributions,
         Digits,
         Augmentation,
         Gradients,

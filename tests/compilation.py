@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jaxlib.version
 from jax._src.interpreters import mlir
+from jaxlib.mlir import ir
 
 import fnn.platform.xla
 
@@ -42,11 +43,18 @@ def compile_cheaply() -> None:
 class ReusedContexts(threading.local):
     """MLIR contexts used for many programs each, as JAX does itself from 0.12 on.
 
-    One takes 8 ms to make, a sixth of the time of the tests; what it interns it keeps until it is given up.
+    One takes 8 ms to make, a sixth of the time of the tests; what it interns it keeps until it is given up. A program
+    that is compiled while another one is being lowered gets a context of its own: in that of the other one its copy,
+    from which the key of JAX's cache on disk is made, would become part of the other program.
     """
 
     def __init__(self, make: Any, times: int = 20) -> None:
+        self.make = make
         self.contexts = (context for _ in itertools.count() for context in itertools.repeat(make(), times))
 
     def __call__(self) -> Any:
-        return next(self.contexts)
+        try:
+            _ = ir.Context.current
+        except ValueError:  # there is none
+            return next(self.contexts)
+        return self.make()

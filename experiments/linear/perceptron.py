@@ -131,7 +131,8 @@ class Perceptron(Study):
         left.set_title("Irises: every line separates", loc="left", fontsize=10)
         right.set_title("XOR: none does", loc="left", fontsize=10)
         plots.save(figure, folder / "lines.png")
-        return {"lines.png": f"The lines of {len(figures['xor']['wrong'])} seeds after the last epoch, where they cross the panel."}
+        seeds = len(figures["xor"]["wrong"])
+        return {"lines.png": f"The lines of {seeds} seeds after the last epoch, where they cross the panel."}
 
 
 def signed_distance(x: np.ndarray, line: np.ndarray) -> np.ndarray:

@@ -1,0 +1,1 @@
+"""What an explicit backward is good for, beyond gradients."""
