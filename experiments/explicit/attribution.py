@@ -11,7 +11,12 @@ in the order of the attribution or in a random one, and what counts is the mean 
 given fresh weights from the last to the first, and what counts is Spearman's rank correlation of the sizes of
 attributions before and after, over the inked pixels: the mean over digits, for every seed.
 
-Result: RESULT
+Result: without a fifth of the inked pixels the logit falls by 6.1 (LRP-z⁺) to 9.2 (LRP-ε, which is here gradient ×
+input and integrated gradients) further than in a random order. All three relevance rules account for the score to
+0.1 %. With all weights drawn anew the rank correlation is 0.02 for the gradient and its smooth mean, 0.18 for the
+deconvnet, 0.37 for LRP-ε, 0.54 for LRP-γ, 0.56 for guided backpropagation, so that the claim of Adebayo et al. does not
+hold of this network; but 0.92 for LRP-z⁺, which shows the image, whatever was learned. Seeds 0 to 2, 100 digits, 23 s,
+two CPU cores, Python 3.11.7, jax 0.9.2.
 """
 
 import dataclasses
@@ -132,7 +137,10 @@ class Attributions(Study):
             "logits": removed,
             "accounted": {name: float(np.mean(each.sum((1, 2)) / score)) for name, each in whole.items()},
             "correlations": correlations,
-            "shown": {"image": np.asarray(x)[:4, ..., 0].tolist(), **{k: v[:4].tolist() for k, v in whole.items()}},
+            "shown": {
+                "image": np.asarray(x)[:4, ..., 0].tolist(),
+                **{name: whole[name][:4].tolist() for name in RULES},
+            },
         }
 
     def claims(self, figures: Figures) -> list[Claim]:
