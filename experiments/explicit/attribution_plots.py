@@ -29,7 +29,9 @@ def sheet(path: Path, shown: dict[str, Any]) -> None:
 def curves(path: Path, figures: dict[str, Any], shares: tuple[float, ...]) -> None:
     """Scores by share removed, and rank correlations by layers drawn anew."""
     colours = (plots.BLUE, plots.ORANGE, plots.GREEN, plots.PURPLE, plots.RED, plots.INK, plots.GREY)
-    styles = [{"color": colours[i % 7], "linestyle": "-" if i < 7 else "--"} for i in range(len(figures["logits"]))]
+    styles: list[dict[str, Any]] = [
+        {"color": colours[i % 7], "linestyle": "-" if i < 7 else "--"} for i in range(len(figures["logits"]))
+    ]
     layers = len(next(iter(figures["correlations"].values()))[0])
     figure = plots.new_figure(11, 5)
     left, right = figure.subplots(1, 2)
