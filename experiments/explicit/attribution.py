@@ -97,7 +97,7 @@ class Attributions(Study):
         learned = trained(seeds_of(self.seed, self.seeds))
         drawn = fresh(seeds_of(self.seed + 1000, self.seeds))
         networks = [jax.tree.map(lambda leaf, i=i: leaf[i], (learned, drawn)) for i in range(self.seeds)]
-        found = [self.of_network(*network, digits) for network in networks]
+        found = [self.of_network(params, other, digits) for params, other in networks]
         batch = images[:8], labels[:8]
         return {
             "logits": {name: [each["logits"][name] for each in found] for name in (*RULES, RANDOM)},
