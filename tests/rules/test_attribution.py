@@ -10,7 +10,7 @@ import pytest
 import fnn
 from tests.comparing import close
 
-pytestmark = pytest.mark.usefixtures("strict_numerics")
+pytestmark = [pytest.mark.full, pytest.mark.usefixtures("strict_numerics")]
 
 KEY = jax.random.key(0)
 X = np.abs(np.random.default_rng(0).standard_normal((5, 4))) + 0.1

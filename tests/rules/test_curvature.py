@@ -11,7 +11,7 @@ from jax.flatten_util import ravel_pytree
 import fnn
 from tests.comparing import close
 
-pytestmark = pytest.mark.usefixtures("strict_numerics")
+pytestmark = [pytest.mark.full, pytest.mark.usefixtures("strict_numerics")]
 
 KEY = jax.random.key(0)
 X = np.random.default_rng(0).standard_normal((6, 3))

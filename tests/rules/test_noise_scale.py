@@ -10,7 +10,7 @@ from fnn.paths import named_leaves
 from tests.comparing import close
 from tests.rules import alone
 
-pytestmark = pytest.mark.usefixtures("strict_numerics")
+pytestmark = [pytest.mark.full, pytest.mark.usefixtures("strict_numerics")]
 
 KEY = jax.random.key(0)
 X = np.random.default_rng(0).standard_normal((6, 3))
