@@ -56,15 +56,15 @@ class Placed(NamedTuple):
     repeats: tuple[int, ...]
 
 
-class Tapped(NamedTuple):
-    """The report of ``tap``; a type of its own, so that no combinator takes it for a gradient of parameters."""
+class Delta(NamedTuple):
+    """A layer's delta as a report; a type of its own, so that no combinator takes it for a gradient of parameters."""
 
     dy: Any
 
 
-def tap(path: str, layer: Layer, cache: Cache, dy: Any) -> tuple[Tapped, Any]:
+def report_delta(path: str, layer: Layer, cache: Cache, dy: Any) -> tuple[Delta, Any]:
     """The rule that reports every layer's delta and leaves the way back as it is."""
-    return Tapped(dy), layer.backward(cache, dy)[1]
+    return Delta(dy), layer.backward(cache, dy)[1]
 
 
 def placed_layers(model: Layer) -> Iterator[Placed]:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from fnn.backprop import backprop
 from fnn.calls import forward_of
 from fnn.gradients import oracles
-from fnn.gradients.deltas import Tapped, automatic, by_path, instrumented, instrumented_state, tap, zero_deltas
+from fnn.gradients.deltas import Delta, automatic, by_path, instrumented, instrumented_state, report_delta, zero_deltas
 from fnn.objective import Objective, unpacked
 from fnn.paths import map_named, named_leaves
 
@@ -110,9 +110,9 @@ class Problem:
         }
 
     def _tapped(self, cache: Any, dy: Any) -> tuple[Any, dict[str, Any]]:
-        reports, dx = backprop(self.objective.model, cache, dy, tap)
+        reports, dx = backprop(self.objective.model, cache, dy, report_delta)
         taps = by_path(self.objective.model, reports)
-        return dx, {path: tapped.dy if isinstance(tapped, Tapped) else None for path, tapped in taps.items()}
+        return dx, {path: each.dy if isinstance(each, Delta) else None for path, each in taps.items()}
 
     def directional(self, variables: Leaves, direction: Leaves, operands: Operands) -> jax.Array:
         """The derivative of the value along a direction, by forward mode."""

@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 
 import jax
 
-from fnn.backprop import asks_rule, backprop, entry_at, own_backward, put
+from fnn.backprop import add_gradients, asks_rule, backprop, entry_at, own_backward, put
 from fnn.errors import is_floating
+from fnn.gradients.deltas import Delta
 from fnn.layer import Cache, Layer, Params, State
 from fnn.objective import Aux, Objective
 from fnn.paths import select
@@ -66,8 +67,7 @@ class Tap:
         grads, _ = backprop(objective.model, cache, doutputs)
         deltas, _ = backprop(objective.model, cache, doutputs, _report)
         cost, penalties = objective.penalty(params)
-        if penalties is not None:
-            grads = jax.tree.map(lambda g, p: g + p, grads, penalties)
+        grads = grads if penalties is None else add_gradients(grads, penalties)
         seen = {path: entry_at(aux.state, path)["y"] for path in self.chosen}
         arrived = {path: entry_at(deltas, path).dy for path in self.chosen}
         return Tapped(value + cost, Aux(_restored(aux.state, state), aux.outputs), grads, seen, arrived)
@@ -152,15 +152,9 @@ class Watched(StandIn, name="watched"):
         return jax.tree.map(lambda leaf: one(leaf) if is_floating(leaf) else leaf, tree)
 
 
-class Arrived(NamedTuple):
-    """A delta as a report; a type of its own, so that no combinator takes it for a gradient of parameters."""
-
-    dy: Any
-
-
 def _report(path: str, layer: Layer, cache: Cache, dy: Any) -> tuple[Any, Any]:
     _, dx = layer.backward(cache, dy)
-    return Arrived(layer.arrived(dy)) if isinstance(layer, Watched) else None, dx
+    return Delta(layer.arrived(dy)) if isinstance(layer, Watched) else None, dx
 
 
 def _restored(new: Any, old: Any) -> Any:
