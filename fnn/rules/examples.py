@@ -55,7 +55,6 @@ def over_examples(
 
     What ``of_one`` returns the same for all of them, a sum over ``AXIS`` say, is returned once.
     """
-
     count = count_of(batch)
 
     def one(example: tuple) -> Any:

@@ -1,4 +1,4 @@
-"""The gradient norm of every example, without the gradient of any."""
+"""The gradient norm of every example, from what its gradient is made of."""
 
 from typing import Any, NamedTuple
 

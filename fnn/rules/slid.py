@@ -36,7 +36,7 @@ class Slid:
 
     def array(self) -> jax.Array:
         def one(image: jax.Array, over: jax.Array) -> jax.Array:
-            return self._turned(kernel_gradient(image, over, self.windows, self.groups))
+            return kernel_gradient(image, over, self.windows, self.groups, turned=self.turned)
 
         return over_blocks(one, self.image.ndim - self._leading)(self.image, self.over)
 
@@ -52,7 +52,8 @@ class Slid:
         dtype = max(p.dtype, self.image.dtype, key=lambda dtype: dtype.itemsize)
 
         def one(p: jax.Array, image: jax.Array) -> jax.Array:
-            return gather(image, self._turned(p), self.windows, self.groups)
+            kernel = exchange(p, self.groups) if self.turned else p
+            return gather(image, kernel, self.windows, self.groups)
 
         made = over_blocks(one, p.ndim - self._leading)(p.astype(dtype), self.image.astype(dtype))
         return inner(made, self.over)
@@ -80,9 +81,6 @@ class Slid:
 
         left, right = over_blocks(one, self.image.ndim - self._leading)(self.image, self.over)
         return Outer(left, right, (left.shape[-1], right.shape[-1]))
-
-    def _turned(self, kernel: jax.Array) -> jax.Array:
-        return exchange(kernel, self.groups) if self.turned else kernel
 
     @property
     def _leading(self) -> int:

@@ -19,6 +19,12 @@ from fnn.layers.linear.dense import Dense
 
 @dataclasses.dataclass(frozen=True)
 class Gated(Layer):
+    """The base of gated linear units: a subclass gives the activation a.
+
+    Forward:   y = a(x W + b) ⊙ (x V + c)
+    Backward:  as in ``GLU``
+    """
+
     features: int
     _: dataclasses.KW_ONLY
     use_bias: bool = True
