@@ -26,7 +26,7 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy.stats import rankdata
+from scipy.stats import spearmanr
 
 import fnn
 from experiments import data
@@ -205,7 +205,6 @@ def rank_correlation(one: np.ndarray, other: np.ndarray, inked: np.ndarray) -> n
     """Spearman's, of the sizes over the inked pixels, for each digit; 0 where one has no order."""
     found = []
     for a, b, mask in zip(np.abs(one), np.abs(other), inked, strict=True):
-        a, b = (rankdata(each[mask]) - (mask.sum() + 1) / 2 for each in (a, b))
-        size = np.sqrt((a @ a) * (b @ b))
-        found.append(a @ b / size if size else 0.0)
+        a, b = a[mask], b[mask]
+        found.append(spearmanr(a, b)[0] if np.ptp(a) and np.ptp(b) else 0.0)
     return np.array(found)
