@@ -141,6 +141,9 @@ from fnn.penalties import ElasticNet as ElasticNet
 from fnn.platform import xla
 from fnn.platform.doctor import doctor as doctor
 from fnn.platform.version import __version__ as __version__
+from fnn.rules.altered import NoisyDelta as NoisyDelta
+from fnn.rules.altered import QuantizedDelta as QuantizedDelta
+from fnn.rules.altered import StraightThrough as StraightThrough
 from fnn.rules.attribution import Attribution as Attribution
 from fnn.rules.attribution import Deconvnet as Deconvnet
 from fnn.rules.attribution import GradientTimesInput as GradientTimesInput
@@ -151,6 +154,9 @@ from fnn.rules.curvature import diagonal_estimate as diagonal_estimate
 from fnn.rules.curvature import gauss_newton_vector as gauss_newton_vector
 from fnn.rules.curvature import hessian_vector as hessian_vector
 from fnn.rules.curvature import top_eigenvalues as top_eigenvalues
+from fnn.rules.feedback import DirectFeedbackAlignment as DirectFeedbackAlignment
+from fnn.rules.feedback import FeedbackAlignment as FeedbackAlignment
+from fnn.rules.feedback import SignSymmetry as SignSymmetry
 from fnn.rules.noise_scale import NoiseScale as NoiseScale
 from fnn.rules.noise_scale import gradient_noise_scale as gradient_noise_scale
 from fnn.rules.per_example import PerExample as PerExample

@@ -2,19 +2,21 @@
 
 import copy
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple, Self
 
 import jax
 
-from fnn.backprop import add_gradients
+from fnn.backprop import Rule, add_gradients, backprop
 from fnn.calls import apply_of, backward_of, forward_of, init_of
 from fnn.combinators.serial import Serial
 from fnn.errors import describe, instance_hint, located, returned, tuple_of
 from fnn.layer import Cache, Layer, Params, State
 from fnn.losses.loss import Loss
 from fnn.penalties import Penalty
+from fnn.ruled import Replaced, checked_rules, rule_of
 from fnn.takes_logits import warn_of_probabilities
+from fnn.values import FrozenDict
 from fnn.walk import walk
 
 Method = Literal["manual", "auto"]
@@ -41,7 +43,14 @@ class Objective:
     layer, named as in ``Serial(model)``. Nothing is appended to a model that already has a layer ``loss``: it may
     contain the head (tied to an embedding, say), and an objective rebuilt from its fields equals the original.
 
-    Warns if the model ends in a sigmoid or softmax and the loss applies one itself.
+    ``rules``, ``{glob: rule}``, replaces the backward pass of the layers whose paths match: ``value_and_grad`` and all
+    that trains then follow what the rules pass back, while the value, and ``jax.grad`` of it, stay what they are. A
+    rule is ``FeedbackAlignment()``, ``DirectFeedbackAlignment()``, ``SignSymmetry()``, ``StraightThrough()``,
+    ``QuantizedDelta(bits)``, ``NoisyDelta(scale)`` or a function (path, layer, cache, dy) -> (dparams, dx), as for
+    ``backprop``. Layers that contain their kernels (attention, gated units, ``FeedForward``) are one layer to a rule.
+
+    Warns if the model ends in a sigmoid or softmax and the loss applies one itself. Errors: ``ValueError`` for a glob
+    of ``rules`` that matches no layer, and for two that match the same one.
 
     >>> import jax.numpy as jnp, fnn
     >>> objective = Objective(fnn.Dense(2), fnn.CrossEntropy(), (fnn.L2(1e-4),))
@@ -55,6 +64,8 @@ class Objective:
     model: Layer
     loss: Loss
     penalties: Sequence[Penalty] = ()
+    _: dataclasses.KW_ONLY
+    rules: Mapping[str, Rule | Replaced] = FrozenDict()
 
     def __post_init__(self) -> None:
         if not isinstance(self.model, Layer):
@@ -65,6 +76,7 @@ class Objective:
             )
         object.__setattr__(self, "penalties", tuple_of(Penalty, "penalties", self.penalties))
         object.__setattr__(self, "model", _with_head(self.model, self.loss.head))
+        object.__setattr__(self, "rules", checked_rules(self.model, self.rules))
         warn_of_probabilities(self.model, self.loss, stacklevel=3)
 
     def with_model(self, model: Layer) -> Self:
@@ -104,10 +116,18 @@ class Objective:
         """``((value, aux), grads)``, by the hand rules (``"manual"``) or by ``jax.grad`` (``"auto"``)."""
         check_method(method)
         if method == "auto":
+            if self.rules:
+                raise ValueError(
+                    "method='auto' differentiates the value, and the rules of the objective replace backward passes by"
+                    " hand; leave out one of the two"
+                )
             return jax.value_and_grad(self, has_aux=True)(params, state, batch, train=train, key=key)
         value, aux, cache, doutputs = self.forward(params, state, batch, train=train, key=key)
         with located("", self.model, doutputs, "given the output gradient"):
-            grads, _ = backward_of(self.model, cache, doutputs)
+            if self.rules:
+                grads, _ = backprop(self.model, cache, doutputs, self.rule(doutputs, key))
+            else:
+                grads, _ = backward_of(self.model, cache, doutputs)
         cost, dpenalties = self.penalty(params)
         return (value + cost, aux), grads if dpenalties is None else add_gradients(grads, dpenalties)
 
@@ -124,6 +144,18 @@ class Objective:
             )
             doutputs = self.loss.backward(loss_cache)
         return value, Aux(new_state, outputs), cache, doutputs
+
+    def rule(self, doutputs: Any, key: jax.Array | None) -> Rule | None:
+        """What ``backprop`` is given for ``rules``, ``None`` for every layer's own backward."""
+        return rule_of(self.rules, doutputs, key) if self.rules else None
+
+    def refuse_rules(self, what: str) -> None:
+        """Raises if there are rules: what they pass back is no gradient, and has no ``what``."""
+        if self.rules:
+            raise ValueError(
+                f"what the rules {self.rules!r} pass back is no gradient, so that it has no {what}; take them off with"
+                f" dataclasses.replace(objective, rules={{}})"
+            )
 
     def penalty(self, params: Params) -> tuple[Any, Params | None]:
         """The sum of the penalties and its gradient, ``(0, None)`` without any."""

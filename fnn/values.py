@@ -1,4 +1,4 @@
-"""Values: frozen dataclasses that print as their constructor call, and compare and hash by their fields."""
+"""Values: frozen dataclasses that print as their constructor call, compare and hash by their fields; hashable dicts."""
 
 import dataclasses
 from typing import Any
@@ -29,6 +29,13 @@ class Value:
     def __repr__(self) -> str:
         """The call; arguments with defaults are shown by name, and left out at their defaults."""
         return called(self, bare=True)
+
+
+class FrozenDict(dict):
+    """A dict that is never modified, and so can be hashed."""
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return hash(frozenset(self.items()))
 
 
 def called(value: Any, *, bare: bool = False) -> str:

@@ -12,6 +12,7 @@ from fnn.combinators.reparameterized import Reparameterized
 from fnn.errors import describe
 from fnn.layer import Cache, Params, State
 from fnn.paths import SEPARATOR, lies_in, named_leaves
+from fnn.values import FrozenDict
 
 Transform = Literal["transpose"] | Callable[[jax.Array], jax.Array] | None
 
@@ -115,13 +116,6 @@ class Tied(Reparameterized, name="tied"):
             return tree
         one = self.transform if callable(self.transform) else lambda leaf: jnp.swapaxes(leaf, -1, -2)
         return jax.tree.map(one, tree)
-
-
-class FrozenDict(dict):
-    """A dict that is never modified, and so can be hashed."""
-
-    def __hash__(self) -> int:  # type: ignore[override]
-        return hash(frozenset(self.items()))
 
 
 def at(params: Params, path: str) -> Any:

@@ -1,7 +1,8 @@
 """The same gradient by hand, by reverse mode, by forward mode and by differences, leaf by leaf."""
 
+import dataclasses
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import numpy as np
@@ -46,6 +47,7 @@ def compare_gradients(
     directions: int = 8,
     seed: int = 0,
     tolerances: Mapping[str, float] | None = None,
+    rules: Mapping[str, Any] | None = None,
     cost: bool = True,
     progress: bool = True,
 ) -> GradientReport:
@@ -78,6 +80,8 @@ def compare_gradients(
     model is left out, so that the rules within it are compared and not the rounding of its dtype.
 
     ``tolerances`` replaces those of single methods: 1e-12 in float64 and 1e-5 in float32, 1e-8 for differences.
+    ``rules`` takes the place of those of the objective. What a rule passes back is no gradient: the rows before it
+    fail, and their ``cosine`` says how close it comes.
     ``cost=False`` leaves out the compiled cost, which is measured on the operands as given, in their own dtype.
     ``progress=False`` leaves out the line that says how far a comparison of more than a second is, where stderr is a
     terminal.
@@ -96,6 +100,8 @@ def compare_gradients(
     """
     if not isinstance(objective, Objective):
         raise TypeError(f"expected an Objective(model, loss), got {objective!r}")
+    if rules is not None:
+        objective = dataclasses.replace(objective, rules=rules)
     unpacked(batch)
     methods = _checked_methods(methods, dtype)
     positive("directions", directions)

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from fnn.backprop import asks_rule, entry_at, leading_axes, put
+from fnn.backprop import Rule, asks_rule, entry_at, leading_axes, put
 from fnn.errors import is_floating
 from fnn.gradients.manual_vjp import ManualVjp
 from fnn.layer import Cache, Layer, Params, State
@@ -62,9 +62,13 @@ class Delta(NamedTuple):
     dy: Any
 
 
-def report_delta(path: str, layer: Layer, cache: Cache, dy: Any) -> tuple[Delta, Any]:
-    """The rule that reports every layer's delta and leaves the way back as it is."""
-    return Delta(dy), layer.backward(cache, dy)[1]
+def delta_reports(rule: Rule) -> Rule:
+    """The rule that reports every layer's delta and passes back what that rule does."""
+
+    def reported(path: str, layer: Layer, cache: Cache, dy: Any) -> tuple[Delta, Any]:
+        return Delta(dy), rule(path, layer, cache, dy)[1]
+
+    return reported
 
 
 def placed_layers(model: Layer) -> Iterator[Placed]:

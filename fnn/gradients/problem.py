@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from fnn.backprop import backprop
+from fnn.backprop import Rule, backprop, own_backward
 from fnn.calls import forward_of
 from fnn.gradients import oracles
-from fnn.gradients.deltas import Delta, automatic, by_path, instrumented, instrumented_state, report_delta, zero_deltas
+from fnn.gradients.deltas import Delta, automatic, by_path, delta_reports, instrumented, instrumented_state, zero_deltas
 from fnn.objective import Objective, unpacked
 from fnn.paths import map_named, named_leaves
 
@@ -104,13 +104,14 @@ class Problem:
         _, grads = objective.value_and_grad(*operands[:3], key=operands.key, train=self.train, method="manual")
         outputs, _, cache = forward_of(objective.model, *operands[:2], inputs, train=self.train, key=operands.key)
         _, loss_cache = objective.loss.forward(outputs, targets, weights)
-        _, taps = self._tapped(cache, objective.loss.backward(loss_cache))
+        doutputs = objective.loss.backward(loss_cache)
+        _, taps = self._tapped(cache, doutputs, objective.rule(doutputs, operands.key) or own_backward)
         return {("parameter", path): leaf for path, leaf in named_leaves(grads).items()} | {
             ("delta", path.strip("/")): leaf for path, leaf in named_leaves(taps).items()
         }
 
-    def _tapped(self, cache: Any, dy: Any) -> tuple[Any, dict[str, Any]]:
-        reports, dx = backprop(self.objective.model, cache, dy, report_delta)
+    def _tapped(self, cache: Any, dy: Any, rule: Rule) -> tuple[Any, dict[str, Any]]:
+        reports, dx = backprop(self.objective.model, cache, dy, delta_reports(rule))
         taps = by_path(self.objective.model, reports)
         return dx, {path: each.dy if isinstance(each, Delta) else None for path, each in taps.items()}
 

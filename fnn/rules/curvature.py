@@ -44,6 +44,7 @@ def hessian_vector(
     Source: Pearlmutter 1994.
     """
     _check_vector(params, vector)
+    objective.refuse_rules("second derivatives")
 
     def gradient(params: Params) -> Params:
         return objective.value_and_grad(params, state, batch, key=key, train=train)[1]
@@ -78,6 +79,7 @@ def gauss_newton_vector(
     Source: Schraudolph 2002; Martens 2020, §8 for the Fisher matrix.
     """
     _check_vector(params, vector)
+    objective.refuse_rules("second derivatives")
     objective = of_logits(objective)  # or the loss's own kernel would count as an output
     inputs, targets, weights = unpacked(batch)
 

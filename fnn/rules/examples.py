@@ -83,9 +83,10 @@ def varies(x: Any) -> bool:
 
 
 def prepared(objective: Objective, train: bool) -> Objective:
-    """``of_logits`` of the objective; raises where a layer makes examples depend on each other."""
+    """``of_logits`` of the objective; raises for rules, and where a layer makes examples depend on each other."""
     if not isinstance(objective, Objective):
         raise TypeError(f"expected an Objective, got {objective!r}; an Objective is a model with its loss")
+    objective.refuse_rules("gradients of single examples")
     train = is_training(train)
     for node in nodes(objective.model):
         if train and isinstance(node.layer, BatchNorm) and not node.is_in(Frozen):

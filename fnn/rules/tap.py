@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import jax
 
-from fnn.backprop import add_gradients, asks_rule, backprop, entry_at, own_backward, put
+from fnn.backprop import Rule, add_gradients, asks_rule, backprop, entry_at, own_backward, put
 from fnn.errors import is_floating
 from fnn.gradients.deltas import Delta
 from fnn.layer import Cache, Layer, Params, State
@@ -63,14 +63,25 @@ class Tap:
         for path in chosen:
             given = put(given, path, {"inner": entry_at(state, path)})
         value, aux, cache, doutputs = objective.forward(params, given, batch, train=train, key=key)
+        own = objective.rule(doutputs, key) or own_backward
+
+        def gradients(path: str, layer: Layer, cache: Cache, dy: Any) -> tuple[Any, Any]:
+            return layer.back(own, cache, dy)[:2] if isinstance(layer, Watched) else own(path, layer, cache, dy)
+
+        def arrived(path: str, layer: Layer, cache: Cache, dy: Any) -> tuple[Any, Any]:
+            if not isinstance(layer, Watched):
+                return None, own(path, layer, cache, dy)[1]
+            _, dx, edited = layer.back(own, cache, dy)
+            return Delta(edited), dx
+
         # Two folds of the same computation, which XLA merges: combinators transform gradients, but not deltas.
-        grads, _ = backprop(objective.model, cache, doutputs)
-        deltas, _ = backprop(objective.model, cache, doutputs, _report)
+        grads, _ = backprop(objective.model, cache, doutputs, gradients)
+        deltas, _ = backprop(objective.model, cache, doutputs, arrived)
         cost, penalties = objective.penalty(params)
         grads = grads if penalties is None else add_gradients(grads, penalties)
         seen = {path: entry_at(aux.state, path)["y"] for path in self.chosen}
-        arrived = {path: entry_at(deltas, path).dy for path in self.chosen}
-        return Tapped(value + cost, Aux(_restored(aux.state, state), aux.outputs), grads, seen, arrived)
+        found = {path: entry_at(deltas, path).dy for path in self.chosen}
+        return Tapped(value + cost, Aux(_restored(aux.state, state), aux.outputs), grads, seen, found)
 
 
 def tap(
@@ -90,7 +101,8 @@ def tap(
 
     ``paths`` are globs of layers that are not combinators; attention, gated units and ``FeedForward`` are one layer.
     An edit gets each output or delta of a chosen layer and returns one of the same shape: so deltas are clipped, made
-    noisy or quantised, and activations ablated. Inside ``Repeat`` an edit is traced once for all layers there.
+    noisy or quantised, and activations ablated. Rules of the objective are followed. Inside ``Repeat`` an edit is
+    traced once for all layers there.
 
     Errors: ``ValueError`` for a glob that selects no layer.
 
@@ -122,20 +134,17 @@ class Watched(StandIn, name="watched"):
             kept["y"], y = y, self.edited(y)
         return y, {"inner": inner, "y": y}, kept
 
-    def backward(self, cache: Cache, dy: Any) -> tuple[Params, Any]:
-        dy = self.arrived(dy)
+    def back(self, rule: Rule, cache: Cache, dy: Any) -> tuple[Params, Any, Any]:
+        """``(dparams, dx)`` of the layer by that rule, and dy after the edit."""
+        dy = arrived = self._each(self.delta, dy)
         if self.activation is not None:
             _, vjp = jax.vjp(self.edited, cache["y"])
             (dy,) = vjp(dy)
-        return own_backward(self.path, self.inner, cache["inner"], dy)
+        return *rule(self.path, self.inner, cache["inner"], dy), arrived
 
     def edited(self, y: Any) -> Any:
         """y after the edit."""
         return self._each(self.activation, y)
-
-    def arrived(self, dy: Any) -> Any:
-        """dy after the edit."""
-        return self._each(self.delta, dy)
 
     def _each(self, edit: Edit | None, tree: Any) -> Any:
         if edit is None:
@@ -150,11 +159,6 @@ class Watched(StandIn, name="watched"):
             return made
 
         return jax.tree.map(lambda leaf: one(leaf) if is_floating(leaf) else leaf, tree)
-
-
-def _report(path: str, layer: Layer, cache: Cache, dy: Any) -> tuple[Any, Any]:
-    _, dx = layer.backward(cache, dy)
-    return Delta(layer.arrived(dy)) if isinstance(layer, Watched) else None, dx
 
 
 def _restored(new: Any, old: Any) -> Any:

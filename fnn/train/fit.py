@@ -167,6 +167,7 @@ def fit(
                 model=objective.model,
                 loss=objective.loss,
                 penalties=objective.penalties,
+                **({"rules": objective.rules} if objective.rules else {}),
                 data=source.described(),
                 **{"validation data": judge.source.described() if judge else None},
                 batch_size=source.batch_size,

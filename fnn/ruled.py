@@ -1,0 +1,57 @@
+"""Rules by path: the layers of a model that pass back something else than their gradient."""
+
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+
+from fnn.backprop import Rule, asks_rule, own_backward
+from fnn.layer import Cache, Layer
+from fnn.paths import matches, select
+from fnn.values import FrozenDict
+from fnn.walk import nodes
+
+
+class Replaced:
+    """The base of rules that need more than a layer's cache and dy: a frozen dataclass with one method ``back``.
+
+    Any function ``rule(path, layer, cache, dy) -> (report, dx)`` is a rule too.
+    """
+
+    def back(
+        self, path: str, layer: Layer, cache: Cache, dy: Any, *, error: Any, key: jax.Array | None
+    ) -> tuple[Any, Any]:
+        """``(dparams, dx)`` of a layer; ``error`` is ∂loss/∂outputs of the whole model, ``key`` that of the call."""
+        raise NotImplementedError(f"{type(self).__name__} does not define back")
+
+
+def checked_rules(model: Layer, rules: Any) -> FrozenDict:
+    """The rules; every glob selects a layer that is not a combinator, and no layer is selected twice."""
+    if not isinstance(rules, Mapping):
+        raise TypeError(f"rules are a dict {{glob: rule}}, got {rules!r}")
+    paths = [node.path for node in nodes(model) if asks_rule(node)]
+    chosen: dict[str, str] = {}
+    for glob, rule in rules.items():
+        if isinstance(rule, type) and issubclass(rule, Replaced):
+            raise TypeError(f"the rule for {glob!r} is an instance: write {rule.__name__}()")
+        if isinstance(rule, Layer) or not (isinstance(rule, Replaced) or callable(rule)):
+            raise TypeError(
+                f"a rule is a function (path, layer, cache, dy) -> (dparams, dx), got {rule!r} for {glob!r}"
+            )
+        for path in select(glob, paths):
+            if path in chosen:
+                raise ValueError(f"the rules for {chosen[path]!r} and {glob!r} both match the layer {path!r}")
+            chosen[path] = glob
+    return FrozenDict(rules)
+
+
+def rule_of(rules: Mapping[str, Any], error: Any, key: jax.Array | None) -> Rule:
+    """One rule of many: at every layer that whose glob matches the path, at others their own backward."""
+
+    def rule(path: str, layer: Layer, cache: Cache, dy: Any) -> tuple[Any, Any]:
+        found = next((each for glob, each in rules.items() if matches(glob, path)), own_backward)
+        back = functools.partial(found.back, error=error, key=key) if isinstance(found, Replaced) else found
+        return back(path, layer, cache, dy)
+
+    return rule
