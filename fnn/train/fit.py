@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax.core import Tracer
 
+from fnn.augment.mixing import mixes
 from fnn.errors import positive, tuple_of
 from fnn.guards.options import flag, one_key, path_of
 from fnn.layer import Params, State
@@ -25,6 +26,7 @@ from fnn.train.fingerprint import fingerprint
 from fnn.train.history import History, better_higher
 from fnn.train.loop import Loop
 from fnn.train.make_train import TrainResult
+from fnn.train.privacy import Privacy, check_privacy, sampling_of
 from fnn.train.progress import ShowProgress
 from fnn.train.record import Ending
 from fnn.train.saving import Checkpoints
@@ -56,6 +58,7 @@ def fit(
     method: Method = "manual",
     steps_per_epoch: int | None = None,
     evaluate_averaged: bool = True,
+    privacy: Privacy | None = None,
 ) -> TrainResult:
     """Trains a model and returns ``TrainResult(params, state, opt_state, history, epochs_run)``.
 
@@ -78,7 +81,8 @@ def fit(
     metric, and the same for the validation data under ``validation_…``. With ``early_stopping`` the parameters, state
     and optimiser state are those of the best epoch. Keep test data out of ``fit``: use ``fnn.evaluate``. Averaged
     parameters (``ema``, ``lookahead``, ``schedule_free``) are validated, kept and returned, as in ``make_train``,
-    unless ``evaluate_averaged=False``.
+    unless ``evaluate_averaged=False``. With ``privacy`` (see ``fnn.Privacy``) ``data`` are arrays, and ``batch_size``
+    is the expected number of samples in a step.
 
     ``checkpoint`` is a folder, or ``Checkpoints(folder, …)`` with settings. With ``resume`` the run continues from the
     last checkpoint there, if there is one, and ends with the same bits as if it had never stopped. A checkpoint of a
@@ -121,9 +125,14 @@ def fit(
     callbacks = tuple_of(Callback, "callbacks", callbacks)
     if checkpoint is not None and not isinstance(checkpoint, Checkpoints):
         path_of("checkpoint", checkpoint)
-    training = Training(objective, optimizer, metrics, augment, method, shuffle, evaluate_averaged)
+    monitor = early_stopping.monitor if early_stopping else None
+    check_privacy(privacy, method=method, shuffle=shuffle, mixes=mixes(augment), monitor=monitor)
+    sampling = sampling_of(privacy, data, batch_size, steps_per_epoch)
+    training = Training(objective, optimizer, metrics, augment, method, shuffle, evaluate_averaged, privacy, sampling)
     scoring, functions = training.scoring, compiled(training)
-    source = source_of(data, batch_size, functions.order, steps_per_epoch=steps_per_epoch, epochs=epochs)
+    source = source_of(
+        data, batch_size, functions.order, steps_per_epoch=steps_per_epoch, epochs=epochs, sampling=sampling
+    )
     begun: tuple[Any, Any] = functions.init(key, source.first[0]) if params is None else copied((params, state))
     learned = _own(Learned(begun[0], begun[1], optimizer.init(begun[0])))  # not compiled: groups print their table
     del begun, params, state  # not needed any more: steps overwrite what is learned
@@ -138,6 +147,8 @@ def fit(
     entries = jax.eval_shape(scoring.values, totals)
     entries |= {f"validation_{name}": entry for name, entry in entries.items()} if judge else {}
     names = tuple(scoring.names(validation=judge is not None))
+    if privacy is not None:
+        names, entries = (*names, "epsilon"), {**entries, "epsilon": jax.ShapeDtypeStruct((), jnp.float32)}
     sign = early_stopping.sign(scoring.metrics) if early_stopping else -1
     ending = Ending(epochs, names, validate_every, early_stopping, sign)
     apart = source.remembers = not Usable(training).trivial(learned)
@@ -179,6 +190,7 @@ def fit(
                 validate_every=validate_every,
                 early_stopping=early_stopping,
                 evaluate_averaged=evaluate_averaged,
+                **({"privacy": privacy} if privacy else {}),
             )
             checkpoints.open(run, resume=resume)
             callbacks = (*callbacks, checkpoints)  # last, so that it saves what the others change

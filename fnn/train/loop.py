@@ -108,6 +108,7 @@ class Loop:
     def _end(self, run: Run) -> None:
         standing, epoch = run.standing, run.epoch
         values, usable = self._scoring.values(standing.totals), standing.learned
+        values = values | self.training.spent(epoch + 1)
         if run.apart and self.ending.needs_usable(epoch):
             usable = self.usable(standing, epoch_ends=True)
         if self.judge is not None and self.ending.validates(epoch):

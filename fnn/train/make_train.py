@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from fnn.augment.mixing import mixes
 from fnn.errors import positive, tuple_of
 from fnn.guards.options import one_key
 from fnn.guards.signatures import check_takes
@@ -19,6 +20,7 @@ from fnn.train.data import Stretch, arrays, length, plan, samples, stretches
 from fnn.train.early_stopping import EarlyStopping, check_early_stopping
 from fnn.train.given import made
 from fnn.train.history import History, better_higher
+from fnn.train.privacy import Privacy, check_privacy
 from fnn.train.record import Ending, Record, missing, where, with_validation
 from fnn.train.scoring import Totals
 from fnn.train.step import Augment, Learned, Training, check_settings
@@ -61,6 +63,7 @@ def make_train(
     checkpoint_steps: int | None = None,
     on_epoch: Callable[[Any, dict[str, Any]], None] | None = None,
     evaluate_averaged: bool = True,
+    privacy: Privacy | None = None,
 ) -> Callable[..., TrainResult]:
     """Returns ``train(key, data, hyperparams=None, *, validation=None, params=None, state=None) -> TrainResult``.
 
@@ -90,6 +93,8 @@ def make_train(
     kept as the best and returned, and their batch statistics are estimated again as means over up to 32 training
     batches; ``evaluate_averaged=False`` uses the parameters that training changes. Micro-batches that ``accumulate``
     still holds at the end make one last update.
+
+    ``privacy``: differentially private training, with ε after every epoch in the history (see ``fnn.Privacy``).
 
     ``checkpoint_steps``: makes the run differentiable in reverse mode, so that ``jax.grad`` of any result with respect
     to hyperparams and data (not the key) finds hyper-parameters by gradient. It stores what was learned before every
@@ -128,6 +133,8 @@ def make_train(
     positive("validate_every", validate_every)
     check_early_stopping(early_stopping)
     check_settings(augment, method, shuffle, evaluate_averaged)
+    monitor = early_stopping.monitor if early_stopping else None
+    check_privacy(privacy, method=method, shuffle=shuffle, mixes=mixes(augment), monitor=monitor)
     metrics = tuple_of(Metric, "metrics", metrics)
     if on_epoch is not None:
         check_takes("on_epoch", on_epoch, "epoch", "values")
@@ -154,12 +161,14 @@ def make_train(
         one_key(key)
         check_start(params, state)
         resolved, stepping, check_hyperparams = made(objective, optimizer, hyperparams)
-        training = Training(resolved, stepping, metrics, augment, method, shuffle, evaluate_averaged)
-        scoring, data = training.scoring, arrays(data)
+        data = arrays(data)
+        sampling = privacy.sampling(samples(data), batch_size) if privacy else None
+        training = Training(resolved, stepping, metrics, augment, method, shuffle, evaluate_averaged, privacy, sampling)
+        scoring = training.scoring
         learned = training.start(key, data[0], params, state)
         warn_of_moving_statistics(training.optimizer, learned.params, learned.state, training.objective.model)
         check_data(training.objective, learned.params, learned.state, data, metrics=training.measured)
-        train_plan = plan(samples(data), batch_size)
+        train_plan = sampling.plan if sampling else plan(samples(data), batch_size)
         run_length = length(train_plan, epochs, steps)
         first = jax.tree.map(lambda leaf: leaf[: train_plan.size], data)
         check_hyperparams(lambda: training.step(learned, first, key))
@@ -171,13 +180,17 @@ def make_train(
             )
             judged = stretches(validation, plan(samples(validation), batch_size))
         higher = better_higher(scoring.metrics)
-        names = tuple(scoring.names(validation=judged is not None))
+        names = (*scoring.names(validation=judged is not None), *["epsilon"] * (privacy is not None))
         sign = early_stopping.sign(scoring.metrics) if early_stopping else -1
         ending = Ending(run_length.epochs, names, validate_every, early_stopping, sign)
 
         def parts(epoch: jax.Array) -> tuple[jax.Array, list[Stretch]]:
             epoch_key = jax.random.fold_in(named_key(key, "epochs"), epoch)
+            if sampling:
+                return epoch_key, [sampling.stretch(data, epoch_key)]
             return epoch_key, stretches(data, train_plan, training.order(epoch_key, samples(data)))
+
+        spent = jnp.asarray(privacy.spent(sampling, run_length), jnp.float32) if privacy and sampling else None
 
         def usable(epoch: jax.Array, learned: Learned) -> Learned:
             epoch_key, ((batches, start, stop), *_) = parts(epoch)
@@ -200,6 +213,8 @@ def make_train(
                 carry = steps_of(training, carry, Stretch(batches, start, end), epoch_key, stop, chunk)
             learned, totals = carry
             values, used = scoring.values(totals), learned
+            if spent is not None:
+                values |= {"epsilon": spent[epoch]}
             if not Usable(training).trivial(learned):
                 used = where(ending.needs_usable(epoch), usable, lambda _, learned: learned, epoch, learned)
             if judged is not None:

@@ -15,6 +15,7 @@ from fnn.train.checks import check_batch, check_data, check_indices, check_shape
 from fnn.train.data import Batches, Plan, Stretch, arrays, is_arrays, plan, samples, stretches
 from fnn.train.fingerprint import Data, data_digest
 from fnn.train.host_batches import HostBatches, Order, is_mapped
+from fnn.train.poisson import Poisson
 from fnn.train.stream import Stream, joined, places, shapes
 
 
@@ -71,8 +72,12 @@ def source_of(
     name: str = "data",
     steps_per_epoch: int | None = None,
     epochs: int = 1,
+    sampling: Poisson | None = None,
 ) -> Source:
-    """The source for any data; ``order`` draws the order of an epoch's samples (``None``: as given)."""
+    """The source for any data; ``order`` draws the order of an epoch's samples (``None``: as given), or ``sampling``
+    draws every batch."""
+    if sampling is not None:
+        return Sampled(arrays(data, name=name), sampling, name)
     if is_arrays(data):
         if batch_size is None:
             raise ValueError("arrays are cut into batches: give batch_size")
@@ -121,6 +126,18 @@ class InMemory:
 
     def explain(self, objective: Objective, params: Params, state: State, stretch: Stretch) -> None:
         pass  # check has tried every index
+
+
+class Sampled(InMemory):
+    """Poisson samples of arrays on the device."""
+
+    def __init__(self, data: tuple, sampling: Poisson, name: str) -> None:
+        super().__init__(data, sampling.expected, None, name)
+        self._sampling = sampling
+        self.count: int | None = sampling.plan.count
+
+    def _stretches(self, key: jax.Array | None) -> list[Stretch]:
+        return super()._stretches(key) if key is None else [self._sampling.stretch(self.data, key)]
 
 
 class Streamed:

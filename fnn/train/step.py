@@ -15,11 +15,14 @@ from fnn.errors import returned
 from fnn.guards.options import flag
 from fnn.layer import Params, State, named_key
 from fnn.metrics import Metric
-from fnn.objective import Method, Objective, check_method, unpacked
+from fnn.objective import Aux, Method, Objective, check_method, unpacked
 from fnn.optim.nonfinite import accepted
 from fnn.optim.transform import apply_updates, expect_optimizer, update
 from fnn.paths import lies_in, map_named, named_leaves
-from fnn.train.data import Batches
+from fnn.rules.examples import of_logits
+from fnn.train.data import Batches, Length
+from fnn.train.poisson import Poisson
+from fnn.train.privacy import Privacy, check_privacy
 from fnn.train.scoring import Scoring, Totals
 from fnn.values import Value
 
@@ -38,6 +41,16 @@ class Learned(NamedTuple):
     opt_state: Any
 
 
+class Found(NamedTuple):
+    """What the backward pass of a batch gives: an objective that fits ``aux``, and the extras for the optimiser."""
+
+    objective: Objective
+    value: jax.Array
+    aux: Aux
+    grads: Params
+    extra: dict[str, Any]
+
+
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Training(Value):
     """The settings of a run that never change, with the pure functions that run it."""
@@ -49,11 +62,15 @@ class Training(Value):
     method: Method = "manual"
     shuffle: bool = True
     evaluate_averaged: bool = True
+    privacy: Privacy | None = None
+    sampling: Poisson | None = None
+    """How batches are drawn, with ``privacy``."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "metrics", self.scoring.metrics)
         expect_optimizer("training", self.optimizer)
         check_settings(self.augment, self.method, self.shuffle, self.evaluate_averaged)
+        check_privacy(self.privacy, method=self.method, shuffle=self.shuffle, mixes=mixes(self.augment))
 
     @property
     def scoring(self) -> Scoring:
@@ -75,6 +92,12 @@ class Training(Value):
             params, state = self.init(key, inputs)
         return Learned(params, state, self.optimizer.init(params))
 
+    def spent(self, epochs: int) -> dict[str, float]:
+        """What those epochs have spent of the privacy budget, for the history."""
+        if self.privacy is None or self.sampling is None:
+            return {}
+        return {"epsilon": self.privacy.spent(self.sampling, Length(epochs))[-1]}
+
     def order(self, key: jax.Array, samples: int) -> jax.Array:
         """The order of the samples in an epoch."""
         return jax.random.permutation(named_key(key, "order"), samples) if self.shuffle else jnp.arange(samples)
@@ -87,31 +110,46 @@ class Training(Value):
         """One update on one batch."""
         batch = self.augmented(batch, key)
         _, targets, weights = unpacked(batch)
-        model_key = named_key(key, "model")
-
-        def value_fn(params: Params) -> jax.Array:
-            return self.objective(params, learned.state, batch, train=True, key=model_key)[0]
-
-        (value, aux), grads = self.objective.value_and_grad(
-            learned.params, learned.state, batch, key=model_key, train=True, method=self.method
-        )
-        weight = self.objective.loss.weight(aux.outputs, targets, weights)
-        extra = {"value": value, "grad": grads, "weight": weight, "value_fn": value_fn}
+        found = self.gradients(learned, batch, key)
+        value, aux, grads = found.value, found.aux, found.grads
+        weight = found.objective.loss.weight(aux.outputs, targets, weights)
+        extra = {"weight": weight, **found.extra}
         if mixes(self.augment):
             outputs = self.objective.loss.over_steps(aux.outputs, targets, weights).prediction
             check_mixed_targets(self.metrics, self.objective.loss.predictions(outputs), targets)
-        found = update(self.optimizer, grads, learned.opt_state, learned.params, **extra)
-        updates, opt_state = returned(self.optimizer, "update", "(updates, opt_state)", found)
+        made = update(self.optimizer, grads, learned.opt_state, learned.params, **extra)
+        updates, opt_state = returned(self.optimizer, "update", "(updates, opt_state)", made)
         if frozen := frozen_layers(self.objective.model):  # even with weight decay and penalties
             updates = map_named(lambda path, u: jnp.zeros_like(u) if lies_in(path, frozen) else u, updates)
         params = apply_updates(learned.params, updates)
-        totals, state = self.scoring.totals(value, weight, aux.outputs, targets, weights), aux.state
+        scoring = Scoring(found.objective, self.metrics)
+        totals, state = scoring.totals(value, weight, aux.outputs, targets, weights), aux.state
         _check_state(state, learned.state)
         good = accepted(opt_state)
         if good is not None:  # a skipped step changes neither the batch statistics nor the loss
             state = jax.tree.map(lambda new, old: jnp.where(good, new, old), state, learned.state)
             totals = jax.tree.map(lambda total: jnp.where(good, total, jnp.zeros_like(total)), totals)
         return Learned(params, state, opt_state), totals
+
+    def gradients(self, learned: Learned, batch: tuple, key: jax.Array) -> "Found":
+        """What the backward pass of one batch gives."""
+        params, state, _ = learned
+        model_key = named_key(key, "model")
+        if self.privacy is None or self.sampling is None:
+
+            def value_fn(params: Params) -> jax.Array:
+                return self.objective(params, state, batch, train=True, key=model_key)[0]
+
+            (value, aux), grads = self.objective.value_and_grad(
+                params, state, batch, key=model_key, train=True, method=self.method
+            )
+            return Found(self.objective, value, aux, grads, {"value": value, "grad": grads, "value_fn": value_fn})
+        objective, expected = of_logits(self.objective), self.sampling.expected
+        (value, aux), grads = self.privacy.gradients(
+            objective, params, state, batch, expected=expected, key=model_key, noise_key=named_key(key, "privacy")
+        )
+        # The optimiser sees nothing of the data but the private gradient.
+        return Found(objective, value, aux, grads, {"grad": grads, "weight": jnp.asarray(expected, value.dtype)})
 
     def numbered(
         self, learned: Learned, totals: Totals, batches: Batches, key: jax.Array, step: Any

@@ -1,0 +1,202 @@
+"""Differentially private training: DP-SGD with Poisson samples, and how much of the privacy budget it has spent."""
+
+import dataclasses
+import functools
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from fnn.backprop import add_gradients
+from fnn.errors import is_floating, positive
+from fnn.guards.ranges import ABOVE_ZERO, OPEN_FRACTION, is_number
+from fnn.layer import Params, State, named_key
+from fnn.objective import Aux, Objective, unpacked
+from fnn.paths import map_named
+from fnn.rules.clipped import clipped_gradients
+from fnn.train.data import Length, arrays, is_arrays, samples
+from fnn.train.host_batches import is_mapped
+from fnn.train.poisson import Poisson, poisson
+
+
+@dataclasses.dataclass(frozen=True)
+class Privacy:
+    """Training that reveals little of any one sample: ``fit(…, privacy=Privacy(max_norm, noise_multiplier, delta))``.
+
+        g = (Σ min(1, C / ‖gₙ‖) gₙ + σ C z) / B + ∂penalties/∂θ,  z ~ N(0, 1) for every entry
+
+    summed over a Poisson sample, which every one of the N samples enters by itself with the probability B / N. C is
+    ``max_norm``, σ ``noise_multiplier`` and B the ``batch_size`` of the run, the expected number of samples in a step;
+    an epoch is N / B steps. Any optimiser may follow.
+
+    The parameters are then (ε, ``delta``)-differentially private: for every set S of results and two data sets that
+    differ by one sample, P(S) ≤ e^ε P'(S) + δ. ``epsilon`` is in the history after every epoch, by the library
+    dp-accounting (``pip install "fnn[privacy]"``). Every step counts as a release of its own, micro-batches of
+    ``accumulate`` too.
+
+    Private are the parameters and the optimiser state. **Not private** are the losses and metrics of the history, and
+    whatever is chosen by them. A choice by validation data costs the privacy of the validation data alone. The
+    guarantee holds as long as nobody knows the key, and for exact arithmetic: what the rounding of the noise reveals
+    (Mironov 2012) is not accounted for.
+
+    A batch is padded to a size that a draw exceeds with a probability below 1e-10 δ, which is left out of the account.
+    ``micro_batch``, a number of samples, computes that many at a time: less memory, the same step. Weights of 0 leave a
+    sample out, all others are ignored.
+
+    Errors, when training starts: ``ValueError`` for a batch norm, whose statistics mix samples (use ``GroupNorm`` or
+    ``LayerNorm``), an augmentation that mixes them, data that are not arrays, ``method="auto"``, ``shuffle=False`` and
+    early stopping by a training entry; an optimiser that reads the loss (``lbfgs``, ``reduce_on_plateau``) raises.
+
+    >>> privacy = Privacy(1.0, noise_multiplier=1.1, delta=1e-5)
+    >>> round(privacy.epsilon(samples=60_000, batch_size=256, steps=60 * 234), 1)  # doctest: +SKIP
+    2.9
+
+    Source: Abadi et al. 2016, algorithm 1; Zhu and Wang 2019 for Poisson samples.
+    """
+
+    max_norm: float
+    noise_multiplier: float
+    delta: float
+    _: dataclasses.KW_ONLY
+    micro_batch: int | None = None
+
+    def __post_init__(self) -> None:
+        for name, allowed in (("max_norm", ABOVE_ZERO), ("noise_multiplier", ABOVE_ZERO), ("delta", OPEN_FRACTION)):
+            value = getattr(self, name)
+            if not is_number(value):
+                raise TypeError(f"{name} is a number, which the account of the privacy needs, got {value!r}")
+            if not allowed.holds(value) or not math.isfinite(value):
+                raise ValueError(allowed.refusal(name, value))
+        if self.micro_batch is not None:
+            positive("micro_batch", self.micro_batch)
+
+    def sampling(self, samples: int, batch_size: int) -> Poisson:
+        """How batches are drawn."""
+        return poisson(samples, batch_size, self.delta)
+
+    def epsilon(self, *, samples: int, batch_size: int, steps: int) -> float:
+        """ε after that many steps; ∞ if none is finite at this δ.
+
+        Errors: ``ImportError`` without dp-accounting.
+        """
+        positive("steps", steps)
+        return _epsilon(self.noise_multiplier, self.delta, self.sampling(samples, batch_size).rate, steps)
+
+    def spent(self, sampling: Poisson, length: Length) -> list[float]:
+        """ε after every epoch of a run."""
+        steps = [(epoch + 1) * sampling.plan.steps for epoch in range(length.epochs)]
+        if length.last is not None:
+            steps[-1] += length.last - sampling.plan.steps
+        return [_epsilon(self.noise_multiplier, self.delta, sampling.rate, each) for each in steps]
+
+    def gradients(
+        self,
+        objective: Objective,
+        params: Params,
+        state: State,
+        batch: tuple,
+        *,
+        expected: int,
+        key: jax.Array,
+        noise_key: jax.Array,
+    ) -> tuple[tuple[jax.Array, Aux], Params]:
+        """``((value, aux), g)`` of a padded batch: the value without noise, g as above."""
+        bare = dataclasses.replace(objective, penalties=())
+        (value, aux), total = self._summed(bare, params, state, batch, key)
+
+        def noisy(path: str, leaf: jax.Array) -> jax.Array:
+            if not is_floating(leaf):
+                return leaf
+            wide = jnp.float64 if leaf.dtype == jnp.float64 else jnp.float32
+            noise = jax.random.normal(named_key(noise_key, path), leaf.shape, wide)
+            return ((leaf.astype(wide) + self.noise_multiplier * self.max_norm * noise) / expected).astype(leaf.dtype)
+
+        cost, penalties = objective.penalty(params)
+        grads = map_named(noisy, total)
+        return (value + cost, aux), grads if penalties is None else add_gradients(grads, penalties)
+
+    def _summed(
+        self, objective: Objective, params: Params, state: State, batch: tuple, key: jax.Array
+    ) -> tuple[tuple[jax.Array, Aux], Params]:
+        """The sum of the clipped gradients, with the mean value and what else there is of all samples."""
+        inputs, targets, weights = unpacked(batch)
+        room = jax.tree.leaves(inputs)[0].shape[0]
+        batch = inputs, targets, jnp.ones(room, jnp.float32) if weights is None else weights
+        size = room if self.micro_batch is None else min(self.micro_batch, room)
+
+        def clipped(part: tuple) -> tuple[tuple[jax.Array, Aux], Params]:
+            found, mean = clipped_gradients(objective, params, state, part, max_norm=self.max_norm, key=key)
+            count = jax.tree.leaves(part)[0].shape[0]
+            return found, jax.tree.map(lambda leaf: leaf * count if is_floating(leaf) else leaf, mean)
+
+        if size == room:
+            return clipped(batch)
+        parts = -(-room // size)
+        padded = jax.tree.map(
+            lambda leaf: jnp.pad(leaf, [(0, parts * size - room)] + [(0, 0)] * (leaf.ndim - 1)), batch
+        )
+        padded = jax.tree.map(lambda leaf: leaf.reshape(parts, size, *leaf.shape[1:]), padded)
+
+        def add(total: Params, part: tuple) -> tuple[Params, tuple]:
+            (value, aux), more = clipped(part)
+            weight = objective.loss.weight(aux.outputs, *part[1:]).astype(value.dtype)
+            return jax.tree.map(jnp.add, total, more), (value * weight, weight, aux)
+
+        zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(clipped, _first(padded))[1])
+        total, (values, weights, aux) = jax.lax.scan(add, zeros, padded)
+        outputs = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:])[:room], aux.outputs)
+        weight = weights.sum()
+        value: Any = jnp.where(weight == 0, 0, values.sum() / jnp.where(weight == 0, 1, weight))
+        return (value, Aux(_first(aux.state), outputs)), total
+
+
+def _first(tree: Any) -> Any:
+    return jax.tree.map(lambda leaf: leaf[0], tree)
+
+
+@functools.lru_cache(4096)
+def _epsilon(noise_multiplier: float, delta: float, rate: float, steps: int) -> float:
+    try:
+        import dp_accounting
+        from dp_accounting import pld
+    except ImportError as error:
+        raise ImportError('the account of the privacy needs dp-accounting: pip install "fnn[privacy]"') from error
+    step = dp_accounting.PoissonSampledDpEvent(rate, dp_accounting.GaussianDpEvent(noise_multiplier))
+    # Losses of privacy are rounded up to multiples of 1e-3: ε is an upper bound, by 1e-5 of it too large.
+    accountant = pld.PLDAccountant(value_discretization_interval=1e-3)
+    accountant.compose(dp_accounting.SelfComposedDpEvent(step, steps))
+    return float(accountant.get_epsilon(delta))
+
+
+def sampling_of(privacy: Any, data: Any, batch_size: int | None, steps_per_epoch: int | None) -> Poisson | None:
+    """How ``fit`` draws its batches, ``None`` without privacy."""
+    if privacy is None:
+        return None
+    if not is_arrays(data) or is_mapped(data) or steps_per_epoch is not None or batch_size is None:
+        raise ValueError(
+            "privacy draws every sample by itself: give arrays, not batches or memory-mapped files, and batch_size, the"
+            " expected number of samples in a step; leave out steps_per_epoch"
+        )
+    return privacy.sampling(samples(arrays(data)), batch_size)
+
+
+def check_privacy(
+    privacy: Any, *, method: str = "manual", shuffle: bool = True, mixes: bool = False, monitor: str | None = None
+) -> None:
+    """Raises for settings that do not go with privacy."""
+    if privacy is None:
+        return
+    if not isinstance(privacy, Privacy):
+        raise TypeError(f"privacy is a Privacy(max_norm, noise_multiplier, delta), got {privacy!r}")
+    if method != "manual":
+        raise ValueError("privacy clips the gradient of every sample in the backward pass by hand; leave out method=")
+    if not shuffle:
+        raise ValueError("privacy draws its batches at random; leave out shuffle=False")
+    if mixes:
+        raise ValueError("privacy holds for single samples, and the augmentation mixes them")
+    if monitor is not None and not monitor.startswith("validation_"):
+        raise ValueError(
+            f"early stopping by {monitor!r} would choose by what the training data say without noise; monitor a"
+            f" validation entry"
+        )
