@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from fnn.backprop import add_gradients
 from fnn.errors import is_floating, positive
-from fnn.guards.ranges import ABOVE_ZERO, OPEN_FRACTION, is_number
+from fnn.guards.ranges import ABOVE_ZERO, AT_LEAST_ZERO, OPEN_FRACTION, is_number
 from fnn.layer import Params, State, named_key
 from fnn.objective import Aux, Objective, unpacked
 from fnn.paths import map_named
@@ -62,7 +62,7 @@ class Privacy:
     micro_batch: int | None = None
 
     def __post_init__(self) -> None:
-        for name, allowed in (("max_norm", ABOVE_ZERO), ("noise_multiplier", ABOVE_ZERO), ("delta", OPEN_FRACTION)):
+        for name, allowed in (("max_norm", ABOVE_ZERO), ("noise_multiplier", AT_LEAST_ZERO), ("delta", OPEN_FRACTION)):
             value = getattr(self, name)
             if not is_number(value):
                 raise TypeError(f"{name} is a number, which the account of the privacy needs, got {value!r}")
@@ -76,7 +76,7 @@ class Privacy:
         return poisson(samples, batch_size, self.delta)
 
     def epsilon(self, *, samples: int, batch_size: int, steps: int) -> float:
-        """ε after that many steps; ∞ if none is finite at this δ.
+        """ε after that many steps; ∞ without noise.
 
         Errors: ``ImportError`` without dp-accounting.
         """
@@ -157,6 +157,8 @@ def _first(tree: Any) -> Any:
 
 @functools.lru_cache(4096)
 def _epsilon(noise_multiplier: float, delta: float, rate: float, steps: int) -> float:
+    if not noise_multiplier:
+        return math.inf
     try:
         import dp_accounting
         from dp_accounting import pld

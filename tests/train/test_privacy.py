@@ -222,6 +222,7 @@ def test_epsilon_is_that_of_the_library():
     found = fnn.Privacy(5.0, 1.1, 1e-5).epsilon(samples=6000, batch_size=256, steps=230)
     assert exact.get_epsilon(1e-5) <= found < 1.0001 * exact.get_epsilon(1e-5)
     assert found < loose.get_epsilon(1e-5)
+    assert fnn.Privacy(5.0, 0.0, 1e-5).epsilon(samples=6000, batch_size=256, steps=1) == math.inf
 
 
 def test_the_history_counts_every_step():
@@ -284,8 +285,8 @@ def test_a_layer_that_mixes_samples_is_named():
     ("arguments", "error", "message"),
     [
         ((0.0, 1.0, 1e-5), ValueError, "max_norm is above 0, got 0.0"),
-        ((1.0, -1.0, 1e-5), ValueError, "noise_multiplier is above 0, got -1.0"),
-        ((1.0, math.inf, 1e-5), ValueError, "noise_multiplier is above 0, got inf"),
+        ((1.0, -1.0, 1e-5), ValueError, "noise_multiplier is at least 0, got -1.0"),
+        ((1.0, math.inf, 1e-5), ValueError, "noise_multiplier is at least 0, got inf"),
         ((1.0, 1.0, 1.0), ValueError, "delta is a number in .0, 1., got 1.0"),
         ((jnp.ones(()), 1.0, 1e-5), TypeError, "max_norm is a number, which the account of the privacy needs"),
     ],
