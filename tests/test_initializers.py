@@ -16,6 +16,7 @@ SHAPES = ((64, 10), (2, 8), (3, 3, 4, 8), (5, 1), (1, 5), (7, 2, 3))
 DISTRIBUTIONS = ("normal", "truncated_normal", "uniform")
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("distribution", DISTRIBUTIONS)
 @pytest.mark.parametrize("mode", ["fan_in", "fan_out", "fan_avg"])
 def test_variance_scaling_has_the_bits_of_jax(mode, distribution):

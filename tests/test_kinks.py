@@ -98,6 +98,7 @@ def test_loss(name: str):
     assert (automatic == np.array(expected, float)).all()
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", LOSSES)
 def test_a_loss_on_a_kink_raises_no_false_alarm(name: str):
     """A NaN that is selected away later on would stop whoever looks for one of their own."""

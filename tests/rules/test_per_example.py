@@ -59,6 +59,7 @@ def test_a_symbol_that_occurs_twice_in_an_example_adds_up():
     close(found.norms, np.sqrt([2.0**2 * (2**2 + 1), 2.0**2 * 3]))
 
 
+@pytest.mark.full
 def test_an_index_outside_the_table_has_no_gradient():
     objective = fnn.Objective(fnn.Embedding(3, 2), alone.Energy())
     batch = jnp.array([[0, 7], [-1, 2]]), jnp.zeros((2, 1))
@@ -72,6 +73,7 @@ def test_an_index_outside_the_table_has_no_gradient():
 # ---- what an example's gradient is
 
 
+@pytest.mark.full
 def test_the_weight_of_an_example_cancels_and_a_weight_of_zero_leaves_no_gradient():
     objective, params, batch = classifier()
     plain = fnn.per_example_norms(objective, params, {}, batch)
@@ -79,6 +81,7 @@ def test_the_weight_of_an_example_cancels_and_a_weight_of_zero_leaves_no_gradien
     close(weighted.norms, plain.norms * np.array([1.0, 1, 1, 0, 1]))
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("weights", [None, np.array([3.0, 1.0, 0.5, 0.0, 2.0])], ids=["plain", "weighted"])
 def test_the_value_is_that_of_the_objective_on_the_batch(weights: Any):
     objective, params, batch = classifier()
@@ -90,11 +93,13 @@ def test_the_value_is_that_of_the_objective_on_the_batch(weights: Any):
     close(fnn.clipped_gradients(objective, params, {}, batch, max_norm=1.0)[0][0], value)
 
 
+@pytest.mark.full
 def test_a_batch_without_any_weight_has_the_value_zero():
     objective, params, batch = classifier()
     close(fnn.per_example_norms(objective, params, {}, (*batch, np.zeros(5))).value, 0.0)
 
 
+@pytest.mark.full
 def test_every_example_draws_the_same_random_numbers():
     objective = fnn.Objective(fnn.Serial(fnn.Dropout(0.5), fnn.Dense(1)), fnn.MeanSquaredError())
     batch = np.ones((6, 8)), np.ones((6, 1))
@@ -104,6 +109,7 @@ def test_every_example_draws_the_same_random_numbers():
     assert norms[0] != fnn.per_example_norms(objective, params, {}, batch, train=False).norms[0]
 
 
+@pytest.mark.full
 def test_a_penalty_counts_in_full_in_every_example_and_at_parameters_that_nothing_else_moves():
     model = fnn.Serial(fnn.Frozen(fnn.Dense(3)), fnn.Dense(2))
     objective = fnn.Objective(model, fnn.MeanSquaredError(), (fnn.L2(0.3), fnn.L1(0.1, paths="*/bias")))
@@ -204,6 +210,7 @@ def test_both_forms_of_a_norm(steps: int):
     alone.check(objective, *start(objective, batch[0]), batch, key=KEY, train=True)
 
 
+@pytest.mark.full
 def test_half_precision_inside_keeps_the_norms():
     objective = fnn.Objective(fnn.Cast(fnn.Serial(fnn.Dense(16), fnn.Tanh(), fnn.Dense(3))), fnn.CrossEntropy())
     batch = drawn(1, 5, 8), labels(2, 3, 5)
@@ -227,6 +234,7 @@ class Doubled(fnn.Dense):
         return super().backward(cache, 2 * dy)
 
 
+@pytest.mark.full
 def test_a_subclass_with_a_backward_of_its_own_is_asked_itself():
     objective = fnn.Objective(fnn.Serial(fnn.Dense(3), Doubled(2)), alone.Energy())
     batch = drawn(1, 4, 3), np.zeros(4)
@@ -245,6 +253,7 @@ class Counts(fnn.Layer):
         return x @ params["w"] * params["a count"].astype(x.dtype) + params["list"][0][None], state
 
 
+@pytest.mark.full
 def test_parameters_that_are_not_floating_have_no_norm():
     objective = fnn.Objective(Counts(), fnn.MeanSquaredError())
     batch = drawn(1, 4, 3), drawn(2, 4, 2)
@@ -271,6 +280,7 @@ def test_without_a_norm_above_the_limit_it_is_the_gradient_of_the_batch():
     close(found, ((value, aux), grads))
 
 
+@pytest.mark.full
 def test_it_has_the_structure_and_dtypes_of_the_parameters():
     objective = fnn.Objective(fnn.Serial(fnn.Repeat(fnn.Dense(3), 2), fnn.WeightNorm(fnn.Dense(2))), alone.Energy())
     batch = drawn(1, 4, 3).astype(np.float32), np.zeros(4)
@@ -287,6 +297,7 @@ def test_no_example_moves_it_by_more_than_twice_the_limit():
     assert moved <= 2 * 0.1 / 5 * (1 + 1e-12)
 
 
+@pytest.mark.full
 def test_examples_without_a_gradient_leave_the_derivatives_of_norms_finite():
     objective, params, batch = classifier()
     batch = (*batch, np.array([1.0, 0.0, 1.0, 1.0, 1.0]))
@@ -298,6 +309,7 @@ def test_examples_without_a_gradient_leave_the_derivatives_of_norms_finite():
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(jax.grad(both)(params)))
 
 
+@pytest.mark.full
 def test_a_norm_that_overflows_makes_the_mean_nan_and_drops_no_example():
     objective = fnn.Objective(fnn.Dense(1, use_bias=False), fnn.MeanSquaredError())
     x = np.array([[1e10], [1.0]], np.float32)
@@ -305,6 +317,7 @@ def test_a_norm_that_overflows_makes_the_mean_nan_and_drops_no_example():
     assert np.isnan(grads["kernel"]).all()
 
 
+@pytest.mark.full
 def test_a_limit_may_be_traced_and_one_out_of_range_gives_nan():
     objective, params, batch = classifier()
     run = jax.jit(lambda limit: fnn.clipped_gradients(objective, params, {}, batch, max_norm=limit)[1])
@@ -316,6 +329,7 @@ def test_a_limit_may_be_traced_and_one_out_of_range_gives_nan():
         fnn.clipped_gradients(objective, params, {}, batch, max_norm=np.array([0.1, 0.2]))
 
 
+@pytest.mark.full
 def test_it_runs_under_vmap_and_operation_by_operation():
     objective, params, batch = classifier()
     found = fnn.clipped_gradients(objective, params, {}, batch, max_norm=0.1)[1]
@@ -326,6 +340,7 @@ def test_it_runs_under_vmap_and_operation_by_operation():
 # ---- states
 
 
+@pytest.mark.full
 def test_a_state_that_no_example_changes_is_returned():
     objective = fnn.Objective(fnn.Serial(fnn.SpectralNorm(fnn.Dense(3)), fnn.BatchNorm()), alone.Energy())
     x = drawn(1, 4, 2)
@@ -398,6 +413,7 @@ def test_a_model_in_the_place_of_an_objective_is_refused():
         fnn.per_example_norms(objective.model, params, {}, batch)  # type: ignore[arg-type]
 
 
+@pytest.mark.full
 def test_outputs_that_do_not_depend_on_the_example_are_those_of_all():
     model = fnn.Serial(fnn.Dense(2), fnn.Lambda(lambda x: jnp.zeros((len(x), 3))))
     objective = fnn.Objective(model, fnn.CrossEntropy())
