@@ -150,6 +150,7 @@ from fnn.rules.attribution import GradientTimesInput as GradientTimesInput
 from fnn.rules.attribution import GuidedBackprop as GuidedBackprop
 from fnn.rules.attribution import attribute as attribute
 from fnn.rules.clipped import clipped_gradients as clipped_gradients
+from fnn.rules.composite import Composite as Composite
 from fnn.rules.curvature import diagonal_estimate as diagonal_estimate
 from fnn.rules.curvature import gauss_newton_vector as gauss_newton_vector
 from fnn.rules.curvature import hessian_vector as hessian_vector

@@ -1,7 +1,7 @@
 """Rules by path: the layers of a model that pass back something else than their gradient."""
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import jax
@@ -30,8 +30,6 @@ def checked_rules(model: Layer, rules: Any) -> FrozenDict:
     """The rules; every glob selects a layer that is not a combinator, and no layer is selected twice."""
     if not isinstance(rules, Mapping):
         raise TypeError(f"rules are a dict {{glob: rule}}, got {rules!r}")
-    paths = [node.path for node in nodes(model) if asks_rule(node)]
-    chosen: dict[str, str] = {}
     for glob, rule in rules.items():
         if isinstance(rule, type) and issubclass(rule, Replaced):
             raise TypeError(f"the rule for {glob!r} is an instance: write {rule.__name__}()")
@@ -39,11 +37,18 @@ def checked_rules(model: Layer, rules: Any) -> FrozenDict:
             raise TypeError(
                 f"a rule is a function (path, layer, cache, dy) -> (dparams, dx), got {rule!r} for {glob!r}"
             )
+    check_apart(model, rules)
+    return FrozenDict(rules)
+
+
+def check_apart(model: Layer, globs: Iterable[str]) -> None:
+    """Raises for a glob that selects no layer that is not a combinator, and for two that select the same one."""
+    paths, chosen = [node.path for node in nodes(model) if asks_rule(node)], dict[str, str]()
+    for glob in globs:
         for path in select(glob, paths):
             if path in chosen:
                 raise ValueError(f"the rules for {chosen[path]!r} and {glob!r} both match the layer {path!r}")
             chosen[path] = glob
-    return FrozenDict(rules)
 
 
 def rule_of(rules: Mapping[str, Any], error: Any, key: jax.Array | None) -> Rule:

@@ -53,6 +53,10 @@ class Attribution:
         """What the layer passes back of g: by default its own dx."""
         return seen.back(layer, g)
 
+    def at(self, path: str) -> "Attribution":
+        """The rule for the layer at that path: by default this one, at every layer."""
+        return self
+
     def of_input(self, x: jax.Array, g: jax.Array) -> jax.Array:
         """The attribution of x, from what arrives there: by default that itself."""
         return g
@@ -108,7 +112,8 @@ def attribute(
 
     ``target``: integers (N,), the entry of every sample's output (N, …, C) that is explained, on its last axis; or an
     array of the output's shape, the weight of each entry. ``rule`` is ``GradientTimesInput()`` by default, or one of
-    ``Attribution() GuidedBackprop() Deconvnet() Epsilon() Gamma() ZPlus() IntegratedGradients() SmoothGrad()``.
+    ``Attribution() GuidedBackprop() Deconvnet() Epsilon() Gamma() ZPlus() IntegratedGradients() SmoothGrad()``; or
+    ``Composite({glob: rule}, default)``, which has one for some layers and another for the rest.
 
     Errors: ``ValueError`` for a target that fits neither form, and for a layer that the rule does not know, by path.
 
@@ -133,17 +138,22 @@ class Remembers(StandIn, name="remembers"):
 
 
 def passed_back(rule: Attribution, model: Layer, params: Params, state: State, x: Any, target: Any) -> Any:
-    """What arrives at x."""
+    """What arrives at x, of the outputs' entries that are explained."""
+    return through(rule, model, params, state, x, lambda outputs: _explained(outputs, target))
+
+
+def through(rule: Attribution, model: Layer, params: Params, state: State, x: Any, g_of: Callable[[Any], Any]) -> Any:
+    """What arrives at x by the rule at every layer, from ``g_of(outputs)`` at the outputs."""
     watched = map_nodes(lambda node: Remembers(node.layer) if asks_rule(node) else node.layer, model)
     with located("", watched, x):
         outputs, _, cache = forward_of(watched, params, state, x, train=False, key=None)
 
     def back(path: str, layer: Any, cache: Cache, g: Any) -> tuple[None, Any]:
         seen = Seen(cache["params"], cache["state"], cache["x"], cache["y"], cache["inner"])
-        return None, rule.back(layer.inner, seen, g)
+        return None, rule.at(path).back(layer.inner, seen, g)
 
     with located("", watched, outputs, "given the output gradient"):
-        return backprop(watched, cache, _explained(outputs, target), back)[1]
+        return backprop(watched, cache, g_of(outputs), back)[1]
 
 
 def _explained(outputs: Any, target: Any) -> jax.Array:

@@ -7,18 +7,30 @@ import jax
 import jax.numpy as jnp
 
 from fnn.backprop import own_backward
+from fnn.combinators.feed_forward import FeedForward
 from fnn.guards.ranges import AT_LEAST_ZERO, keep_in_range
 from fnn.layer import Layer, Params
 from fnn.layers.activation._elementwise import Elementwise
+from fnn.layers.attention._head_projection import HeadProjection
+from fnn.layers.attention.multi_head_attention import MultiHeadAttention
+from fnn.layers.attention.positions import PositionalEmbedding
 from fnn.layers.conv.conv import Convolution
 from fnn.layers.conv.depthwise_conv import DepthwiseConv
 from fnn.layers.linear.dense import Dense
+from fnn.layers.linear.embedding import Embedding
+from fnn.layers.linear.gated_linear import Gated
+from fnn.layers.norm._sample_norm import SampleNorm
 from fnn.layers.norm.batch_norm import BatchNorm
+from fnn.layers.norm.rms_norm import RMSNorm
 from fnn.paths import map_named, matches
-from fnn.rules.attribution import GradientTimesInput, Seen
+from fnn.rules.attribution import GradientTimesInput, Seen, through
+from fnn.rules.constant_weights import at_constant_deviation, at_constant_weights
 
-LINEAR = (Dense, Convolution, DepthwiseConv)
+LINEAR = (Dense, Convolution, DepthwiseConv, HeadProjection)
 """Layers with a kernel, which are linear but for their bias."""
+
+ADDED = (Embedding, PositionalEmbedding)
+"""Layers whose parameters take part of the relevance, or all of it, as a bias does."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,15 +39,20 @@ class Epsilon(GradientTimesInput):
 
         R_i = Σ_j x_i w_ij / (y_j + ε sign(y_j)) R_j,  sign(0) = 1
 
-    Backward:  at a layer with a kernel, and at a batch norm, g_x = J_xᵀ (g ⊙ y / (y + ε sign(y)))
+    Backward:  at a layer with a kernel, and at a normalisation, g_x = J_xᵀ (g ⊙ y / (y + ε sign(y)))
                at an activation y = f(x), which keeps relevances, g_x = g ⊙ y / x, and 0 where x = 0
                at pools, reshapes and whatever else has no parameters: the gradient
+
+    Inside attention, a gated unit or a ``FeedForward`` it holds layer by layer. What multiplies a signal is a constant
+    there: the weights of attention, gates, and the standard deviation of layer, group, instance and RMS norms. All
+    relevance then goes to the values, and none to queries, keys and gates.
 
     What a bias adds to an output keeps its share. So without biases, and for ε = 0, all relevances sum to the output.
 
     Errors: ``ValueError`` for another layer with parameters, named by its path.
 
-    Source: Bach et al. 2015, eq. 58; Montavon et al. 2019, §10.2.
+    Source: Bach et al. 2015, eq. 58; Montavon et al. 2019, §10.2; Ali et al. 2022 for attention and norms; Arras et al.
+    2017 for gates.
     """
 
     epsilon: float = 1e-6
@@ -48,8 +65,17 @@ class Epsilon(GradientTimesInput):
             return self.through_kernel(layer, seen, g)
         if isinstance(layer, BatchNorm):
             return seen.back(layer, g * _over(seen.y, seen.y, self.epsilon))
+        if isinstance(layer, SampleNorm | RMSNorm):
+            return at_constant_deviation(layer, seen, g * _over(seen.y, seen.y, self.epsilon))
         if isinstance(layer, Elementwise):
             return g * jnp.where(seen.x == 0, 0, seen.y / jnp.where(seen.x == 0, 1, seen.x))
+        if isinstance(layer, MultiHeadAttention | Gated):
+            return at_constant_weights(self, layer, seen, g)
+        if isinstance(layer, FeedForward):
+            network = layer.network(seen.cache["width"].value)
+            return through(self, network, seen.params, seen.state, seen.x, lambda _: g)
+        if isinstance(layer, ADDED):
+            return seen.back(layer, g)
         if jax.tree.leaves(seen.params):
             raise ValueError(f"{type(self).__name__} has no rule for {type(layer).__name__}, which has parameters")
         return seen.back(layer, g)
