@@ -47,7 +47,7 @@ def poisson(samples: int, expected: int, delta: float) -> Poisson:
     """The sampling with room for a batch but for ``RARE`` · ``delta`` of all draws.
 
     >>> poisson(60_000, 256, 1e-5)
-    Poisson(samples=60000, expected=256, room=392)
+    Poisson(samples=60000, expected=256, room=393)
     """
     from scipy.stats import binom  # as slow to import as JAX's own, which has it
 
