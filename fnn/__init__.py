@@ -158,6 +158,7 @@ from fnn.rules.curvature import top_eigenvalues as top_eigenvalues
 from fnn.rules.feedback import DirectFeedbackAlignment as DirectFeedbackAlignment
 from fnn.rules.feedback import FeedbackAlignment as FeedbackAlignment
 from fnn.rules.feedback import SignSymmetry as SignSymmetry
+from fnn.rules.noise_scale import GradientNoise as GradientNoise
 from fnn.rules.noise_scale import NoiseScale as NoiseScale
 from fnn.rules.noise_scale import gradient_noise_scale as gradient_noise_scale
 from fnn.rules.per_example import PerExample as PerExample

@@ -31,6 +31,8 @@ class Metric:
     higher_is_better: ClassVar[bool] = True
     cuts_at_zero: ClassVar[bool] = False
     """Whether yes-or-no answers are read as logits: above 0 means yes."""
+    of_gradients: ClassVar[bool] = False
+    """Whether a training step measures it, from ``measure(objective, params, state, batch, key)``, and nothing else."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

@@ -1,12 +1,14 @@
 """How much the examples' gradients differ: the batch size beyond which larger batches help little."""
 
-from typing import NamedTuple
+import dataclasses
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from fnn.backprop import add_gradients
 from fnn.layer import Params, State
+from fnn.metrics import Metric, ratio
 from fnn.objective import Objective
 from fnn.paths import named_leaves
 from fnn.rules._sums import square_of
@@ -80,6 +82,48 @@ def gradient_noise_scale(
     leaves = {path: _estimates(jnp.mean(each), square_of(gradients[path]), count) for path, each in squares.items()}
     signal, noise = (total({path: each[place] for path, each in leaves.items()}) for place in (0, 1))
     return NoiseScale(noise / signal, signal, noise, leaves)
+
+
+@dataclasses.dataclass(frozen=True)
+class GradientNoise(Metric):
+    """The simple noise scale of an epoch, as a metric of ``fit`` and ``make_train``: ``noise_scale`` in the history.
+
+        B = Σ tr Σ / Σ ‖G‖²,  the sums over the batches of the epoch, each at the parameters before its step
+
+    in examples, as ``gradient_noise_scale`` estimates both. It tells which batch size would be efficient at this stage
+    of training, and grows as the loss falls. Every step then takes one more backward pass over its batch. There is no
+    ``validation_noise_scale``.
+
+    Errors: those of ``gradient_noise_scale``, when training starts; ``TypeError`` for a call, and from ``evaluate``.
+
+    >>> import fnn
+    >>> x = jnp.linspace(-1, 1, 20)[:, None]
+    >>> result = fnn.fit(
+    ...     fnn.Objective(fnn.Dense(1), fnn.MeanSquaredError()), fnn.optim.sgd(0.1), (x, 3 * x + 1),
+    ...     epochs=2, batch_size=10, key=jax.random.key(0), metrics=[GradientNoise()], progress=False,
+    ... )
+    >>> result.history["noise_scale"].shape
+    (2,)
+    """
+
+    name = "noise_scale"
+    higher_is_better = False
+    of_gradients = True
+
+    def measure(self, objective: Objective, params: Params, state: State, batch: tuple, key: jax.Array) -> Any:
+        """The sums of one batch."""
+        found = gradient_noise_scale(objective, params, state, batch, key=key)
+        return {"noise": found.noise.astype(jnp.float32), "signal": found.signal.astype(jnp.float32)}
+
+    def none(self) -> Any:
+        """The sums of no batch."""
+        return {"noise": jnp.zeros((), jnp.float32), "signal": jnp.zeros((), jnp.float32)}
+
+    def update(self, outputs: Any, targets: Any, weights: Any = None) -> Any:
+        raise TypeError("GradientNoise() measures gradients while fit and make_train run: outputs have none")
+
+    def value(self, sums: Any) -> jax.Array:
+        return ratio(sums["noise"], sums["signal"])
 
 
 def _estimates(mean_square: jax.Array, square_mean: jax.Array, count: int) -> tuple[jax.Array, jax.Array]:

@@ -28,6 +28,7 @@ class CompiledTraining:
         self.order = jax.jit(training.order, static_argnames="samples")
         self.steps = jax.jit(training.steps, donate_argnums=(0, 1))
         self.usable = jax.jit(Usable(training).of)
+        self.values = jax.jit(training.values)
 
 
 class CompiledScoring:

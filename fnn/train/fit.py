@@ -143,12 +143,10 @@ def fit(
     if validation is not None:
         judged = source_of(validation, batch_size, name="validation data", epochs=epochs)
         judge = Judge(scoring, judged, learned.params, learned.state, "validation data")
-    totals = scoring.none(learned.params, learned.state, source.first)
-    entries = jax.eval_shape(scoring.values, totals)
-    entries |= {f"validation_{name}": entry for name, entry in entries.items()} if judge else {}
-    names = tuple(scoring.names(validation=judge is not None))
-    if privacy is not None:
-        names, entries = (*names, "epsilon"), {**entries, "epsilon": jax.ShapeDtypeStruct((), jnp.float32)}
+    totals = training.none(learned.params, learned.state, source.first)
+    entries = jax.eval_shape(training.values, totals) | {"epsilon": jax.ShapeDtypeStruct((), jnp.float32)}
+    entries |= {f"validation_{name}": entry for name, entry in entries.items()}
+    names = tuple(training.names(validation=judge is not None))
     sign = early_stopping.sign(scoring.metrics) if early_stopping else -1
     ending = Ending(epochs, names, validate_every, early_stopping, sign)
     apart = source.remembers = not Usable(training).trivial(learned)
@@ -158,7 +156,7 @@ def fit(
         epochs=epochs,
         batch_size=source.batch_size,
         count=source.count,
-        metrics=scoring.metrics,
+        metrics=training.metrics,
         entries={name: entries[name] for name in names},
         fingerprint={},
         standing=Standing(learned, totals, ending.start(entries, copied(learned) if early_stopping else learned)),
@@ -183,7 +181,7 @@ def fit(
                 **{"validation data": judge.source.described() if judge else None},
                 batch_size=source.batch_size,
                 steps_per_epoch=steps_per_epoch,
-                metrics=scoring.metrics,
+                metrics=training.metrics,
                 augment=augment,
                 method=method,
                 shuffle=shuffle,
@@ -206,7 +204,7 @@ def fit(
         )
     usable = run.usable if apart else run.standing.learned
     result = ending.result(run.standing.record, usable)
-    return TrainResult(*result, History(run.history, better_higher(scoring.metrics)), run.epoch)
+    return TrainResult(*result, History(run.history, better_higher(training.metrics)), run.epoch)
 
 
 def _own(learned: Learned) -> Learned:

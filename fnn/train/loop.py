@@ -10,7 +10,7 @@ import numpy as np
 from fnn.layer import named_key
 from fnn.optim.nonfinite import skipped_in_a_row
 from fnn.train.callbacks import Callback, Run, Standing
-from fnn.train.compiled import compiled, compiled_ending, compiled_scoring
+from fnn.train.compiled import compiled, compiled_ending
 from fnn.train.data import Stretch
 from fnn.train.evaluate import Judge
 from fnn.train.pace import Pace, wait
@@ -34,7 +34,7 @@ class Loop:
         key: jax.Array,
     ) -> None:
         self.training, self.source, self.judge, self.ending, self.key = training, source, judge, ending, key
-        self._functions, self._scoring = compiled(training), compiled_scoring(training.scoring)
+        self._functions = compiled(training)
         self._end_of_epoch, self._pace, self._stops = compiled_ending(ending).end_of_epoch, Pace(), Stops()
 
     def drive(self, run: Run, callbacks: Sequence[Callback]) -> None:
@@ -107,7 +107,7 @@ class Loop:
 
     def _end(self, run: Run) -> None:
         standing, epoch = run.standing, run.epoch
-        values, usable = self._scoring.values(standing.totals), standing.learned
+        values, usable = self._functions.values(standing.totals), standing.learned
         values = values | self.training.spent(epoch + 1)
         if run.apart and self.ending.needs_usable(epoch):
             usable = self.usable(standing, epoch_ends=True)

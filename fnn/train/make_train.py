@@ -179,8 +179,8 @@ def make_train(
                 training.objective, learned.params, learned.state, validation, "validation data", scoring.metrics
             )
             judged = stretches(validation, plan(samples(validation), batch_size))
-        higher = better_higher(scoring.metrics)
-        names = (*scoring.names(validation=judged is not None), *["epsilon"] * (privacy is not None))
+        higher = better_higher(training.metrics)
+        names = tuple(training.names(validation=judged is not None))
         sign = early_stopping.sign(scoring.metrics) if early_stopping else -1
         ending = Ending(run_length.epochs, names, validate_every, early_stopping, sign)
 
@@ -208,11 +208,11 @@ def make_train(
             epoch: jax.Array, learned: Learned, stop: Any = None, chunk: int | None = None
         ) -> tuple[Learned, dict[str, jax.Array], Learned]:
             epoch_key, found = parts(epoch)
-            carry = (learned, scoring.none(learned.params, learned.state, data))
+            carry = (learned, training.none(learned.params, learned.state, data))
             for batches, start, end in found:
                 carry = steps_of(training, carry, Stretch(batches, start, end), epoch_key, stop, chunk)
             learned, totals = carry
-            values, used = scoring.values(totals), learned
+            values, used = training.values(totals), learned
             if spent is not None:
                 values |= {"epsilon": spent[epoch]}
             if not Usable(training).trivial(learned):

@@ -34,9 +34,7 @@ class Scoring(Value):
         if not isinstance(self.objective, Objective):
             raise TypeError(f"expected an Objective(model, loss), got {self.objective!r}")
         object.__setattr__(self, "metrics", tuple_of(Metric, "metrics", self.metrics))
-        names = ["loss", *(metric.name for metric in self.metrics)]
-        if len(set(names)) < len(names) or any(name.startswith("validation_") for name in names):
-            raise ValueError(f"history entries need different names that do not begin with validation_, got {names}")
+        check_names(self.names(validation=False))
 
     def names(self, *, validation: bool) -> list[str]:
         """The names in the history, in order."""
@@ -99,6 +97,12 @@ class Scoring(Value):
             totals = self.none(params, state, batches.data) if totals is None else totals
             totals = self.scores(totals, params, state, batches, start, stop)
         return self.values(totals or {})
+
+
+def check_names(names: list[str]) -> None:
+    """Raises if two entries of the history have one name, or one that a validation entry could have."""
+    if len(set(names)) < len(names) or any(name.startswith("validation_") for name in names):
+        raise ValueError(f"history entries need different names that do not begin with validation_, got {names}")
 
 
 def loss_of(totals: Totals) -> Any:

@@ -11,10 +11,11 @@ from fnn.augment.compose import check_augmentation
 from fnn.augment.mixed_targets import check_mixed_targets
 from fnn.augment.mixing import augmented, mixes
 from fnn.combinators.frozen import frozen_layers
-from fnn.errors import returned
+from fnn.errors import returned, tuple_of
 from fnn.guards.options import flag
 from fnn.layer import Params, State, named_key
 from fnn.metrics import Metric
+from fnn.metrics.sums import added, running, whole
 from fnn.objective import Aux, Method, Objective, check_method, unpacked
 from fnn.optim.nonfinite import accepted
 from fnn.optim.transform import apply_updates, expect_optimizer, update
@@ -23,7 +24,7 @@ from fnn.rules.examples import of_logits
 from fnn.train.data import Batches, Length
 from fnn.train.poisson import Poisson
 from fnn.train.privacy import Privacy, check_privacy
-from fnn.train.scoring import Scoring, Totals
+from fnn.train.scoring import Scoring, Totals, check_names
 from fnn.values import Value
 
 Augment = Callable[[jax.Array, Any], Any]
@@ -67,20 +68,26 @@ class Training(Value):
     """How batches are drawn, with ``privacy``."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "metrics", self.scoring.metrics)
+        object.__setattr__(self, "metrics", tuple_of(Metric, "metrics", self.metrics))
+        check_names(self.names(validation=False))
         expect_optimizer("training", self.optimizer)
         check_settings(self.augment, self.method, self.shuffle, self.evaluate_averaged)
         check_privacy(self.privacy, method=self.method, shuffle=self.shuffle, mixes=mixes(self.augment))
 
     @property
     def scoring(self) -> Scoring:
-        """The loss and metrics that are reported."""
-        return Scoring(self.objective, self.metrics)
+        """The loss and the metrics of outputs, which are also validated."""
+        return Scoring(self.objective, [metric for metric in self.metrics if not metric.of_gradients])
+
+    @property
+    def of_gradients(self) -> list[Any]:
+        """The metrics that a training step alone can measure."""
+        return [metric for metric in self.metrics if metric.of_gradients]
 
     @property
     def measured(self) -> Sequence[Metric]:
         """The metrics that see the training targets as given; none if the targets are mixed first."""
-        return () if mixes(self.augment) else self.metrics
+        return () if mixes(self.augment) else self.scoring.metrics
 
     def init(self, key: jax.Array, inputs: Any) -> tuple[Params, State]:
         """Initial parameters and state."""
@@ -122,8 +129,11 @@ class Training(Value):
         if frozen := frozen_layers(self.objective.model):  # even with weight decay and penalties
             updates = map_named(lambda path, u: jnp.zeros_like(u) if lies_in(path, frozen) else u, updates)
         params = apply_updates(learned.params, updates)
-        scoring = Scoring(found.objective, self.metrics)
+        scoring = Scoring(found.objective, self.scoring.metrics)
         totals, state = scoring.totals(value, weight, aux.outputs, targets, weights), aux.state
+        for metric in self.of_gradients:
+            sums = metric.measure(self.objective, learned.params, learned.state, batch, named_key(key, "model"))
+            totals[metric.name] = running(sums)
         _check_state(state, learned.state)
         good = accepted(opt_state)
         if good is not None:  # a skipped step changes neither the batch statistics nor the loss
@@ -156,7 +166,26 @@ class Training(Value):
     ) -> tuple[Learned, Totals]:
         """The step with this number in the epoch with this key; adds its totals to the given ones."""
         learned, more = self.step(learned, batches.of(step), jax.random.fold_in(key, step))
-        return learned, self.scoring.merged(totals, more)
+        return learned, self.merged(totals, more)
+
+    def none(self, params: Params, state: State, data: tuple) -> Totals:
+        """Empty totals, to add to."""
+        return self.scoring.none(params, state, data) | {each.name: running(each.none()) for each in self.of_gradients}
+
+    def merged(self, totals: Totals, more: Totals) -> Totals:
+        """The totals of both together."""
+        own = {each.name: added(totals[each.name], more[each.name]) for each in self.of_gradients}
+        return self.scoring.merged({name: totals[name] for name in totals if name not in own}, more) | own
+
+    def values(self, totals: Totals) -> dict[str, jax.Array]:
+        """The loss and all metrics by name, from their totals."""
+        own = {each.name: each.value(whole(totals[each.name])) for each in self.of_gradients}
+        return self.scoring.values(totals) | own
+
+    def names(self, *, validation: bool) -> list[str]:
+        """The names in the history, in order."""
+        own = [each.name for each in self.of_gradients] + ["epsilon"] * (self.privacy is not None)
+        return self.scoring.names(validation=validation) + own
 
     def steps(
         self, learned: Learned, totals: Totals, batches: Batches, key: jax.Array, start: Any, stop: Any

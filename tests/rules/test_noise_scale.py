@@ -1,5 +1,7 @@
 """The noise scale: against the examples' gradients in full."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -45,3 +47,48 @@ def test_one_example_has_no_variance():
     params = {"kernel": jnp.ones((1, 1)), "bias": jnp.zeros(1)}
     with pytest.raises(ValueError, match="at least two"):
         fnn.gradient_noise_scale(objective, params, {}, (np.ones((1, 1)), np.zeros((1, 1))))
+
+
+# ---- as a metric
+
+
+def measured(**options: Any) -> tuple[Any, Any]:
+    """The history of a run that does not move its parameters, by ``fit`` and by ``make_train``."""
+    objective = fnn.Objective(fnn.Serial(fnn.Dense(4), fnn.Tanh(), fnn.Dense(3)), fnn.CrossEntropy())
+    params, state = objective.init(KEY, X)
+    given = {"epochs": 2, "batch_size": 3, "shuffle": False, "metrics": (fnn.GradientNoise(), fnn.Accuracy())} | options
+    data, start = (X, LABELS), {"params": params, "state": state, "validation": (X, LABELS)}
+    fitted = fnn.fit(objective, fnn.optim.sgd(0.0), data, key=KEY, progress=False, **start, **given)
+    train = fnn.make_train(objective, fnn.optim.sgd(0.0), **given)
+    return fitted, jax.jit(lambda: train(KEY, data, **start))()
+
+
+def test_an_epoch_divides_the_noise_of_its_batches_by_their_signal():
+    fitted, made = measured()
+    objective = fnn.Objective(fnn.Serial(fnn.Dense(4), fnn.Tanh(), fnn.Dense(3)), fnn.CrossEntropy())
+    parts = [
+        fnn.gradient_noise_scale(objective, fitted.params, fitted.state, (X[i : i + 3], LABELS[i : i + 3]))
+        for i in (0, 3)
+    ]
+    expected = sum(part.noise for part in parts) / sum(part.signal for part in parts)
+    for history in (fitted.history, made.history):
+        close(history["noise_scale"], np.full(2, expected, np.float32), rtol=1e-5)
+        assert "validation_noise_scale" not in history
+        assert "validation_accuracy" in history
+        assert not history.higher_is_better("noise_scale")
+
+
+def test_it_is_measured_only_while_training():
+    objective = fnn.Objective(fnn.Dense(3), fnn.CrossEntropy())
+    params, state = objective.init(KEY, X)
+    with pytest.raises(TypeError, match="measures gradients while fit and make_train run"):
+        fnn.evaluate(objective, params, state, (X, LABELS), batch_size=3, metrics=[fnn.GradientNoise()])
+    with pytest.raises(ValueError, match=r"history entries need different names .* 'noise_scale', 'noise_scale'"):
+        measured(metrics=[fnn.GradientNoise()] * 2)
+
+
+def test_a_batch_norm_is_refused_where_it_is_measured():
+    objective = fnn.Objective(fnn.Serial(fnn.Dense(4), fnn.BatchNorm(), fnn.Dense(3)), fnn.CrossEntropy())
+    train = fnn.make_train(objective, fnn.optim.sgd(0.1), epochs=1, batch_size=3, metrics=[fnn.GradientNoise()])
+    with pytest.raises(ValueError, match=r"in batch_norm_0: .* takes statistics over the batch"):
+        train(KEY, (X, LABELS))

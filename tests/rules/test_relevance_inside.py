@@ -40,7 +40,8 @@ def relevance(layer: fnn.Layer, params: Any, x: Any, target: Any, rule: Any = EX
 def constant_attention(params: Any, x: Any, mask: Any = None) -> Any:
     q, k, v = (jnp.einsum("ntd,dhf->nthf", x, params[name]["kernel"]) for name in ("query", "key", "value"))
     logits = jnp.einsum("nthf,nshf->nhts", q, k) / np.sqrt(q.shape[-1])
-    weights = jax.nn.softmax(logits if mask is None else jnp.where(mask, logits, -jnp.inf))
+    allowed: Any = logits if mask is None else jnp.where(mask, logits, -jnp.inf)
+    weights = jax.nn.softmax(allowed)
     return jnp.einsum("nhts,nshf,hfd->ntd", stop_gradient(weights), v, params["out"]["kernel"])
 
 
@@ -141,7 +142,7 @@ def test_each_layer_follows_the_rule_of_its_path():
     found = relevance(model, params, x, classes, mixed)
     h = fnn.Relu()(fnn.Dense(6).apply(params["low"], {}, x)[0])
     of_hidden = fnn.attribute(fnn.Dense(3), params["high"], {}, h, classes, rule=fnn.Epsilon(0.1))
-    weights = np.where(h > 0, of_hidden / np.where(h > 0, h, 1), 0)
+    weights = np.where(h > 0, np.asarray(of_hidden) / np.where(h > 0, h, 1), 0)
     close(found, fnn.attribute(fnn.Dense(6), params["low"], {}, x, weights, rule=fnn.ZPlus()), rtol=1e-10)
 
 
