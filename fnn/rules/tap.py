@@ -1,6 +1,7 @@
 """Activations and deltas of a model, read and changed on their way."""
 
 import dataclasses
+import os
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -47,6 +48,16 @@ class Tap:
     def chosen(self) -> list[str]:
         """The paths of the layers that are tapped."""
         return select(self.paths, [node.path for node in nodes(self.objective.model) if asks_rule(node)])
+
+    def plot(self, found: Tapped, path: str | os.PathLike) -> None:
+        """Draws the sizes of the tapped activations and deltas by depth, each layer of a ``Repeat`` by itself, and
+        saves the picture; the ending gives the format.
+
+        Errors: ``ImportError`` where matplotlib is not installed.
+        """
+        from fnn.rules.tap_plot import save_depths
+
+        save_depths(self.objective.model, found, path)
 
     def __call__(
         self, params: Params, state: State, batch: tuple, *, key: jax.Array | None = None, train: bool = True
@@ -102,7 +113,7 @@ def tap(
     ``paths`` are globs of layers that are not combinators; attention, gated units and ``FeedForward`` are one layer.
     An edit gets each output or delta of a chosen layer and returns one of the same shape: so deltas are clipped, made
     noisy or quantised, and activations ablated. Rules of the objective are followed. Inside ``Repeat`` an edit is
-    traced once for all layers there.
+    traced once for all layers there. ``tap(objective, "*").plot(found, "depth.png")`` draws their sizes by depth.
 
     Errors: ``ValueError`` for a glob that selects no layer.
 

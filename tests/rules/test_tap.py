@@ -9,6 +9,7 @@ import pytest
 
 import fnn
 from fnn.paths import named_leaves
+from fnn.rules.tap_plot import at, by_depth, size
 from tests.comparing import close, same
 
 pytestmark = [pytest.mark.full, pytest.mark.usefixtures("strict_numerics")]
@@ -119,3 +120,26 @@ def test_a_tap_is_a_value_and_runs_under_jit():
     assert hash(one) == hash(two)
     found = jax.jit(lambda params: one(params, state, (X, LABELS), key=KEY))(params)
     close(found, one(params, state, (X, LABELS), key=KEY))
+
+
+# ---- the picture
+
+
+def test_layers_are_drawn_as_they_run_and_with_the_sizes_of_their_own_signals(tmp_path: Any):
+    objective, params, state = network()
+    tapping = fnn.tap(objective, "*")
+    found = tapping(params, state, (X, LABELS), key=KEY)
+    block = ("dense_0", "tanh_0", "dropout_0")
+    expected = [("dense_0", ()), ("batch_norm_0", ())]
+    expected += [(f"repeat_0/{name}", (i,)) for i in range(2) for name in block] + [("head", ())]
+    assert list(by_depth(objective.model)) == expected
+    second = np.asarray(found.deltas["repeat_0/tanh_0"])[1]
+    low, middle, high = size(at(found.deltas["repeat_0/tanh_0"], (1,)))
+    close(middle, np.sqrt((second**2).mean()))
+    close((low, high), tuple(np.percentile(np.abs(second), [5, 95])))
+    tapping.plot(found, tmp_path / "depth.png")
+    assert (tmp_path / "depth.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_layer_without_floating_outputs_has_no_size():
+    assert np.isnan(size(at(np.arange(3), ()))).all()
