@@ -17,14 +17,14 @@ class Progress:
     """A context in which work goes on: where stderr is a terminal, a line says what is done now and how much is left.
 
     The line comes when the work has taken ``DELAY`` seconds, in the middle of a long compilation too, and goes when the
-    work ends. ``total`` is the number of its pieces.
+    work ends. ``total`` is the number of its pieces, if known.
 
     >>> with Progress("comparing", total=2, shown=False) as progress:
     ...     list(progress.over("forward", ["kernel", "bias"]))
     ['kernel', 'bias']
     """
 
-    def __init__(self, title: str, *, total: int, shown: bool = True) -> None:
+    def __init__(self, title: str, *, total: int | None, shown: bool = True) -> None:
         self.title, self.total, self.done, self.now = title, total, 0, ""
         self.shown = shown and sys.stderr is not None and sys.stderr.isatty()
         self._lock, self._bar = threading.Lock(), None
@@ -65,7 +65,7 @@ class Progress:
                 self._bar.update(self._bar.task_ids[0], completed=self.done, now=self.now)
 
 
-def _bar(title: str, total: int) -> Any:
+def _bar(title: str, total: int | None) -> Any:
     # Imported where it is used: importing fnn does not pay for rich.
     from rich import progress
     from rich.console import Console

@@ -8,9 +8,15 @@ Equal parts may still differ in what their functions capture, read from global v
 compiled function has those values built in. So parts share a function only if their canonical text is the same too.
 """
 
+from typing import Any
+
 import jax
 
+from fnn.calls import apply_of
 from fnn.canonical.once import once_for_same
+from fnn.errors import located
+from fnn.layer import Layer, Params, State
+from fnn.objective import Objective
 from fnn.train.record import Ending
 from fnn.train.scoring import Scoring
 from fnn.train.step import Training
@@ -46,12 +52,27 @@ class CompiledEnding:
         self.end_of_epoch = jax.jit(ending.end_of_epoch, donate_argnums=0)
 
 
+class CompiledOutputs:
+    """The compiled outputs of a model, or the predictions of an objective, in inference."""
+
+    def __init__(self, model: Layer | Objective) -> None:
+        layer = model.model if isinstance(model, Objective) else model
+
+        def outputs(params: Params, state: State, inputs: Any) -> Any:
+            with located("", layer, inputs):
+                made, _ = apply_of(layer, params, state, inputs)
+            return model.loss.predictions(made) if isinstance(model, Objective) else made
+
+        self.outputs = jax.jit(outputs)
+
+
 compiled = once_for_same(CompiledTraining)
 compiled_scoring = once_for_same(CompiledScoring)
 compiled_ending = once_for_same(CompiledEnding)
+compiled_outputs = once_for_same(CompiledOutputs)
 
 
 def clear_compiled() -> None:
     """Releases everything that was compiled for runs."""
-    for each in (compiled, compiled_scoring, compiled_ending):
+    for each in (compiled, compiled_scoring, compiled_ending, compiled_outputs):
         each.cache_clear()  # type: ignore[attr-defined]
