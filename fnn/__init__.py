@@ -17,6 +17,11 @@ from fnn.checkpoint.file import load as load
 from fnn.checkpoint.file import read_metadata as read_metadata
 from fnn.checkpoint.file import save as save
 from fnn.checkpoint.folder import CheckpointFolder as CheckpointFolder
+from fnn.checkpoint.model_file import load_model as load_model
+from fnn.checkpoint.model_file import save_model as save_model
+from fnn.checkpoint.model_text import from_json as from_json
+from fnn.checkpoint.model_text import to_json as to_json
+from fnn.checkpoint.registry import register as register
 from fnn.combinators import Bidirectional as Bidirectional
 from fnn.combinators import Cast as Cast
 from fnn.combinators import DropConnect as DropConnect

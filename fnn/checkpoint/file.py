@@ -90,7 +90,7 @@ def load(
     leaves = _leaves(like)
     wanted = {name: spec_of(name, leaf) for name, leaf in leaves.items()}
     with tensor_file.opened(path) as file:
-        stored_specs, _ = _contents(path, file)
+        stored_specs, _ = contents(path, file)
         origins = matching.renamed(path, list(stored_specs), rename)
         globs = (ignore,) if isinstance(ignore, str) else tuple(ignore)
         asked = {name for name in origins if name in wanted or not any(matches(glob, name) for glob in globs)}
@@ -109,7 +109,7 @@ def load(
 def read_metadata(path: str | os.PathLike) -> dict[str, Any]:
     """The metadata of a checkpoint, ``{}`` if it was saved without any. Verifies the whole file, as ``load`` does."""
     with tensor_file.opened(path) as file:
-        return _contents(path, file)[1]
+        return contents(path, file)[1]
 
 
 def _leaves(tree: Any) -> dict[str, Any]:
@@ -141,7 +141,7 @@ def _notes(specs: dict[str, Spec], metadata: dict[str, Any] | None) -> dict[str,
     return {"version": VERSION, "random_keys": random, "float8": float8, "metadata": metadata}
 
 
-def _contents(path: Any, file: tensor_file.TensorFile) -> tuple[dict[str, Spec], dict[str, Any]]:
+def contents(path: Any, file: tensor_file.TensorFile) -> tuple[dict[str, Spec], dict[str, Any]]:
     """What is stored at each path, and the caller's metadata."""
     try:
         version, random, float8 = (file.notes[name] for name in ("version", "random_keys", "float8"))

@@ -51,7 +51,8 @@ class Run:
     first), ``history`` those of all epochs. ``count`` is the number of steps in an epoch (``None`` if not known),
     ``batch_size`` the number of samples in a full step. ``entries`` holds the shapes and dtypes of an epoch's values,
     ``fingerprint`` what a resumed run must match, ``firsts(epochs)`` digests of the data of that many epochs. ``apart``
-    says whether the weights to use can differ from those that training changes.
+    says whether the weights to use can differ from those that training changes. ``stored_model`` is the model as a
+    checkpoint holds it: its text, and why there is none, one of them empty.
     """
 
     key: jax.Array
@@ -66,6 +67,7 @@ class Run:
     make_usable: Callable[[Standing], Learned]
     firsts: Callable[[int], list[str]]
     expect: Callable[[list[str]], None]
+    stored_model: tuple[str, str] = ("", "it was not asked for")
     ending: str = ""
     failed: bool = False
     _seen: bool = False

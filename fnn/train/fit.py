@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jax.core import Tracer
 
 from fnn.augment.mixing import mixes
+from fnn.checkpoint.model_file import described_if_possible
 from fnn.errors import positive, tuple_of
 from fnn.guards.options import flag, one_key, path_of
 from fnn.layer import Params, State
@@ -84,9 +85,10 @@ def fit(
     unless ``evaluate_averaged=False``. With ``privacy`` (see ``fnn.Privacy``) ``data`` are arrays, and ``batch_size``
     is the expected number of samples in a step.
 
-    ``checkpoint`` is a folder, or ``Checkpoints(folder, …)`` with settings. With ``resume`` the run continues from the
-    last checkpoint there, if there is one, and ends with the same bits as if it had never stopped. A checkpoint of a
-    different run is refused, and the error names what differs; ``resume="force"`` continues anyway, with a warning.
+    ``checkpoint`` is a folder, or ``Checkpoints(folder, …)`` with settings; ``fnn.load_model`` gets the model with its
+    parameters and state from there in a fresh process. With ``resume`` the run continues from the last checkpoint, if
+    there is one, and ends with the same bits as if it had never stopped. A checkpoint of a different run is refused,
+    and the error names what differs; ``resume="force"`` continues anyway, with a warning.
 
     The first Ctrl-C ends the run after the current call of steps: what was learned is saved and returned. A second one
     raises ``KeyboardInterrupt``. SIGTERM saves too, and is then raised again. An interrupted run has a smaller
@@ -164,6 +166,7 @@ def fit(
         make_usable=loop.usable,
         firsts=source.firsts,
         expect=source.expect,
+        stored_model=described_if_possible(objective.model) if checkpoint is not None else ("", ""),
     )
     with contextlib.ExitStack() as held:
         if checkpoint is not None:

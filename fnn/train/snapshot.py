@@ -13,6 +13,7 @@ import jax.numpy as jnp
 
 from fnn.checkpoint.file import PartialLoad, load, read_metadata
 from fnn.checkpoint.matching import listed
+from fnn.checkpoint.model_file import ENTRY, described
 from fnn.optim.accumulate import accumulating
 from fnn.train.callbacks import Run
 from fnn.train.fingerprint import differences, not_comparable
@@ -32,7 +33,15 @@ def place_of(run: Run) -> dict[str, Any]:
         "over": run.epoch == run.epochs,
         "fingerprint": run.fingerprint,
         "firsts": run.firsts(run.epoch + (run.step > 0)),
+        ENTRY: _model_of(run),
     }
+
+
+def _model_of(run: Run) -> dict[str, Any]:
+    """What ``fnn.load_model`` reads; a model that cannot be stored never makes a run fail."""
+    text, why = run.stored_model
+    usable = run.usable if run.apart else run.standing.learned
+    return described(text, usable.params, usable.state) if text else {"unstored": why}
 
 
 def tree_of(run: Run, *, both: bool = False) -> dict[str, Any]:
