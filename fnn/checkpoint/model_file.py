@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from fnn.checkpoint import tensor_file
 from fnn.checkpoint.file import contents, load, read_metadata, save
