@@ -30,7 +30,8 @@ def finished(name: str, folder: Path) -> Finished:
     assert isinstance(study, Study)
     assert COMMANDS[name].again(folder / "config.json") == study
     results, report = json.loads((folder / "results.json").read_text()), (folder / "report.md").read_text()
-    judged = study.claims(results["figures"])
+    # A quick run decides nothing, whatever its figures say.
+    judged = [each.undecided() for each in study.claims(results["figures"])]
     assert judged
     assert [each._asdict() for each in judged] == results["claims"]
     assert len({each.claim for each in judged}) == len(judged)
