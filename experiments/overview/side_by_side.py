@@ -115,6 +115,7 @@ def draw(path: Path, found: Sequence[Run]) -> None:
                 plots.band(axes, epochs, values, str(run.folder), color=colour, **style)
         axes.set_title(name.replace("_", " "), loc="left", fontsize=10)
         axes.set_xlabel("epoch")
+        axes.locator_params(axis="x", integer=True)
         plots.clean(axes)
     for axes in panels[len(names) :]:
         axes.set_visible(False)

@@ -85,7 +85,7 @@ class Recurrence(Study):
             "feed-forward parameters": [parameters(feed_forward(each), each) for each in self.lengths],
             "errors": {FEED_FORWARD: np.stack(alone).tolist()} | {name: each.tolist() for name, each in errors.items()},
             "across": {name: across[name][MIDDLE].tolist() for name in ("LSTM", "GRU")},
-            "refused": refused(self.lengths[MIDDLE], self.lengths[-1]),
+            "refused": refused(self.lengths[MIDDLE], self.lengths[0]),
             GRADIENTS: compared(objective, params, state, batch),
         }
 

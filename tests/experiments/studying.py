@@ -1,6 +1,7 @@
 """Quick runs of studies, and what is asked of every one of them."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +22,17 @@ class Finished(NamedTuple):
     def verdict(self, claim: str, **changed: Any) -> str:
         """The verdict on the one claim that contains these words, with some of the figures changed."""
         return verdict(self.study.claims(self.figures | changed), claim)
+
+
+def cut_short(finished: Path, folder: Path, **changed: Any) -> Path:
+    """The folder of a run as it was before anything was judged or drawn, with some of the figures changed."""
+    shutil.copytree(finished, folder)
+    results = json.loads((folder / "results.json").read_text())
+    for name in ("results.json", "report.md"):
+        (folder / name).unlink()
+    measured = {"seconds": results["seconds"], "figures": results["figures"] | changed}
+    (folder / "measured.json").write_text(json.dumps(measured))
+    return folder
 
 
 def finished(name: str, folder: Path) -> Finished:
