@@ -6,8 +6,8 @@ from experiments.claims import Claim, judge
 from experiments.intervals import wilson
 from experiments.study import Figures
 
-POINTS = 4
-"""How many points XOR has."""
+CORNERS = 4
+"""How many points XOR has, the corners of a square."""
 
 SOME, NEARLY_ALL, ROUNDING = 0.05, 0.95, 1e-12
 """The bounds of the rules: a share that is more than none, one that is nearly all, and a rounding error."""
@@ -26,7 +26,7 @@ def judged(figures: Figures) -> list[Claim]:
             "A network without a hidden layer never solves XOR",
             rule="at most three of the four points are reached, in every seed",
             figure=f"{max(without)} of 4 reached in the best of {len(without)} seeds",
-            holds=max(without) < POINTS,
+            holds=max(without) < CORNERS,
         ),
         judge(
             f"With {widths[0]} hidden units some seeds solve it and some get stuck",
