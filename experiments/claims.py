@@ -22,6 +22,14 @@ class Claim(NamedTuple):
         """Whether it holds without a condition."""
         return self.verdict == "holds"
 
+    def undecided(self) -> "Claim":
+        """The claim of a run that is too short to decide it, with what the rule makes of this run.
+
+        >>> judge("descent converges", rule="the loss is below 1", figure="7", holds=7 < 1).undecided().verdict
+        'undecided; in this run it does not hold'
+        """
+        return self._replace(verdict=f"undecided; in this run it {self.verdict}")
+
     def row(self) -> tuple[str, str, str]:
         """One row of the table of claims."""
         return self.claim, self.figure, self.verdict

@@ -12,12 +12,10 @@ and 25 s to train, on two CPU cores beside little else; Python 3.11.7, jax 0.9.2
 """
 
 import dataclasses
-import time
 from pathlib import Path
 from typing import ClassVar, Literal
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from rich.console import Console
 
@@ -25,10 +23,8 @@ import fnn
 from experiments import data as sets
 from experiments import digits_plots, digits_report
 from experiments.claims import Claim, judge
-from experiments.digits_report import Outcome, Trained
+from experiments.digits_training import outcome, trained
 from experiments.study import GRADIENTS, Figures, Study, compared
-from fnn.layer import Params, State
-from fnn.train.progress import ProgressBar
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,18 +89,20 @@ class Digits(Study):
         """The model and its loss."""
         return fnn.Objective(self.model(), fnn.CrossEntropy(label_smoothing=self.label_smoothing))
 
-    def run(self) -> bool:
-        began, digits = time.perf_counter(), self.load()
-        folder = self.folder()
-        trained = self.train(digits)
-        outcome = self.outcome(trained, digits)
-        digits_report.write(folder, self, trained, outcome)
-        Console().print(digits_report.table(trained, outcome))
+    def folder(self) -> Path:
+        self.load()  # data that cannot be read leave no folder behind
+        return super().folder()
+
+    def measure_in(self, folder: Path) -> Figures:
+        digits = self.load()
+        found = trained(self, digits)
+        scores = outcome(self.model(), found, digits)
+        digits_report.write(folder, self, found, scores)
+        Console().print(digits_report.table(found, scores))
         batch = tuple(part[: self.batch_size] for part in digits.validation[:2])
-        network, key = trained.network(outcome.selected), jax.random.key(self.seed)
+        network, key = found.network(scores.selected), jax.random.key(self.seed)
         gradients = compared(self.objective(), network["params"], network["state"], batch, key=key)
-        figures = {**digits_report.figures(trained, outcome, digits), GRADIENTS: gradients}
-        return self.conclude(folder, figures, began)
+        return {**digits_report.figures(found, scores, digits), GRADIENTS: gradients}
 
     def load(self) -> sets.Digits:
         """The data, in three parts."""
@@ -142,70 +140,3 @@ class Digits(Study):
 
     def tables(self, figures: Figures) -> list[str]:
         return digits_report.sections(self, figures)
-
-    def train(self, digits: sets.Digits) -> Trained:
-        """Trains all seeds in one compiled program, on the training and validation parts only."""
-        # The data are arguments, so that XLA does not embed them in the program.
-        operands = (digits.train.images, digits.train.labels), (digits.validation.images, digits.validation.labels)
-        steps = self.epochs * -(-len(digits.train.labels) // self.batch_size)
-        rate = fnn.optim.warmup_cosine(self.learning_rate, max(1, steps // 10), steps)
-        epochs_done = 0
-
-        def on_epoch(epoch: np.ndarray, values: dict[str, np.ndarray]) -> None:
-            # Callbacks may arrive out of order and do not know their seed, so they are counted.
-            nonlocal epochs_done
-            seed = self.seed + epochs_done // self.epochs
-            shown = {"seed": seed, "loss": values["loss"], "validation accuracy": values["validation_accuracy"]}
-            bar.epoch(epochs_done, shown)
-            epochs_done += 1
-
-        train = fnn.make_train(
-            self.objective(),
-            fnn.optim.adamw(rate, weight_decay=self.weight_decay),
-            epochs=self.epochs,
-            batch_size=self.batch_size,
-            metrics=(fnn.Accuracy(),),
-            augment=sets.shift,
-            method=self.method,
-            on_epoch=on_epoch,
-        )
-
-        @jax.jit
-        def train_all(keys: jax.Array, data: tuple, validation: tuple) -> fnn.TrainResult:
-            return jax.lax.map(lambda key: train(key, data, validation=validation), keys)
-
-        seeds = range(self.seed, self.seed + self.seeds)
-        keys = jax.vmap(jax.random.key)(jnp.arange(seeds.start, seeds.stop))
-        began = time.perf_counter()
-        program = train_all.lower(keys, *operands).compile()
-        compiled = time.perf_counter()
-        with ProgressBar("digits", epochs=self.seeds * self.epochs) as bar:
-            result = jax.block_until_ready(program(keys, *operands))
-            jax.effects_barrier()
-        finished = time.perf_counter()
-        history = {name: np.asarray(values) for name, values in result.history.items()}
-        return Trained(tuple(seeds), result.params, result.state, history, compiled - began, finished - compiled)
-
-    def outcome(self, trained: Trained, digits: sets.Digits) -> Outcome:
-        """Chooses a seed, and only then uses the test part."""
-        model = self.model()
-
-        @jax.jit
-        def log_probabilities(params: Params, state: State, images: jax.Array) -> jax.Array:
-            return jax.lax.map(
-                lambda each: jax.nn.log_softmax(model.apply(each[0], each[1], images)[0]), (params, state)
-            )
-
-        def evaluate(part: sets.Part) -> np.ndarray:
-            return np.asarray(log_probabilities(trained.params, trained.state, jnp.asarray(part.images)))
-
-        def accuracy(each: np.ndarray, part: sets.Part) -> np.ndarray:
-            return (each.argmax(-1) == part.labels).mean(-1)
-
-        train, validation = accuracy(evaluate(digits.train), digits.train), evaluate(digits.validation)
-        of_labels = validation[:, np.arange(len(digits.validation.labels)), digits.validation.labels]
-        validated, certainty = accuracy(validation, digits.validation), of_labels.mean(-1)
-        # Ties are likely with 144 images: they are broken by the mean log-probability of the labels.
-        selected = max(range(self.seeds), key=lambda i: (validated[i], certainty[i]))
-        test = evaluate(digits.test)
-        return Outcome(train, validated, accuracy(test, digits.test), selected, np.exp(test))

@@ -1,44 +1,18 @@
 """The output of the digits experiment: tables, pictures, the checkpoint and the report."""
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import jax
 import numpy as np
 from rich.table import Table
 
 import fnn
 from experiments import data, runs
 from experiments.digits_plots import Mistake
-from fnn.layer import Params, State
+from experiments.digits_training import Outcome, Trained
 
 WRITERS = " All writers appear in every part, and the data do not say who wrote a digit: this is not about new writers."
 HEADINGS = ("seed", "train", "validation", "test", "")
-
-
-class Trained(NamedTuple):
-    """Networks and their history, with seeds on the first axis."""
-
-    seeds: tuple[int, ...]
-    params: Params
-    state: State
-    history: dict[str, np.ndarray]
-    compile_seconds: float
-    train_seconds: float
-
-    def network(self, index: int) -> dict:
-        """Parameters and state of one of them."""
-        return jax.tree.map(lambda leaf: leaf[index], {"params": self.params, "state": self.state})
-
-
-class Outcome(NamedTuple):
-    """Accuracies (seeds,) in inference, the index of the selected seed, test ``probabilities`` (seeds, N, 10)."""
-
-    train: np.ndarray
-    validation: np.ndarray
-    test: np.ndarray
-    selected: int
-    probabilities: np.ndarray
 
 
 def write(folder: Path, options: Any, trained: Trained, outcome: Outcome) -> None:

@@ -35,7 +35,7 @@ class Experiment:
     """The folder to write to, new or empty; by default runs/NAME/TIME."""
 
     quick: bool = False
-    """A short run through all the code, with smaller defaults; its results prove nothing."""
+    """A short run through all the code, with smaller defaults: too short to decide what is claimed."""
 
     config: Path | None = None
     """The config.json of an earlier run: its options become the defaults, so that the run is repeated."""

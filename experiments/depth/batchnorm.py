@@ -6,11 +6,12 @@ c; it needs ε; training and evaluation mode differ more, the smaller the batch.
 
 Measure: four hidden layers of 64 units on 1280 digits, 144 more to choose the rate and 360 to test; gradient descent in
 batches of 64, 8 epochs, at 13 rates in four decades. ReLU starts from He's weights, tanh and sigmoid from Glorot's. A
-rate is usable if it leads to 90 % of the test digits. The shift is that of the units' means from epoch to epoch, in
-standard deviations; a fourth network gets shifts and scales added after its batch norms, anew at every step (Santurkar
-et al. 2018). Scales and ε are measured in float64 on one hidden layer. For the two modes, networks with ReLU train in
-batches of 2 to 128, each at the best of three rates, and are tested with the statistics of the batch, with running
-averages and with those of all training digits. All share first weights and the order of the digits.
+rate is usable if it leads to 90 % of the test digits, and counts for the third of a decade to the next. The shift is
+that of the units' means from epoch to epoch, in standard deviations; a fourth network gets shifts and scales added
+after its batch norms, anew at every step (Santurkar et al. 2018). Scales and ε are measured in float64 on one hidden
+layer. For the two modes, networks with ReLU train in batches of 2 to 128, each at the best of three rates, and are
+tested with the statistics of the batch, with running averages and with those of all training digits. All share first
+weights and the order of the digits.
 
 Result: with ReLU, tanh and sigmoid 2.3 decades of rates are usable with batch norm, 1, 1.3 and 0 without (sigmoid
 does not learn in 8 epochs). The shift is 0.008 with it and 0.26 to 0.29 without; but with shifts of 0.66 and 0.76
@@ -22,7 +23,7 @@ running averages read 36 % of the digits. Seeds 0 to 4, 98 s of processor time, 
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -32,11 +33,12 @@ import numpy as np
 
 import fnn
 from experiments import data
-from experiments.claims import Claim, judge
+from experiments.claims import Claim
 from experiments.depth import batchnorm_plots
-from experiments.depth.batchnorm_claims import EPSILON, POINT, SCALES, of_modes, of_scaling
+from experiments.depth.batchnorm_claims import EPSILON, SCALES, of_modes, of_scaling
 from experiments.depth.batchnorm_measures import KINDS, Modes, constant, finite, scaling, swept
-from experiments.depth.batchnorm_networks import AFTER, BEFORE, MOVED, WAYS, WITHOUT, shifts, starts
+from experiments.depth.batchnorm_networks import WAYS, WITHOUT, shifts, starts
+from experiments.depth.batchnorm_rates import LEVEL, of_rates
 from experiments.depth.one_of import OneOf
 from experiments.depth.pretraining_networks import BATCH, DIGITS, PIXELS, classifier, draws, given
 from experiments.study import GRADIENTS, Figures, Study, compared
@@ -45,8 +47,8 @@ ACTIVATIONS = {"ReLU": fnn.Relu(), "tanh": fnn.Tanh(), "sigmoid": fnn.Sigmoid()}
 SIGMAS = {"ReLU": 2**0.5, "tanh": 1.0, "sigmoid": 1.0}
 """The weights start with the variance σ² over the number of inputs: He's for ReLU, Glorot's for the others."""
 
-LEVEL, COUNTED = 0.9, 256
-"""The test accuracy from which a rate is usable; how many test digits are read in batches."""
+COUNTED = 256
+"""How many test digits are read in batches."""
 
 RATES = 0.02, 0.1, 0.5
 """The learning rates of which each batch size has its best."""
@@ -149,93 +151,7 @@ class BatchNormalisation(Study):
         return figures
 
     def claims(self, figures: Figures) -> list[Claim]:
-        tested = figures["tested"]
-        ranges = {way: {name: usable(each) for name, each in found.items()} for way, found in tested.items()}
-        decades = {
-            way: {name: each.sum(0) / self.per_decade for name, each in found.items()} for way, found in ranges.items()
-        }
-        names = list(tested[WITHOUT])
-        learning = [name for name in names if ranges[WITHOUT][name].any()]
-
-        def medians(way: str) -> str:
-            return ", ".join(f"{name} {np.median(decades[way][name]):.3g}" for name in names)
-
-        def for_every(claim: str, rule: str, figure: str, holds: Mapping[str, Any]) -> Claim:
-            there = [name for name, each in holds.items() if each]
-            condition = f"the activation is {' or '.join(there)}"
-            every = bool(there) and len(there) == len(holds)
-            return judge(claim, rule=rule, figure=figure, holds=every, only_when=condition, there=there)
-
-        def edge(claim: str, which: str, better: str, place: int, sign: int) -> Claim:
-            plain, normed = ({name: edges(ranges[way][name])[place] for name in names} for way in (WITHOUT, BEFORE))
-            gained = {name: sign * (normed[name] - plain[name]) / self.per_decade for name in names}
-            return for_every(
-                claim,
-                f"the {which} usable rate is {better} with it, in every seed, for every activation",
-                "by (medians): "
-                + ", ".join(f"{name} {np.median(gained[name]):.3g} decades" for name in learning)
-                + "".join(f"; without it, {name} has none" for name in names if name not in learning),
-                {name: ((gained[name] > 0) | ~ranges[WITHOUT][name].any(0)).all() for name in names},
-            )
-
-        def at_best(way: str, name: str) -> float:
-            return float(np.mean(tested[way][name][figures["best"][way][name]]))
-
-        apart = {name: abs(at_best(BEFORE, name) - at_best(AFTER, name)) for name in names}
-        ranged = {name: abs(np.median(decades[BEFORE][name]) - np.median(decades[AFTER][name])) for name in names}
-        moved = {way: {name: np.array(found[name]) for name in learning} for way, found in figures["shift"].items()}
-        gains = {name: np.median(decades[BEFORE][name] - decades[WITHOUT][name]) for name in learning}
-        losses = {name: np.median(decades[BEFORE][name] - decades[MOVED][name]) for name in learning}
-        return [
-            for_every(
-                "Batch norm widens the range of usable learning rates",
-                f"more decades of rates lead to at least {LEVEL:.0%} of the test digits with it (before the activation)"
-                " than without, in every seed, for every activation",
-                f"decades (medians): {medians(BEFORE)}; without: {medians(WITHOUT)}",
-                {name: (decades[BEFORE][name] > decades[WITHOUT][name]).all() for name in names},
-            ),
-            edge("Larger rates are usable with it", "largest", "larger", 1, 1),
-            edge("Smaller rates are usable with it", "smallest", "smaller", 0, -1),
-            for_every(
-                "It does not matter whether it stands before or after the activation",
-                f"at the best rate of each, the mean accuracies are at most {100 * POINT:g} point apart, and the median"
-                " ranges at most half a decade, for every activation",
-                "; ".join(
-                    f"{name}: {at_best(BEFORE, name):.1%} before, {at_best(AFTER, name):.1%} after, ranges"
-                    f" {ranged[name]:.2g} apart"
-                    for name in names
-                ),
-                {name: apart[name] <= POINT and ranged[name] <= 0.5 for name in names},
-            ),
-            for_every(
-                "It lessens the shift of the layers' inputs in training (internal covariate shift)",
-                "at the rate that is best without it, the shift from epoch to epoch is smaller with it in every seed,"
-                " for every activation that learns without it",
-                "shift with and without (medians): "
-                + ", ".join(
-                    f"{name} {np.median(moved[BEFORE][name]):.2g}, {np.median(moved[WITHOUT][name]):.2g}"
-                    for name in learning
-                ),
-                {name: (moved[BEFORE][name] < moved[WITHOUT][name]).all() for name in learning},
-            ),
-            for_every(
-                "The range is wider because that shift is smaller",
-                "shifts are added after it until there is more shift than without it, in every seed; then at least half"
-                " of the decades gained are lost (medians), for every activation that learns without it",
-                "; ".join(
-                    f"{name}: shift {np.median(moved[MOVED][name]):.2g} (at least {moved[MOVED][name].min():.2g};"
-                    f" without it at most {moved[WITHOUT][name].max():.2g}), {losses[name]:.2g} of {gains[name]:.2g}"
-                    " decades lost"
-                    for name in learning
-                ),
-                {
-                    name: (moved[MOVED][name] > moved[WITHOUT][name]).all() and losses[name] >= gains[name] / 2 > 0
-                    for name in learning
-                },
-            ),
-            *of_scaling(figures),
-            *of_modes(figures["modes"]),
-        ]
+        return [*of_rates(figures, self.per_decade), *of_scaling(figures), *of_modes(figures["modes"])]
 
     def draw(self, figures: Figures, folder: Path) -> dict[str, str]:
         batchnorm_plots.rates(folder / "rates.png", figures, LEVEL)
@@ -247,13 +163,3 @@ class BatchNormalisation(Study):
             "scales_and_batches.png": "Left: what scaling the weights before a batch norm changes (the most of all"
             f" seeds). Right: the loss on test digits with three kinds of statistics, medians {seeds}.",
         }
-
-
-def usable(tested: Any) -> np.ndarray:
-    """Which rates are usable, (rates, seeds)."""
-    return np.array(tested) >= LEVEL
-
-
-def edges(found: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The numbers of the first and of the last usable rate of each seed; meaningless if there is none."""
-    return found.argmax(0), len(found) - 1 - found[::-1].argmax(0)

@@ -27,13 +27,13 @@ import numpy as np
 
 import fnn
 from experiments import data
-from experiments.claims import Claim, judge
+from experiments.claims import Claim
 from experiments.depth import pretraining_plots
+from experiments.depth.pretraining_claims import judged
 from experiments.depth.pretraining_networks import (
     BATCH,
     DIGITS,
     PIXELS,
-    SMALL,
     autoencoder,
     classifier,
     draws,
@@ -42,27 +42,8 @@ from experiments.depth.pretraining_networks import (
     hidden_gradients,
     learn,
 )
+from experiments.depth.pretraining_ways import NORMED, PLAIN, PRETRAINED, WAYS
 from experiments.study import GRADIENTS, Figures, Study, compared
-
-STUCK, LEARNED, CLOSE, VANISHED = 0.2, 0.8, 0.01, 1e-4
-"""The accuracies up to which a network is stuck and from which it has learned, where guessing gives 0.1; how far apart
-accuracies are equally good; the share of a gradient below which another one has vanished."""
-
-
-def tenth_with_adam(rate: Any) -> fnn.optim.Optimizer:
-    """Adam at a tenth of the rate."""
-    return fnn.optim.adam(rate / 10)
-
-
-PLAIN, ADAM, PRETRAINED, NORMED, RECTIFIED = "as it is", "Adam", "pre-training", "batch norm", "ReLU and He weights"
-WAYS: dict[str, tuple[tuple[fnn.Layer, ...], Callable[[Any], Any], str]] = {
-    PLAIN: ((fnn.Sigmoid(),), fnn.optim.momentum, "tiny"),
-    ADAM: ((fnn.Sigmoid(),), tenth_with_adam, "tiny"),
-    PRETRAINED: ((fnn.Sigmoid(),), fnn.optim.momentum, "codes"),
-    NORMED: ((fnn.BatchNorm(), fnn.Sigmoid()), fnn.optim.momentum, "tiny"),
-    RECTIFIED: ((fnn.Relu(),), fnn.optim.momentum, "He"),
-}
-"""What follows each dense layer, the optimiser, and the weights at the start."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -173,44 +154,7 @@ class Pretraining(Study):
         return program
 
     def claims(self, figures: Figures) -> list[Claim]:
-        ways, norms = figures["ways"], np.array(figures["first"])
-        highest = {name: max(map(max, ways[name]["tested"])) for name in (PLAIN, ADAM) if name in ways}
-        at_best = {name: np.array(found["tested"])[found["best"]] for name, found in ways.items()}
-        cures = [name for name in (PRETRAINED, NORMED, RECTIFIED) if name in ways]
-        means = {name: at_best[name].mean() for name in cures}
-        ratio = (norms[:, 0] / norms[:, -1]).max()
-        return [
-            judge(
-                f"A sigmoid network of {self.depth} hidden layers that starts from N(0, {SMALL}²) is stuck",
-                rule=f"at every rate and in every seed, at most {STUCK:.0%} of the test digits are read, with momentum"
-                " and with Adam",
-                figure=", ".join(f"{name}: at most {each:.1%}" for name, each in highest.items()),
-                holds=max(highest.values()) <= STUCK,
-                only_when="it is trained by gradient descent with momentum",
-                there=highest[PLAIN] <= STUCK,
-            ),
-            judge(
-                "At the start, the gradient of its first layer has vanished",
-                rule=f"its norm is below {VANISHED:g} of that of the last hidden layer, in every seed",
-                figure=f"at most {ratio:.1g} of it",
-                holds=ratio < VANISHED,
-            ),
-            *(
-                judge(
-                    f"It learns with {name}",
-                    rule=f"at the best rate, at least {LEARNED:.0%} of the test digits are read in every seed",
-                    figure=f"{at_best[name].min():.1%} to {at_best[name].max():.1%}",
-                    holds=at_best[name].min() >= LEARNED,
-                )
-                for name in cures
-            ),
-            judge(
-                "In as many epochs, pre-training gets as far as the other cures",
-                rule=f"its mean accuracy is at most {100 * CLOSE:g} point below that of the best",
-                figure=", ".join(f"{name} {mean:.1%}" for name, mean in means.items()),
-                holds=means[PRETRAINED] >= max(means.values()) - CLOSE,
-            ),
-        ]
+        return judged(figures, self.depth)
 
     def draw(self, figures: Figures, folder: Path) -> dict[str, str]:
         pretraining_plots.accuracy(folder / "accuracy.png", figures["ways"])

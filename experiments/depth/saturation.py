@@ -30,19 +30,11 @@ import numpy as np
 
 import fnn
 from experiments import data
-from experiments.claims import Claim, judge
+from experiments.claims import Claim
 from experiments.depth import saturation_plots
+from experiments.depth.saturation_claims import RIGHT, WAYS, judged
+from experiments.depth.saturation_measures import LOSSES, gradients, objective, r2, right, steps_until
 from experiments.study import GRADIENTS, Figures, Study, compared, seeds_of
-from fnn import initializers
-
-OUTPUTS = {"sigmoid": fnn.Sigmoid(), "softmax": fnn.Softmax()}
-LOGS = {"sigmoid": fnn.BinaryCrossEntropy(), "softmax": fnn.CrossEntropy()}
-LOSSES = "squares", "cross-entropy"
-MANY = 5
-"""How many times the steps count as many times."""
-
-RIGHT = 0.95
-"""The share of training samples from which the answers count as right."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,55 +137,7 @@ class Saturation(Study):
         }
 
     def claims(self, figures: Figures) -> list[Claim]:
-        gradients, scaling = figures["by_logit"], figures["scaling"]
-        ratio, formula = np.array(gradients["sigmoid"]["ratio"]), np.array(gradients["formula"])
-        wrong, low = np.array(gradients["logits"]) <= 0, gradients["logits"].index(-10)
-        error = np.max(abs(ratio / formula - 1)[wrong])
-        unscaled, scaled = np.array(scaling["r2"])
-        return [
-            judge(
-                "With squares, the gradient of a confidently wrong sigmoid's logit vanishes",
-                rule="at the logit −10 it is below 0.001 of that with cross-entropy; at all logits z up to 0 it is"
-                " 2σ′(z) times that, to 1e-12",
-                figure=f"{ratio[low]:.2e} of it; 2σ′(−10) = {formula[low]:.2e}; off by {error:.0e} at most",
-                holds=ratio[low] < 1e-3 and error < 1e-12,
-            ),
-            judge(
-                "So do those of a softmax's logits",
-                rule="at the logit −10 their norm is below 0.001 of that with cross-entropy",
-                figure=f"{gradients['softmax']['ratio'][low]:.2e} of it",
-                holds=gradients["softmax"]["ratio"][low] < 1e-3,
-            ),
-            *(self.slower(figures, output, way) for output in OUTPUTS for way in WAYS),
-            judge(
-                "A sigmoid output does not fit targets from 0 to 10",
-                rule="R² is below 0 in every seed, as it is for the best output within 0 to 1",
-                figure=f"R² {unscaled.min():.2f} to {unscaled.max():.2f}; best possible: {scaling['best']:.2f}",
-                holds=max(unscaled.max(), scaling["best"]) < 0,
-            ),
-            judge(
-                "It fits them once they are scaled to its range",
-                rule="R² is above 0.95 in every seed, in the units of the unscaled targets",
-                figure=f"R² {scaled.min():.4f} to {scaled.max():.4f}",
-                holds=scaled.min() > 0.95,
-            ),
-        ]
-
-    def slower(self, figures: Figures, output: str, way: str) -> Claim:
-        """The claim that squares take many times the steps."""
-        steps = {loss: np.array(found["steps"]) for loss, found in figures["descents"][output].items()}
-        squares, entropy = (WAYS[way](steps[loss], np.array(figures["rates"])) for loss in LOSSES)
-        ratios = dict(sorted(zip(self.starts, (squares / entropy).min(1), strict=True)))
-        confident = [start for start in ratios if min(ratios[each] for each in ratios if each >= start) >= MANY]
-        return judge(
-            f"A wrong {output} takes many times the steps with squares, {way}",
-            rule=f"at least {MANY} times those with cross-entropy until {RIGHT:.0%} are right, from every start, in"
-            " every seed",
-            figure="at least: " + ", ".join(f"{ratio:.1f} × from −{start:g}" for start, ratio in ratios.items()),
-            holds=len(confident) == len(ratios),
-            only_when=f"the logit starts at −{min(confident, default=0):g} or below",
-            there=confident,
-        )
+        return judged(figures, self.starts)
 
     def draw(self, figures: Figures, folder: Path) -> dict[str, str]:
         seeds = f"Means of {self.seeds} seeds, shaded from the lowest to the highest"
@@ -213,64 +157,3 @@ class Saturation(Study):
             "steps.png": f"Steps until {RIGHT:.0%} of the training samples are right, at most {self.steps}. {seeds}.",
             "scaling.png": "What a sigmoid output makes of targets from 0 to 10, and of the same divided by 10.",
         }
-
-
-WAYS = {
-    "at a learning rate of 1": lambda steps, rates: steps[..., np.argmin(abs(np.log(rates)))],
-    "each at its best rate": lambda steps, rates: steps.min(-1),
-    "each at its best rate for all starts together": lambda steps, rates: steps[..., steps.mean((0, 1)).argmin()],
-}
-"""The steps (starts, seeds, rates) at the learning rate that each way chooses."""
-
-
-def objective(output: str, loss: str, features: int) -> fnn.Objective:
-    """A dense layer with an output, and squares; or cross-entropy, which applies that output itself."""
-    dense = fnn.Dense(features, kernel_init=initializers.Normal(0.01))
-    if loss == "squares":
-        return fnn.Objective(fnn.Serial(dense, OUTPUTS[output]), fnn.MeanSquaredError())
-    return fnn.Objective(fnn.Serial(dense), LOGS[output])
-
-
-def right(outputs: jax.Array, y: jax.Array, loss: Any) -> jax.Array:
-    """The share of right answers: the largest of several outputs, or one output on the right side."""
-    if y.shape[-1] > 1:
-        return (outputs.argmax(-1) == y.argmax(-1)).mean()
-    cut = 0.5 if isinstance(loss, fnn.MeanSquaredError) else 0
-    return ((outputs > cut) == (y > 0.5)).mean()
-
-
-def steps_until(reached: jax.Array) -> jax.Array:
-    """How many steps (on the first axis) come before the first that is true; all of them if none is."""
-    return jnp.where(reached.any(0), reached.argmax(0), len(reached))
-
-
-def gradients() -> dict[str, Any]:
-    """The norms of the gradients of the logits of one sample, if that of the right answer is z; in float64.
-
-    ``ratio``: that of squares over that of cross-entropy. ``formula``: what follows for it and a sigmoid, 2σ′(z) =
-    1 / (2 cosh²(z/2)).
-    """
-
-    def norms(output: str, logits: jax.Array) -> tuple[jax.Array, jax.Array]:
-        target, (model, squares) = jnp.eye(logits.size)[:1], (OUTPUTS[output], fnn.MeanSquaredError())
-        y, _, cache = model.forward({}, {}, logits[None])
-        by_squares = model.backward(cache, squares.backward(squares.forward(y, target)[1]))[1]
-        by_entropy = LOGS[output].backward(LOGS[output].forward(logits[None], target)[1])
-        return jnp.linalg.norm(by_squares), jnp.linalg.norm(by_entropy)
-
-    @jax.jit
-    def measured(z: jax.Array) -> Any:
-        found = {}
-        for output, others in (("sigmoid", 0), ("softmax", 2)):
-            logits = jnp.pad(z[:, None], ((0, 0), (0, others)))
-            squares, entropy = jax.vmap(lambda each, output=output: norms(output, each))(logits)
-            found[output] = dict(zip((*LOSSES, "ratio"), (squares, entropy, squares / entropy), strict=True))
-        return found | {"logits": z, "formula": 1 / (2 * jnp.square(jnp.cosh(z / 2)))}
-
-    with jax.enable_x64(True):
-        return jax.tree.map(lambda each: np.asarray(each).tolist(), measured(jnp.linspace(-12, 12, 97)))
-
-
-def r2(fit: np.ndarray, y: np.ndarray) -> float:
-    """1 − Σ(ŷ − y)² / Σ(y − ȳ)²."""
-    return float(1 - np.square(fit - y).sum() / np.square(y - y.mean()).sum())

@@ -9,6 +9,9 @@ import fnn
 SAMPLES, NOISE = 20, 0.3
 """How many samples a draw has, and the standard deviation of their noise."""
 
+DEGREES = 14
+"""The highest degree of the polynomials."""
+
 
 def truth(x: np.ndarray) -> np.ndarray:
     """sin(πx)."""

@@ -29,6 +29,7 @@ import fnn
 from experiments import data
 from experiments.claims import Claim, judge
 from experiments.linear import svm_plots
+from experiments.linear.svm_lines import SUPPORT, hinge, margins, reference, shared, value
 from experiments.study import GRADIENTS, Figures, Study, compared, seeds_of
 
 STRENGTHS = (0.1, 1.0, 10.0)
@@ -37,8 +38,6 @@ STRENGTHS = (0.1, 1.0, 10.0)
 SAME = 1e-3
 """The share of the least value that an objective may lie above it."""
 
-SUPPORT = 1.01
-"""Samples up to this margin are support vectors."""
 
 SHARED = 0.95
 """The least share of the support vectors of either that both must have."""
@@ -186,36 +185,3 @@ def objective_of(h: dict[str, Any]) -> fnn.Objective:
     """The neuron with the hinge loss; the strengths are those of the kernel and of the bias."""
     penalties = fnn.L2(h["kernel"]), fnn.L2(h["bias"], paths="*/bias")
     return fnn.Objective(fnn.Dense(1), fnn.Hinge(), penalties)
-
-
-def hinge(z: Any) -> jax.Array:
-    """max(0, 1 − z), which knows no label."""
-    return jnp.maximum(0, 1 - z)
-
-
-def reference(x: np.ndarray, y: np.ndarray, strength: float) -> tuple[np.ndarray, np.ndarray]:
-    """The lines of scikit-learn's SVC, which leaves the bias alone, and of its LinearSVC, which penalises it."""
-    from sklearn.svm import SVC, LinearSVC
-
-    free = SVC(kernel="linear", C=strength, tol=1e-8)
-    penalised = LinearSVC(loss="hinge", C=strength, tol=1e-8, max_iter=10**7, random_state=0)
-    found = [machine.fit(x.astype(np.float64), y) for machine in (free, penalised)]
-    one, other = (np.append(machine.coef_[0], machine.intercept_) for machine in found)
-    return one, other
-
-
-def margins(line: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """y (x·w + b), for w and b behind each other, in float64."""
-    return y * (x.astype(np.float64) @ line[:-1] + line[-1])
-
-
-def value(line: np.ndarray, x: np.ndarray, y: np.ndarray, strength: float, *, bias: bool = False) -> float:
-    """The mean hinge loss + ‖w‖² / (2 C N), with b² beside ‖w‖² if the bias is penalised."""
-    squares = line @ line if bias else line[:-1] @ line[:-1]
-    return float(np.maximum(0, 1 - margins(line, x, y)).mean() + squares / (2 * strength * len(y)))
-
-
-def shared(own: np.ndarray, theirs: np.ndarray) -> float:
-    """The share of the support vectors of either that both have, from the margins."""
-    one, other = own <= SUPPORT, theirs <= SUPPORT
-    return float((one & other).sum() / (one | other).sum())

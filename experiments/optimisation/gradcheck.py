@@ -32,6 +32,7 @@ import fnn
 from experiments.claims import Claim, judge
 from experiments.intervals import half_of_mean
 from experiments.optimisation import gradcheck_plots
+from experiments.optimisation.gradcheck_errors import EPSILONS, NOTES, summary, told_apart, worst
 from experiments.optimisation.gradcheck_network import RIGHT, WRONG, differences, drawn, gradients
 from experiments.study import GRADIENTS, Figures, Study, compared, seeds_of
 
@@ -39,9 +40,6 @@ DTYPES = ("float64", "float32")
 FORMULAS = {"one-sided": 1 / 2, "central": 1 / 3, "five-point": 1 / 5}
 """The power of the machine epsilon that the best ε of each is near."""
 
-EPSILONS = 10 ** np.linspace(-1, -15, 113)
-NOTES = 16
-"""The place of 1e-3 among them."""
 
 TOLERANCES = {"four digits": 1e-4, "half of the fault": 5e-3}
 """The relative errors up to which a checker passes a rule."""
@@ -167,50 +165,7 @@ class GradientCheck(Study):
         }
 
 
-def summary(found: np.ndarray, right: np.ndarray, dtype: str) -> dict[str, Any]:
-    """Of differences (draws, ε, entries, formulas): quantiles of the error, the best ε, slopes of the central one."""
-    errors = np.linalg.norm(found - right[:, None, :, None], axis=2) / np.linalg.norm(right, axis=1)[:, None, None]
-    best = np.median(errors, axis=0).argmin(0)
-    one_sided, central, five_point = (errors[:, place, i] for i, place in enumerate(best))
-    root, smallest = float(np.finfo(dtype).eps) ** (1 / 3), 100 * float(np.finfo(dtype).eps)
-    return {
-        "errors": np.vectorize(short)(np.quantile(errors, [0.05, 0.5, 0.95], axis=0).transpose(2, 0, 1)).tolist(),
-        "best": int(best[1]),
-        "best ε": EPSILONS[best].tolist(),
-        "at 1e-3": errors[:, NOTES, 1].tolist(),
-        "worse one-sided": float((one_sided > central).mean()),
-        "better five-point": float((five_point < central).mean()),
-        "below": slopes(errors[..., 1], smallest, root / 5).tolist(),
-        "above": slopes(errors[..., 1], 5 * root, 0.1).tolist(),
-    }
-
-
-def slopes(errors: np.ndarray, low: float, high: float) -> np.ndarray:
-    """The slope of log error (draws, ε) against log ε from ``low`` to ``high``, by least squares, of every draw."""
-    inside = (low <= EPSILONS) & (np.log(EPSILONS) <= np.log(high) + 1e-9)
-    return np.polyfit(np.log(EPSILONS[inside]), np.log(errors[:, inside]).T, 1)[0]
-
-
-def worst(found: np.ndarray, rule: np.ndarray, sizes: list[int]) -> np.ndarray:
-    """The largest relative error of a rule's arrays, whose entries lie behind each other, by draw and ε."""
-    off, ends = [], np.cumsum(sizes)
-    for part in (slice(end - size, end) for end, size in zip(ends, sizes, strict=True)):
-        length = np.linalg.norm(rule[:, part], axis=-1)
-        off.append(np.linalg.norm(found[..., part] - rule[:, None, part], axis=-1) / length[:, None])
-    return np.max(off, axis=0)
-
-
-def told_apart(right: np.ndarray, wrong: np.ndarray, tolerance: float) -> np.ndarray:
-    """The share of draws, by ε, where the right rule's error is within the tolerance and the wrong one's is not."""
-    return ((right <= tolerance) & (wrong > tolerance)).mean(0)
-
-
 def interval(values: list[float]) -> tuple[float, float]:
     """The 95 % interval of the mean."""
     mean, half = float(np.mean(values)), half_of_mean(values)
     return mean - half, mean + half
-
-
-def short(value: float) -> float:
-    """Four digits, which is more than is drawn."""
-    return float(f"{value:.3e}")

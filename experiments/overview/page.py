@@ -36,7 +36,8 @@ def write(path: Path, entries: Sequence[Entry], *, title: str, quick: bool) -> N
     text = string.Template(FRAME.read_text(encoding="utf-8")).substitute(
         title=html.escape(title),
         summary=f"{len(entries)} experiments, {claims} claims, {seconds:.0f} s",
-        warning='<p class="warning">Quick runs, with smaller defaults: these verdicts prove nothing.</p>' * quick,
+        warning='<p class="warning">Quick runs, with smaller defaults: too short to decide what is claimed.</p>'
+        * quick,
         rows="\n".join(row for entry in entries for row in _rows(entry)),
         sections="\n".join(_section(entry) for entry in entries),
         machine=html.escape(", ".join(f"{name} {value}" for name, value in runs.machine().items())),
@@ -52,7 +53,8 @@ def _rows(entry: Entry) -> list[str]:
 
 
 def _row(entry: Entry, claim: dict[str, str]) -> str:
-    kind = {"holds": "yes", "failed": "no", "does not hold": "no"}.get(claim["verdict"], "partly")
+    kinds = {"holds": "yes", "failed": "no", "does not hold": "no", "undecided": "undecided"}
+    kind = kinds.get(claim["verdict"].split(";")[0], "partly")
     cells = (
         ("experiment", f'<a href="#{entry.name}">{html.escape(entry.name)}</a>', ""),
         ("claim", html.escape(claim["claim"]), ""),

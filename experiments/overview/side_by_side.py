@@ -15,6 +15,7 @@ import tyro
 from experiments import plots, runs
 from experiments.experiment import Experiment
 
+DASHES = ("-", (0, (4, 2)), (0, (1.5, 1.5)))
 COLOURS = (plots.BLUE, plots.ORANGE, plots.GREEN, plots.PURPLE, plots.RED, plots.INK)
 
 
@@ -95,19 +96,26 @@ def claims_of(found: Sequence[Run]) -> list[tuple[str, ...]]:
 
 
 def draw(path: Path, found: Sequence[Run]) -> None:
-    """One panel for each curve: the mean of every run, shaded from its lowest to its highest."""
+    """One panel for each curve: the mean of every run, shaded from its lowest to its highest.
+
+    Each run is drawn thinner than the ones below it, and most with dashes, so that equal curves are all seen.
+    """
     names = list(dict.fromkeys(name for run in found for name in run.history))
     columns = min(len(names), 3)
     rows = -(-len(names) // columns)
     figure = plots.new_figure(4.2 * columns, 3.1 * rows + 0.3 * len(found))
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
+    widths = np.linspace(1.6 + 1.4 * min(len(found) - 1, 3), 1.6, len(found))
     for axes, name in zip(panels, names, strict=False):
-        for number, run in enumerate(found):
+        for number, (run, width) in enumerate(zip(found, widths, strict=True)):
             if name in run.history:
                 values = np.atleast_2d(np.array(run.history[name], float))
-                plots.band(axes, np.arange(1, values.shape[1] + 1), values, str(run.folder), color=COLOURS[number % 6])
+                style = {"linestyle": DASHES[number % 3], "linewidth": width, "markersize": 3 * width}
+                epochs, colour = np.arange(1, values.shape[1] + 1), COLOURS[number % 6]
+                plots.band(axes, epochs, values, str(run.folder), color=colour, **style)
         axes.set_title(name.replace("_", " "), loc="left", fontsize=10)
         axes.set_xlabel("epoch")
+        axes.locator_params(axis="x", integer=True)
         plots.clean(axes)
     for axes in panels[len(names) :]:
         axes.set_visible(False)

@@ -30,7 +30,7 @@ import numpy as np
 import fnn
 from experiments.claims import Claim, judge
 from experiments.sequences import rnn_plots
-from experiments.sequences.rnn_problem import LENGTHS, MODELS, adding, feed_forward, parameters, refused
+from experiments.sequences.rnn_problem import MODELS, adding, feed_forward, parameters, refused
 from experiments.study import GRADIENTS, Figures, Study, compared, seeds_of
 
 MIDDLE = 1
@@ -47,7 +47,10 @@ class Recurrence(Study):
     """The options of the experiment."""
 
     name = "rnn"
-    quick_options: ClassVar = {"steps": 100, "seeds": 2}
+    quick_options: ClassVar = {"lengths": (10, 20), "steps": 80, "seeds": 1, "held_out": 200}
+
+    lengths: tuple[int, ...] = (10, 20, 40)
+    """Lengths of the sequences, two at least, in increasing order; what is learned at the second is tried on all."""
 
     steps: int = 1000
     """Steps of training, each on new sequences."""
@@ -55,26 +58,34 @@ class Recurrence(Study):
     seeds: int = 3
     """How many networks of each kind to train at each length, with the seeds seed, seed + 1, …"""
 
+    held_out: int = 1000
+    """Sequences of each length on which they are tested."""
+
+    def __post_init__(self) -> None:
+        if len(self.lengths) < 2 or list(self.lengths) != sorted(set(self.lengths)) or self.lengths[0] < 2:
+            raise ValueError(f"lengths are two or more in increasing order, each at least 2, got {self.lengths}")
+
     def measure(self) -> Figures:
         generator = np.random.default_rng(self.seed)
-        samples = [(adding(generator, (self.steps, BATCH), each), adding(generator, (1000,), each)) for each in LENGTHS]
+        shapes, room = ((self.steps, BATCH), (self.held_out,)), self.lengths[-1]
+        samples = [tuple(adding(generator, shape, each, room) for shape in shapes) for each in self.lengths]
         across = {name: self.trained(model, samples) for name, model in MODELS.items()}
         errors = {name: np.diagonal(each, axis1=0, axis2=2).T for name, each in across.items()}
         alone = [
             self.trained(feed_forward(length), [each], length)[0, :, 0]
-            for length, each in zip(LENGTHS, samples, strict=True)
+            for length, each in zip(self.lengths, samples, strict=True)
         ]
         objective = fnn.Objective(MODELS["LSTM"], fnn.MeanSquaredError())
-        x, lengths, y = adding(generator, (8,), LENGTHS[0])
+        x, lengths, y = adding(generator, (8,), self.lengths[0], room)
         batch = (x, lengths), y
         params, state = jax.jit(objective.init)(jax.random.key(self.seed), batch[0])
         return {
-            "lengths": LENGTHS,
-            "parameters": {name: parameters(model, LENGTHS[0]) for name, model in MODELS.items()},
-            "feed-forward parameters": [parameters(feed_forward(each), each) for each in LENGTHS],
+            "lengths": self.lengths,
+            "parameters": {name: parameters(model, self.lengths[0]) for name, model in MODELS.items()},
+            "feed-forward parameters": [parameters(feed_forward(each), each) for each in self.lengths],
             "errors": {FEED_FORWARD: np.stack(alone).tolist()} | {name: each.tolist() for name, each in errors.items()},
             "across": {name: across[name][MIDDLE].tolist() for name in ("LSTM", "GRU")},
-            "refused": refused(LENGTHS[MIDDLE], LENGTHS[-1]),
+            "refused": refused(self.lengths[MIDDLE], self.lengths[0]),
             GRADIENTS: compared(objective, params, state, batch),
         }
 

@@ -7,7 +7,6 @@ import numpy as np
 
 import fnn
 
-LENGTHS = (10, 20, 40)
 PARAMETERS = 700
 """About how many parameters every model has."""
 
@@ -21,16 +20,16 @@ MODELS: dict[str, fnn.Layer] = {
 }
 
 
-def adding(generator: np.random.Generator, shape: tuple[int, ...], length: int) -> tuple[np.ndarray, ...]:
-    """Sequences (*shape, T, 2) of numbers and marks, one in each half; their lengths; the sums of the marked.
+def adding(generator: np.random.Generator, shape: tuple[int, ...], length: int, room: int) -> tuple[np.ndarray, ...]:
+    """Sequences (*shape, room, 2) of numbers and marks, one in each half; their lengths; the sums of the marked.
 
-    T is the largest length; what is past ``length`` is 0.
+    What is past ``length`` is 0.
     """
     steps, half = np.arange(length), length // 2
     numbers = generator.random((*shape, length))
     places = generator.integers(0, half, (*shape, 1)), generator.integers(half, length, (*shape, 1))
     marks = (steps == places[0]) | (steps == places[1])
-    x = np.zeros((*shape, LENGTHS[-1], 2), np.float32)
+    x = np.zeros((*shape, room, 2), np.float32)
     x[..., :length, :] = np.stack([numbers, marks], -1)
     return x, np.full(shape, length, np.int32), (numbers * marks).sum(-1, keepdims=True).astype(np.float32)
 

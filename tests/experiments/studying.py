@@ -1,6 +1,7 @@
 """Quick runs of studies, and what is asked of every one of them."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,6 +24,17 @@ class Finished(NamedTuple):
         return verdict(self.study.claims(self.figures | changed), claim)
 
 
+def cut_short(finished: Path, folder: Path, **changed: Any) -> Path:
+    """The folder of a run as it was before anything was judged or drawn, with some of the figures changed."""
+    shutil.copytree(finished, folder)
+    results = json.loads((folder / "results.json").read_text())
+    for name in ("results.json", "report.md"):
+        (folder / name).unlink()
+    measured = {"seconds": results["seconds"], "figures": results["figures"] | changed}
+    (folder / "measured.json").write_text(json.dumps(measured))
+    return folder
+
+
 def finished(name: str, folder: Path) -> Finished:
     """Runs a study quickly. What it leaves behind is complete, and its figures alone lead to its verdicts again."""
     assert main([name, "--quick", "--out", str(folder)]) == 0
@@ -30,7 +42,8 @@ def finished(name: str, folder: Path) -> Finished:
     assert isinstance(study, Study)
     assert COMMANDS[name].again(folder / "config.json") == study
     results, report = json.loads((folder / "results.json").read_text()), (folder / "report.md").read_text()
-    judged = study.claims(results["figures"])
+    # A quick run decides nothing, whatever its figures say.
+    judged = [each.undecided() for each in study.claims(results["figures"])]
     assert judged
     assert [each._asdict() for each in judged] == results["claims"]
     assert len({each.claim for each in judged}) == len(judged)

@@ -16,6 +16,7 @@ from experiments.__main__ import main
 from experiments.claims import verdict
 from experiments.data import load_digits
 from experiments.digits import Digits
+from tests.experiments.studying import cut_short
 
 pytestmark = pytest.mark.full
 
@@ -123,6 +124,16 @@ def test_the_snippet_of_the_report_runs_and_gives_the_accuracy_reported(folder, 
         exec(compile(snippet, "report.md", "exec"), {})
     accuracy = float(re.findall(r"\d\.\d+", printed.getvalue())[0])
     assert accuracy == pytest.approx(metadata["test_accuracy"], abs=1e-6)
+
+
+def test_a_run_that_was_cut_short_after_training_is_only_drawn(folder, tmp_path, monkeypatch):
+    left = cut_short(folder, tmp_path / "left")
+    (left / "confusion_matrix.png").unlink()
+    monkeypatch.setattr(Digits, "measure_in", lambda *_: pytest.fail("it has been measured"))
+    assert main(["digits", "--resume", str(left)]) == 0
+    assert {path.name for path in left.iterdir()} == FILES
+    one, other = (json.loads((each / "results.json").read_text()) for each in (folder, left))
+    assert (one["figures"], one["claims"]) == (other["figures"], other["claims"])
 
 
 def test_a_mistake_shows_the_most_common_wrong_answer():

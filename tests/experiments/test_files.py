@@ -1,6 +1,8 @@
 """Data from files: each format in files written here as it is published, and every damage by its message."""
 
+import contextlib
 import gzip
+import hashlib
 import struct
 from typing import Any
 
@@ -11,6 +13,10 @@ from PIL import Image
 from experiments import data, files
 from experiments.__main__ import main
 from experiments.digits import Digits
+from experiments.files import sums
+
+OTHER = "by their MD5 sums these are not the files that"
+"""What is said of files with published names that a test has written."""
 
 # ---- MNIST
 
@@ -33,7 +39,10 @@ def mnist(folder, *, each=10, size=28, zipped=False):
 
 @pytest.mark.parametrize("zipped", [False, True])
 def test_mnist_is_read_gzipped_or_not(tmp_path, zipped):
-    found = files.read_images(mnist(tmp_path / "mnist", zipped=zipped))
+    folder = mnist(tmp_path / "mnist", zipped=zipped)
+    # Only the gzipped files are published, so that only these have sums.
+    with pytest.warns(UserWarning, match=OTHER) if zipped else contextlib.nullcontext():
+        found = files.read_images(folder)
     assert {part: each.x.shape for part, each in found.items()} == {"train": (100, 28, 28, 1), "test": (20, 28, 28, 1)}
     assert found["train"].x.dtype == np.float32
     np.testing.assert_array_equal(found["train"].x[51], np.full((28, 28, 1), np.float32(51 / 255)))
@@ -104,7 +113,8 @@ def test_cifar_is_read_in_both_sizes_with_its_names(tmp_path):
             for name in names:
                 (folder / name).write_bytes(bytes([*label, *record.tolist()]) * 2)
     (ten / "batches.meta.txt").write_text("\n".join(f"name{n}" for n in range(10)) + "\n\n")
-    found, more = files.read_images(ten), files.read_images(hundred)
+    with pytest.warns(UserWarning, match=OTHER):
+        found, more = files.read_images(ten), files.read_images(hundred)
     assert found["train"].x.shape == (10, 32, 32, 3)
     assert found["test"].classes[7] == "name7"
     assert set(found["train"].y) == {7}
@@ -118,6 +128,62 @@ def test_cifar_is_read_in_both_sizes_with_its_names(tmp_path):
     (ten / "batches.meta.txt").write_text("cat\n")
     with pytest.raises(ValueError, match="has 1 names for 10 classes"):
         files.read_images(ten)
+
+
+# ---- published sums
+
+
+def publish(monkeypatch, folder, name: str, more: tuple[str, ...] = ()) -> None:
+    """Makes the gzipped files of a folder the published ones of a set; ``more`` are added to those that it has."""
+    names = more or tuple(path.name for path in folder.iterdir())
+    found = {each: hashlib.md5((folder / each).read_bytes()).hexdigest() for each in names}
+    monkeypatch.setitem(sums.SUMS, name, sums.SUMS[name] | found)
+
+
+def test_published_files_are_read_without_a_word(tmp_path, monkeypatch):
+    folder = mnist(tmp_path / "mnist", zipped=True)
+    publish(monkeypatch, folder, "Fashion-MNIST")
+    assert len(files.read_images(folder)["test"].y) == 20
+
+
+def test_another_file_of_a_published_name_is_named_and_read(tmp_path, monkeypatch):
+    folder = mnist(tmp_path / "mnist", zipped=True)
+    publish(monkeypatch, folder, "MNIST")
+    changed = folder / "t10k-labels-idx1-ubyte.gz"
+    changed.write_bytes(gzip.compress(idx(np.zeros(20, np.uint8))))
+    with pytest.warns(UserWarning, match=OTHER) as said:
+        assert not files.read_images(folder)["test"].y.any()
+    (warning,) = said
+    assert str(warning.message) == (
+        f"{folder}: {OTHER} MNIST or Fashion-MNIST published under these names: t10k-labels-idx1-ubyte.gz. If they were"
+        " downloaded, get them again; if they are another set, your own or a part of one, all is well"
+    )
+
+
+def test_files_of_two_published_sets_in_one_folder_are_refused(tmp_path, monkeypatch):
+    folder = mnist(tmp_path / "mnist", zipped=True)
+    publish(monkeypatch, folder, "MNIST", more=("train-images-idx3-ubyte.gz", "t10k-images-idx3-ubyte.gz"))
+    publish(monkeypatch, folder, "Fashion-MNIST", more=("train-labels-idx1-ubyte.gz", "t10k-labels-idx1-ubyte.gz"))
+    message = (
+        "holds files of different sets: train-images.*gz, t10k-images.*gz of MNIST; .*gz of Fashion-MNIST. Keep each"
+    )
+    with pytest.raises(ValueError, match=message):
+        files.read_images(folder)
+
+
+def test_the_sums_are_those_of_the_files_that_are_read():
+    zipped = {f"{name}.gz" for part in files.IDX.values() for name in part}
+    ten, hundred = ({name for part in files.CIFAR[front].values() for name in part} for front in (1, 2))
+    named = {"MNIST": zipped, "Fashion-MNIST": zipped, "CIFAR-10": ten, "CIFAR-100": hundred}
+    assert {name: set(found) for name, found in sums.SUMS.items()} == named
+    every = [each for found in sums.SUMS.values() for each in found.values()]
+    assert len(set(every)) == len(every)
+    assert all(len(each) == 32 and set(each) <= set("0123456789abcdef") for each in every)
+
+
+def test_the_sum_of_a_file_is_that_of_its_bytes(tmp_path):
+    (tmp_path / "f").write_bytes(b"abc")  # RFC 1321, A.5
+    assert sums.md5(tmp_path / "f") == "900150983cd24fb0d6963f7d28e17f72"
 
 
 # ---- one's own

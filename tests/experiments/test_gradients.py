@@ -9,6 +9,7 @@ import pytest
 import fnn
 from experiments.__main__ import main
 from experiments.gradients import Gradients
+from tests.experiments.studying import cut_short
 
 MODELS = ("mlp", "cnn", "residual")
 
@@ -41,6 +42,16 @@ def test_all_four_methods_are_compared_to_what_is_claimed(folder):
         assert found["tolerances"] == {"manual": 1e-12, "forward": 1e-12, "finite": 1e-8}
 
 
+@pytest.mark.full
+def test_a_run_that_was_cut_short_is_not_compared_again_and_fails_as_it_would_have(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(Gradients, "compare", lambda *_: pytest.fail("it has been compared"))
+    for ok in (True, False):
+        found = json.loads((folder / "results.json").read_text())["figures"]
+        left = cut_short(folder, tmp_path / str(ok), cnn=found["cnn"] | {"ok": ok})
+        assert main(["gradients", "--resume", str(left)]) == (0 if ok else 1)
+        assert (left / "results.json").exists()
+
+
 def test_the_models_are_what_the_question_is_about():
     models = Gradients().models()
     shown = {name: repr(model) for name, model in models.items()}
@@ -65,6 +76,6 @@ def test_a_wrong_rule_fails_the_experiment_and_ends_the_command_with_1(tmp_path,
     monkeypatch.setattr(Gradients, "models", lambda self: {"planted": model})
     assert main(["gradients", "--quick", "--out", str(tmp_path)]) == 1
     assert not json.loads((tmp_path / "planted.json").read_text())["ok"]
-    shown = capsys.readouterr().out
-    assert "✗" in shown
-    assert "does not hold" in shown
+    assert "✗" in capsys.readouterr().out
+    (claim,) = json.loads((tmp_path / "results.json").read_text())["claims"]
+    assert claim["verdict"].endswith("does not hold")

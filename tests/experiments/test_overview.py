@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
+from PIL import Image, ImageColor
 
 from experiments.__main__ import COMMANDS, EXPERIMENTS, main
 from experiments.claims import judge, verdict
@@ -54,12 +55,15 @@ def test_the_page_has_every_claim_and_picture_and_survives_a_failure(two, tmp_pa
     assert main(["all", "--quick", "--out", str(tmp_path / "all")]) == 1
     text = (tmp_path / "all" / "index.html").read_text()
     assert "Failed: breaks" in capsys.readouterr().out
-    assert re.findall(r'data-label="verdict" class="(\w+)">([^<]+)<', text) == [("yes", "holds"), ("no", "failed")]
+    assert re.findall(r'data-label="verdict" class="(\w+)">([^<]+)<', text) == [
+        ("undecided", "undecided; in this run it holds"),
+        ("no", "failed"),
+    ]
     assert "It |learns| &lt;fast&gt;" in text
     assert "1 &amp; &lt;less&gt;" in text
     assert "FloatingPointError: the loss is &lt;NaN&gt;" in text
     assert 'src="data:image/png;base64,iVBORw==' in text
-    assert "these verdicts prove nothing" in text
+    assert "too short to decide what is claimed" in text
     # Self-contained: nothing is loaded from elsewhere.
     assert not re.findall(r'(?:src|href)="(?!data:|#)', text)
 
@@ -69,7 +73,7 @@ def test_only_some_can_be_run_and_an_unknown_name_is_an_error(two, tmp_path, cap
     assert {path.name for path in (tmp_path / "one").iterdir()} == {"index.html", "learns", "config.json"}
     results = json.loads((tmp_path / "one" / "learns" / "results.json").read_text())
     assert [each["verdict"] for each in results["claims"]] == ["does not hold"]
-    assert "prove nothing" not in (tmp_path / "one" / "index.html").read_text()
+    assert "too short to decide" not in (tmp_path / "one" / "index.html").read_text()
     assert main(["all", "--only", "lerns", "--out", str(tmp_path / "two")]) == 2
     assert "there is no experiment lerns" in capsys.readouterr().err
 
@@ -178,6 +182,27 @@ def test_equal_settings_and_missing_curves(tmp_path):
     assert side_by_side.settings_that_differ(runs) == []
     more = runs[1]._replace(options={"seed": 0, "depth": 2})
     assert side_by_side.settings_that_differ([runs[0], more]) == [("depth", "–", "2")]
+
+
+def test_a_quick_run_decides_no_claim_and_its_rule_still_speaks(tmp_path):
+    for seed, words in ((0, "undecided; in this run it holds"), (3, "undecided; in this run it does not hold")):
+        folder = tmp_path / str(seed)
+        Learns.quickly(seed=seed, out=folder).run()
+        assert [each["verdict"] for each in json.loads((folder / "results.json").read_text())["claims"]] == [words]
+        assert f"| {words} |" in (folder / "report.md").read_text()
+
+
+def test_equal_curves_are_both_seen(tmp_path):
+    history = {"loss": [[3.0, 2.0, 1.0]], "accuracy": [[0.5]]}
+    runs = [side_by_side.Run(tmp_path / each, {}, {"figures": {"history": history}}) for each in "abc"]
+    for name, count in (("all.png", 3), ("one.png", 1)):
+        side_by_side.draw(tmp_path / name, runs[:count])
+        pixels = np.asarray(Image.open(tmp_path / name).convert("RGB")).astype(int)
+        # Only the panels, without the legend below them.
+        pixels = pixels[: int(0.75 * len(pixels))]
+        seen = [(abs(pixels - ImageColor.getrgb(colour)).sum(-1) < 30) for colour in side_by_side.COLOURS[:3]]
+        halves = [(each[:, : each.shape[1] // 2].sum(), each[:, each.shape[1] // 2 :].sum()) for each in seen]
+        assert [min(each) > 10 for each in halves] == [place < count for place in range(3)]
 
 
 def test_every_experiment_that_is_a_study_states_its_question_and_result():

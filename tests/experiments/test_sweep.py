@@ -3,10 +3,12 @@
 import csv
 import json
 
+import numpy as np
 import pytest
 
 from experiments.__main__ import main
-from experiments.sweep import Sweep
+from experiments.sweep import Sweep, whole_batches
+from tests.experiments.studying import cut_short
 
 pytestmark = pytest.mark.full  # of the experiments, the quick proof runs that on digits
 
@@ -44,6 +46,19 @@ def test_the_report_shows_the_table_and_the_pictures(folder):
     report = (folder / "report.md").read_text()
     for words in ("| learning\\_rate |", "(learning_rate.png)", "(accuracy.png)", "perceptron", "jaxlib"):
         assert words in report
+
+
+def test_a_run_that_was_cut_short_after_measuring_is_not_measured_again(folder, tmp_path, monkeypatch):
+    left = cut_short(folder, tmp_path / "left")
+    monkeypatch.setattr(Sweep, "measure_in", lambda *_: pytest.fail("it has been measured"))
+    assert main(["sweep", "--resume", str(left)]) == 0
+    assert {path.name for path in left.iterdir()} == {path.name for path in folder.iterdir()}
+
+
+def test_samples_that_do_not_fill_a_batch_are_left_out():
+    samples = np.arange(13), np.arange(13)
+    assert [len(each) for each in whole_batches(samples, 4)] == [12, 12]
+    assert [len(each) for each in whole_batches(samples, 20)] == [13, 13]
 
 
 def test_the_rules_of_its_claims_can_say_no(folder):

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import fnn
-from experiments.depth.activations import best_rate, chequerboard, dead_units, shares
+from experiments.depth.activations import chequerboard, dead_units
+from experiments.depth.activations_claims import best_rate, shares
 from experiments.depth.activations_plots import broken
 from experiments.depth.activations_shapes import ACTIVATIONS, NONE, STEP, X, slope_of
 from experiments.depth.one_of import OneOf

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 import fnn
-from experiments.depth.batchnorm import LEVEL, edges, usable
 from experiments.depth.batchnorm_claims import SCALES
 from experiments.depth.batchnorm_measures import KINDS, constant, finite, shift
 from experiments.depth.batchnorm_networks import (
@@ -23,6 +22,7 @@ from experiments.depth.batchnorm_networks import (
     Used,
     shifts,
 )
+from experiments.depth.batchnorm_rates import LEVEL, edges, usable
 
 pytestmark = pytest.mark.full  # of the experiments, the quick proof runs that on digits
 
@@ -53,8 +53,24 @@ def test_every_rule_on_the_map_can_say_the_opposite(run):
         assert run.verdict(claim, tested=narrow) == "holds"
         assert run.verdict(claim, tested=wide) == "does not hold"
     assert run.verdict("before or after", tested=narrow) == "holds"
+    # Without any usable rate with it, no rate is larger or smaller.
+    nowhere = changed(run.figures, WITHOUT, middle)
+    nowhere[BEFORE] = dict.fromkeys(nowhere[BEFORE], none)
+    assert (
+        run.verdict("Larger rates", tested=nowhere) == run.verdict("Smaller rates", tested=nowhere) == "does not hold"
+    )
     narrow[AFTER] = dict.fromkeys(narrow[AFTER], none)
     assert run.verdict("before or after", tested=narrow) == "does not hold"
+
+
+def test_decades_count_a_single_usable_rate_and_say_so(run):
+    count, seeds = len(run.figures["rates"]), run.study.seeds
+    none, _, _ = ([[value] * seeds for value in each] for each in rows(count))
+    tested = changed(run.figures, WITHOUT, [[0.95] * seeds, *none[1:]])
+    for claim in run.study.claims(run.figures | {"tested": tested}):
+        if claim.claim.startswith("Batch norm widens"):
+            assert "without: tanh 1" in claim.figure
+            assert "rates lie 1 decades apart, and each usable one counts for as much" in claim.rule
 
 
 def rows(count: int) -> tuple[list, list, list]:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import fnn
-from experiments.depth.initialisation import VARIANCES
+from experiments.depth.initialisation_claims import VARIANCES
 from experiments.depth.initialisation_sizes import change, ends, report_sizes, root_mean_square, rounded, with_kernels
 from experiments.depth.one_of import OneOf
 

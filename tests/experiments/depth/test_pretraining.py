@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import fnn
-from experiments.depth.pretraining import ADAM, NORMED, PLAIN, PRETRAINED, RECTIFIED, Pretraining, best
+from experiments.depth.pretraining import Pretraining, best
 from experiments.depth.pretraining_networks import (
     BATCH,
     DIGITS,
@@ -20,6 +20,7 @@ from experiments.depth.pretraining_networks import (
     hidden_gradients,
     learn,
 )
+from experiments.depth.pretraining_ways import ADAM, NORMED, PLAIN, PRETRAINED, RECTIFIED
 
 pytestmark = pytest.mark.full  # of the experiments, the quick proof runs that on digits
 

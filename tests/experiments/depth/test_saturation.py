@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 import fnn
-from experiments.depth.saturation import LOSSES, OUTPUTS, WAYS, gradients, objective, r2, right, steps_until
+from experiments.depth.saturation_claims import WAYS
+from experiments.depth.saturation_measures import LOSSES, OUTPUTS, gradients, objective, r2, right, steps_until
 from tests.experiments.studying import Finished
 
 pytestmark = pytest.mark.full  # of the experiments, the quick proof runs that on digits

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from experiments.explicit.attribution import RANDOM, RULES, SHARES, keep, rank_correlation
+from experiments.explicit.attribution_measures import RANDOM, RULES, SHARES, keep, rank_correlation
 
 pytestmark = pytest.mark.full  # of the experiments, the quick proof runs that on digits
 

@@ -5,7 +5,7 @@ import pytest
 
 import fnn
 from experiments import data
-from experiments.generalisation.scaling import LINEAR, LOGISTIC, NETWORK, RADIAL, bootstrap, residuals, slope
+from experiments.generalisation.scaling_claims import LINEAR, LOGISTIC, NETWORK, RADIAL, bootstrap, residuals, slope
 from experiments.generalisation.scaling_models import (
     BATCH,
     batches,

@@ -5,8 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.linear.ridge import DEGREES, SAME, apart, rounded
+from experiments.linear.ridge import apart, rounded
+from experiments.linear.ridge_claims import SAME
 from experiments.linear.ridge_regression import (
+    DEGREES,
     NOISE,
     SAMPLES,
     basis,

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from experiments.linear.svm import SAME, STRENGTHS, hinge, margins, reference, shared, value
+from experiments.linear.svm import SAME, STRENGTHS
+from experiments.linear.svm_lines import hinge, margins, reference, shared, value
 from tests.experiments.studying import Finished
 
 pytestmark = pytest.mark.full  # of the experiments, the quick proof runs that on digits

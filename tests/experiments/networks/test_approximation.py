@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import fnn
-from experiments.networks.approximation import CONSTRUCTED, first_no, least_known, slope_interval, slope_weights
+from experiments.networks.approximation_claims import CONSTRUCTED, first_no, least_known, slope_interval, slope_weights
 from experiments.networks.approximation_networks import (
     TEST,
     constructed_errors,

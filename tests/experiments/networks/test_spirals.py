@@ -5,15 +5,13 @@ import numpy as np
 import pytest
 
 import fnn
-from experiments.networks.spirals import (
-    DEEP,
-    ONE,
+from experiments.networks.spirals import DEEP, ONE, span
+from experiments.networks.spirals_measures import (
     accuracies,
     least_linear_loss,
     probabilities,
     product,
     product_error,
-    span,
     spirals,
     summary,
 )

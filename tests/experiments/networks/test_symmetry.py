@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 import fnn
-from experiments.networks.symmetry import Symmetry, one, span
+from experiments.networks.symmetry import Symmetry, one
+from experiments.networks.symmetry_claims import span
 from experiments.networks.symmetry_units import barrier, changes, matched, most, transformed
 
 pytestmark = pytest.mark.full

@@ -6,7 +6,8 @@ import pytest
 
 import fnn
 from experiments.networks import xor_worked
-from experiments.networks.xor import firsts, points_reached, probabilities, with_interval
+from experiments.networks.xor import firsts, points_reached, probabilities
+from experiments.networks.xor_claims import with_interval
 from experiments.networks.xor_worked import NETWORKS, Network, deltas, formula_error, gradient, outputs
 
 pytestmark = pytest.mark.full

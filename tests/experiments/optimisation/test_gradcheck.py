@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.optimisation.gradcheck import EPSILONS, NOTES, interval, slopes, summary, told_apart, worst
+from experiments.optimisation.gradcheck import interval
+from experiments.optimisation.gradcheck_errors import EPSILONS, NOTES, slopes, summary, told_apart, worst
 from experiments.optimisation.gradcheck_network import FAULT, RIGHT, by_formula, differences, drawn, gradients
 from experiments.study import seeds_of
 

@@ -7,7 +7,7 @@ import pytest
 
 from experiments.optimisation import literal_listings as printed
 from experiments.optimisation import literal_right as right
-from experiments.optimisation.literal import SAME
+from experiments.optimisation.literal_claims import SAME
 from experiments.optimisation.literal_decay import decays, penalty_slopes
 
 pytestmark = pytest.mark.full  # of the experiments, the quick proof runs that on digits

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import fnn
-from experiments.sequences.characters import ALL, AS_MANY, BLOCKS, blocks_of, mean_of
+from experiments.sequences.characters import BLOCKS, blocks_of
+from experiments.sequences.characters_claims import ALL, AS_MANY, mean_of
 from experiments.sequences.characters_networks import (
     KINDS,
     LARGE,

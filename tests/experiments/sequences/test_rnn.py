@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from experiments.sequences.rnn import listed
-from experiments.sequences.rnn_problem import LENGTHS, MODELS, PARAMETERS, adding, feed_forward, parameters, refused
+from experiments.sequences.rnn import Recurrence, listed
+from experiments.sequences.rnn_problem import MODELS, PARAMETERS, adding, feed_forward, parameters, refused
 
 pytestmark = pytest.mark.full  # of the experiments, the quick proof runs that on digits
 
@@ -13,7 +13,7 @@ GOOD, BAD = [[0.01] * 2] * 3, [[1.0] * 2] * 3
 
 def test_a_short_run_learns_something_of_the_shortest_sequences_and_nothing_of_the_longest(run):
     errors = {name: np.array(each) for name, each in run.figures["errors"].items()}
-    assert errors["simple"].shape == (len(LENGTHS), run.study.seeds)
+    assert errors["simple"].shape == (len(run.study.lengths), run.study.seeds)
     assert errors["simple"][0].max() < 0.95
     assert all(0.9 < each[-1].mean() < 1.1 for each in errors.values())
     sizes = [*run.figures["parameters"].values(), *run.figures["feed-forward parameters"]]
@@ -26,7 +26,7 @@ def test_every_rule_can_say_the_opposite(run):
         errors = dict.fromkeys(run.figures["errors"], GOOD) | {"simple": [GOOD[0], BAD[0], BAD[0]]}
         # In "across", seeds come before lengths.
         carried = dict.fromkeys(("LSTM", "GRU"), np.transpose(across).tolist())
-        return run.verdict(claim, errors=errors | changed, across=carried)
+        return run.verdict(claim, lengths=Recurrence().lengths, errors=errors | changed, across=carried)
 
     assert verdict("does worse", **{"feed-forward": BAD}) == "holds"
     assert verdict("does worse", **{"feed-forward": [GOOD[0], BAD[0], GOOD[0]]}) == "holds only when the length is 20"
@@ -45,9 +45,15 @@ def test_every_rule_can_say_the_opposite(run):
     assert verdict("at other lengths", [BAD[0], GOOD[0], BAD[0]]) == "does not hold"
 
 
+@pytest.mark.parametrize("lengths", [(10,), (20, 10), (10, 10), (1, 10)])
+def test_lengths_that_cannot_be_compared_are_refused(lengths):
+    with pytest.raises(ValueError, match="two or more in increasing order, each at least 2, got"):
+        Recurrence(lengths=lengths)
+
+
 def test_the_sequences_have_one_mark_in_each_half_and_the_sum_of_the_marked():
-    x, lengths, y = adding(np.random.default_rng(0), (5, 7), 10)
-    assert (x.shape, y.shape) == ((5, 7, LENGTHS[-1], 2), (5, 7, 1))
+    x, lengths, y = adding(np.random.default_rng(0), (5, 7), 10, 40)
+    assert (x.shape, y.shape) == ((5, 7, 40, 2), (5, 7, 1))
     assert (lengths == 10).all()
     assert not x[..., 10:, :].any()
     numbers, marks = x[..., 0], x[..., 1]
@@ -55,7 +61,7 @@ def test_the_sequences_have_one_mark_in_each_half_and_the_sum_of_the_marked():
     assert (marks[..., 5:10].sum(-1) == 1).all()
     np.testing.assert_allclose((numbers * marks).sum(-1), y[..., 0], rtol=1e-6)
     # The variance of a sum of two uniform numbers is 2/12.
-    assert adding(np.random.default_rng(0), (20_000,), 10)[2].var() == pytest.approx(1 / 6, rel=0.03)
+    assert adding(np.random.default_rng(0), (20_000,), 10, 10)[2].var() == pytest.approx(1 / 6, rel=0.03)
 
 
 def test_sizes_and_lengths_worked_by_hand():
