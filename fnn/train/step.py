@@ -17,8 +17,9 @@ from fnn.layer import Params, State, named_key
 from fnn.metrics import Metric
 from fnn.objective import Method, Objective, check_method, unpacked
 from fnn.optim.nonfinite import accepted
-from fnn.optim.transform import apply_updates, expect_optimizer, update
+from fnn.optim.transform import apply_updates, expect_optimizer, rules_of, update
 from fnn.paths import lies_in, map_named, named_leaves
+from fnn.rules.reports import with_reports
 from fnn.train.data import Batches
 from fnn.train.scoring import Scoring, Totals
 from fnn.values import Value
@@ -92,11 +93,18 @@ class Training(Value):
         def value_fn(params: Params) -> jax.Array:
             return self.objective(params, learned.state, batch, train=True, key=model_key)[0]
 
-        (value, aux), grads = self.objective.value_and_grad(
-            learned.params, learned.state, batch, key=model_key, train=True, method=self.method
-        )
+        if rules := rules_of(self.optimizer):
+            keys = {"key": model_key, "report_key": named_key(key, "reports")}
+            (value, aux), grads, reports = with_reports(
+                self.objective, rules, learned.params, learned.state, batch, **keys, train=True, method=self.method
+            )
+        else:
+            (value, aux), grads = self.objective.value_and_grad(
+                learned.params, learned.state, batch, key=model_key, train=True, method=self.method
+            )
+            reports = {}
         weight = self.objective.loss.weight(aux.outputs, targets, weights)
-        extra = {"value": value, "grad": grads, "weight": weight, "value_fn": value_fn}
+        extra = {"value": value, "grad": grads, "weight": weight, "value_fn": value_fn, "reports": reports}
         if mixes(self.augment):
             outputs = self.objective.loss.over_steps(aux.outputs, targets, weights).prediction
             check_mixed_targets(self.metrics, self.objective.loss.predictions(outputs), targets)
