@@ -198,7 +198,8 @@ def _share(g: dict[str, jax.Array], p: dict[str, jax.Array], values: dict[str, j
     limit, products = values["norm_constraint"], [jnp.sum(g[path] * p[path]) for path in g]
     length = jnp.sqrt(jnp.maximum(sum(each.astype(limit.dtype) for each in products), 0))
     length, limit = values["learning_rate"] * length, jnp.sqrt(limit)
-    return jnp.where(length > limit, limit / without_zero(length), 1)
+    share: Any = jnp.where(length > limit, limit / without_zero(length), 1)
+    return share
 
 
 def _as(value: jax.Array, like: jax.Array) -> jax.Array:

@@ -21,7 +21,7 @@ Pair = tuple[jax.Array, jax.Array]
 """What belongs to A and to G: a matrix each, or its diagonal as a vector."""
 
 OF_HEADS = ("query", "key", "value")
-"""The projections of ``MultiHeadAttention`` whose kernels (D, heads, d) have two axes of outputs, should no bias say so."""
+"""The projections of ``MultiHeadAttention`` whose kernels (D, heads, d) have two axes of outputs, bias or not."""
 
 
 class Block(NamedTuple):
@@ -85,7 +85,7 @@ def blocks_of(params: Any, max_size: int) -> tuple[list[Block], list[str]]:
         if len(shape) < 2 or not (table or matches("*/kernel", path)) or not math.prod(shape):
             continue
         bias = _bias_of(path, shapes)
-        outputs = math.prod(shape[len(shape) - _output_axes(path, shape, bias and shapes[bias]) :])
+        outputs = math.prod(shape[len(shape) - _output_axes(path, shape, None if bias is None else shapes[bias]) :])
         inputs = math.prod(shape) // outputs + (bias is not None)
         full = inputs <= max_size and not table, outputs <= max_size
         dtype = accumulator_dtype(jnp.asarray(leaves[path]))

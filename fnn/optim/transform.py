@@ -9,9 +9,8 @@
 given. ``extra`` holds what else training knows: ``value`` (of the objective), ``grad``, ``value_fn``, ``weight`` (the
 sum of the batch's weights) and, at the end of a run, ``last``. An optimiser ignores the extras that it does not need.
 
-An optimiser that reads more of the backward pass than gradients declares a ``rule``, ``rule(backward) -> report``, which
-training calls once a step with the forward pass that it made (``fnn.rules.reports.Backward``). The report is the entry
-``rule`` of the extra ``reports``, so that equal rules of several optimisers in one chain are computed once.
+An optimiser that reads more of the backward pass than gradients declares a ``rule(backward) -> report``: see
+``declared.py``.
 
 A leaf in ``fnn.Stacked``, such as the parameters of ``Repeat``, holds several layers: a transformation that looks at
 norms, matrices or sizes treats each layer by itself (``fnn.stacked.map_layers``). To optax it is a leaf like any other.
@@ -120,28 +119,6 @@ class Items(tuple):
 
     def __repr__(self) -> str:
         return repr(dict(self))
-
-
-def rules_of(optimizer: Any) -> tuple[Callable[[Any], Any], ...]:
-    """The rules that an optimiser and those inside it declare, each once."""
-    own = getattr(optimizer, "rule", None)
-    inside = [rule for each in inner_optimizers(optimizer) for rule in rules_of(each)]
-    return tuple(dict.fromkeys([*([] if own is None else [own]), *inside]))
-
-
-def inner_optimizers(optimizer: Any) -> list[Any]:
-    """The optimisers in the fields of another."""
-    if not dataclasses.is_dataclass(optimizer):
-        return []
-    values = [getattr(optimizer, field.name) for field in dataclasses.fields(optimizer)]
-    inside = [each for value in values for each in _members(value)]
-    return [each for each in inside if is_optimizer(each)]
-
-
-def _members(value: Any) -> tuple[Any, ...]:
-    if isinstance(value, Items):
-        return tuple(content for _, content in value)
-    return value if isinstance(value, tuple) else (value,)
 
 
 def expect_optimizer(where: str, optimizer: Any) -> None:

@@ -8,8 +8,9 @@ from typing import Any
 from fnn.combinators.frozen import frozen_layers
 from fnn.layer import Layer, Params, State
 from fnn.optim.decay import decay_weights
+from fnn.optim.declared import inner_optimizers
 from fnn.optim.groups import freeze, groups
-from fnn.optim.transform import Optimizer, chain, inner_optimizers
+from fnn.optim.transform import Optimizer, chain
 from fnn.paths import SEPARATOR, lies_in, matches, named_leaves
 
 SHOWN = 6

@@ -1,5 +1,6 @@
 """The Kronecker factors of a kernel's Fisher matrix, from what its gradient is made of."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -24,8 +25,8 @@ def factors_of(node: Any, block: Block, weights: Weights, in_full: Callable[[], 
         A = V Vᵀ / ‖V‖,  G = Vᵀ V / ‖V‖                 for any other V
 
     ω is 0 where r_m = 0 and proportional to the weight of the row elsewhere: a row that no gradient reaches, such as
-    padding, says nothing of the inputs. For a bias a 1 stands behind l_m. Several contributions to one kernel are scaled
-    so that tr A / D = tr G / F, and added. ``in_full`` returns V, with the gradient of the bias, as a matrix.
+    padding, says nothing of the inputs. For a bias a 1 stands behind l_m. Several contributions to one kernel are
+    scaled so that tr A / D = tr G / F, and added. ``in_full`` returns V, with the gradient of the bias, as a matrix.
     """
     terms = [_rows(term, block) for term in (node.terms if isinstance(node, Joined) else (node,))]
     if any(term is None for term in terms):
@@ -34,11 +35,13 @@ def factors_of(node: Any, block: Block, weights: Weights, in_full: Callable[[], 
     if len(pairs) == 1:
         return pairs[0]
     scaled = [over_layers(lambda *pair: _balanced(pair), block)(*pair) for pair in pairs]
-    return sum(left for left, _ in scaled), sum(right for _, right in scaled)
+    left, right = (functools.reduce(jnp.add, sides) for sides in zip(*scaled, strict=True))
+    return left, right
 
 
 def _rows(term: Any, block: Block) -> tuple[Outer, int] | None:
-    """The outer products of a contribution, and in how many groups of channels; ``None`` if they do not fit the block."""
+    """The outer products of a contribution, and in how many groups of channels (0 if it is no convolution); ``None`` if
+    they do not fit the block."""
     if isinstance(term, Slid) and not term.turned:
         rows, groups, sizes = term.unfolded(), term.groups, (*block.sizes, term.groups)
     elif isinstance(term, Outer):

@@ -45,8 +45,8 @@ FOLDS = (MultiHeadAttention, Gated, FeedForward)
 
 
 def factored(path: str, layer: Layer, cache: Cache, dy: Any, *, quiet: bool = False) -> tuple[Any, Any]:
-    """The rule: every leaf of the report is a contribution. ``quiet``: the gradients are those of a batch as a whole, so
-    that one in full is no larger than usual, and no warning says so."""
+    """The rule: every leaf of the report is a contribution. ``quiet``: for a batch as a whole, of which a gradient in
+    full is no larger than usual, so that no warning says so."""
     if _is_known(layer, FOLDS):
 
         def visit(name: str, child: Layer, cache: Cache, dy: Any) -> tuple[Any, Any]:

@@ -106,7 +106,7 @@ def _of_outputs(
             raise _no_likelihood(loss) from None
         loss, given = loss.likelihood, loss
     else:
-        root, given = root * _signs(key, terms.shape).astype(root.dtype), loss
+        root, given = root * _signs(key, terms.shape, root.dtype), loss
     doutputs = given.select(share != 0, loss.scores(prediction, target, root))
     of_samples = share.reshape(len(share), -1).sum(1) if share.ndim else None
     return doutputs if lengths is None else (doutputs, None), of_samples
@@ -116,13 +116,13 @@ def _of_other_outputs(loss: Loss, outputs: Any, targets: Any, weights: Any, key:
     """The same of a loss that is no mean of terms, as if every sample counted the same: from its gradient."""
     root = jnp.sqrt(loss.weight(outputs, targets, weights))
     doutputs = loss.backward(loss.forward(outputs, targets, weights)[1])
-    return jax.tree.map(lambda leaf: leaf * (root * _signs(key, leaf.shape)).astype(leaf.dtype), doutputs)
+    return jax.tree.map(lambda leaf: leaf * root.astype(leaf.dtype) * _signs(key, leaf.shape, leaf.dtype), doutputs)
 
 
-def _signs(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+def _signs(key: jax.Array, shape: tuple[int, ...], dtype: Any) -> jax.Array:
     """Random signs along the first axis of a shape."""
     signs = jax.random.rademacher(key, shape[:1], jnp.int32)
-    return signs.reshape(shape[:1] + (1,) * (len(shape) - 1)).astype(jnp.float32)
+    return signs.reshape(shape[:1] + (1,) * (len(shape) - 1)).astype(dtype)
 
 
 def _no_likelihood(loss: Loss) -> ValueError:

@@ -48,7 +48,7 @@ def with_reports(
 ) -> tuple[tuple[jax.Array, Aux], Params, dict[Any, Any]]:
     """``((value, aux), grads, reports)``: ``objective.value_and_grad``, and what each rule reports, by rule.
 
-    ``rules`` are those of an optimiser, ``fnn.optim.transform.rules_of(optimizer)``; ``report_key`` is what they draw
+    ``rules`` are those of an optimiser, ``fnn.optim.declared.rules_of(optimizer)``; ``report_key`` is what they draw
     from. There is one forward pass; with ``method="auto"`` one for ``jax.grad`` and one for the rules.
     """
     value, aux, cache, doutputs = objective.forward(params, state, batch, train=train, key=key)

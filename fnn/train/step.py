@@ -16,8 +16,9 @@ from fnn.guards.options import flag
 from fnn.layer import Params, State, named_key
 from fnn.metrics import Metric
 from fnn.objective import Method, Objective, check_method, unpacked
+from fnn.optim.declared import rules_of
 from fnn.optim.nonfinite import accepted
-from fnn.optim.transform import apply_updates, expect_optimizer, rules_of, update
+from fnn.optim.transform import apply_updates, expect_optimizer, update
 from fnn.paths import lies_in, map_named, named_leaves
 from fnn.rules.reports import with_reports
 from fnn.train.data import Batches
