@@ -117,7 +117,7 @@ def preconditioned(pair: Pair, matrix: jax.Array) -> jax.Array:
     """A⁻¹ V G⁻¹ of a matrix V (D, F), from the inverses."""
     left, right = pair
     matrix = left[:, None] * matrix if left.ndim == 1 else jnp.matmul(left, matrix, precision="highest")
-    return matrix * right if right.ndim == 1 else jnp.matmul(matrix, right, precision="highest")
+    return matrix * right[None] if right.ndim == 1 else jnp.matmul(matrix, right, precision="highest")
 
 
 def over_layers(function: Callable[..., Any], block: Block, *axes: None) -> Callable[..., Any]:

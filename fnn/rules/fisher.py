@@ -108,8 +108,13 @@ def _of_outputs(
     else:
         root, given = root * _signs(key, terms.shape, root.dtype), loss
     doutputs = given.select(share != 0, loss.scores(prediction, target, root))
-    of_samples = share.reshape(len(share), -1).sum(1) if share.ndim else None
-    return doutputs if lengths is None else (doutputs, None), of_samples
+    return doutputs if lengths is None else (doutputs, None), _of_samples(share) if share.ndim else None
+
+
+def _of_samples(share: jax.Array) -> jax.Array:
+    """The weight (N,) of each sample: the mean of those of its terms that are not 0."""
+    of_terms = share.reshape(len(share), -1)
+    return of_terms.sum(1) / jnp.maximum((of_terms != 0).sum(1), 1).astype(share.dtype)
 
 
 def _of_other_outputs(loss: Loss, outputs: Any, targets: Any, weights: Any, key: jax.Array) -> Any:
