@@ -5,10 +5,10 @@ if Adam's rate falls along a cosine; and in less time.
 
 Measure: an autoencoder 64-96-48-12-48-96-64 with tanh on 1280 digits, mean squared error, batches of 256. The loss is
 that on all these digits, after every epoch. Adam's rate is tuned by ``fnn.sweep``: the rate with the lowest mean over
-the seeds of the lowest loss counts. K-FAC has one setting, the best of seven that were tried by hand on two seeds of the
-same network: rate 0.3, all else at its default. The starts and batches of a seed are the same for all. Adam's steps are those up to its lowest
-loss, K-FAC's those up to the first loss that is no higher. A step's time is that of 10 epochs without validation,
-the median of turns that alternate.
+the seeds of the lowest loss counts. K-FAC has one setting, the best of seven tried by hand on two seeds of this
+network: rate 0.3, all else at its default. The starts and batches of a seed are the same for all. Adam's steps are
+those up to its lowest loss in 750, K-FAC's those up to the first loss that is no higher. A step's time is that of 10
+epochs without validation, the median of turns that alternate.
 
 Result: RESULT
 """

@@ -32,8 +32,10 @@ from fnn.guards.spelling import check_spelling
 from fnn.layer import Cache, Layer, Static, wide_dtype
 from fnn.losses.steps import Steps, steps_of
 
-OPTIONAL = ("head", "predictions", "check", "counted", "select", "weight", "over_steps")
-OPTIONAL += ("drawn", "likelihood", "scores", "shares")
+OPTIONAL = (
+    *("head", "predictions", "check", "counted", "select", "weight", "over_steps"),
+    *("drawn", "likelihood", "scores", "shares"),
+)
 """Methods that few losses define."""
 
 

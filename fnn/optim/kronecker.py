@@ -59,12 +59,10 @@ class Block(NamedTuple):
         bias = leaves[self.bias].astype(self.dtype).reshape(*self.sizes, 1, self.outputs)
         return jnp.concatenate([found, bias], -2)
 
-    def leaves(self, matrix: jax.Array, like: dict[str, Any]) -> dict[str, jax.Array]:
-        """The inverse of ``matrix``: kernel and bias by path, in the shapes of ``like``."""
+    def leaves(self, matrix: jax.Array) -> dict[str, jax.Array]:
+        """The inverse of ``matrix``: kernel and bias by path, as matrices."""
         made = {self.kernel: matrix[..., : self.own_inputs, :]}
-        if self.bias is not None:
-            made[self.bias] = matrix[..., self.own_inputs :, :]
-        return {path: part.reshape(like[path].shape) for path, part in made.items()}
+        return made if self.bias is None else made | {self.bias: matrix[..., self.own_inputs :, :]}
 
 
 def blocks_of(params: Any, max_size: int) -> tuple[list[Block], list[str]]:

@@ -39,6 +39,11 @@ def factors_of(node: Any, block: Block, weights: Weights, in_full: Callable[[], 
     return left, right
 
 
+def is_known(node: Any, block: Block) -> bool:
+    """Whether the gradient of the kernel is known as a sum of products of rows."""
+    return all(_rows(term, block) is not None for term in (node.terms if isinstance(node, Joined) else (node,)))
+
+
 def _rows(term: Any, block: Block) -> tuple[Outer, int] | None:
     """The outer products of a contribution, and in how many groups of channels (0 if it is no convolution); ``None`` if
     they do not fit the block."""

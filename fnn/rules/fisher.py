@@ -50,8 +50,10 @@ class Scores:
         return gradient * gradient
 
     def _matrix(self, block: Block) -> jax.Array:
-        paths = [block.kernel, *([] if block.bias is None else [block.bias])]
-        return block.matrix({path: self.contributions[path].array() for path in paths})
+        zeros = block.leaves(jnp.zeros((*block.sizes, block.inputs, block.outputs), block.dtype))
+        return block.matrix(
+            zeros | {path: self.contributions[path].array() for path in zeros if path in self.contributions}
+        )
 
     def _of_rows(self, path: str, count: int) -> jax.Array | None:
         """The weights of the rows of a batch, as many for each sample."""

@@ -94,6 +94,7 @@ class Training(Value):
         def value_fn(params: Params) -> jax.Array:
             return self.objective(params, learned.state, batch, train=True, key=model_key)[0]
 
+        reports: dict[Any, Any] = {}
         if rules := rules_of(self.optimizer):
             keys = {"key": model_key, "report_key": named_key(key, "reports")}
             (value, aux), grads, reports = with_reports(
@@ -103,9 +104,9 @@ class Training(Value):
             (value, aux), grads = self.objective.value_and_grad(
                 learned.params, learned.state, batch, key=model_key, train=True, method=self.method
             )
-            reports = {}
         weight = self.objective.loss.weight(aux.outputs, targets, weights)
-        extra = {"value": value, "grad": grads, "weight": weight, "value_fn": value_fn, "reports": reports}
+        extra = {"value": value, "grad": grads, "weight": weight, "value_fn": value_fn}
+        extra |= {"reports": reports} if reports else {}
         if mixes(self.augment):
             outputs = self.objective.loss.over_steps(aux.outputs, targets, weights).prediction
             check_mixed_targets(self.metrics, self.objective.loss.predictions(outputs), targets)

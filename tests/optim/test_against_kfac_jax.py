@@ -5,6 +5,7 @@ there; ``evaluated`` stands in for that one function.
 """
 
 import dataclasses
+import importlib
 from typing import Any
 
 import jax
@@ -45,10 +46,10 @@ def evaluated(eqn: Any, in_values: list) -> list:
 @pytest.fixture
 def theirs(monkeypatch):
     """kfac-jax, drawing ``DRAWN``, able to run."""
-    from kfac_jax._src import loss_functions, tag_graph_matcher
-
-    monkeypatch.setattr(tag_graph_matcher, "eval_jaxpr_eqn", evaluated)
-    kind = loss_functions.CategoricalLogitsNegativeLogProbLoss
+    parts = ("loss_functions", "tag_graph_matcher")
+    losses, matcher = (importlib.import_module(f"kfac_jax._src.{part}") for part in parts)
+    monkeypatch.setattr(matcher, "eval_jaxpr_eqn", evaluated)
+    kind = losses.CategoricalLogitsNegativeLogProbLoss
     monkeypatch.setattr(kind, "sample", lambda self, rng: jnp.asarray(DRAWN))
     return kfac_jax
 

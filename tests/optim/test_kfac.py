@@ -166,7 +166,7 @@ def test_wrappers_that_change_nothing_change_nothing(name):
 
 
 def test_fit_takes_the_steps_of_make_train():
-    options = {"epochs": 6, "batch_size": 12}
+    options: dict[str, Any] = {"epochs": 6, "batch_size": 12}
     fitted = fnn.fit(OBJECTIVE, optim.kfac(0.3), (X, LABELS), key=KEY, progress=False, **options)
     assert result("alone").history["loss"][-1] < 0.9 * result("alone").history["loss"][0]
     close(fitted.params, result("alone").params, rtol=1e-4, atol=1e-5)
@@ -174,10 +174,10 @@ def test_fit_takes_the_steps_of_make_train():
 
 @pytest.mark.full
 def test_a_resumed_run_ends_with_the_same_bits(tmp_path):
-    options = {"batch_size": 12, "key": KEY, "progress": False, "checkpoint": tmp_path}
-    whole = fnn.fit(OBJECTIVE, optim.kfac(0.3), (X, LABELS), epochs=3, **options | {"checkpoint": None})
-    fnn.fit(OBJECTIVE, optim.kfac(0.3), (X, LABELS), epochs=2, **options)
-    again = fnn.fit(OBJECTIVE, optim.kfac(0.3), (X, LABELS), epochs=3, resume=True, **options)
+    options: dict[str, Any] = {"batch_size": 12, "key": KEY, "progress": False}
+    whole = fnn.fit(OBJECTIVE, optim.kfac(0.3), (X, LABELS), epochs=3, **options)
+    fnn.fit(OBJECTIVE, optim.kfac(0.3), (X, LABELS), epochs=2, checkpoint=tmp_path, **options)
+    again = fnn.fit(OBJECTIVE, optim.kfac(0.3), (X, LABELS), epochs=3, checkpoint=tmp_path, resume=True, **options)
     for path, leaf in named_leaves(again.opt_state).items():
         np.testing.assert_array_equal(leaf, named_leaves(whole.opt_state)[path])
 
@@ -261,7 +261,7 @@ def test_a_rule_of_ones_own_reads_what_a_fold_reports():
         seen.append(extra["reports"])
         return jax.tree.map(lambda g: -0.1 * g, grads), opt_state
 
-    optimizer = optim.chain(optim.Optimizer(lambda params: (), update, largest_delta), optim.kfac(0.1))
+    optimizer: Any = optim.chain(optim.Optimizer(lambda params: (), update, largest_delta), optim.kfac(0.1))
     assert rules_of(optimizer) == (largest_delta, optimizer.transforms[1].rule)
     jax.eval_shape(fnn.make_train(OBJECTIVE, optimizer, steps=1, batch_size=12), KEY, (X, LABELS))
     assert seen[0][largest_delta].shape == ()

@@ -15,6 +15,7 @@ from fnn import optim
 from fnn.optim.declared import rules_of
 from fnn.optim.kronecker import Block, blocks_of
 from fnn.paths import named_leaves
+from fnn.rules._moments import is_known
 from fnn.rules.contributions import Joined
 from fnn.rules.fisher import Scores
 from fnn.rules.outer import Outer
@@ -301,6 +302,21 @@ def test_a_loss_without_a_likelihood_is_named_and_takes_the_empirical_fisher_mat
     left, right = factors(fnn.Objective(model, loss), params, (x, targets), block, EMPIRICAL)
     assert jnp.isfinite(left).all()
     assert (jnp.diag(right) > 0).any()
+
+
+def test_a_loss_that_multiplies_by_its_kernel_itself_has_the_scores_of_its_logits():
+    hidden, kernel, d = normal(1, 5, 3), normal(2, 3, 4), normal(3, 5)
+    loss, labels = fnn.LinearCrossEntropy(4, chunk=2, ignore_index=0, z_loss=0.1), jnp.array([1, 0, 3, 3, 2])
+    assert loss.likelihood == fnn.LinearCrossEntropy(4, chunk=2)
+    dlogits = fnn.CrossEntropy().scores(hidden @ kernel, labels, d)
+    close(loss.likelihood.scores((hidden, kernel), labels, d), (dlogits @ kernel.T, hidden.T @ dlogits))
+    sharp = 1e3 * jax.nn.one_hot(jnp.array([2, 0, 1, 1, 3]), 4)
+    assert loss.drawn(KEY, (sharp, jnp.eye(4))).tolist() == [2, 0, 1, 1, 3]
+    objective = fnn.Objective(fnn.Dense(3), loss)
+    params, _ = objective.init(KEY, hidden)
+    report = reported(objective, params, (hidden, labels))
+    known = {block.kernel: is_known(report.contributions[block.kernel], block) for block in blocks_of(params, 99)[0]}
+    assert known == {"dense_0/kernel": True, "loss/kernel": False}
 
 
 def test_the_empirical_fisher_matrix_is_that_of_the_given_targets():
