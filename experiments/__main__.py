@@ -33,6 +33,7 @@ from experiments.networks.symmetry import Symmetry
 from experiments.networks.xor import Xor
 from experiments.optimisation.descent import Descent
 from experiments.optimisation.gradcheck import GradientCheck
+from experiments.optimisation.kfac import Kfac
 from experiments.optimisation.literal import Literal
 from experiments.optimisation.optimizers import Optimizers
 from experiments.overview.everything import Everything
@@ -69,6 +70,7 @@ EXPERIMENTS: dict[str, type[Experiment]] = {
         Descent,
         Literal,
         Optimizers,
+        Kfac,
         GradientCheck,
         Autoencoder,
         Denoising,

@@ -123,13 +123,8 @@ class Objective:
                 )
             return jax.value_and_grad(self, has_aux=True)(params, state, batch, train=train, key=key)
         value, aux, cache, doutputs = self.forward(params, state, batch, train=train, key=key)
-        with located("", self.model, doutputs, "given the output gradient"):
-            if self.rules:
-                grads, _ = backprop(self.model, cache, doutputs, self.rule(doutputs, key))
-            else:
-                grads, _ = backward_of(self.model, cache, doutputs)
-        cost, dpenalties = self.penalty(params)
-        return (value + cost, aux), grads if dpenalties is None else add_gradients(grads, dpenalties)
+        cost, grads = self.backward(params, cache, doutputs, key=key)
+        return (value + cost, aux), grads
 
     def forward(
         self, params: Params, state: State, batch: tuple, *, train: bool = True, key: jax.Array | None = None
@@ -144,6 +139,19 @@ class Objective:
             )
             doutputs = self.loss.backward(loss_cache)
         return value, Aux(new_state, outputs), cache, doutputs
+
+    def backward(
+        self, params: Params, cache: Cache, doutputs: Any, *, key: jax.Array | None = None
+    ) -> tuple[Any, Params]:
+        """``(cost, grads)`` from what ``forward`` returned: the sum of the penalties, and the gradient of the value and
+        them, or what the rules pass back in its place."""
+        with located("", self.model, doutputs, "given the output gradient"):
+            if self.rules:
+                grads, _ = backprop(self.model, cache, doutputs, self.rule(doutputs, key))
+            else:
+                grads, _ = backward_of(self.model, cache, doutputs)
+        cost, dpenalties = self.penalty(params)
+        return cost, grads if dpenalties is None else add_gradients(grads, dpenalties)
 
     def rule(self, doutputs: Any, key: jax.Array | None) -> Rule | None:
         """What ``backprop`` is given for ``rules``, ``None`` for every layer's own backward."""

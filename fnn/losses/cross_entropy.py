@@ -87,6 +87,14 @@ class CrossEntropy(Loss):
         return target != self.ignore_index
 
     @property
+    def likelihood(self) -> "CrossEntropy":
+        return CrossEntropy()
+
+    def drawn(self, key: jax.Array, prediction: Any) -> jax.Array:
+        """Labels with the probabilities softmax(z)."""
+        return jax.random.categorical(key, prediction.astype(wide_dtype(prediction.dtype)))
+
+    @property
     def _has_z_loss(self) -> bool:
         return not is_number(self.z_loss) or self.z_loss != 0  # a tracer may be any number
 
@@ -156,6 +164,10 @@ class BinaryCrossEntropy(Loss):
         terms = shares(y, jax.nn.softplus(-z)) + shares(1 - y, jax.nn.softplus(z))
         terms = terms + jnp.where((y >= 0) & (y <= 1), 0, jnp.nan).astype(wide)
         return terms, {"logits": logits, "target": target, "dtype": Static(wide)}
+
+    def drawn(self, key: jax.Array, prediction: Any) -> jax.Array:
+        """Answers with the probability sigmoid(z) of a yes."""
+        return jax.random.bernoulli(key, jax.lax.logistic(prediction.astype(wide_dtype(prediction.dtype))))
 
     def check(self, prediction: Any, target: Any) -> None:
         if is_concrete(target):

@@ -50,6 +50,10 @@ class KLDivergence(Loss):
     def terms_backward(self, cache: Cache, dterms: jax.Array) -> jax.Array:
         return CrossEntropy().terms_backward(cache, dterms)
 
+    def drawn(self, key: jax.Array, prediction: Any) -> jax.Array:
+        """Labels with the probabilities softmax(z), one-hot."""
+        return jax.nn.one_hot(CrossEntropy().drawn(key, prediction), prediction.shape[-1], dtype=prediction.dtype)
+
     def check(self, prediction: Any, target: Any) -> None:
         if is_concrete(target) and not np.all(np.asarray(target) >= 0):
             raise ValueError(

@@ -53,6 +53,10 @@ class Poisson(Loss):
     def terms_backward(self, cache: Cache, dterms: jax.Array) -> jax.Array:
         return (cache["slope"] * dterms).astype(cache["dtype"].value)
 
+    def drawn(self, key: jax.Array, prediction: Any) -> jax.Array:
+        """Counts with the rate e^z."""
+        return jax.random.poisson(key, jnp.exp(prediction.astype(wide_dtype(prediction.dtype))))
+
     def check(self, prediction: Any, target: Any) -> None:
         if is_concrete(target) and not np.all(np.asarray(target) >= 0):
             raise ValueError("targets are counts, at least 0; only the prediction is a logarithm")
@@ -107,6 +111,12 @@ class GaussianNLL(Loss):
         standard, root = cache["standard"], cache["root"]
         slopes = (standard * root * root, 0.5 * (1 - jnp.square(standard)))
         return jnp.concatenate([slope * dterms for slope in slopes], -1).astype(cache["dtype"].value)
+
+    def drawn(self, key: jax.Array, prediction: Any) -> jax.Array:
+        """Normal with the predicted mean and variance."""
+        mean, log_variance = jnp.split(prediction.astype(wide_dtype(prediction.dtype)), 2, -1)
+        noise = jax.random.normal(key, mean.shape, mean.dtype)
+        return (mean + jnp.exp(log_variance / 2) * noise).astype(prediction.dtype)
 
     def select(self, keep: jax.Array, prediction: Any) -> Any:
         if keep.ndim == getattr(prediction, "ndim", None):

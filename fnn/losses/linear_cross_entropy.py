@@ -133,6 +133,36 @@ class LinearCrossEntropy(Loss):
         gradients = scaled(cache["dhidden"]), scaled(cache["dkernel"])
         return (gradients, None) if "beside" in cache else gradients
 
+    @property
+    def likelihood(self) -> "LinearCrossEntropy":
+        return dataclasses.replace(self, label_smoothing=0.0, ignore_index=None, z_loss=0.0)
+
+    def drawn(self, key: jax.Array, prediction: Any) -> jax.Array:
+        """Labels with the probabilities softmax(h W), drawn ``chunk`` rows at a time."""
+        hidden, kernel = self._pair(prediction)
+        wide = wide_dtype(kernel.dtype)
+
+        def step(key: jax.Array, rows: jax.Array) -> tuple[jax.Array, jax.Array]:
+            key, own = jax.random.split(key)
+            return key, self.of_logits.drawn(own, rows.astype(wide) @ kernel.astype(wide))
+
+        _, labels = in_chunks(step, key, hidden.reshape(-1, hidden.shape[-1]), self.chunk)
+        return labels.reshape(hidden.shape[:-1])
+
+    def scores(self, prediction: Any, target: Any, dterms: jax.Array) -> tuple[jax.Array, jax.Array]:
+        hidden, kernel, labels = self._operands(prediction, target)
+        dterms = jnp.broadcast_to(dterms, labels.shape)
+
+        def step(dkernel: jax.Array, rows: tuple) -> tuple[jax.Array, jax.Array]:
+            hidden, labels, dterms = rows
+            hidden = hidden.astype(kernel.dtype)
+            dlogits = self.of_logits.scores(hidden @ kernel, labels, dterms)
+            return dkernel + hidden.T @ dlogits, dlogits @ kernel.T
+
+        rows = (hidden.reshape(-1, hidden.shape[-1]), labels.reshape(-1), dterms.reshape(-1))
+        dkernel, dhidden = in_chunks(step, jnp.zeros_like(kernel), rows, self.chunk)
+        return dhidden.reshape(hidden.shape).astype(hidden.dtype), dkernel.astype(hidden.dtype)
+
     def check(self, prediction: Any, target: Any) -> None:
         hidden, kernel = _pair(prediction)
         if hidden.ndim < 1 or kernel.shape != (hidden.shape[-1], self.vocabulary):

@@ -32,7 +32,10 @@ from fnn.guards.spelling import check_spelling
 from fnn.layer import Cache, Layer, Static, wide_dtype
 from fnn.losses.steps import Steps, steps_of
 
-OPTIONAL = ("head", "predictions", "check", "counted", "select", "weight", "over_steps")
+OPTIONAL = (
+    *("head", "predictions", "check", "counted", "select", "weight", "over_steps"),
+    *("drawn", "likelihood", "scores", "shares"),
+)
 """Methods that few losses define."""
 
 
@@ -98,6 +101,20 @@ class Loss:
             return prediction
         return jnp.where(keep.reshape(keep.shape + (1,) * (len(shape) - keep.ndim)), prediction, 0)
 
+    def drawn(self, key: jax.Array, prediction: Any) -> Any:
+        """Targets drawn from the distribution with this prediction, of which the terms of ``likelihood`` are the
+        negative log-likelihood, but for a constant."""
+        raise NotImplementedError(f"{type(self).__name__} is not a likelihood")
+
+    @property
+    def likelihood(self) -> "Loss":
+        """The loss without what makes it differ from a negative log-likelihood."""
+        return self
+
+    def scores(self, prediction: Any, target: Any, dterms: jax.Array) -> Any:
+        """Σ dterms · ∂terms/∂prediction, from the start."""
+        return self.terms_backward(self.terms(prediction, target)[1], dterms)
+
     def __call__(self, prediction: Any, target: Any, weights: Any = None) -> jax.Array:
         """The value; ``jax.grad`` of it is the automatic gradient."""
         return self.forward(prediction, target, weights)[0]
@@ -127,6 +144,10 @@ class Loss:
         prediction, target, weights, _ = self.over_steps(prediction, target, weights)
         terms = jax.eval_shape(lambda prediction, target: self.terms(prediction, target)[0], prediction, target)
         return self._weights(terms, target, weights)[1]
+
+    def shares(self, terms: Any, target: Any, weights: Any = None) -> jax.Array:
+        """w / Σ w of terms of this shape, or one number if all are the same."""
+        return self._share(terms, target, weights)
 
     def over_steps(self, prediction: Any, target: Any, weights: Any) -> Steps:
         """Prediction, target and weights, with weight 0 past the lengths if the prediction has any."""

@@ -10,7 +10,7 @@ from jax import lax
 
 from fnn.corners import Kinks
 from fnn.guards.ranges import ABOVE_ZERO, keep_in_range
-from fnn.layer import Cache, Static
+from fnn.layer import Cache, Static, wide_dtype
 from fnn.losses.loss import Loss, real_target
 from fnn.squares import root, scale
 
@@ -67,6 +67,11 @@ class MeanSquaredError(DifferenceLoss):
 
     def slope(self, e: jax.Array) -> jax.Array:
         return 2 * e
+
+    def drawn(self, key: jax.Array, prediction: Any) -> jax.Array:
+        """Normal with mean p and variance ½, of which (p − y)² is the negative log-likelihood."""
+        noise = jax.random.normal(key, prediction.shape, wide_dtype(prediction.dtype))
+        return prediction + (noise * math.sqrt(0.5)).astype(prediction.dtype)
 
 
 @dataclasses.dataclass(frozen=True)

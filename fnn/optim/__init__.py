@@ -22,6 +22,7 @@ from fnn.optim.gradient_descent import (
 )
 from fnn.optim.groups import freeze, groups, resolved_groups
 from fnn.optim.hyperparameters import hyperparams, set_hyperparams
+from fnn.optim.kfac import kfac
 from fnn.optim.lamb import lamb, scale_by_trust_ratio
 from fnn.optim.lbfgs import lbfgs
 from fnn.optim.lion import lion
@@ -69,6 +70,7 @@ __all__ = [
     "hyperparams",
     "inverse_sqrt",
     "join",
+    "kfac",
     "lamb",
     "lbfgs",
     "lion",

@@ -47,7 +47,8 @@ def scale_of(*leaves: jax.Array) -> jax.Array:
     largest = jnp.max(jnp.stack([jnp.max(jnp.abs(leaf), initial=0) for leaf in leaves]))
     exponent = jnp.finfo(dtype).maxexp
     far, scale = 2.0 ** (exponent * 3 // 8), 2.0 ** (exponent * 11 // 16)
-    small = jnp.where(largest < 1 / far, 1 / scale, 1)
+    # 1 for zeros: of constant ones XLA would make (1/s)² · 0, which is NaN because the square overflows.
+    small = jnp.where((largest < 1 / far) & (largest > 0), 1 / scale, 1)
     return jnp.where(largest > far, scale, small).astype(dtype)
 
 

@@ -9,6 +9,9 @@
 given. ``extra`` holds what else training knows: ``value`` (of the objective), ``grad``, ``value_fn``, ``weight`` (the
 sum of the batch's weights) and, at the end of a run, ``last``. An optimiser ignores the extras that it does not need.
 
+An optimiser that reads more of the backward pass than gradients declares a ``rule(backward) -> report``: see
+``declared.py``.
+
 A leaf in ``fnn.Stacked``, such as the parameters of ``Repeat``, holds several layers: a transformation that looks at
 norms, matrices or sizes treats each layer by itself (``fnn.stacked.map_layers``). To optax it is a leaf like any other.
 
@@ -52,6 +55,7 @@ class Optimizer(Value):
 
     init: Callable[[Any], Any]
     update: Callable[..., tuple[Any, Any]]
+    rule: Callable[[Any], Any] | None = None
 
     def __iter__(self) -> Iterator[Callable[..., Any]]:
         return iter((self.init, self.update))
@@ -92,7 +96,7 @@ def constructor(make: Callable[P, Optimizer]) -> Callable[P, Optimizer]:
     return made
 
 
-_COMPUTED = ("init", "update")
+_COMPUTED = ("init", "update", "rule")
 
 
 def _field(parameter: inspect.Parameter) -> Any:
@@ -190,7 +194,7 @@ def update(optimizer: Any, grads: Any, opt_state: Any, params: Any = None, **ext
     return optimizer.update(grads, opt_state, params, **_accepted(optimizer.update, extra))
 
 
-OWN = ("weight", "last")
+OWN = ("weight", "last", "reports")
 """Extras that optax does not know: its line searches would pass them on to ``value_fn``."""
 
 

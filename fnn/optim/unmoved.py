@@ -8,8 +8,9 @@ from typing import Any
 from fnn.combinators.frozen import frozen_layers
 from fnn.layer import Layer, Params, State
 from fnn.optim.decay import decay_weights
+from fnn.optim.declared import inner_optimizers
 from fnn.optim.groups import freeze, groups
-from fnn.optim.transform import Optimizer, chain, is_optimizer
+from fnn.optim.transform import Optimizer, chain
 from fnn.paths import SEPARATOR, lies_in, matches, named_leaves
 
 SHOWN = 6
@@ -93,7 +94,7 @@ def _still(optimizer: Any, paths: list[str]) -> set[str]:
         for transform in optimizer.transforms:
             still = still - _moved(transform, paths) | _still(transform, paths)
         return still
-    held = [_still(inner, paths) for inner in _held(optimizer)]
+    held = [_still(inner, paths) for inner in inner_optimizers(optimizer)]
     return set.intersection(*held) if held else set()
 
 
@@ -105,22 +106,13 @@ def _moved(optimizer: Any, paths: list[str]) -> set[str]:
         return set(paths)  # two functions, whose inside is unknown
     decays = any("weight_decay" in field.name for field in dataclasses.fields(optimizer))
     moved = _selected(getattr(optimizer, "paths", "*"), paths) if decays or type(optimizer) is decay_weights else set()
-    return moved.union(*(_moved(inner, paths) for inner in _held(optimizer))) - _still(optimizer, paths)
+    return moved.union(*(_moved(inner, paths) for inner in inner_optimizers(optimizer))) - _still(optimizer, paths)
 
 
 def _parted(optimizer: Any, paths: list[str]) -> list[tuple[Any, list[str]]]:
     """The optimiser and the paths of every group; a path belongs to the first glob that matches."""
     first = {path: next((glob for glob, _ in optimizer.optimizers if matches(glob, path)), None) for path in paths}
     return [(inner, [path for path in paths if first[path] == glob]) for glob, inner in optimizer.optimizers]
-
-
-def _held(optimizer: Any) -> list[Any]:
-    """The optimisers in the fields of another."""
-    if not dataclasses.is_dataclass(optimizer):
-        return []
-    values = [getattr(optimizer, field.name) for field in dataclasses.fields(optimizer)]
-    inside = [each for value in values for each in (value if isinstance(value, tuple) else (value,))]
-    return [each for each in inside if is_optimizer(each)]
 
 
 def _selected(globs: str | Iterable[str], paths: list[str]) -> set[str]:

@@ -44,19 +44,23 @@ FOLDS = (MultiHeadAttention, Gated, FeedForward)
 """Layers that contain layers but are not combinators."""
 
 
-def factored(path: str, layer: Layer, cache: Cache, dy: Any) -> tuple[Any, Any]:
-    """The rule: every leaf of the report is a contribution."""
+def factored(path: str, layer: Layer, cache: Cache, dy: Any, *, quiet: bool = False) -> tuple[Any, Any]:
+    """The rule: every leaf of the report is a contribution. ``quiet``: for a batch as a whole, of which a gradient in
+    full is no larger than usual, so that no warning says so."""
     if _is_known(layer, FOLDS):
 
         def visit(name: str, child: Layer, cache: Cache, dy: Any) -> tuple[Any, Any]:
-            return backprop(child, cache, dy, lambda below, *rest: factored(join(path, name, below), *rest))
+            return backprop(
+                child, cache, dy, lambda below, *rest: factored(join(path, name, below), *rest, quiet=quiet)
+            )
 
         return layer.fold(cache, dy, visit)  # type: ignore[attr-defined]
     if _is_known(layer, tuple(factors.registry)[1:]):  # the first is object, for all others
         report, dx = factors(layer, cache, dy)
     else:
         report, dx = backward_of(layer, cache, dy)
-        _warn_if_large(path, layer, report, dy)
+        if not quiet:
+            _warn_if_large(path, layer, report, dy)
 
     def whole(leaf: Any) -> Any:
         return leaf if is_contribution(leaf) else Whole(leaf) if is_floating(leaf) else None

@@ -10,10 +10,12 @@ import numpy as np
 from fnn.errors import describe, is_floating
 from fnn.gradients.arrays import arrays, cast, normal_like, shapes
 from fnn.layer import wide_dtype
+from fnn.optim.declared import rules_of
 from fnn.optim.transform import apply_updates, update
 from fnn.paths import named_leaves
 from fnn.testing.comparison import close
 from fnn.testing.inputs import bfloat16_values
+from fnn.testing.of_gradients import OfGradients
 from fnn.testing.structure import alike, alike_compiled, identical, watched
 from fnn.testing.violations import Violations, check_value
 
@@ -42,9 +44,9 @@ def check_optimizer(
     - A dataclass prints without memory addresses, hashes, and equals its copy (one that holds an array, itself).
     - ``init`` is pure and depends on shapes and dtypes alone; no two leaves of the first state and the params share an
       array, so that a compiled step can be given all of them to overwrite.
-    - ``update`` takes the extras ``value``, ``grad``, ``weight`` and ``value_fn``, is pure and alters no argument. The
-      updates have the structure, shapes and dtypes of the params, and so has the next state those of the state, weak
-      types included.
+    - ``update`` takes the extras ``value``, ``grad``, ``weight``, ``value_fn`` and ``reports``, is pure and alters no
+      argument. The updates have the structure, shapes and dtypes of the params, and so has the next state those of the
+      state, weak types included. A rule that the optimiser declares reports as if the gradients were all there is.
     - eager = jit, steps one by one = steps in ``lax.scan``, two runs alone = both under ``vmap``, to ``tolerance``.
     - Gradients of 0, of 1e-30 and of 1e10 make no update infinite or NaN, and no leaf of the state that was finite.
     - In each of ``dtypes``: updates of that dtype, and floating leaves of the state that are at least float32; in
@@ -116,6 +118,7 @@ class _Run:
         slopes = jax.tree.map(lambda x: jax.lax.reduce_precision(size * jnp.tanh(x), 8, 7), away(params))
         grads = jax.tree.map(lambda slope, w: slope.astype(w.dtype), slopes, params)
         given = {"value": value_fn(params), "grad": grads, "weight": 8 * jnp.ones_like(size), "value_fn": value_fn}
+        given["reports"] = {rule: rule(OfGradients(grads)) for rule in rules_of(self.optimizer)}
         unaltered = watched((params, state, grads))
         result = update(self.optimizer, grads, state, params, **(given if extras else {}))
         self.found.expect(unaltered(), "update: it alters its arguments in place; return new containers")
@@ -152,7 +155,11 @@ class _Run:
             without = Violations("update without extras")
             with without.step("update"):
                 self.step(self.params, self.state, self.one, extras=False)
-            extras = "" if without.lines else " with the extras value, grad, weight and value_fn, though not without"
+            extras = (
+                ""
+                if without.lines
+                else " with the extras value, grad, weight, value_fn and reports, though not without"
+            )
             with self.found.step(f"update{extras}"):
                 raise error
             return None

@@ -17,10 +17,12 @@ from fnn.layer import Params, State, named_key
 from fnn.metrics import Metric
 from fnn.metrics.sums import added, running, whole
 from fnn.objective import Aux, Method, Objective, check_method, unpacked
+from fnn.optim.declared import rules_of
 from fnn.optim.nonfinite import accepted
 from fnn.optim.transform import apply_updates, expect_optimizer, update
 from fnn.paths import lies_in, map_named, named_leaves
 from fnn.rules.examples import of_logits
+from fnn.rules.reports import with_reports
 from fnn.train.data import Batches, Length
 from fnn.train.poisson import Poisson
 from fnn.train.privacy import Privacy, check_privacy
@@ -150,10 +152,15 @@ class Training(Value):
             def value_fn(params: Params) -> jax.Array:
                 return self.objective(params, state, batch, train=True, key=model_key)[0]
 
-            (value, aux), grads = self.objective.value_and_grad(
-                params, state, batch, key=model_key, train=True, method=self.method
-            )
-            return Found(self.objective, value, aux, grads, {"value": value, "grad": grads, "value_fn": value_fn})
+            reports: dict[Any, Any] = {}
+            options: Any = {"key": model_key, "train": True, "method": self.method}
+            if rules := rules_of(self.optimizer):
+                options["report_key"] = named_key(key, "reports")
+                (value, aux), grads, reports = with_reports(self.objective, rules, params, state, batch, **options)
+            else:
+                (value, aux), grads = self.objective.value_and_grad(params, state, batch, **options)
+            extra = {"value": value, "grad": grads, "value_fn": value_fn} | ({"reports": reports} if reports else {})
+            return Found(self.objective, value, aux, grads, extra)
         objective, expected = of_logits(self.objective), self.sampling.expected
         (value, aux), grads = self.privacy.gradients(
             objective, params, state, batch, expected=expected, key=model_key, noise_key=named_key(key, "privacy")

@@ -11,7 +11,9 @@ import pytest
 import fnn
 from fnn import augment, optim
 from fnn.guards.ranges import ABOVE_ZERO, FRACTION, Range, in_range, keep_in_range, nan_where_any, or_nan
+from fnn.optim.declared import rules_of
 from fnn.optim.transform import update
+from fnn.testing.of_gradients import OfGradients
 from tests.comparing import same
 
 KEY = jax.random.key(0)
@@ -210,6 +212,10 @@ OPTIMIZERS = {
     "lamb": (optim.lamb, {"learning_rate": -1.0, "b1": 1.0, "weight_decay": -1.0}),
     "adafactor": (optim.adafactor, {"learning_rate": -1.0, "decay_rate": 0.0, "clipping_threshold": 0.0}),
     "muon": (optim.muon, {"learning_rate": -1.0, "beta": 1.0, "eps": -1.0}),
+    "kfac": (
+        optim.kfac,
+        {"learning_rate": -1.0, "damping": 0.0, "decay": 1.0, "momentum": 1.0, "norm_constraint": 0.0},
+    ),
     "schedule_free": (optim.schedule_free_sgd, {"learning_rate": -1.0, "b1": 0.0, "weight_lr_power": -1.0}),
     "schedule_free_adamw": (optim.schedule_free_adamw, {"b2": 1.0, "weight_decay": -1.0}),
     "lbfgs": (optim.lbfgs, {"slope_rtol": -0.1, "curv_rtol": 1.0}),
@@ -248,6 +254,7 @@ def updated(name, option, value, steps=2):
     for _ in range(steps):
         value, grads = jax.value_and_grad(value_fn)(params)
         extra = {"value": value, "grad": grads, "value_fn": value_fn}
+        extra["reports"] = {rule: rule(OfGradients(grads)) for rule in rules_of(optimizer)}
         updates, opt_state = update(optimizer, grads, opt_state, params, **extra)
         params = optim.apply_updates(params, updates)
     return params

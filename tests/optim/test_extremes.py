@@ -175,6 +175,15 @@ def test_an_infinity_or_a_nan_stays_one_that_skip_nonfinite_sees():
         assert not np.isfinite(updates["kernel"][:, 1, 2]).any(), name
 
 
+@pytest.mark.usefixtures("users_compilation")
+def test_zeros_that_xla_knows_at_compile_time_have_the_norm_0():
+    # XLA of JAX 0.9.2 made (1/s)² · 0 of them, with a scale s so small that the square overflowed: clipping gave NaN.
+    clip = optim.clip_by_global_norm(1.0)
+    assert jax.jit(lambda: norm(jnp.zeros((4, 3))))() == 0
+    updates = jax.jit(lambda: clip.update({"a": jnp.zeros(3)}, clip.init({"a": jnp.zeros(3)}))[0])()
+    assert (updates["a"] == 0).all()
+
+
 @pytest.mark.parametrize("dtype", ["float32", pytest.param("float64", marks=pytest.mark.full)])
 def test_scales_change_no_bit_at_ordinary_sizes_and_keep_norms_at_others(random, dtype):
     with jax.enable_x64(dtype == "float64"):

@@ -30,6 +30,7 @@ CALLS = [
     "ema_momentum(0.1)",
     "freeze('encoder*')",
     "groups({'encoder/*': None, '*': adam(0.1)}, show=False)",
+    "kfac(0.1, damping=0.01, fisher='empirical')",
     "lamb(0.1)",
     "lbfgs()",
     "lion(0.1)",
@@ -219,6 +220,11 @@ def test_it_is_a_static_argument_of_jit_and_compiles_once():
             lambda: optim.radam(0.1, threshold="5"),  # pyright: ignore[reportArgumentType]
             TypeError,
             "threshold is a number, got '5'; it is part of the program",
+        ),
+        (
+            lambda: optim.kfac(0.1, fisher="exact"),  # pyright: ignore[reportArgumentType]
+            ValueError,
+            "fisher is 'sampled' or 'empirical', got 'exact'",
         ),
         (lambda: optim.sgd(0.1, nesterov=True), ValueError, "nesterov=True needs a momentum"),
         (lambda: optim.rmsprop(0.1, nesterov=True), ValueError, "nesterov=True needs a momentum"),

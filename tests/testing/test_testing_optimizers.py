@@ -216,7 +216,8 @@ def test_extras_that_are_refused():
         return Momentum.update(self, grads, state, params, **extra)
 
     planted(
-        "update with the extras value, grad, weight and value_fn, though not without: raised TypeError", update=update
+        "update with the extras value, grad, weight, value_fn and reports, though not without: raised TypeError",
+        update=update,
     )
 
 

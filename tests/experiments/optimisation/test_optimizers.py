@@ -72,8 +72,10 @@ def test_every_rule_can_say_the_opposite(run):
 def test_all_optimisers_with_a_rate_are_swept_and_drawn():
     makers = {name: getattr(fnn.optim, name) for name in fnn.optim.__all__}
     found = {name for name, make in makers.items() if "learning_rate" in inspect.signature(make).parameters}
-    # A line search, a part of the others, and a wrapper whose two forms are there.
-    assert found - {"lbfgs", "scale_by_learning_rate", "schedule_free"} == set(OPTIMIZERS) - {"adam, uncorrected"}
+    # A line search, one with an experiment of its own, a part of the others, and a wrapper whose two forms are there.
+    assert found - {"lbfgs", "kfac", "scale_by_learning_rate", "schedule_free"} == set(OPTIMIZERS) - {
+        "adam, uncorrected"
+    }
     assert sorted(name for names in FAMILIES.values() for name in names) == sorted(OPTIMIZERS)
 
 
