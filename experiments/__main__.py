@@ -20,6 +20,7 @@ from experiments.depth.saturation import Saturation
 from experiments.digits import Digits
 from experiments.experiment import Experiment
 from experiments.explicit.attribution import Attributions
+from experiments.explicit.feedback import Feedback
 from experiments.generalisation.regularization import Regularization
 from experiments.generalisation.scaling import Scaling
 from experiments.gradients import Gradients
@@ -84,6 +85,7 @@ EXPERIMENTS: dict[str, type[Experiment]] = {
         Regularization,
         Scaling,
         Attributions,
+        Feedback,
         Digits,
         Augmentation,
         Gradients,
