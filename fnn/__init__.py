@@ -27,6 +27,7 @@ from fnn.combinators import Parallel as Parallel
 from fnn.combinators import Remat as Remat
 from fnn.combinators import Repeat as Repeat
 from fnn.combinators import Residual as Residual
+from fnn.combinators import Reversible as Reversible
 from fnn.combinators import SeparableConv as SeparableConv
 from fnn.combinators import Serial as Serial
 from fnn.combinators import SpectralNorm as SpectralNorm

@@ -70,6 +70,7 @@ SNAKE_NAMES = {
     "Repeat": "repeat",
     "Reshape": "reshape",
     "Residual": "residual",
+    "Reversible": "reversible",
     "RotaryEmbedding": "rotary_embedding",
     "Selu": "selu",
     "SeparableConv": "separable_conv",

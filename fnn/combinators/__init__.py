@@ -13,6 +13,7 @@ from fnn.combinators.parallel import Parallel as Parallel
 from fnn.combinators.remat import Remat as Remat
 from fnn.combinators.repeat import Repeat as Repeat
 from fnn.combinators.residual import Residual as Residual
+from fnn.combinators.reversible import Reversible as Reversible
 from fnn.combinators.separable_conv import SeparableConv as SeparableConv
 from fnn.combinators.serial import Serial as Serial
 from fnn.combinators.spectral_norm import SpectralNorm as SpectralNorm

@@ -10,6 +10,7 @@ import jax
 from fnn.backprop import asks_rule, leading_axes
 from fnn.calls import forward_of, init_of
 from fnn.combinators.remat import Remat
+from fnn.combinators.reversible import Reversible
 from fnn.describe.flops import flops
 from fnn.describe.rendering import as_text, spelled
 from fnn.errors import describe, is_floating
@@ -25,10 +26,10 @@ from fnn.walk import Node, map_nodes
 class LayerRow:
     """One layer that is not a combinator. ``times`` is how often ``Repeat`` runs it; the figures include all runs.
 
-    FLOPs are counted as in ``fnn/describe/flops.py``, NaN where they cannot be; inside ``Remat`` the backward pass
-    includes the forward pass that it runs again. ``cache_bytes`` is what the layer keeps for its backward pass; an
-    array that two layers keep counts for both. What combinators compute themselves (a sum, a product, a norm of
-    weights) is in no row.
+    FLOPs are counted as in ``fnn/describe/flops.py``, NaN where they cannot be; inside ``Remat`` and ``Reversible`` the
+    backward pass includes the forward pass that it runs again. ``cache_bytes`` is what the layer keeps for its backward
+    pass; an array that two layers keep counts for both. What combinators compute themselves (a sum, a product, a norm
+    of weights) is in no row.
     """
 
     path: str
@@ -132,7 +133,8 @@ class _Recorder(StandIn):
         forward = flops(lambda *given: self.inner.apply(*given[:3], train=train, key=given[3])[0], *given)
         dy = jax.tree.map(lambda leaf: _shape(leaf) if is_floating(leaf) else None, y)
         backward = flops(self.inner.backward, jax.tree.map(_shape, cache), dy)
-        times, again = math.prod(leading_axes(self.node)), sum(isinstance(each, Remat) for each in self.node.ancestors)
+        times = math.prod(leading_axes(self.node))
+        again = sum(isinstance(each, Remat | Reversible) for each in self.node.ancestors)
         self.rows.append(
             LayerRow(
                 self.node.path,
