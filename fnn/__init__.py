@@ -23,6 +23,8 @@ from fnn.combinators import DropConnect as DropConnect
 from fnn.combinators import FeedForward as FeedForward
 from fnn.combinators import First as First
 from fnn.combinators import Frozen as Frozen
+from fnn.combinators import Pack as Pack
+from fnn.combinators import Packing as Packing
 from fnn.combinators import Parallel as Parallel
 from fnn.combinators import Remat as Remat
 from fnn.combinators import Repeat as Repeat

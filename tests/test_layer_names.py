@@ -58,6 +58,7 @@ SNAKE_NAMES = {
     "Mish": "mish",
     "MultiHeadAttention": "multi_head_attention",
     "PRelu": "p_relu",
+    "Pack": "pack",
     "Pad": "pad",
     "Parallel": "parallel",
     "PixelShuffle": "pixel_shuffle",

@@ -33,6 +33,7 @@ MODELS: dict[str, tuple[Layer, tuple[int, ...], list[str] | None]] = {
     "First": (fnn.First(Dense(2)), (2, 3), ["", ""]),
     "Frozen": (Frozen(TWO), (2, 3), ["", "", "dense_0", "tanh_0"]),
     "ManualVjp": (fnn.with_manual_vjp(TWO), (2, 3), ["", "", "dense_0", "tanh_0"]),
+    "Pack": (fnn.Pack(TWO), (2, 3), ["", "", "dense_0", "tanh_0"]),
     "Parallel": (
         fnn.Parallel(Dense(3), wide=TWO, merge="multiply"),
         (2, 3),
