@@ -28,10 +28,13 @@ from fnn.combinators import DropConnect as DropConnect
 from fnn.combinators import FeedForward as FeedForward
 from fnn.combinators import First as First
 from fnn.combinators import Frozen as Frozen
+from fnn.combinators import Pack as Pack
+from fnn.combinators import Packing as Packing
 from fnn.combinators import Parallel as Parallel
 from fnn.combinators import Remat as Remat
 from fnn.combinators import Repeat as Repeat
 from fnn.combinators import Residual as Residual
+from fnn.combinators import Reversible as Reversible
 from fnn.combinators import SeparableConv as SeparableConv
 from fnn.combinators import Serial as Serial
 from fnn.combinators import SpectralNorm as SpectralNorm

@@ -113,6 +113,15 @@ class Combinator(Layer, name="combinator"):
         return ()
 
     @property
+    def inverts(self) -> bool:
+        """Whether ``fold`` can compute the input again from the output (fnn/combinators/handed.py)."""
+        return False
+
+    def without_output(self, cache: Cache) -> Cache:
+        """The cache without the output, of a layer that inverts."""
+        raise NotImplementedError(f"{type(self).__name__} does not define without_output")
+
+    @property
     def rule(self) -> str:
         """``"auto"`` if the backward of any layer inside is."""
         return "auto" if any(child.rule == "auto" for child in self.children().values()) else "hand"

@@ -33,6 +33,7 @@ MODELS: dict[str, tuple[Layer, tuple[int, ...], list[str] | None]] = {
     "First": (fnn.First(Dense(2)), (2, 3), ["", ""]),
     "Frozen": (Frozen(TWO), (2, 3), ["", "", "dense_0", "tanh_0"]),
     "ManualVjp": (fnn.with_manual_vjp(TWO), (2, 3), ["", "", "dense_0", "tanh_0"]),
+    "Pack": (fnn.Pack(TWO), (2, 3), ["", "", "dense_0", "tanh_0"]),
     "Parallel": (
         fnn.Parallel(Dense(3), wide=TWO, merge="multiply"),
         (2, 3),
@@ -41,6 +42,11 @@ MODELS: dict[str, tuple[Layer, tuple[int, ...], list[str] | None]] = {
     "Remat": (Remat(TWO), (2, 3), ["", "", "dense_0", "tanh_0"]),
     "Repeat": (Repeat(Residual(TWO), 2), (2, 3), ["", "", "", "dense_0", "tanh_0"]),
     "Residual": (Residual(TWO, Dense(3)), (2, 3), ["", "inner", "inner/dense_0", "inner/tanh_0", "shortcut"]),
+    "Reversible": (
+        fnn.Reversible(Serial(Dense(2), Tanh()), Dense(2)),
+        (2, 4),
+        ["", "f", "f/dense_0", "f/tanh_0", "g"],
+    ),
     "SeparableConv": (fnn.SeparableConv(2, 2), (2, 3, 3, 1), ["", "depthwise", "pointwise"]),
     "Serial": (Serial(Dense(2), Tanh(), Dense(3), head=Dense(1)), (2, 3), ["", "dense_0", "tanh_0", "dense_1", "head"]),
     "SpectralNorm": (fnn.SpectralNorm(TWO), (2, 3), ["", "inner", "inner/dense_0", "inner/tanh_0"]),

@@ -9,10 +9,13 @@ from fnn.combinators.drop_connect import DropConnect as DropConnect
 from fnn.combinators.feed_forward import FeedForward as FeedForward
 from fnn.combinators.first import First as First
 from fnn.combinators.frozen import Frozen as Frozen
+from fnn.combinators.pack import Pack as Pack
+from fnn.combinators.packings import Packing as Packing
 from fnn.combinators.parallel import Parallel as Parallel
 from fnn.combinators.remat import Remat as Remat
 from fnn.combinators.repeat import Repeat as Repeat
 from fnn.combinators.residual import Residual as Residual
+from fnn.combinators.reversible import Reversible as Reversible
 from fnn.combinators.separable_conv import SeparableConv as SeparableConv
 from fnn.combinators.serial import Serial as Serial
 from fnn.combinators.spectral_norm import SpectralNorm as SpectralNorm

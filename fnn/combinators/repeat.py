@@ -7,8 +7,9 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from fnn.backprop import Visit
+from fnn.backprop import Combinator, Visit
 from fnn.calls import apply_of, forward_of, init_of
+from fnn.combinators.handed import Handed, gradient_of, in_chain, output_of, without_output
 from fnn.combinators.wrapper import Wrapper
 from fnn.errors import describe, located, positive
 from fnn.layer import Cache, Params, State, Static
@@ -25,7 +26,8 @@ class Repeat(Wrapper, name="repeat"):
 
     Params, State: the inner ones, stacked on a leading axis of length n
     Cache:     ``inner``: the inner caches, stacked likewise; ``params`` Static: the structure of the inner parameters
-               in a tuple, empty if they are not ``Stacked``
+               in a tuple, empty if they are not ``Stacked``; if f can be inverted (``Reversible``), ``y`` alone of
+               all outputs
     Shapes:    the inner layer keeps the shape and dtype of its input, which may be a tuple
 
     ``init`` returns its parameters as ``fnn.Stacked``, a dict that knows n: optimisers update each layer in it
@@ -50,6 +52,13 @@ class Repeat(Wrapper, name="repeat"):
         positive("n", self.n)
 
     @property
+    def inverts(self) -> bool:
+        return isinstance(self.inner, Combinator) and self.inner.inverts
+
+    def without_output(self, cache: Cache) -> Cache:
+        return {name: part for name, part in cache.items() if name != "y"}
+
+    @property
     def child_axes(self) -> tuple[int, ...]:
         return (self.n,)
 
@@ -65,11 +74,12 @@ class Repeat(Wrapper, name="repeat"):
             params, state, key = each
             with located("", self.inner, x):
                 y, state, cache = forward_of(self.inner, params, state, x, train=train, key=key)
-            return self._same(x, y), (state, cache)
+            return self._same(x, y), (state, without_output(self.inner, cache))
 
         y, (state, cache) = lax.scan(step, _arrays(x), self._stacked(params, state, key), length=self.n)
         structures = (jax.tree.structure(unstack(params)),) if isinstance(params, Stacked) else ()
-        return y, state, {"inner": cache, "params": Static(structures)}
+        kept = {"inner": cache, "params": Static(structures)}
+        return y, state, {**kept, "y": y} if in_chain(self.inner, cache) else kept
 
     def apply(
         self, params: Params, state: State, x: Any, *, train: bool = False, key: jax.Array | None = None
@@ -87,7 +97,9 @@ class Repeat(Wrapper, name="repeat"):
             report, dx = visit("", self.inner, cache, dy)
             return dx, report
 
-        dx, reports = lax.scan(step, dy, cache["inner"], length=self.n, reverse=True)
+        start = Handed(output_of(cache, dy), gradient_of(dy)) if in_chain(self.inner, cache["inner"]) else dy
+        dx, reports = lax.scan(step, start, cache["inner"], length=self.n, reverse=True)
+        dx = dx if isinstance(dy, Handed) else gradient_of(dx)
         like_params = jax.tree.structure(reports) in cache["params"].value
         return stack(reports, self.n) if like_params else reports, dx
 

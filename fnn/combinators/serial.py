@@ -3,7 +3,8 @@
 import dataclasses
 from typing import Any, ClassVar
 
-from fnn.backprop import Call, Visit, nest
+from fnn.backprop import Call, Combinator, Visit, nest
+from fnn.combinators.handed import Handed, gradient_of, handed_to, in_chain, without_output
 from fnn.combinators.named import NamedChildren
 from fnn.layer import Cache
 from fnn.sequences.over_time import of_children
@@ -28,14 +29,24 @@ class Serial(NamedChildren, name="serial"):
 
     over_time: ClassVar[Any] = property(of_children)
 
+    @property
+    def inverts(self) -> bool:
+        return bool(self.layers) and all(isinstance(child, Combinator) and child.inverts for child in self.layers)
+
+    def without_output(self, cache: Cache) -> Cache:
+        return {**cache, self.names[-1]: without_output(self.layers[-1], cache[self.names[-1]])}
+
     def connect(self, x: Any, call: Call) -> tuple[Any, Cache]:
-        cache = {}
+        cache, before = {}, None
         for name, child in self.children().items():
             x, cache[name] = call(name, child, x)
+            if before is not None and in_chain(child, cache[name]):
+                cache[before] = without_output(self.children()[before], cache[before])
+            before = name
         return x, cache
 
     def fold(self, cache: Cache, dy: Any, visit: Visit) -> tuple[Any, Any]:
-        reports = {}
+        reports, handed = {}, isinstance(dy, Handed)
         for name, child in reversed(self.children().items()):
-            reports[name], dy = visit(name, child, cache[name], dy)
-        return nest({name: reports[name] for name in self.names}), dy
+            reports[name], dy = visit(name, child, cache[name], handed_to(child, cache[name], dy))
+        return nest({name: reports[name] for name in self.names}), dy if handed else gradient_of(dy)

@@ -9,7 +9,9 @@ import jax
 
 from fnn.backprop import asks_rule, leading_axes
 from fnn.calls import forward_of, init_of
+from fnn.combinators.pack import Pack, Packed
 from fnn.combinators.remat import Remat
+from fnn.combinators.reversible import Reversible
 from fnn.describe.flops import flops
 from fnn.describe.rendering import as_text, spelled
 from fnn.errors import describe, is_floating
@@ -25,10 +27,10 @@ from fnn.walk import Node, map_nodes
 class LayerRow:
     """One layer that is not a combinator. ``times`` is how often ``Repeat`` runs it; the figures include all runs.
 
-    FLOPs are counted as in ``fnn/describe/flops.py``, NaN where they cannot be; inside ``Remat`` the backward pass
-    includes the forward pass that it runs again. ``cache_bytes`` is what the layer keeps for its backward pass; an
-    array that two layers keep counts for both. What combinators compute themselves (a sum, a product, a norm of
-    weights) is in no row.
+    FLOPs are counted as in ``fnn/describe/flops.py``, NaN where they cannot be; inside ``Remat`` and ``Reversible`` the
+    backward pass includes the forward pass that it runs again. ``cache_bytes`` is what the layer keeps for its backward
+    pass, packed if it is inside ``Pack``; an array that two layers keep counts for both. What combinators compute
+    themselves (a sum, a product, a norm of weights) is in no row.
     """
 
     path: str
@@ -111,6 +113,7 @@ def summary(model: Layer, x: Any) -> Summary:
     key = jax.random.key(0)
     params, state = jax.eval_shape(lambda key, x: init_of(model, key, x), key, arrays_or_shapes(x))
     rows: list[LayerRow] = []
+    model = map_nodes(lambda node: node.layer.by_layer() if isinstance(node.layer, Pack) else node.layer, model)
     recorder = map_nodes(lambda node: _Recorder(node.layer, node, rows) if asks_rule(node) else node.layer, model)
     run = functools.partial(forward_of, recorder, train=True)
     jax.eval_shape(lambda *given: run(*given[:3], key=given[3]), params, state, x, key)
@@ -132,7 +135,11 @@ class _Recorder(StandIn):
         forward = flops(lambda *given: self.inner.apply(*given[:3], train=train, key=given[3])[0], *given)
         dy = jax.tree.map(lambda leaf: _shape(leaf) if is_floating(leaf) else None, y)
         backward = flops(self.inner.backward, jax.tree.map(_shape, cache), dy)
-        times, again = math.prod(leading_axes(self.node)), sum(isinstance(each, Remat) for each in self.node.ancestors)
+        kept: Any = cache
+        for each in reversed(self.node.ancestors):
+            kept = jax.eval_shape(each.pack, kept) if isinstance(each, Packed) else kept
+        times = math.prod(leading_axes(self.node))
+        again = sum(isinstance(each, Remat | Reversible) for each in self.node.ancestors)
         self.rows.append(
             LayerRow(
                 self.node.path,
@@ -141,7 +148,7 @@ class _Recorder(StandIn):
                 times * sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params)),
                 times * forward,
                 times * (backward + (again * forward if again else 0)),
-                times * sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(cache)),
+                times * sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(kept)),
                 self.inner.rule,
                 times,
                 _seen(self.inner, x),

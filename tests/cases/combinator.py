@@ -68,6 +68,69 @@ LAYERS = (
     LayerCase("remat", fnn.Remat(fnn.Serial(fnn.Dense(4), fnn.Tanh())), normal(3, 4)),
     LayerCase("remat with state and noise", fnn.Remat(fnn.Serial(fnn.BatchNorm(), fnn.Dropout(0.3))), normal(5, 3)),
     LayerCase("repeat of remat", fnn.Repeat(fnn.Remat(fnn.Serial(fnn.Dense(3), fnn.Gelu())), 2), normal(2, 3)),
+    LayerCase(
+        "pack",
+        fnn.Pack(
+            fnn.Serial(
+                fnn.Conv(3, 3),
+                fnn.BatchNorm(),
+                fnn.Relu(),
+                fnn.MaxPool(2),
+                fnn.Flatten(),
+                fnn.Dropout(0.2),
+                fnn.Dense(6),
+                fnn.Maxout(3),
+            )
+        ),
+        normal(3, 4, 4, 2),
+    ),
+    LayerCase(
+        "pack of activations",
+        fnn.Pack(
+            fnn.Parallel(
+                fnn.Relu(),
+                fnn.Relu6(),
+                fnn.LeakyRelu(),
+                fnn.HardTanh(),
+                fnn.HardSigmoid(),
+                fnn.Softshrink(),
+                fnn.Softshrink(0.0),
+            )
+        ),
+        normal(4, 6),
+    ),
+    LayerCase(
+        "pack of repeat and remat",
+        fnn.Pack(fnn.Repeat(fnn.Residual(fnn.Serial(fnn.Remat(fnn.Dense(3)), fnn.LeakyRelu(), fnn.Dropout(0.3))), 2)),
+        normal(3, 3),
+    ),
+    LayerCase(
+        "pack of sequences",
+        fnn.Pack(fnn.Serial(fnn.GRU(3), fnn.Dropout(0.3), fnn.LeakyRelu(), fnn.MaxPool(2), fnn.Dense(2))),
+        both(normal(3, 5, 2), lengths(5, 0, 3)),
+    ),
+    LayerCase("repeat of pack", fnn.Repeat(fnn.Pack(fnn.Serial(fnn.Dense(3), fnn.Relu())), 2), normal(2, 3)),
+    LayerCase("pack of a user's layer", fnn.Pack(fnn.Pack(fnn.Serial(Scaled()))), both(normal(3, 4), boolean(3, 4))),
+    LayerCase(
+        "reversible",
+        fnn.Reversible(fnn.Serial(fnn.Dense(2), fnn.Tanh()), fnn.Serial(fnn.Dense(2), fnn.Gelu())),
+        normal(3, 4),
+    ),
+    LayerCase(
+        "reversible with state and noise",
+        fnn.Reversible(fnn.Serial(fnn.BatchNorm(), fnn.Dropout(0.3)), fnn.Serial(fnn.Dense(3), fnn.BatchNorm())),
+        normal(5, 6),
+    ),
+    LayerCase("reversible of images", fnn.Reversible(fnn.Conv(2, 3), fnn.Tanh()), normal(2, 3, 3, 4)),
+    LayerCase(
+        "reversible of a tuple with a mask", fnn.Reversible(Scaled(), Scaled()), both(normal(3, 4), boolean(3, 2))
+    ),
+    LayerCase("reversible of a tuple", fnn.Reversible(Gated(), Gated()), both(normal(3, 4), normal(3, 2))),
+    LayerCase(
+        "reversible of sequences",
+        fnn.Reversible(fnn.GRU(2), fnn.Serial(fnn.Dense(2), fnn.Tanh())),
+        both(normal(3, 4, 4), lengths(4, 0, 2)),
+    ),
     # Its apply carries the hand rule, which has no forward mode; differences are the oracle.
     LayerCase(
         "with_manual_vjp",
