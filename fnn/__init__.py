@@ -3,6 +3,8 @@
 Read ``fnn/layer.py`` first: it states the contract that everything else follows.
 """
 
+from typing import TYPE_CHECKING, Never
+
 from fnn import augment as augment
 from fnn import combinators as combinators
 from fnn import initializers as initializers
@@ -47,6 +49,7 @@ from fnn.describe.summary import summary as summary
 from fnn.gradients.compare import compare_gradients as compare_gradients
 from fnn.gradients.manual_vjp import with_manual_vjp as with_manual_vjp
 from fnn.gradients.report import GradientReport as GradientReport
+from fnn.guards.elsewhere import missing_name
 from fnn.layer import Layer as Layer
 from fnn.layer import Static as Static
 from fnn.layers import GEGLU as GEGLU
@@ -195,5 +198,11 @@ from fnn.train.privacy import Privacy as Privacy
 from fnn.train.saving import Checkpoints as Checkpoints
 from fnn.walk import rewrite as rewrite
 from fnn.walk import walk as walk
+
+if not TYPE_CHECKING:  # to a type checker every name would exist
+
+    def __getattr__(name: str) -> Never:
+        raise missing_name("fnn", name, globals())
+
 
 xla.guard()  # must come before JAX starts its backend; no import above starts it

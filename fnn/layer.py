@@ -39,6 +39,7 @@ from jax.core import Tracer
 
 from fnn.corners import Kinks
 from fnn.errors import describe, is_floating, returned
+from fnn.guards.elsewhere import check_call
 from fnn.guards.inputs import refuse_shapes
 from fnn.guards.spelling import check_spelling
 from fnn.values import called
@@ -102,7 +103,16 @@ class Layer:
                 f"{cls.__name__} is not a frozen dataclass: write @dataclasses.dataclass(frozen=True) above the class,"
                 f" and its options as fields (features: int) instead of an __init__"
             )
+        if args or kwargs:
+            check_call(cls, args, kwargs)
         return super().__new__(cls)
+
+    def __call__(self, *inputs: Any) -> Any:
+        """Raises ``TypeError``: a layer holds no parameters. Elementwise activations can be called on an array."""
+        raise TypeError(
+            f"{type(self).__name__} holds no parameters, so it cannot be called: write y, state = layer.apply(params,"
+            f" state, x), with params, state = layer.init(key, x)"
+        )
 
     def __repr__(self) -> str:
         """The constructor call, with fields at their defaults left out and functions by their names."""

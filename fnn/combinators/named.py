@@ -59,6 +59,8 @@ def check_layer_type(parent: Layer, layer: Any) -> Layer:
     if isinstance(layer, Layer):
         return layer
     hint = f"; write {type(parent).__name__}(*layers)" if isinstance(layer, list | tuple) else instance_hint(layer)
+    if callable(layer) and not isinstance(layer, type):
+        hint = f"; write Lambda({getattr(layer, '__name__', 'fn')}), or the layer of that name: Relu(), Tanh(), …"
     raise TypeError(f"{type(parent).__name__} is made of layers, got {layer!r}{hint}")
 
 

@@ -4,6 +4,9 @@
 of optimisers is one file: the docstrings give the update equations, and the code computes them as written.
 """
 
+from typing import TYPE_CHECKING, Never
+
+from fnn.guards.elsewhere import OPTIMIZERS, missing_name
 from fnn.optim.accumulate import accumulate
 from fnn.optim.adafactor import adafactor
 from fnn.optim.adam import adam, adamw, scale_by_adam
@@ -101,3 +104,8 @@ __all__ = [
     "warmup_cosine",
     "warmup_stable_decay",
 ]
+
+if not TYPE_CHECKING:  # to a type checker every name would exist
+
+    def __getattr__(name: str) -> Never:
+        raise missing_name("fnn.optim", name, __all__, OPTIMIZERS)

@@ -37,6 +37,7 @@ from typing import Any, ParamSpec
 import jax
 import jax.numpy as jnp
 
+from fnn.guards.elsewhere import keyword_hint
 from fnn.optim.accumulators import check_like
 from fnn.optim.waiting import as_one_batch, or_wait, stepped
 from fnn.paths import map_named, named_leaves
@@ -72,7 +73,8 @@ def constructor(make: Callable[P, Optimizer]) -> Callable[P, Optimizer]:
         try:
             call = signature.bind(*args, **kwargs)
         except TypeError as error:
-            raise TypeError(f"{make.__name__}: {error}") from None
+            hints = [keyword_hint(name, signature.parameters) for name in kwargs if name not in signature.parameters]
+            raise TypeError(f"{make.__name__}: {error}{''.join(hints[:1]).replace(': ', '; ', 1)}") from None
         call.apply_defaults()
         for name, value in call.arguments.items():
             call.arguments[name] = _settled(value)
