@@ -56,6 +56,7 @@ def fit(
     method: Method = "manual",
     steps_per_epoch: int | None = None,
     evaluate_averaged: bool = True,
+    update_in_backward: bool = False,
 ) -> TrainResult:
     """Trains a model and returns ``TrainResult(params, state, opt_state, history, epochs_run)``.
 
@@ -121,7 +122,7 @@ def fit(
     callbacks = tuple_of(Callback, "callbacks", callbacks)
     if checkpoint is not None and not isinstance(checkpoint, Checkpoints):
         path_of("checkpoint", checkpoint)
-    training = Training(objective, optimizer, metrics, augment, method, shuffle, evaluate_averaged)
+    training = Training(objective, optimizer, metrics, augment, method, shuffle, evaluate_averaged, update_in_backward)
     scoring, functions = training.scoring, compiled(training)
     source = source_of(data, batch_size, functions.order, steps_per_epoch=steps_per_epoch, epochs=epochs)
     begun: tuple[Any, Any] = functions.init(key, source.first[0]) if params is None else copied((params, state))
@@ -178,6 +179,7 @@ def fit(
                 validate_every=validate_every,
                 early_stopping=early_stopping,
                 evaluate_averaged=evaluate_averaged,
+                **({"update_in_backward": True} if update_in_backward else {}),
             )
             checkpoints.open(run, resume=resume)
             callbacks = (*callbacks, checkpoints)  # last, so that it saves what the others change

@@ -20,6 +20,7 @@ from fnn.optim.nonfinite import accepted
 from fnn.optim.transform import apply_updates, expect_optimizer, update
 from fnn.paths import lies_in, map_named, named_leaves
 from fnn.train.data import Batches
+from fnn.train.in_backward import check_in_backward, step_in_backward
 from fnn.train.scoring import Scoring, Totals
 from fnn.values import Value
 
@@ -49,11 +50,14 @@ class Training(Value):
     method: Method = "manual"
     shuffle: bool = True
     evaluate_averaged: bool = True
+    update_in_backward: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "metrics", self.scoring.metrics)
         expect_optimizer("training", self.optimizer)
-        check_settings(self.augment, self.method, self.shuffle, self.evaluate_averaged)
+        check_settings(self.augment, self.method, self.shuffle, self.evaluate_averaged, self.update_in_backward)
+        if self.update_in_backward:
+            check_in_backward(self.objective, self.optimizer, self.method)
 
     @property
     def scoring(self) -> Scoring:
@@ -88,6 +92,8 @@ class Training(Value):
         batch = self.augmented(batch, key)
         _, targets, weights = unpacked(batch)
         model_key = named_key(key, "model")
+        if self.update_in_backward:
+            return self._step_in_backward(learned, batch, model_key)
 
         def value_fn(params: Params) -> jax.Array:
             return self.objective(params, learned.state, batch, train=True, key=model_key)[0]
@@ -113,6 +119,20 @@ class Training(Value):
             totals = jax.tree.map(lambda total: jnp.where(good, total, jnp.zeros_like(total)), totals)
         return Learned(params, state, opt_state), totals
 
+    def _step_in_backward(self, learned: Learned, batch: tuple, key: jax.Array) -> tuple[Learned, Totals]:
+        """The same update, layer by layer within the backward pass; the optimiser skips no step."""
+        _, targets, weights = unpacked(batch)
+        value, aux, params, opt_state = step_in_backward(
+            self.objective, self.optimizer, learned.params, learned.opt_state, learned.state, batch, key
+        )
+        weight = self.objective.loss.weight(aux.outputs, targets, weights)
+        if mixes(self.augment):
+            outputs = self.objective.loss.over_steps(aux.outputs, targets, weights).prediction
+            check_mixed_targets(self.metrics, self.objective.loss.predictions(outputs), targets)
+        _check_state(aux.state, learned.state)
+        totals = self.scoring.totals(value, weight, aux.outputs, targets, weights)
+        return Learned(params, aux.state, opt_state), totals
+
     def numbered(
         self, learned: Learned, totals: Totals, batches: Batches, key: jax.Array, step: Any
     ) -> tuple[Learned, Totals]:
@@ -131,8 +151,11 @@ class Training(Value):
         return jax.lax.fori_loop(start, stop, body, (learned, totals))
 
 
-def check_settings(augment: Any, method: Any, shuffle: Any, evaluate_averaged: Any) -> None:
+def check_settings(
+    augment: Any, method: Any, shuffle: Any, evaluate_averaged: Any, update_in_backward: Any = False
+) -> None:
     """Raises for settings of the wrong type."""
+    flag("update_in_backward", update_in_backward)
     flag("shuffle", shuffle)
     flag("evaluate_averaged", evaluate_averaged)
     check_method(method)
