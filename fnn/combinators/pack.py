@@ -16,6 +16,7 @@ from fnn.errors import located
 from fnn.layer import Cache, Layer, Params, State
 from fnn.paths import join, matches, named_leaves, select
 from fnn.sequences.over_time import of_children, passed_lengths
+from fnn.stand_in import StandIn
 from fnn.walk import Node, map_nodes
 
 
@@ -127,8 +128,13 @@ class Packed(Wrapper, name="packed"):
         def rounds(entry: str) -> bool:
             return any(matches(glob, join(self.path, entry)) for glob in self.globs)
 
-        self.seen.extend(join(self.path, entry) for entry in named_leaves(cache))
-        return packed(self.inner, cache, self.packings, rounds)
+        def kept(layer: Layer, cache: Cache) -> Any:
+            if isinstance(layer, StandIn) and "inner" in cache:
+                return {**cache, "inner": kept(layer.inner, cache["inner"])}
+            self.seen.extend(join(self.path, entry) for entry in named_leaves(cache))
+            return packed(layer, cache, self.packings, rounds)
+
+        return kept(self.inner, cache)
 
     def forward(
         self, params: Params, state: State, x: Any, *, train: bool = False, key: jax.Array | None = None
@@ -147,4 +153,9 @@ class Packed(Wrapper, name="packed"):
         return visit("", self.inner, self._unpacked(cache), dy)
 
     def _unpacked(self, cache: Any) -> Cache:
-        return unpacked(self.inner, cache, self.packings)
+        def whole(layer: Layer, cache: Any) -> Cache:
+            if isinstance(layer, StandIn) and "inner" in cache:
+                return {**cache, "inner": whole(layer.inner, cache["inner"])}
+            return unpacked(layer, cache, self.packings)
+
+        return whole(self.inner, cache)

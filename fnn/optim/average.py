@@ -11,7 +11,15 @@ from fnn.guards.ranges import FRACTION, NOT_NEGATIVE, nan_where_any
 from fnn.optim.accumulators import accumulator_dtype, check_gradients, increment, zero_count, zeros_like
 from fnn.optim.hyperparameters import Hyperparameter, Hyperparameters
 from fnn.optim.leafwise import running_mean
-from fnn.optim.transform import Optimizer, apply_updates, constructor, expect_optimizer, part_of, update
+from fnn.optim.transform import (
+    Optimizer,
+    apply_updates,
+    constructor,
+    expect_optimizer,
+    is_elementwise,
+    part_of,
+    update,
+)
 from fnn.optim.waiting import stepped, where_stepped
 
 
@@ -90,7 +98,7 @@ def ema(decay: Hyperparameter) -> Optimizer:
         weight = running_mean(jnp.ones_like(state.weight), state.weight, values["decay"].astype(state.weight.dtype))
         return nan_where_any(values.values(), grads), EmaState(increment(state.count), hyperparams, weight, mean)
 
-    return Optimizer(init, ema_update)
+    return Optimizer(init, ema_update, elementwise=True)
 
 
 def ema_params(opt_state: Any) -> Any:
@@ -160,4 +168,4 @@ def lookahead(optimizer: Any, sync_period: int = 6, slow_step: Hyperparameter = 
         )
         return nan_where_any(values.values(), back), LookaheadState(count, hyperparams, slow, inner)
 
-    return Optimizer(init, lookahead_update)
+    return Optimizer(init, lookahead_update, elementwise=is_elementwise(optimizer))

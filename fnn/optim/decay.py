@@ -77,4 +77,4 @@ def decay_weights(
 
         return map_named(decay, grads, params), DecayWeightsState(increment(state.count), hyperparams)
 
-    return Optimizer(init, update)
+    return Optimizer(init, update, elementwise=True)

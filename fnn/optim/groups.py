@@ -12,7 +12,7 @@ from fnn.errors import is_concrete
 from fnn.optim.accumulate import accumulating
 from fnn.optim.accumulators import check_gradients, increment, zero_count
 from fnn.optim.nonfinite import refuse_inner_skips
-from fnn.optim.transform import Optimizer, constructor, expect_optimizer, update
+from fnn.optim.transform import Optimizer, constructor, expect_optimizer, is_elementwise, update
 from fnn.optim.waiting import stepped
 from fnn.paths import map_named, matches, named_leaves, select
 
@@ -102,7 +102,8 @@ def groups(optimizers: Mapping[str, Any], *, show: bool = True) -> Optimizer:
         result = map_named(lambda path, leaf: updates[path].astype(leaf.dtype), like)
         return result, GroupsState(increment(state.count), {}, states)
 
-    return Optimizer(init, groups_update)
+    trained = [optimizer for optimizer in optimizers.values() if optimizer is not None]
+    return Optimizer(init, groups_update, elementwise=all(map(is_elementwise, trained)))
 
 
 def resolved_groups(optimizers: Iterable[str], params: Any) -> dict[str, str]:
@@ -161,4 +162,4 @@ def freeze(paths: str | Iterable[str]) -> Optimizer:
         )
         return updates, FreezeState(increment(state.count), {})
 
-    return Optimizer(init, freeze_update)
+    return Optimizer(init, freeze_update, elementwise=True)

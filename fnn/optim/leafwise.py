@@ -51,7 +51,7 @@ def leafwise(given: Hyperparameters, rule: EntryRule, **starts: Any) -> Optimize
         updates, *moved = (treedef.unflatten(column) for column in _columns(results, 1 + len(starts)))
         return updates, given.state_class(count, hyperparams, *moved)
 
-    return Optimizer(init, update)
+    return Optimizer(init, update, elementwise=True)
 
 
 def _columns(rows: list[tuple], width: int) -> list[list]:

@@ -134,4 +134,4 @@ def reduce_on_plateau(
         updates = nan_where_any(values.values(), jax.tree.map(scaled, grads, like))
         return updates, ReduceOnPlateauState(increment(state.count), hyperparams, *kept)
 
-    return Optimizer(init, update)
+    return Optimizer(init, update, elementwise=True)

@@ -13,7 +13,16 @@ from fnn.optim.decay import decay_weights
 from fnn.optim.hyperparameters import Hyperparameter, Hyperparameters, default_float
 from fnn.optim.leafwise import leafwise, running_mean, sum_of_weights
 from fnn.optim.magnitudes import divisor, squarable
-from fnn.optim.transform import Optimizer, chain, constructor, expect_optimizer, part_of, refuse_unread, update
+from fnn.optim.transform import (
+    Optimizer,
+    chain,
+    constructor,
+    expect_optimizer,
+    is_elementwise,
+    part_of,
+    refuse_unread,
+    update,
+)
 from fnn.optim.waiting import stepped, where_stepped
 from fnn.optim.warm_up import warmed_up
 
@@ -141,7 +150,7 @@ def schedule_free(
         waits = jax.tree.map(jnp.zeros_like, updates), state._replace(direction=inner)
         return where_stepped(stepped(inner), (updates, moved_to), waits)
 
-    return Optimizer(init, schedule_free_update)
+    return Optimizer(init, schedule_free_update, elementwise=is_elementwise(inside))
 
 
 def schedule_free_eval_params(opt_state: Any, params: Any) -> Any:

@@ -57,6 +57,10 @@ class Optimizer(Value):
     init: Callable[[Any], Any]
     update: Callable[..., tuple[Any, Any]]
     rule: Callable[[Any], Any] | None = None
+    elementwise: bool = dataclasses.field(default=False, repr=False, compare=False, kw_only=True)
+    """Whether the update of an entry depends, beside the hyper-parameters and the value, on the gradient, the parameter
+    and the accumulators of that entry alone; so that one leaf, or one layer of several stacked in it, can be updated
+    before the gradients of the others are known (fnn/optim/by_leaf.py)."""
 
     def __iter__(self) -> Iterator[Callable[..., Any]]:
         return iter((self.init, self.update))
@@ -98,7 +102,7 @@ def constructor(make: Callable[P, Optimizer]) -> Callable[P, Optimizer]:
     return made
 
 
-_COMPUTED = ("init", "update", "rule")
+_COMPUTED = ("init", "update", "rule", "elementwise")
 
 
 def _field(parameter: inspect.Parameter) -> Any:
@@ -140,6 +144,11 @@ def refuse_unread(why: str, **given: tuple[Any, Any]) -> None:
 def is_optimizer(value: Any) -> bool:
     """Whether it has ``init`` and ``update``, as the optimisers of fnn and optax do."""
     return callable(getattr(value, "init", None)) and callable(getattr(value, "update", None))
+
+
+def is_elementwise(optimizer: Any) -> bool:
+    """Whether an optimiser declares that it is ``elementwise``; one from outside fnn does not."""
+    return isinstance(optimizer, Optimizer) and optimizer.elementwise
 
 
 @constructor
@@ -185,7 +194,7 @@ def chain(*transforms: Any) -> Optimizer:
             grads = updates
         return grads, tuple(moved)
 
-    return Optimizer(init, update_chain)
+    return Optimizer(init, update_chain, elementwise=all(map(is_elementwise, transforms)))
 
 
 def update(optimizer: Any, grads: Any, opt_state: Any, params: Any = None, **extra: Any) -> tuple[Any, Any]:

@@ -60,6 +60,7 @@ def fit(
     steps_per_epoch: int | None = None,
     evaluate_averaged: bool = True,
     privacy: Privacy | None = None,
+    update_in_backward: bool = False,
 ) -> TrainResult:
     """Trains a model and returns ``TrainResult(params, state, opt_state, history, epochs_run)``.
 
@@ -130,7 +131,8 @@ def fit(
     monitor = early_stopping.monitor if early_stopping else None
     check_privacy(privacy, method=method, shuffle=shuffle, mixes=mixes(augment), monitor=monitor)
     sampling = sampling_of(privacy, data, batch_size, steps_per_epoch)
-    training = Training(objective, optimizer, metrics, augment, method, shuffle, evaluate_averaged, privacy, sampling)
+    settings: dict[str, Any] = {"update_in_backward": update_in_backward, "privacy": privacy, "sampling": sampling}
+    training = Training(objective, optimizer, metrics, augment, method, shuffle, evaluate_averaged, **settings)
     scoring, functions = training.scoring, compiled(training)
     source = source_of(
         data, batch_size, functions.order, steps_per_epoch=steps_per_epoch, epochs=epochs, sampling=sampling
@@ -192,6 +194,7 @@ def fit(
                 early_stopping=early_stopping,
                 evaluate_averaged=evaluate_averaged,
                 **({"privacy": privacy} if privacy else {}),
+                **({"update_in_backward": True} if update_in_backward else {}),
             )
             checkpoints.open(run, resume=resume)
             callbacks = (*callbacks, checkpoints)  # last, so that it saves what the others change

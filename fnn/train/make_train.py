@@ -64,6 +64,7 @@ def make_train(
     on_epoch: Callable[[Any, dict[str, Any]], None] | None = None,
     evaluate_averaged: bool = True,
     privacy: Privacy | None = None,
+    update_in_backward: bool = False,
 ) -> Callable[..., TrainResult]:
     """Returns ``train(key, data, hyperparams=None, *, validation=None, params=None, state=None) -> TrainResult``.
 
@@ -105,6 +106,14 @@ def make_train(
     say), the square root has no finite slope. State is not differentiated: in the gradient of a validation loss the
     running statistics of a batch norm count as constants.
 
+    ``update_in_backward``: the optimiser updates each layer of a ``Repeat`` within the backward pass, as soon as its
+    gradient is there, so that one layer's gradient is alive at a time instead of all. The optimiser must be
+    element-wise (Adam, SGD and their relatives, decay, freezing, groups of these). The operations are the same, and so
+    are the bits, unless XLA rounds a product and a sum at once in one program alone. A ``clip_by_global_norm`` at the
+    head of a chain takes a first backward pass for the norm. On a CPU a step of a perceptron of 16 layers in
+    ``Repeat``, 512 wide with 128 samples, needs 0.51 of the temporary memory with Adam (0.41 with clipping). Layers
+    outside ``Repeat`` gain nothing, except with clipping.
+
     Seeds in one program: ``jax.jit(jax.vmap(lambda key: train(key, data, validation=held_out)))(keys)`` (``vmap`` maps
     every keyword argument, so pass the fixed ones inside a lambda). A compiled run cannot raise for a label out of
     range: the loss becomes NaN.
@@ -132,7 +141,7 @@ def make_train(
     positive("batch_size", batch_size)
     positive("validate_every", validate_every)
     check_early_stopping(early_stopping)
-    check_settings(augment, method, shuffle, evaluate_averaged)
+    check_settings(augment, method, shuffle, evaluate_averaged, update_in_backward)
     monitor = early_stopping.monitor if early_stopping else None
     check_privacy(privacy, method=method, shuffle=shuffle, mixes=mixes(augment), monitor=monitor)
     metrics = tuple_of(Metric, "metrics", metrics)
@@ -142,6 +151,11 @@ def make_train(
         raise ValueError(
             "a run that stops early cannot be differentiated: the epoch where it stops jumps as hyperparams change, and"
             " a loop whose length depends on values has no reverse mode; leave out early_stopping or checkpoint_steps"
+        )
+    if checkpoint_steps is not None and update_in_backward:
+        raise ValueError(
+            "a run that is differentiated keeps what update_in_backward=True overwrites; leave out one of it and"
+            " checkpoint_steps"
         )
     if checkpoint_steps is not None and on_epoch is not None:
         raise ValueError(
@@ -163,7 +177,8 @@ def make_train(
         resolved, stepping, check_hyperparams = made(objective, optimizer, hyperparams)
         data = arrays(data)
         sampling = privacy.sampling(samples(data), batch_size) if privacy else None
-        training = Training(resolved, stepping, metrics, augment, method, shuffle, evaluate_averaged, privacy, sampling)
+        settings: dict[str, Any] = {"update_in_backward": update_in_backward, "privacy": privacy, "sampling": sampling}
+        training = Training(resolved, stepping, metrics, augment, method, shuffle, evaluate_averaged, **settings)
         scoring = training.scoring
         learned = training.start(key, data[0], params, state)
         warn_of_moving_statistics(training.optimizer, learned.params, learned.state, training.objective.model)

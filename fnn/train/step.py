@@ -24,6 +24,7 @@ from fnn.paths import lies_in, map_named, named_leaves
 from fnn.rules.examples import of_logits
 from fnn.rules.reports import with_reports
 from fnn.train.data import Batches, Length
+from fnn.train.in_backward import check_in_backward, step_in_backward
 from fnn.train.poisson import Poisson
 from fnn.train.privacy import Privacy, check_privacy
 from fnn.train.scoring import Scoring, Totals, check_names
@@ -65,6 +66,7 @@ class Training(Value):
     method: Method = "manual"
     shuffle: bool = True
     evaluate_averaged: bool = True
+    update_in_backward: bool = False
     privacy: Privacy | None = None
     sampling: Poisson | None = None
     """How batches are drawn, with ``privacy``."""
@@ -73,8 +75,10 @@ class Training(Value):
         object.__setattr__(self, "metrics", tuple_of(Metric, "metrics", self.metrics))
         check_names(self.names(validation=False))
         expect_optimizer("training", self.optimizer)
-        check_settings(self.augment, self.method, self.shuffle, self.evaluate_averaged)
+        check_settings(self.augment, self.method, self.shuffle, self.evaluate_averaged, self.update_in_backward)
         check_privacy(self.privacy, method=self.method, shuffle=self.shuffle, mixes=mixes(self.augment))
+        if self.update_in_backward:
+            check_in_backward(self.objective, self.optimizer, self.method, private=self.privacy is not None)
 
     @property
     def scoring(self) -> Scoring:
@@ -119,6 +123,8 @@ class Training(Value):
         """One update on one batch."""
         batch = self.augmented(batch, key)
         _, targets, weights = unpacked(batch)
+        if self.update_in_backward:
+            return self._step_in_backward(learned, batch, key)
         found = self.gradients(learned, batch, key)
         value, aux, grads = found.value, found.aux, found.grads
         weight = found.objective.loss.weight(aux.outputs, targets, weights)
@@ -133,15 +139,18 @@ class Training(Value):
         params = apply_updates(learned.params, updates)
         scoring = Scoring(found.objective, self.scoring.metrics)
         totals, state = scoring.totals(value, weight, aux.outputs, targets, weights), aux.state
-        for metric in self.of_gradients:
-            sums = metric.measure(self.objective, learned.params, learned.state, batch, named_key(key, "model"))
-            totals[metric.name] = running(sums)
+        totals |= self._measured(learned, batch, key)
         _check_state(state, learned.state)
         good = accepted(opt_state)
         if good is not None:  # a skipped step changes neither the batch statistics nor the loss
             state = jax.tree.map(lambda new, old: jnp.where(good, new, old), state, learned.state)
             totals = jax.tree.map(lambda total: jnp.where(good, total, jnp.zeros_like(total)), totals)
         return Learned(params, state, opt_state), totals
+
+    def _measured(self, learned: Learned, batch: tuple, key: jax.Array) -> Totals:
+        """The sums of the metrics of gradients."""
+        at = self.objective, learned.params, learned.state, batch, named_key(key, "model")
+        return {metric.name: running(metric.measure(*at)) for metric in self.of_gradients}
 
     def gradients(self, learned: Learned, batch: tuple, key: jax.Array) -> "Found":
         """What the backward pass of one batch gives."""
@@ -167,6 +176,26 @@ class Training(Value):
         )
         # The optimiser sees nothing of the data but the private gradient.
         return Found(objective, value, aux, grads, {"grad": grads, "weight": jnp.asarray(expected, value.dtype)})
+
+    def _step_in_backward(self, learned: Learned, batch: tuple, key: jax.Array) -> tuple[Learned, Totals]:
+        """The same update, layer by layer within the backward pass; the optimiser skips no step."""
+        _, targets, weights = unpacked(batch)
+        value, aux, params, opt_state = step_in_backward(
+            self.objective,
+            self.optimizer,
+            learned.params,
+            learned.opt_state,
+            learned.state,
+            batch,
+            named_key(key, "model"),
+        )
+        weight = self.objective.loss.weight(aux.outputs, targets, weights)
+        if mixes(self.augment):
+            outputs = self.objective.loss.over_steps(aux.outputs, targets, weights).prediction
+            check_mixed_targets(self.metrics, self.objective.loss.predictions(outputs), targets)
+        _check_state(aux.state, learned.state)
+        totals = self.scoring.totals(value, weight, aux.outputs, targets, weights) | self._measured(learned, batch, key)
+        return Learned(params, aux.state, opt_state), totals
 
     def numbered(
         self, learned: Learned, totals: Totals, batches: Batches, key: jax.Array, step: Any
@@ -205,8 +234,11 @@ class Training(Value):
         return jax.lax.fori_loop(start, stop, body, (learned, totals))
 
 
-def check_settings(augment: Any, method: Any, shuffle: Any, evaluate_averaged: Any) -> None:
+def check_settings(
+    augment: Any, method: Any, shuffle: Any, evaluate_averaged: Any, update_in_backward: Any = False
+) -> None:
     """Raises for settings of the wrong type."""
+    flag("update_in_backward", update_in_backward)
     flag("shuffle", shuffle)
     flag("evaluate_averaged", evaluate_averaged)
     check_method(method)
