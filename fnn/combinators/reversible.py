@@ -32,7 +32,8 @@ class Reversible(Combinator, name="reversible"):
     Memory:    ``Repeat(Reversible(f, g), n)``, and n blocks in a row in a ``Serial``, keep one output, that of the last
                block, whatever n is; the cost is one more forward pass. XLA on a CPU may draw the masks of all dropouts
                in a ``Serial`` at once; in a ``Repeat`` it cannot. With lengths beside x every block keeps its output,
-               unless all of its layers treat each step alone.
+               unless all of its layers treat each step alone; so does a block inside a wrapper in a ``Repeat``: write
+               ``Cast(Repeat(Reversible(f, g), n))``.
     Accuracy:  x is computed again up to rounding, which grows from block to block. After 50 blocks of LayerNorm, Dense,
                Gelu, Dense the gradient is 4e-6 from that of float64 in float32 (1e-6 by ``jax.grad``), and 0.13 in
                bfloat16 (0.02): half precision suits short chains only. An input on a kink may come back beside it.

@@ -1,5 +1,6 @@
 """A whole training run as one pure function."""
 
+import os
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -40,6 +41,16 @@ class TrainResult(NamedTuple):
     opt_state: Any
     history: History
     epochs_run: Any
+
+    def plot(self, path: str | os.PathLike) -> None:
+        """Draws the learning curves and saves the picture; the ending gives the format.
+
+        Several runs of one program (``vmap`` over keys) are drawn as their mean, with a band from the lowest to the
+        highest. Errors: ``ImportError`` where matplotlib is not installed, ``ValueError`` for a history without epochs.
+        """
+        from fnn.train.plot import save_curves
+
+        save_curves(self.history, path)
 
     def __repr__(self) -> str:
         """Names and sizes, without the numbers."""
