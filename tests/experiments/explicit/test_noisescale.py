@@ -38,12 +38,12 @@ def test_larger_batches_take_fewer_steps_and_more_examples(run):
 
 def test_every_rule_can_say_the_opposite(run):
     study = run.study
-    claims = ("Doubling a small", "Doubling a large", "on a hyperbola", "of a run tells", "grow as the", "one point")
+    claims = ("Doubling a small", "Doubling a large", "on a hyperbola", "scale of a run", "grow as the", "one point")
     assert all(run.verdict(claim, reached=made(study)) == "holds" for claim in claims)
     assert run.verdict("Doubling a small", reached=made(study, critical=2.0)) == "does not hold"
     assert run.verdict("Doubling a large", reached=made(study, critical=300.0)) == "does not hold"
-    assert run.verdict("of a run tells", reached=made(study, scale=100.0)) == "does not hold"
-    assert run.verdict("of a run tells", reached=made(study, scale=3.0)) == "does not hold"
+    assert run.verdict("scale of a run", reached=made(study, scale=100.0)) == "does not hold"
+    assert run.verdict("scale of a run", reached=made(study, scale=3.0)) == "does not hold"
     assert run.verdict("one point", reached=made(study, end=100.0)) == "does not hold"
     assert run.verdict("grow as the", reached=made(study, grown=0.9)) == "does not hold"
     bent = made(study)
