@@ -17,7 +17,7 @@ from fnn.train.record import Ending
 from fnn.train.step import Learned, Training
 from tests.comparing import close
 from tests.train.stop_at import StopAt
-from tests.train.test_privacy import KEY, MODEL, OBJECTIVE, OPTIONS, PRIVACY, X, Y
+from tests.train.test_privacy import KEY, OBJECTIVE, OPTIONS, PRIVACY, X, Y
 
 pytestmark = pytest.mark.full
 
@@ -159,11 +159,14 @@ def test_without_the_library_nothing_is_trained(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setitem(sys.modules, "dp_accounting", None)
     monkeypatch.setattr(Training, "steps", lambda *_: pytest.fail("a step was made"))
     options = {**OPTIONS, "privacy": dataclasses.replace(PRIVACY, noise_multiplier=1.2345)}  # not in the cache
+    train: Any = fnn.make_train(OBJECTIVE, fnn.optim.sgd(0.1), **options)
+    if runs == "fit":
+
+        def train(key: Any, data: Any) -> Any:
+            return fnn.fit(OBJECTIVE, fnn.optim.sgd(0.1), data, key=key, progress=False, **options)
+
     with pytest.raises(ImportError, match=r"needs dp-accounting: pip install \"fnn.privacy.\""):
-        if runs == "fit":
-            fnn.fit(OBJECTIVE, fnn.optim.sgd(0.1), (X, Y), key=KEY, progress=False, **options)
-        else:
-            fnn.make_train(OBJECTIVE, fnn.optim.sgd(0.1), **options)(KEY, (X, Y))
+        train(KEY, (X, Y))
 
 
 @pytest.mark.parametrize("model", ["plain", "with a head"])
