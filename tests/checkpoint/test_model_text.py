@@ -184,7 +184,8 @@ def test_numbers_of_numpy_are_numbers(rate: Any):
     """A rate out of numpy.linspace made a model that could not be stored."""
     model = fnn.Dropout(rate)
     assert fnn.from_json(fnn.to_json(model)) == model
-    assert fnn.to_json(fnn.Dense(np.int64(3))) == fnn.to_json(fnn.Dense(3))
+    features: Any = np.int64(3)
+    assert fnn.to_json(fnn.Dense(features)) == fnn.to_json(fnn.Dense(3))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,6 +10,7 @@ import pytest
 
 import fnn
 from fnn.layer import named_key
+from fnn.ruled import Replaced
 from tests.comparing import close, same
 
 pytestmark = [pytest.mark.full, pytest.mark.usefixtures("strict_numerics")]
@@ -266,7 +267,7 @@ def test_layers_of_a_repeat_draw_numbers_of_their_own(rule: Any):
     def tell(key: Any, dy: Any) -> None:
         drawn[str(np.asarray(jax.random.key_data(key)))] = np.asarray(dy)
 
-    class Telling(fnn.ruled.Replaced):
+    class Telling(Replaced):
         def back(self, path: str, layer: fnn.Layer, cache: Any, dy: Any, *, error: Any, key: Any) -> Any:
             jax.debug.callback(tell, key, dy)
             return rule.back(path, layer, cache, dy, error=error, key=key)

@@ -159,12 +159,11 @@ def test_without_the_library_nothing_is_trained(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setitem(sys.modules, "dp_accounting", None)
     monkeypatch.setattr(Training, "steps", lambda *_: pytest.fail("a step was made"))
     options = {**OPTIONS, "privacy": dataclasses.replace(PRIVACY, noise_multiplier=1.2345)}  # not in the cache
-    train: Any = fnn.make_train(OBJECTIVE, fnn.optim.sgd(0.1), **options)
-    if runs == "fit":
 
-        def train(key: Any, data: Any) -> Any:
-            return fnn.fit(OBJECTIVE, fnn.optim.sgd(0.1), data, key=key, progress=False, **options)
+    def fitted(key: Any, data: Any) -> Any:
+        return fnn.fit(OBJECTIVE, fnn.optim.sgd(0.1), data, key=key, progress=False, **options)
 
+    train = fitted if runs == "fit" else fnn.make_train(OBJECTIVE, fnn.optim.sgd(0.1), **options)
     with pytest.raises(ImportError, match=r"needs dp-accounting: pip install \"fnn.privacy.\""):
         train(KEY, (X, Y))
 
