@@ -198,6 +198,14 @@ def test_the_error_of_the_outputs_comes_directly():
     close(dparams, jax.vjp(lambda p: fnn.Dense(3).apply(p, {}, X)[0], params)[1](dy)[0])
 
 
+def test_direct_feedback_keeps_the_size_of_the_error():
+    """B has the variance 1/E, E the numbers of an example's error, not those of the input."""
+    for size in (20, 200):
+        error = jnp.ones((2, size))
+        dx = of_layer(fnn.DirectFeedbackAlignment(), fnn.Dense(3), np.zeros((2, 5000)), error=error)[-1]
+        assert abs(float(dx.std()) - 1) < 0.1
+
+
 def test_the_error_is_that_of_the_whole_model():
     rule = fnn.DirectFeedbackAlignment()
     ruled = objective({"head": rule})
