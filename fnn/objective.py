@@ -155,7 +155,7 @@ class Objective:
 
     def rule(self, doutputs: Any, key: jax.Array | None) -> Rule | None:
         """What ``backprop`` is given for ``rules``, ``None`` for every layer's own backward."""
-        return rule_of(self.rules, doutputs, key) if self.rules else None
+        return rule_of(self.model, self.rules, doutputs, key) if self.rules else None
 
     def refuse_rules(self, what: str) -> None:
         """Raises if there are rules: what they pass back is no gradient, and has no ``what``."""

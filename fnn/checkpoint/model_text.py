@@ -50,8 +50,10 @@ def from_json(text: str | bytes) -> Layer:
     executed but the constructors of those classes.
 
     Errors: ``ValueError``, with the path, for text that is no model, a newer format, an unknown class, function or
-    field, and what a constructor refuses.
+    field, two layers of one name, and what a constructor refuses; ``TypeError`` for what is not text.
     """
+    if not isinstance(text, str | bytes | bytearray):
+        raise TypeError(f"from_json takes the text that fnn.to_json returned, got {type(text).__name__}")
     try:
         whole = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -70,6 +72,8 @@ def from_json(text: str | bytes) -> Layer:
 
 
 def _written(path: str, value: Any) -> Any:
+    if isinstance(value, np.bool | np.integer | np.floating):
+        value = value.item()  # NumPy's scalars, as of a sweep over numpy.linspace
     if value is None or isinstance(value, bool | str) or type(value) is int:
         return value
     if type(value) is float:
@@ -119,11 +123,14 @@ def _read(path: str, node: Any) -> Any:
     try:
         return _READERS[kind](path, node if kind == "class" else content)
     except (TypeError, KeyError, AttributeError) as error:
-        raise ValueError(f"{_at(path)} {content!r} cannot be made: {error}") from error
+        raise ValueError(f"{_at(path)} {str(content)[:80]} cannot be made: {error}") from error
 
 
 def _read_class(path: str, node: dict[str, Any]) -> Any:
-    name, fields, layers = node["class"], dict(node["fields"]), node.get("layers", [])
+    name, fields, layers = node["class"], node["fields"], node.get("layers", [])
+    named = isinstance(layers, list) and all(isinstance(pair, list) and len(pair) == 2 for pair in layers)
+    if not isinstance(fields, dict) or not named:
+        raise ValueError(f"{_at(path)} fields are an object, and layers a list of [name, layer], got {str(node)[:80]}")
     kind = class_named(name) if isinstance(name, str) else None
     if kind is None or set(node) - {"class", "fields", "layers"}:
         raise ValueError(
@@ -131,6 +138,8 @@ def _read_class(path: str, node: dict[str, Any]) -> Any:
             f" fnn.register before the model is loaded"
         )
     children = {child: _read(join(path, child), layer) for child, layer in layers}
+    if len(children) < len(layers):
+        raise ValueError(f"{_at(path)} two layers have one name, of {[child for child, _ in layers]}")
     known = {field.name for field in dataclasses.fields(kind) if field.init}
     if issubclass(kind, NamedChildren):
         known = {field.name for field in dataclasses.fields(kind)} - {"names", "layers"}
@@ -171,9 +180,10 @@ _READERS: dict[str, Callable[[str, Any], Any]] = {
 
 def _dtype(value: Any) -> np.dtype | None:
     try:
-        return jnp.dtype(value)
+        found = jnp.dtype(value)
     except TypeError:
         return None
+    return None if found.hasobject or found.names else found  # any class is a dtype of objects to NumPy
 
 
 def _at(path: str) -> str:

@@ -18,6 +18,12 @@ T = TypeVar("T", bound=Callable)
 MODULES = {"jax.nn": jax.nn, "jax.numpy": jnp}
 """The modules whose functions a model may name, besides fnn."""
 
+NOT_IN_MODELS = {
+    "jax.numpy": ("from_dlpack", "fromfile", "load", "printoptions", "save", "savez", "set_printoptions"),
+    "fnn": ("clear_compiled", "load", "load_model", "read_metadata", "register", "save", "save_model"),
+}
+"""Functions of these modules that read or write files, or change settings: no layer calls them on its input."""
+
 REGISTERED: dict[str, Any] = {}
 """Users' classes and functions, by name."""
 
@@ -76,7 +82,7 @@ def name_of_function(function: Any) -> str | None:
     """The name under which a function is stored."""
     name = getattr(function, "__name__", "")
     for prefix, module in _modules():
-        if getattr(module, name, None) is function:
+        if name not in NOT_IN_MODELS.get(prefix, ()) and getattr(module, name, None) is function:
             return f"{prefix}.{name}"
     return next((name for name, each in REGISTERED.items() if each is function), None)
 
@@ -92,7 +98,8 @@ def function_named(name: str) -> Any:
     for prefix, module in _modules():
         if name.startswith(f"{prefix}.") and "." not in (last := name.removeprefix(f"{prefix}.")):
             found = getattr(module, last, None)
-            return found if _is_function(found) and not last.startswith("_") else None
+            hidden = last.startswith("_") or last in NOT_IN_MODELS.get(prefix, ())
+            return found if _is_function(found) and not hidden else None
     found = REGISTERED.get(name)
     return None if isinstance(found, type) else found
 

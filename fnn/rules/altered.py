@@ -5,12 +5,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 
 from fnn.backprop import own_backward
 from fnn.errors import describe, is_floating, positive
 from fnn.guards.ranges import AT_LEAST_ZERO, keep_in_range
-from fnn.layer import Cache, Layer, named_key
+from fnn.layer import Cache, Layer, wide_dtype
 from fnn.ruled import Replaced
 
 
@@ -26,7 +25,7 @@ class QuantizedDelta(Replaced):
     Errors: ``ValueError`` for fewer than 2 bits or more than 24, and if ``stochastic`` without a key.
 
     >>> dy = jnp.array([1.0, 0.4, -0.1])
-    >>> QuantizedDelta(2).changed("", dy, None)
+    >>> QuantizedDelta(2).changed(dy, None)
     Array([ 1.,  0., -0.], dtype=float32)
 
     Source: Gupta et al. 2015 (stochastic rounding); Banner et al. 2018 (quantised gradients).
@@ -44,17 +43,19 @@ class QuantizedDelta(Replaced):
     def back(
         self, path: str, layer: Layer, cache: Cache, dy: Any, *, error: Any, key: jax.Array | None
     ) -> tuple[Any, Any]:
-        return own_backward(path, layer, cache, _each(lambda leaf: self.changed(path, leaf, key), dy))
+        return own_backward(path, layer, cache, _each(self.changed, dy, key))
 
-    def changed(self, path: str, dy: jax.Array, key: jax.Array | None) -> jax.Array:
+    def changed(self, dy: jax.Array, key: jax.Array | None) -> jax.Array:
         """dy'."""
-        step = jnp.max(jnp.abs(dy), initial=0) / (2 ** (self.bits - 1) - 1)
+        wide = dy.astype(wide_dtype(dy.dtype))
+        step = jnp.max(jnp.abs(wide), initial=0) / (2 ** (self.bits - 1) - 1)
         divisor: Any = jnp.where(step == 0, 1, step)
-        scaled = dy / divisor
+        scaled = wide / divisor
         if self.stochastic:
-            drawn = jax.random.uniform(_key_at(self, path, dy, key), dy.shape, jnp.float32)
-            return jnp.floor(scaled + drawn.astype(dy.dtype)) * step
-        return jnp.round(scaled) * step
+            lower = jnp.floor(scaled)
+            up = jax.random.uniform(_given(self, key), dy.shape, jnp.float32).astype(wide.dtype) < scaled - lower
+            return ((lower + up.astype(lower.dtype)) * step).astype(dy.dtype)
+        return (jnp.round(scaled) * step).astype(dy.dtype)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +68,7 @@ class NoisyDelta(Replaced):
 
     Errors: ``ValueError`` for a negative scale, and without a key.
 
-    >>> NoisyDelta(0.0).changed("", jnp.array([1.0, -2.0]), jax.random.key(0))
+    >>> NoisyDelta(0.0).changed(jnp.array([1.0, -2.0]), jax.random.key(0))
     Array([ 1., -2.], dtype=float32)
     """
 
@@ -79,12 +80,13 @@ class NoisyDelta(Replaced):
     def back(
         self, path: str, layer: Layer, cache: Cache, dy: Any, *, error: Any, key: jax.Array | None
     ) -> tuple[Any, Any]:
-        return own_backward(path, layer, cache, _each(lambda leaf: self.changed(path, leaf, key), dy))
+        return own_backward(path, layer, cache, _each(self.changed, dy, key))
 
-    def changed(self, path: str, dy: jax.Array, key: jax.Array | None) -> jax.Array:
+    def changed(self, dy: jax.Array, key: jax.Array | None) -> jax.Array:
         """dy'."""
-        noise = jax.random.normal(_key_at(self, path, dy, key), dy.shape, jnp.float32).astype(dy.dtype)
-        return dy + self.scale * jnp.sqrt(jnp.mean(jnp.square(dy))) * noise
+        wide = dy.astype(wide_dtype(dy.dtype))
+        noise = jax.random.normal(_given(self, key), dy.shape, jnp.float32).astype(wide.dtype)
+        return (wide + self.scale * jnp.sqrt(jnp.mean(jnp.square(wide))) * noise).astype(dy.dtype)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,13 +112,15 @@ class StraightThrough(Replaced):
         return report, dy
 
 
-def _each(function: Any, dy: Any) -> Any:
-    return jax.tree.map(lambda leaf: function(leaf) if is_floating(leaf) else leaf, dy)
+def _each(function: Any, dy: Any, key: jax.Array | None) -> Any:
+    """``function(leaf, key)`` of every floating leaf, with a key of its own each."""
+    leaves, treedef = jax.tree.flatten(dy)
+    keys = [key] * len(leaves) if key is None or len(leaves) == 1 else list(jax.random.split(key, len(leaves)))
+    made = [function(leaf, own) if is_floating(leaf) else leaf for leaf, own in zip(leaves, keys, strict=True)]
+    return treedef.unflatten(made)
 
 
-def _key_at(rule: Replaced, path: str, dy: jax.Array, key: jax.Array | None) -> jax.Array:
-    """A key of this layer's own. The layers of a ``Repeat`` have one path: their deltas tell them apart."""
+def _given(rule: Replaced, key: jax.Array | None) -> jax.Array:
     if key is None:
         raise ValueError(f"{rule!r} draws random numbers: give key=")
-    bits = lax.bitcast_convert_type(jnp.sum(dy, dtype=jnp.float32), jnp.uint32)
-    return jax.random.fold_in(named_key(key, f"delta of {path}"), bits)
+    return key

@@ -1,5 +1,6 @@
-"""The mean of the examples' gradients, each clipped to a norm."""
+"""The mean, or the sum, of the examples' gradients, each clipped to a norm."""
 
+import dataclasses
 from typing import Any
 
 import jax
@@ -7,12 +8,13 @@ import jax.numpy as jnp
 from jax import lax
 
 from fnn.backprop import add_gradients
+from fnn.errors import is_floating
 from fnn.guards.ranges import POSITIVE, in_range
-from fnn.layer import Params, State
+from fnn.layer import Params, State, wide_dtype
 from fnn.objective import Aux, Objective
 from fnn.rules.examples import AXIS, Run, check_batch, checked_state, count_of, over_examples, prepared
 from fnn.rules.per_example import reported, squares_of, total, value_of
-from fnn.rules.reparameterized import gradients_of
+from fnn.rules.reparameterized import Through, gradients_of, is_reported
 from fnn.squares import root
 
 
@@ -71,3 +73,51 @@ def clipped_gradients(
         grads = add_gradients(grads, jax.tree.map(lambda p: shares.astype(p.dtype) * p, penalty))
     check_batch(objective, outputs, batch)
     return (value + cost, Aux(new_state, outputs)), grads
+
+
+def bounded_sum(
+    objective: Objective,
+    params: Params,
+    state: State,
+    batch: tuple,
+    *,
+    max_norm: float,
+    key: jax.Array | None = None,
+) -> tuple[tuple[jax.Array, Aux], Params]:
+    """``((value, aux), sums)``: Σₙ cₙ gₙ, which no example moves by more than ``max_norm``, whatever it holds.
+
+    As ``clipped_gradients`` in training, without penalties; but an example of weight 0 adds nothing, and so does one
+    whose gradient, or its norm, is not finite: the sum would not be finite either, and tell that the example is there.
+    Rows are scaled and added up in at least float32, the dtype of the sums: rounding a sum to 16 bits can move it by
+    more than an example.
+    """
+    objective = prepared(objective, True)
+
+    def of_one(run: Run) -> tuple:
+        report = reported(objective, run)
+        norm = root(total(squares_of(report, params, None)))
+        counts = jnp.isfinite(norm) & (run.weight > 0)
+        limit = jnp.asarray(max_norm, norm.dtype)
+        share = jnp.where(counts, jnp.minimum(1, limit / jnp.where(norm == 0, limit, norm)), 0)
+        sums = gradients_of(_counted(report, counts), share, AXIS, widened(params))
+        return value_of(run), checked_state(run.state), run.outputs, sums
+
+    value, new_state, outputs, sums = over_examples(objective, params, state, batch, train=True, key=key, of_one=of_one)
+    check_batch(objective, outputs, batch)
+    return (value, Aux(new_state, outputs)), sums
+
+
+def widened(tree: Any) -> Any:
+    """Floating leaves in at least float32."""
+    return jax.tree.map(lambda leaf: leaf.astype(wide_dtype(leaf.dtype)) if is_floating(leaf) else leaf, tree)
+
+
+def _counted(report: Any, counts: jax.Array) -> Any:
+    """A report in at least float32, 0 unless the example counts: a share of 0 would leave 0 · ∞."""
+
+    def of(node: Any) -> Any:
+        if isinstance(node, Through):  # what it holds beside the report depends on the parameters alone
+            return dataclasses.replace(node, report=_counted(node.report, counts))
+        return jax.tree.map(lambda leaf: jnp.where(counts, leaf, 0) if is_floating(leaf) else leaf, widened(node))
+
+    return jax.tree.map(of, report, is_leaf=is_reported)

@@ -110,7 +110,7 @@ def of_logits(objective: Objective) -> Objective:
         return Dense(layer.vocabulary, use_bias=False, kernel_init=layer.kernel_init)
 
     model = map_nodes(lambda node: with_product(node.layer), objective.model)
-    return Objective(model, loss.of_logits, objective.penalties)
+    return Objective(model, loss.of_logits, objective.penalties, rules=objective.rules)
 
 
 def checked_state(state: State) -> State:

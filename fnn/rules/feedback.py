@@ -62,7 +62,8 @@ class FeedbackAlignment(Replaced):
 class SignSymmetry(Replaced):
     """Only the signs of the kernel W pass deltas back, all with one size.
 
-    Backward:  dx = dy (s sign W)ᵀ,  s = mean |W|, which brings s sign W closest to W;  dW, db as ever
+    Backward:  dx = dy (s sign W)ᵀ,  s = mean |W|, which brings s sign W closest to W if no weight is 0;  dW, db as
+               ever
 
     at the layers of ``FeedbackAlignment``.
 
@@ -101,7 +102,8 @@ class DirectFeedbackAlignment(Replaced):
         self, path: str, layer: Layer, cache: Cache, dy: Any, *, error: Any, key: jax.Array | None
     ) -> tuple[Any, Any]:
         report, dx = own_backward(path, layer, cache, dy)
-        if not is_floating(dx) or not is_floating(error) or dx.shape[:1] != error.shape[:1] or not dx.shape:
+        alone = all(hasattr(each, "shape") and is_floating(each) for each in (dx, error))
+        if not alone or dx.shape[:1] != error.shape[:1] or not dx.shape:
             raise ValueError(
                 f"DirectFeedbackAlignment leads the error of the outputs, {describe(error)}, to an input with as many"
                 f" examples on its first axis, got {describe(dx)}"

@@ -27,7 +27,8 @@ from fnn.train.fingerprint import fingerprint
 from fnn.train.history import History, better_higher
 from fnn.train.loop import Loop
 from fnn.train.make_train import TrainResult
-from fnn.train.privacy import Privacy, check_privacy, sampling_of
+from fnn.train.privacy import Privacy
+from fnn.train.privacy_checks import check_choice, check_privacy, sampling_of
 from fnn.train.progress import ShowProgress
 from fnn.train.record import Ending
 from fnn.train.saving import Checkpoints
@@ -133,6 +134,7 @@ def fit(
     sampling = sampling_of(privacy, data, batch_size, steps_per_epoch)
     settings: dict[str, Any] = {"update_in_backward": update_in_backward, "privacy": privacy, "sampling": sampling}
     training = Training(objective, optimizer, metrics, augment, method, shuffle, evaluate_averaged, **settings)
+    training.spent(1)  # raises without dp-accounting, before anything is trained
     scoring, functions = training.scoring, compiled(training)
     source = source_of(
         data, batch_size, functions.order, steps_per_epoch=steps_per_epoch, epochs=epochs, sampling=sampling
@@ -152,7 +154,7 @@ def fit(
     entries |= {f"validation_{name}": entry for name, entry in entries.items()}
     names = tuple(training.names(validation=judge is not None))
     sign = early_stopping.sign(scoring.metrics) if early_stopping else -1
-    ending = Ending(epochs, names, validate_every, early_stopping, sign)
+    ending = Ending(epochs, names, validate_every, early_stopping, sign, bool(privacy))
     apart = source.remembers = not Usable(training).trivial(learned)
     loop = Loop(training, source, judge, ending, key)
     run = Run(
@@ -175,6 +177,8 @@ def fit(
             checkpoints = checkpoint if isinstance(checkpoint, Checkpoints) else Checkpoints(checkpoint)
             if checkpoints.folder.is_file():
                 raise NotADirectoryError(f"checkpoint is a folder, but {checkpoints.folder} is a file")
+            if checkpoints.keep_best:
+                check_choice(privacy, "the best checkpoints", checkpoints.monitor)
             held.enter_context(checkpoints.held())
             run.fingerprint = fingerprint(
                 optimizer=optimizer,

@@ -21,7 +21,8 @@ from fnn.train.data import Stretch, arrays, length, plan, samples, stretches
 from fnn.train.early_stopping import EarlyStopping, check_early_stopping
 from fnn.train.given import made
 from fnn.train.history import History, better_higher
-from fnn.train.privacy import Privacy, check_privacy
+from fnn.train.privacy import Privacy
+from fnn.train.privacy_checks import check_privacy
 from fnn.train.record import Ending, Record, missing, where, with_validation
 from fnn.train.scoring import Totals
 from fnn.train.step import Augment, Learned, Training, check_settings
@@ -208,7 +209,7 @@ def make_train(
         higher = better_higher(training.metrics)
         names = tuple(training.names(validation=judged is not None))
         sign = early_stopping.sign(scoring.metrics) if early_stopping else -1
-        ending = Ending(run_length.epochs, names, validate_every, early_stopping, sign)
+        ending = Ending(run_length.epochs, names, validate_every, early_stopping, sign, bool(privacy))
 
         def parts(epoch: jax.Array) -> tuple[jax.Array, list[Stretch]]:
             epoch_key = jax.random.fold_in(named_key(key, "epochs"), epoch)

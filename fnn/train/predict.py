@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.core import Tracer
 
 from fnn.backprop import check_children
 from fnn.errors import describe, exact_numpy, instance_hint, is_floating, positive
@@ -40,9 +41,9 @@ def predict(
     read while the device computes. An ``Objective`` in the place of the model gives the predictions that its loss makes
     of the outputs, which differ if the loss has a head of its own.
 
-    Errors: ``TypeError`` if inputs are not arrays of numbers (the error says what to write), or not a model;
-    ``ValueError`` for inputs of different lengths or none, a batch norm without statistics, and an index past its
-    table.
+    Errors: ``TypeError`` if inputs are not arrays of numbers (the error says what to write), for a model that is none,
+    and inside ``jit``; ``ValueError`` for inputs of different lengths or none, outputs that are not one for each
+    sample, a batch norm without statistics, and an index past its table.
 
     >>> import fnn, jax.numpy as jnp
     >>> model = fnn.Dense(2)
@@ -64,6 +65,7 @@ def predict(
             outputs = run(params, state, batch)
             if waiting is not None:
                 parts.append(_on_host(layer, params, state, *waiting))
+            _check_outputs(model, outputs, samples(batch))
             waiting, begun = (batch, outputs, begun), begun + samples(batch)
         if waiting is None:
             raise ValueError(f"there are no inputs to predict from: {describe(inputs)}")
@@ -88,13 +90,16 @@ def _are_batches(inputs: Any) -> bool:
     """Whether inputs are an iterable of batches, rather than an array or a tree of arrays."""
     if isinstance(inputs, list | Iterator):
         return True
-    alone = jax.tree.leaves(inputs) == [inputs] if not hasattr(inputs, "shape") else False
+    found = jax.tree.leaves(inputs)
+    alone = not hasattr(inputs, "shape") and len(found) == 1 and found[0] is inputs
     return alone and isinstance(inputs, Iterable) and foreign(inputs) is None
 
 
 def _checked(tree: Any, convert: bool = True) -> Any:
     """A tree of arrays with one length, as NumPy's; raises for anything else."""
     for leaf in leaves(tree):
+        if isinstance(leaf, Tracer):
+            raise TypeError("predict runs compiled batches from Python: inside jit or vmap, call model.apply")
         if (other := foreign(leaf, "inputs")) is not None:
             raise other.refusal("inputs are arrays of numbers")
         if not hasattr(leaf, "shape"):
@@ -103,6 +108,13 @@ def _checked(tree: Any, convert: bool = True) -> Any:
     if len(lengths) != 1 or () in lengths:
         raise ValueError(f"inputs have one length, that of their first axis, got {describe(tree)}")
     return jax.tree.map(exact_numpy, tree) if convert else tree
+
+
+def _check_outputs(model: Layer | Objective, outputs: Any, count: int) -> None:
+    """Raises for outputs that are not one for each sample, which batches would not add up to."""
+    if any(leaf.shape[:1] != (count,) for leaf in jax.tree.leaves(outputs)):
+        hint = "" if isinstance(model, Objective) else "; if its loss has a head, give the Objective in its place"
+        raise ValueError(f"the model makes {describe(outputs)} of {count} samples, not one output for each{hint}")
 
 
 def _on_host(model: Layer, params: Params, state: State, batch: Any, outputs: Any, begun: int) -> Any:

@@ -9,14 +9,14 @@ import jax
 import jax.numpy as jnp
 
 from fnn.backprop import add_gradients
+from fnn.combinators.frozen import frozen_layers
 from fnn.errors import is_floating, positive
 from fnn.guards.ranges import ABOVE_ZERO, AT_LEAST_ZERO, OPEN_FRACTION, is_number
 from fnn.layer import Params, State, named_key
 from fnn.objective import Aux, Objective, unpacked
-from fnn.paths import map_named
-from fnn.rules.clipped import clipped_gradients
-from fnn.train.data import Length, arrays, is_arrays, samples
-from fnn.train.host_batches import is_mapped
+from fnn.paths import lies_in, map_named
+from fnn.rules.clipped import bounded_sum
+from fnn.train.data import Length
 from fnn.train.poisson import Poisson, poisson
 
 
@@ -30,23 +30,29 @@ class Privacy:
     ``max_norm``, σ ``noise_multiplier`` and B the ``batch_size`` of the run, the expected number of samples in a step;
     an epoch is N / B steps. Any optimiser may follow.
 
-    The parameters are then (ε, ``delta``)-differentially private: for every set S of results and two data sets that
-    differ by one sample, P(S) ≤ e^ε P'(S) + δ. ``epsilon`` is in the history after every epoch, by the library
-    dp-accounting (``pip install "fnn[privacy]"``). Every step counts as a release of its own, micro-batches of
-    ``accumulate`` too.
+    The parameters are then (ε, ``delta``)-differentially private: for every set S of results and two data sets, one of
+    which has a sample more than the other, P(S) ≤ e^ε P'(S) + δ, where N is taken to be known. ``epsilon`` is in the
+    history after every epoch, by the library dp-accounting (``pip install "fnn[privacy]"``). Every step counts as a
+    release of its own, micro-batches of ``accumulate`` too. The last entry counts, also where early stopping returns
+    earlier parameters; a run that is interrupted within an epoch has spent up to what ``epsilon(…)`` gives for all
+    steps of that epoch. What other runs on the same data spent adds to it.
 
     Private are the parameters and the optimiser state. **Not private** are the losses and metrics of the history, and
     whatever is chosen by them. A choice by validation data costs the privacy of the validation data alone. The
-    guarantee holds as long as nobody knows the key, and for exact arithmetic: what the rounding of the noise reveals
-    (Mironov 2012) is not accounted for.
+    guarantee holds as long as nobody knows the key and no other run has the same one: two runs with one key draw the
+    same noise, and the difference of their results has none. It holds for exact arithmetic: what the rounding of norms
+    and of the noise reveals (Mironov 2012) is not accounted for.
 
     A batch is padded to a size that a draw exceeds with a probability below 1e-10 δ, which is left out of the account.
     ``micro_batch``, a number of samples, computes that many at a time: less memory, the same step. Weights of 0 leave a
-    sample out, all others are ignored.
+    sample out, all others are ignored. A sample whose gradient is not finite adds nothing, and frozen layers get no
+    noise. All samples of a batch draw the same random numbers in dropout.
 
     Errors, when training starts: ``ValueError`` for a batch norm, whose statistics mix samples (use ``GroupNorm`` or
-    ``LayerNorm``), an augmentation that mixes them, data that are not arrays, ``method="auto"``, ``shuffle=False`` and
-    early stopping by a training entry; an optimiser that reads the loss (``lbfgs``, ``reduce_on_plateau``) raises.
+    ``LayerNorm``), an augmentation that says that it mixes them, data that are not arrays, ``method="auto"``,
+    ``shuffle=False``, early stopping and best checkpoints by a training entry, ``GradientNoise``, and an optimiser that
+    reads more of the data than the gradient (``kfac``, ``lbfgs``, ``reduce_on_plateau``). A checkpoint of a run with
+    other settings is not resumed by ``resume="force"``: what was spent before would be left out of the account.
 
     >>> privacy = Privacy(1.0, noise_multiplier=1.1, delta=1e-5)
     >>> round(privacy.epsilon(samples=60_000, batch_size=256, steps=60 * 234), 1)
@@ -103,17 +109,17 @@ class Privacy:
     ) -> tuple[tuple[jax.Array, Aux], Params]:
         """``((value, aux), g)`` of a padded batch: the value without noise, g as above."""
         bare = dataclasses.replace(objective, penalties=())
-        (value, aux), total = self._summed(bare, params, state, batch, key)
+        (value, aux), sums = self._summed(bare, params, state, batch, key)
+        frozen = frozen_layers(objective.model)
 
-        def noisy(path: str, leaf: jax.Array) -> jax.Array:
-            if not is_floating(leaf):
-                return leaf
-            wide = jnp.float64 if leaf.dtype == jnp.float64 else jnp.float32
-            noise = jax.random.normal(named_key(noise_key, path), leaf.shape, wide)
-            return ((leaf.astype(wide) + self.noise_multiplier * self.max_norm * noise) / expected).astype(leaf.dtype)
+        def noisy(path: str, leaf: jax.Array, total: jax.Array) -> jax.Array:
+            if not is_floating(leaf) or lies_in(path, frozen):
+                return jnp.zeros_like(leaf)
+            noise = jax.random.normal(named_key(noise_key, path), leaf.shape, total.dtype)
+            return ((total + self.noise_multiplier * self.max_norm * noise) / expected).astype(leaf.dtype)
 
         cost, penalties = objective.penalty(params)
-        grads = map_named(noisy, total)
+        grads = map_named(noisy, params, sums)
         return (value + cost, aux), grads if penalties is None else add_gradients(grads, penalties)
 
     def _summed(
@@ -126,9 +132,7 @@ class Privacy:
         size = room if self.micro_batch is None else min(self.micro_batch, room)
 
         def clipped(part: tuple) -> tuple[tuple[jax.Array, Aux], Params]:
-            found, mean = clipped_gradients(objective, params, state, part, max_norm=self.max_norm, key=key)
-            count = jax.tree.leaves(part)[0].shape[0]
-            return found, jax.tree.map(lambda leaf: leaf * count if is_floating(leaf) else leaf, mean)
+            return bounded_sum(objective, params, state, part, max_norm=self.max_norm, key=key)
 
         if size == room:
             return clipped(batch)
@@ -165,40 +169,9 @@ def _epsilon(noise_multiplier: float, delta: float, rate: float, steps: int) -> 
     except ImportError as error:
         raise ImportError('the account of the privacy needs dp-accounting: pip install "fnn[privacy]"') from error
     step = dp_accounting.PoissonSampledDpEvent(rate, dp_accounting.GaussianDpEvent(noise_multiplier))
-    # Losses of privacy are rounded up to multiples of 1e-3: ε is an upper bound, by 1e-5 of it too large.
-    accountant = pld.PLDAccountant(value_discretization_interval=1e-3)
+    # Losses of privacy are rounded up to multiples of this, which grows as they do, so that little noise takes no more
+    # time and memory than much: ε is an upper bound, by less than 1e-4 of it too large.
+    interval = 1e-3 * max(1.0, (0.5 / noise_multiplier) ** 2)
+    accountant = pld.PLDAccountant(value_discretization_interval=interval)
     accountant.compose(dp_accounting.SelfComposedDpEvent(step, steps))
     return float(accountant.get_epsilon(delta))
-
-
-def sampling_of(privacy: Any, data: Any, batch_size: int | None, steps_per_epoch: int | None) -> Poisson | None:
-    """How ``fit`` draws its batches, ``None`` without privacy."""
-    if privacy is None:
-        return None
-    if not is_arrays(data) or is_mapped(data) or steps_per_epoch is not None or batch_size is None:
-        raise ValueError(
-            "privacy draws every sample by itself: give arrays, not batches or memory-mapped files, and batch_size, the"
-            " expected number of samples in a step; leave out steps_per_epoch"
-        )
-    return privacy.sampling(samples(arrays(data)), batch_size)
-
-
-def check_privacy(
-    privacy: Any, *, method: str = "manual", shuffle: bool = True, mixes: bool = False, monitor: str | None = None
-) -> None:
-    """Raises for settings that do not go with privacy."""
-    if privacy is None:
-        return
-    if not isinstance(privacy, Privacy):
-        raise TypeError(f"privacy is a Privacy(max_norm, noise_multiplier, delta), got {privacy!r}")
-    if method != "manual":
-        raise ValueError("privacy clips the gradient of every sample in the backward pass by hand; leave out method=")
-    if not shuffle:
-        raise ValueError("privacy draws its batches at random; leave out shuffle=False")
-    if mixes:
-        raise ValueError("privacy holds for single samples, and the augmentation mixes them")
-    if monitor is not None and not monitor.startswith("validation_"):
-        raise ValueError(
-            f"early stopping by {monitor!r} would choose by what the training data say without noise; monitor a"
-            f" validation entry"
-        )

@@ -29,6 +29,8 @@ class Ending(Value):
     validate_every: int = 1
     early_stopping: EarlyStopping | None = None
     sign: int = -1
+    private: bool = False
+    """Whether nothing may be chosen by the training loss, not even by its being finite."""
 
     def __post_init__(self) -> None:
         if self.early_stopping is not None:
@@ -64,8 +66,10 @@ class Ending(Value):
         if self.early_stopping is not None and watch is not None:
             stopping, sign = self.early_stopping, self.sign
 
+            loss = 0.0 if self.private else values["loss"]
+
             def look(watch: Watch) -> Watch:
-                return stopping.update(watch, values[stopping.monitor], usable, sign, values["loss"])
+                return stopping.update(watch, values[stopping.monitor], usable, sign, loss)
 
             judges = self.judges(record.epoch)
             watch = look(watch) if judges is True else jax.lax.cond(judges, look, lambda watch: watch, watch)

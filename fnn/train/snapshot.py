@@ -89,6 +89,8 @@ def read(path: Path, run: Run, *, forced: bool) -> tuple[dict[str, Any], dict[st
             f"{path} is a checkpoint of another run ({'; '.join(other)}); to begin a new run where that one ended, load"
             f" it and give fit its params and state, and another folder; resume='force' resumes it anyway"
         )
+    if forced:
+        _check_account(path, theirs, run.fingerprint, other)
     history = {name: missing((epochs, *e.shape), e.dtype) for name, e in run.entries.items()}
     like = tree_of(run, both=forced) | {"history": history if epochs else {}}
     if forced:
@@ -105,6 +107,19 @@ def read(path: Path, run: Run, *, forced: bool) -> tuple[dict[str, Any], dict[st
             stacklevel=5,
         )
     return place, tree
+
+
+def _check_account(path: Path, theirs: dict[str, Any], ours: dict[str, Any], other: list[str]) -> None:
+    """Raises if the history of a private run would leave out what was spent before."""
+    if not any("privacy" in each.get("parts", {}) for each in (theirs, ours)):
+        return
+    spent = [each for each in other if each.startswith(("privacy:", "batch_size:", "data:"))]
+    if spent or "version" not in theirs:
+        raise ValueError(
+            f"{path} is of a run that spent its privacy otherwise ({'; '.join(spent) or 'it is not said how'}), which"
+            f" the epsilon of this run would leave out; resume='force' is not for that: begin a new run in another"
+            f" folder, with its params and state, and add up what both spent"
+        )
 
 
 def _of_another_run(path: Path, other: list[str], like: dict[str, Any], rename: dict[str, str] | None) -> Any:

@@ -26,7 +26,8 @@ from fnn.rules.reports import with_reports
 from fnn.train.data import Batches, Length
 from fnn.train.in_backward import check_in_backward, step_in_backward
 from fnn.train.poisson import Poisson
-from fnn.train.privacy import Privacy, check_privacy
+from fnn.train.privacy import Privacy
+from fnn.train.privacy_checks import check_privacy, check_readers
 from fnn.train.scoring import Scoring, Totals, check_names
 from fnn.values import Value
 
@@ -77,6 +78,7 @@ class Training(Value):
         expect_optimizer("training", self.optimizer)
         check_settings(self.augment, self.method, self.shuffle, self.evaluate_averaged, self.update_in_backward)
         check_privacy(self.privacy, method=self.method, shuffle=self.shuffle, mixes=mixes(self.augment))
+        check_readers(self.privacy, self.optimizer, self.metrics)
         if self.update_in_backward:
             check_in_backward(self.objective, self.optimizer, self.method, private=self.privacy is not None)
 
@@ -97,6 +99,8 @@ class Training(Value):
 
     def init(self, key: jax.Array, inputs: Any) -> tuple[Params, State]:
         """Initial parameters and state."""
+        if self.privacy is not None:  # a layer of your own may read values
+            inputs = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), inputs)
         return self.objective.init(named_key(key, "init"), inputs)
 
     def start(self, key: jax.Array, inputs: Any, params: Any = None, state: Any = None) -> Learned:

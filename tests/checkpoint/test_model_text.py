@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 import fnn
@@ -117,7 +118,13 @@ def with_model(node: Any) -> str:
         (with_model({"class": "Dense", "fields": {"features": -3}}), "Dense cannot be made of .* at least 1, got -3"),
         (with_model({"class": "Dense", "fields": {"features": "3"}}), "Dense cannot be made of"),
         (with_model({"class": "Dense"}), "cannot be made"),
-        (with_model({"class": "Dense", "fields": 7}), "cannot be made"),
+        (with_model({"class": "Dense", "fields": 7}), "in the model: fields are an object, and layers a list"),
+        (with_model({"class": "Dense", "fields": "ab"}), "in the model: fields are an object, and layers a list"),
+        (with_model({"class": "Serial", "layers": ["abc"], "fields": {}}), "in the model: fields are an object"),
+        (
+            with_model({"class": "Serial", "layers": [["a", {"class": "Relu", "fields": {}}]] * 2, "fields": {}}),
+            r"in the model: two layers have one name, of \['a', 'a'\]",
+        ),
         (
             with_model({"class": "Lambda", "fields": {"fn": {"function": "os.getcwd"}}}),
             "there is no function 'os.getcwd'",
@@ -127,6 +134,8 @@ def with_model(node: Any) -> str:
             "there is no function",
         ),
         (with_model({"class": "Lambda", "fields": {"fn": {"function": "jax.numpy._os"}}}), "there is no function"),
+        (with_model({"class": "Lambda", "fields": {"fn": {"function": "jax.numpy.save"}}}), "there is no function"),
+        (with_model({"class": "Lambda", "fields": {"fn": {"function": "fnn.load_model"}}}), "there is no function"),
         (with_model({"class": "Lambda", "fields": {"fn": {"function": "jax.nn.__loader__"}}}), "there is no function"),
         (with_model({"import": "os"}), "expected a number, text or an object of"),
         (with_model({"tuple": [], "dict": []}), "expected a number, text or an object of"),
@@ -163,3 +172,30 @@ def test_a_class_can_be_registered_again_and_another_one_of_its_name_cannot():
 def test_what_cannot_be_registered_is_refused(thing: Any, error: type[Exception], message: str):
     with pytest.raises(error, match=message):
         fnn.register(thing)
+
+
+def test_only_text_is_read():
+    with pytest.raises(TypeError, match=r"from_json takes the text that fnn.to_json returned, got dict"):
+        fnn.from_json({"format": 1})  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize("rate", [np.float64(0.1), np.float32(0.1), np.float16(0.1)])
+def test_numbers_of_numpy_are_numbers(rate: Any):
+    """A rate out of numpy.linspace made a model that could not be stored."""
+    model = fnn.Dropout(rate)
+    assert fnn.from_json(fnn.to_json(model)) == model
+    features: Any = np.int64(3)
+    assert fnn.to_json(fnn.Dense(features)) == fnn.to_json(fnn.Dense(3))
+
+
+@dataclasses.dataclass(frozen=True)
+class Holding(fnn.Layer):
+    kind: type = int
+
+
+def test_a_class_is_no_dtype():
+    """To NumPy every class is the dtype of objects, and was stored as that."""
+    fnn.register(Holding)
+    with pytest.raises(TypeError, match="in kind: Scaled is"):
+        fnn.to_json(Holding(Scaled))
+    assert fnn.from_json(fnn.to_json(Holding(float))) == Holding(np.dtype(float))  # pyright: ignore[reportArgumentType]

@@ -131,3 +131,20 @@ def test_a_model_that_cannot_be_run_is_refused():
         fnn.predict(fnn.Dense, params, state, X)  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match="batch_size"):
         fnn.predict(MODEL, PARAMS, STATE, X, batch_size=0)
+
+
+def test_a_tree_with_one_array_is_a_tree():
+    """It was compared with its array, which NumPy cannot decide."""
+    inputs = {"only": np.arange(6.0, dtype=np.float32)}
+    same(fnn.predict(fnn.Lambda(lambda x: 2 * x["only"]), {}, {}, inputs, batch_size=4), 2 * inputs["only"])
+
+
+@pytest.mark.parametrize("function", [jnp.sum, lambda x: x.mean(0)], ids=["a number", "a mean"])
+def test_outputs_that_are_not_one_for_each_sample_are_refused(function: Any):
+    with pytest.raises(ValueError, match="of 2 samples, not one output for each; if its loss has a head, give the Obj"):
+        fnn.predict(fnn.Lambda(function), {}, {}, np.ones((6, 3), np.float32), batch_size=2)
+
+
+def test_inside_jit_a_model_is_applied():
+    with pytest.raises(TypeError, match=r"inside jit or vmap, call model.apply"):
+        jax.jit(lambda x: fnn.predict(fnn.Relu(), {}, {}, x))(np.ones((6, 3)))
