@@ -191,10 +191,10 @@ from fnn.train.evaluate import evaluate as evaluate
 from fnn.train.fit import fit as fit
 from fnn.train.logs import JsonLines as JsonLines
 from fnn.train.logs import TensorBoard as TensorBoard
-from fnn.train.make_train import TrainResult as TrainResult
 from fnn.train.make_train import make_train as make_train
 from fnn.train.predict import predict as predict
 from fnn.train.privacy import Privacy as Privacy
+from fnn.train.result import TrainResult as TrainResult
 from fnn.train.saving import Checkpoints as Checkpoints
 from fnn.walk import rewrite as rewrite
 from fnn.walk import walk as walk

@@ -12,7 +12,7 @@ from fnn.guards.options import flag
 from fnn.sweep.placement import Layout
 from fnn.sweep.table import At, SweepTable, finite_results
 from fnn.train.history import History
-from fnn.train.make_train import TrainResult
+from fnn.train.result import TrainResult
 
 NOT_FINITE = "parameters or state are not finite"
 

@@ -19,7 +19,7 @@ from fnn.sweep.placement import Arrangement, Layout, layout_of
 from fnn.sweep.result import SweepResult
 from fnn.train.data import arrays
 from fnn.train.given import Given, check_used
-from fnn.train.make_train import TrainResult
+from fnn.train.result import TrainResult
 
 MISSING = "add {0}=[…] to the arguments of the sweep"
 """How to add a hyper-parameter that a run reads."""

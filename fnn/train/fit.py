@@ -26,11 +26,11 @@ from fnn.train.evaluate import Judge
 from fnn.train.fingerprint import fingerprint
 from fnn.train.history import History, better_higher
 from fnn.train.loop import Loop
-from fnn.train.make_train import TrainResult
 from fnn.train.privacy import Privacy
 from fnn.train.privacy_checks import check_choice, check_privacy, sampling_of
 from fnn.train.progress import ShowProgress
 from fnn.train.record import Ending
+from fnn.train.result import TrainResult
 from fnn.train.saving import Checkpoints
 from fnn.train.source import source_of
 from fnn.train.step import Augment, Learned, Training

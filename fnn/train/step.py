@@ -7,20 +7,18 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from fnn.augment.compose import check_augmentation
 from fnn.augment.mixed_targets import check_mixed_targets
 from fnn.augment.mixing import augmented, mixes
 from fnn.combinators.frozen import frozen_layers
 from fnn.errors import returned, tuple_of
-from fnn.guards.options import flag
 from fnn.layer import Params, State, named_key
 from fnn.metrics import Metric
 from fnn.metrics.sums import added, running, whole
-from fnn.objective import Aux, Method, Objective, check_method, unpacked
+from fnn.objective import Aux, Method, Objective, unpacked
 from fnn.optim.declared import rules_of
 from fnn.optim.nonfinite import accepted
 from fnn.optim.transform import apply_updates, expect_optimizer, update
-from fnn.paths import lies_in, map_named, named_leaves
+from fnn.paths import lies_in, map_named
 from fnn.rules.examples import of_logits
 from fnn.rules.reports import with_reports
 from fnn.train.data import Batches, Length
@@ -29,6 +27,7 @@ from fnn.train.poisson import Poisson
 from fnn.train.privacy import Privacy
 from fnn.train.privacy_checks import check_privacy, check_readers
 from fnn.train.scoring import Scoring, Totals, check_names
+from fnn.train.settings import check_settings, check_state
 from fnn.values import Value
 
 Augment = Callable[[jax.Array, Any], Any]
@@ -144,7 +143,7 @@ class Training(Value):
         scoring = Scoring(found.objective, self.scoring.metrics)
         totals, state = scoring.totals(value, weight, aux.outputs, targets, weights), aux.state
         totals |= self._measured(learned, batch, key)
-        _check_state(state, learned.state)
+        check_state(state, learned.state)
         good = accepted(opt_state)
         if good is not None:  # a skipped step changes neither the batch statistics nor the loss
             state = jax.tree.map(lambda new, old: jnp.where(good, new, old), state, learned.state)
@@ -197,7 +196,7 @@ class Training(Value):
         if mixes(self.augment):
             outputs = self.objective.loss.over_steps(aux.outputs, targets, weights).prediction
             check_mixed_targets(self.metrics, self.objective.loss.predictions(outputs), targets)
-        _check_state(aux.state, learned.state)
+        check_state(aux.state, learned.state)
         totals = self.scoring.totals(value, weight, aux.outputs, targets, weights) | self._measured(learned, batch, key)
         return Learned(params, aux.state, opt_state), totals
 
@@ -236,26 +235,3 @@ class Training(Value):
             return self.numbered(*carry, batches, key, step)
 
         return jax.lax.fori_loop(start, stop, body, (learned, totals))
-
-
-def check_settings(
-    augment: Any, method: Any, shuffle: Any, evaluate_averaged: Any, update_in_backward: Any = False
-) -> None:
-    """Raises for settings of the wrong type."""
-    flag("update_in_backward", update_in_backward)
-    flag("shuffle", shuffle)
-    flag("evaluate_averaged", evaluate_averaged)
-    check_method(method)
-    if augment is not None:
-        check_augmentation(augment)
-
-
-def _check_state(new: State, old: State) -> None:
-    """Raises for a layer whose new state does not match its old one, and names the path, which JAX would not."""
-    shapes = [{path: (leaf.shape, leaf.dtype) for path, leaf in named_leaves(tree).items()} for tree in (new, old)]
-    other = [path for path in {**shapes[1], **shapes[0]} if shapes[0].get(path) != shapes[1].get(path)]
-    if other:
-        raise ValueError(
-            f"a layer returns a state with the paths, shapes and dtypes that its init returned, but a step changed them"
-            f" at {', '.join(map(repr, other[:5]))}"
-        )
