@@ -21,6 +21,7 @@ from experiments.digits import Digits
 from experiments.experiment import Experiment
 from experiments.explicit.attribution import Attributions
 from experiments.explicit.feedback import Feedback
+from experiments.explicit.noisescale import NoiseScale
 from experiments.generalisation.regularization import Regularization
 from experiments.generalisation.scaling import Scaling
 from experiments.gradients import Gradients
@@ -84,6 +85,7 @@ EXPERIMENTS: dict[str, type[Experiment]] = {
         Scaling,
         Attributions,
         Feedback,
+        NoiseScale,
         Digits,
         Augmentation,
         Gradients,
