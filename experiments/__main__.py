@@ -22,6 +22,7 @@ from experiments.experiment import Experiment
 from experiments.explicit.attribution import Attributions
 from experiments.explicit.feedback import Feedback
 from experiments.explicit.noisescale import NoiseScale
+from experiments.explicit.privacy import Private
 from experiments.generalisation.regularization import Regularization
 from experiments.generalisation.scaling import Scaling
 from experiments.gradients import Gradients
@@ -86,6 +87,7 @@ EXPERIMENTS: dict[str, type[Experiment]] = {
         Attributions,
         Feedback,
         NoiseScale,
+        Private,
         Digits,
         Augmentation,
         Gradients,
