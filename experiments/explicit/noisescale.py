@@ -28,20 +28,30 @@ import numpy as np
 
 import fnn
 from experiments import data, runs
+<<<<<<< HEAD
 from experiments.claims import Claim, judge
 from experiments.explicit import noisescale_plots
 from experiments.explicit import noisescale_training as training
+=======
+from experiments.claims import Claim
+from experiments.explicit import noisescale_plots
+from experiments.explicit import noisescale_training as training
+from experiments.explicit.noisescale_claims import geometric, judged
+>>>>>>> 8526bf0ad8009a6c66502581bf24c18ba1b78f79
 from experiments.study import GRADIENTS, Figures, Study, compared, seeds_of
 
 TARGETS = (0.3, 0.1)
 """The losses to reach."""
 
+<<<<<<< HEAD
 HALVES, HELPS = 0.65, 0.9
 """The share of the steps that a doubled batch needs: nearly half of them at most; nearly all of them at least."""
 
 CLOSE, FACTOR = 0.2, 3.0
 """How far steps may lie from the hyperbola, relatively; and the factor within which two batch sizes agree."""
 
+=======
+>>>>>>> 8526bf0ad8009a6c66502581bf24c18ba1b78f79
 
 @dataclasses.dataclass(frozen=True)
 class NoiseScale(Study):
@@ -113,6 +123,7 @@ class NoiseScale(Study):
         return found
 
     def claims(self, figures: Figures) -> list[Claim]:
+<<<<<<< HEAD
         batches = figures["batches"]
         reached = {float(target): each for target, each in figures["reached"].items()}
         steps = {target: np.array(each["steps"]).mean(1) for target, each in reached.items()}
@@ -172,6 +183,9 @@ class NoiseScale(Study):
                 holds=all(agree(end[target], critical[target]) for target in reached),
             ),
         ]
+=======
+        return judged(figures)
+>>>>>>> 8526bf0ad8009a6c66502581bf24c18ba1b78f79
 
     def draw(self, figures: Figures, folder: Path) -> dict[str, str]:
         noisescale_plots.hyperbolas(folder / "hyperbolas.png", figures)
@@ -205,6 +219,7 @@ class NoiseScale(Study):
             for i, batch in enumerate(figures["batches"])
         ]
         return [runs.markdown_table(headings, rows)]
+<<<<<<< HEAD
 
 
 def geometric(values: Any, axis: int | None = None) -> Any:
@@ -226,3 +241,5 @@ def low_to_high(pair: list[np.ndarray]) -> str:
     """The range of the ratios of the second to the first."""
     ratios = pair[1] / pair[0]
     return f"{ratios.min():.2g} to {ratios.max():.2g}"
+=======
+>>>>>>> 8526bf0ad8009a6c66502581bf24c18ba1b78f79

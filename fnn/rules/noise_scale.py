@@ -47,7 +47,8 @@ def gradient_noise_scale(
         ‖G‖² = (N ‖g‖² − m) / (N − 1),  the squared norm of the gradient of all data
 
     A batch much smaller than B gives steps that are mostly noise; one much larger wastes computation. ‖G‖² may come out
-    negative where noise prevails, and so may ``scale``: average over batches.
+    negative where noise prevails, and so may ``scale``: average signal and noise over batches. At one point late in
+    training it can be several times what it is over a run (``python -m experiments noisescale``).
 
     gₙ is that of ``per_example_norms``, which also says what is refused. An example of weight 0 counts as one without
     gradient, and would make the examples look noisier than they are: leave padding out.
