@@ -4,13 +4,16 @@ Claims: K-FAC reaches the lowest loss of Adam, at the best of several rates, in 
 if Adam's rate falls along a cosine; and in less time.
 
 Measure: an autoencoder 64-96-48-12-48-96-64 with tanh on 1280 digits, mean squared error, batches of 256. The loss is
-that on all these digits, after every epoch. Adam's rate is tuned by ``fnn.sweep``: the rate with the lowest mean over
-the seeds of the lowest loss counts. K-FAC has one setting, the best of seven tried by hand on two seeds of this
-network: rate 0.3, all else at its default. The starts and batches of a seed are the same for all. Adam's steps are
-those up to its lowest loss in 750, K-FAC's those up to the first loss that is no higher. A step's time is that of 10
-epochs without validation, the median of turns that alternate.
+the mean over the batches of an epoch, each before its step. Adam's rate is tuned by ``fnn.sweep``: the rate with the
+lowest mean over the seeds of the lowest loss counts. K-FAC has one setting, the best of seven tried by hand on two
+seeds of this network: rate 0.3, all else at its default. The starts and batches of a seed are the same for all. Adam's
+steps are those up to its lowest loss in 600, K-FAC's those up to the first loss that is no higher. A step's time is the
+median over runs of a third of the epochs that alternate.
 
-Result: RESULT
+Result: K-FAC needs 0.17 to 0.21 of Adam's steps (100 to 120 of 580 to 600, at rate 0.01) and 0.12 of those of Adam on
+a cosine, whose lowest loss is higher. After 200 steps its loss is 25 to 34 % below Adam's lowest. A step takes 9.1 ms,
+Adam's 0.8 ms, on two cores that other jobs shared, so that it needs 1.9 to 2.3 times the time. Seeds 0 to 2, 60 s of
+processor time, Python 3.11.7, jax 0.9.2.
 """
 
 import dataclasses
@@ -18,6 +21,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 import fnn
@@ -29,8 +33,8 @@ from experiments.study import GRADIENTS, Figures, Study, compared
 PIXELS, DIGITS, BATCH = 64, 1280, 256
 STEPS_AN_EPOCH = DIGITS // BATCH
 RATES = (1e-3, 3e-3, 1e-2, 3e-2)
-SHARE, TIMED = 1 / 3, 10
-"""The share of Adam's steps that is claimed, and the epochs of a run that is timed."""
+SHARE = 1 / 3
+"""The share of Adam's steps that is claimed."""
 
 ADAMS = ("Adam", "Adam, cosine")
 COLORS = {"Adam": plots.BLUE, "Adam, cosine": plots.GREEN, "K-FAC": plots.ORANGE}
@@ -42,64 +46,67 @@ class Kfac(Study):
     """The options of the experiment."""
 
     name = "kfac"
-    quick_options: ClassVar = {"epochs": 30, "seeds": 2, "turns": 1}
+    quick_options: ClassVar = {"epochs": 12, "seeds": 2, "widths": (12,), "turns": 1}
 
-    epochs: int = 150
+    epochs: int = 120
     """Passes over the digits for Adam; K-FAC has a third of them."""
 
     seeds: int = 3
     """How many networks of each kind, with the seeds seed, seed + 1, …"""
 
+    widths: tuple[int, ...] = (96, 48, 12, 48, 96)
+    """Units of the hidden layers."""
+
     learning_rate: float = 0.3
     """K-FAC's rate."""
 
-    turns: int = 5
+    turns: int = 3
     """How often a step's time is measured."""
 
     def measure(self) -> Figures:
         images = data.load_digits().train.images
         x = np.asarray(images.reshape(len(images), -1)[:DIGITS], np.float32)
-        adams, losses, rates = self.adams(), {}, {}
-        for name, make in adams.items():
-            every = self.swept(make, x, self.epochs, RATES)
-            place = int(np.nanargmin(every.min(2).mean(1)))
-            losses[name], rates[name] = every[place].tolist(), RATES[place]
-        third = max(1, self.epochs // 3)
-        losses["K-FAC"] = self.swept(kfac, x, third, (self.learning_rate,))[0].tolist()
-        timed = {"Adam": fnn.optim.adam(rates["Adam"]), "K-FAC": fnn.optim.kfac(self.learning_rate)}
-        objective = autoencoder()
+        losses, rates = self.tuned(x)
+        objective, third = self.objective(), max(1, self.epochs // 3)
+        keys = [jax.random.fold_in(jax.random.key(0), seed) for seed in self.range_of_seeds]  # those of the sweep
+        programs = {}
+        for name, optimizer in (("Adam", fnn.optim.adam(rates["Adam"])), ("K-FAC", fnn.optim.kfac(self.learning_rate))):
+            train = fnn.make_train(objective, optimizer, epochs=third, batch_size=BATCH)
+            programs[name] = jax.jit(train).lower(keys[0], (x, x)).compile()
+        losses["K-FAC"] = [programs["K-FAC"](key, (x, x)).history["loss"].tolist() for key in keys]
+        timed = seconds_in_turn(programs, (keys[0], (x, x)), turns=self.turns, limit=20, least=1)
         start = objective.init(jax.random.key(self.seed), x[:1])
         return {
             "losses": losses,
             "rates": rates,
-            "seconds": self.seconds_a_step(timed, x),
+            "seconds": {name: float(np.median(each)) / (third * STEPS_AN_EPOCH) for name, each in timed.items()},
             GRADIENTS: compared(objective, *start, (x[:32], x[:32])),
         }
 
-    def adams(self) -> dict[str, Any]:
-        """Adam at a constant rate, and at one that falls to zero along half a cosine."""
+    @property
+    def range_of_seeds(self) -> range:
+        return range(self.seed, self.seed + self.seeds)
+
+    def objective(self) -> fnn.Objective:
+        """The autoencoder, with layers of tanh."""
+        layers = [layer for width in self.widths for layer in (fnn.Dense(width), fnn.Tanh())]
+        return fnn.Objective(fnn.Serial(*layers, fnn.Dense(PIXELS)), fnn.MeanSquaredError())
+
+    def tuned(self, x: np.ndarray) -> tuple[dict[str, Any], dict[str, float]]:
+        """The losses (seeds, epochs) of Adam at its best rate, constant and falling along half a cosine; the rates."""
         steps = self.epochs * STEPS_AN_EPOCH
-        return {
-            "Adam": lambda h: fnn.optim.adam(h["learning_rate"]),
-            "Adam, cosine": lambda h: fnn.optim.adam(fnn.optim.cosine(h["learning_rate"], steps)),
-        }
 
-    def swept(self, make: Any, x: np.ndarray, epochs: int, rates: tuple[float, ...]) -> np.ndarray:
-        """The loss on all digits after every epoch: (rates, seeds, epochs)."""
-        run = fnn.make_train(autoencoder(), make, epochs=epochs, batch_size=BATCH)
-        options: dict[str, Any] = {"validation": (x, x), "seeds": range(self.seed, self.seed + self.seeds)}
-        # One after the other: side by side, K-FAC would compute its inverses in every step.
-        found = fnn.sweep(run, jax.random.key(0), (x, x), **options, method="map", learning_rate=list(rates))
-        return np.asarray(found.results.history["validation_loss"]).reshape(len(rates), self.seeds, epochs)
+        def adam(h: Any) -> Any:
+            fallen = lambda step: (1 - jnp.cos(np.pi * step / steps)) / 2  # noqa: E731
+            return fnn.optim.adam(lambda step: h["learning_rate"] * (1 - h["falls"] * fallen(step)))
 
-    def seconds_a_step(self, optimizers: dict[str, Any], x: np.ndarray) -> dict[str, float]:
-        """Of a compiled run without validation."""
-        key, programs = jax.random.key(self.seed), {}
-        for name, optimizer in optimizers.items():
-            train = fnn.make_train(autoencoder(), optimizer, epochs=TIMED, batch_size=BATCH)
-            programs[name] = jax.jit(train).lower(key, (x, x)).compile()
-        found = seconds_in_turn(programs, (key, (x, x)), turns=self.turns, limit=20, least=1)
-        return {name: float(np.median(each)) / (TIMED * STEPS_AN_EPOCH) for name, each in found.items()}
+        run = fnn.make_train(self.objective(), adam, epochs=self.epochs, batch_size=BATCH)
+        grid: dict[str, Any] = {"falls": [0.0, 1.0], "learning_rate": list(RATES)}
+        found = fnn.sweep(run, jax.random.key(0), (x, x), seeds=self.range_of_seeds, method="map", **grid)
+        every = np.asarray(found.results.history["loss"]).reshape(2, len(RATES), self.seeds, self.epochs)
+        places = np.nanargmin(every.min(3).mean(2), 1)
+        losses = {name: each[place].tolist() for name, each, place in zip(ADAMS, every, places, strict=True)}
+        return losses, {name: RATES[place] for name, place in zip(ADAMS, places, strict=True)}
 
     def claims(self, figures: Figures) -> list[Claim]:
         found = {name: steps_to(figures["losses"], name) for name in ADAMS}
@@ -146,20 +153,9 @@ class Kfac(Study):
         figure.axes[0].legend(frameon=False)
         plots.save(figure, folder / "losses.png")
         return {
-            "losses.png": "The loss on the training digits after every epoch, by steps and by the time that these take:"
-            " means, and the range over the seeds. Dotted: the mean of Adam's lowest losses."
+            "losses.png": "The loss of every epoch, by steps and by the time that these take: means, and the range over"
+            " the seeds. Dotted: the mean of Adam's lowest losses."
         }
-
-
-def kfac(hyperparams: Any) -> Any:
-    """K-FAC at a rate."""
-    return fnn.optim.kfac(hyperparams["learning_rate"])
-
-
-def autoencoder() -> fnn.Objective:
-    """A code of 12 numbers between layers of tanh."""
-    layers = [layer for width in (96, 48, 12, 48, 96) for layer in (fnn.Dense(width), fnn.Tanh())]
-    return fnn.Objective(fnn.Serial(*layers, fnn.Dense(PIXELS)), fnn.MeanSquaredError())
 
 
 def steps_to(losses: dict[str, Any], name: str) -> tuple[np.ndarray, np.ndarray]:
