@@ -115,6 +115,22 @@ def test_the_steps_of_a_run_draw_noise_of_their_own():
     assert np.abs(np.corrcoef(drawn) - np.eye(len(drawn))).max() < 5 / np.sqrt(size)
 
 
+def test_an_optimiser_sees_the_gradient_and_the_expected_number_of_samples_alone():
+    """The number that was drawn would weigh the micro-batches of ``accumulate`` by the data."""
+    seen: dict[str, Any] = {}
+
+    def update(grads: Any, opt_state: Any, params: Any, **extra: Any) -> Any:
+        seen.update(extra)
+        return grads, opt_state
+
+    optimizer = fnn.optim.Optimizer(lambda params: (), update)
+    training = Training(OBJECTIVE, optimizer, privacy=PRIVACY, sampling=poisson(40, 10, 1e-3))
+    learned = training.start(KEY, X)
+    training.step(learned, (X[:14], Y[:14], np.r_[np.ones(7), np.zeros(7)]), KEY)
+    assert seen.keys() == {"grad", "weight"}
+    assert seen["weight"] == 10
+
+
 @dataclasses.dataclass(frozen=True)
 class Peeks(fnn.Layer):
     """Its initial parameter is the mean of its input, where the input is known."""
