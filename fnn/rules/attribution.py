@@ -157,7 +157,7 @@ def through(rule: Attribution, model: Layer, params: Params, state: State, x: An
 
 
 def _explained(outputs: Any, target: Any) -> jax.Array:
-    if not is_floating(outputs):
+    if not hasattr(outputs, "shape") or not is_floating(outputs):
         raise ValueError(f"an attribution explains one floating array, got the outputs {describe(outputs)}")
     target = jnp.asarray(target)
     if target.shape == outputs.shape and is_floating(target):

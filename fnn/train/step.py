@@ -99,7 +99,7 @@ class Training(Value):
     def init(self, key: jax.Array, inputs: Any) -> tuple[Params, State]:
         """Initial parameters and state."""
         if self.privacy is not None:  # a layer of your own may read values
-            inputs = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), inputs)
+            inputs = jax.eval_shape(lambda inputs: inputs, inputs)
         return self.objective.init(named_key(key, "init"), inputs)
 
     def start(self, key: jax.Array, inputs: Any, params: Any = None, state: Any = None) -> Learned:

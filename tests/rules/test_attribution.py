@@ -200,3 +200,11 @@ def test_a_target_of_another_shape_is_refused(target: Any):
         fnn.attribute(model, params, {}, X, target)
     with pytest.raises(ValueError, match="epsilon"):
         fnn.Epsilon(-1.0)
+
+
+def test_outputs_with_their_lengths_are_refused_by_a_message():
+    steps = np.ones((2, 3, 4)), np.array([3, 1])
+    model = fnn.Serial(fnn.Dense(2))
+    params, state = model.init(jax.random.key(0), steps)
+    with pytest.raises(ValueError, match=r"explains one floating array, got the outputs \(float.*\[2,3,2\], int"):
+        fnn.attribute(model, params, state, steps, np.zeros((2, 3), int))

@@ -310,6 +310,12 @@ def test_the_numbers_of_a_layer_do_not_depend_on_its_delta():
     close(2 * noise(X), noise(2 * X))
 
 
+def test_two_layers_draw_numbers_of_their_own():
+    rule: Any = objective({"tanh_*": fnn.NoisyDelta(0.3)}).rule(None, KEY)
+    one, other = (rule(path, Passing(), {}, X)[1] - X for path in ("tanh_0", "tanh_1"))
+    assert abs(np.corrcoef(one.ravel(), other.ravel())[0, 1]) < 0.8
+
+
 @pytest.mark.parametrize("rule", [fnn.NoisyDelta(0.3), fnn.QuantizedDelta(3, stochastic=True)])
 def test_rules_that_draw_need_a_key_and_follow_it(rule: Any):
     with pytest.raises(ValueError, match=r"(NoisyDelta|QuantizedDelta)\(.*draws random numbers: give key=") as raised:

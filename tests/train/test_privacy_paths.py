@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import fnn
-from fnn.train.poisson import poisson
+from fnn.train.poisson import Drawn, poisson
 from fnn.train.record import Ending
 from fnn.train.step import Learned, Training
 from tests.comparing import close
@@ -93,6 +93,42 @@ def test_frozen_layers_get_no_noise():
     grads = PRIVACY.gradients(objective, params, state, batch, expected=4, key=KEY, noise_key=KEY)[1]
     assert all((leaf == 0).all() for leaf in jax.tree.leaves(grads["body"]))
     assert all((leaf != 0).all() for leaf in jax.tree.leaves(grads["head"]))
+
+
+def test_the_steps_of_a_run_draw_noise_of_their_own():
+    """Noise that came back in a later step would cancel."""
+    sampling = poisson(40, 10, 1e-3)
+    objective = fnn.Objective(fnn.Serial(fnn.Dense(40), fnn.Dense(3)), fnn.CrossEntropy())
+    training = Training(objective, fnn.optim.sgd(1.0), privacy=PRIVACY, sampling=sampling)
+    learned = training.start(KEY, X)
+    batches = Drawn((X, Y, np.zeros(40)), KEY, 0, sampling)  # no gradient, noise alone
+    totals = training.none(learned.params, learned.state, (X, Y))
+    step = jax.jit(lambda key, number: training.numbered(learned, totals, batches, key, number)[0].params)
+
+    def noise(key: Any, number: int) -> Any:
+        moved = jax.tree.map(jnp.subtract, step(key, number), learned.params)
+        return np.concatenate([leaf.ravel() for leaf in jax.tree.leaves(moved)])
+
+    drawn = np.stack([noise(jax.random.key(seed), number) for seed in (1, 2) for number in (0, 1, 2)])
+    size = drawn.shape[1]
+    assert np.abs(drawn.std(1) / (1.3 * 0.7 / 10) - 1).max() < 5 / np.sqrt(2 * size)
+    assert np.abs(np.corrcoef(drawn) - np.eye(len(drawn))).max() < 5 / np.sqrt(size)
+
+
+def test_an_optimiser_sees_the_gradient_and_the_expected_number_of_samples_alone():
+    """The number that was drawn would weigh the micro-batches of ``accumulate`` by the data."""
+    seen: dict[str, Any] = {}
+
+    def update(grads: Any, opt_state: Any, params: Any, **extra: Any) -> Any:
+        seen.update(extra)
+        return grads, opt_state
+
+    optimizer = fnn.optim.Optimizer(lambda params: (), update)
+    training = Training(OBJECTIVE, optimizer, privacy=PRIVACY, sampling=poisson(40, 10, 1e-3))
+    learned = training.start(KEY, X)
+    training.step(learned, (X[:14], Y[:14], np.r_[np.ones(7), np.zeros(7)]), KEY)
+    assert seen.keys() == {"grad", "weight"}
+    assert seen["weight"] == 10
 
 
 @dataclasses.dataclass(frozen=True)
