@@ -101,7 +101,7 @@ def test_the_steps_of_a_run_draw_noise_of_their_own():
     objective = fnn.Objective(fnn.Serial(fnn.Dense(40), fnn.Dense(3)), fnn.CrossEntropy())
     training = Training(objective, fnn.optim.sgd(1.0), privacy=PRIVACY, sampling=sampling)
     learned = training.start(KEY, X)
-    batches = Drawn((X, Y, np.zeros(40)), KEY, 0, sampling)  # no gradient, noise alone
+    batches: Any = Drawn((X, Y, np.zeros(40)), KEY, 0, sampling)  # no gradient, noise alone
     totals = training.none(learned.params, learned.state, (X, Y))
     step = jax.jit(lambda key, number: training.numbered(learned, totals, batches, key, number)[0].params)
 
