@@ -175,3 +175,10 @@ def test_a_damaged_file_is_refused(tmp_path: Path):
 def test_what_is_no_nested_dict_of_arrays_is_not_saved(tmp_path: Path):
     with pytest.raises(TypeError, match="params/kernel is a nested dict of arrays, as init returns it"):
         fnn.save_model(tmp_path / "model.safetensors", fnn.Dense(3), {"kernel": "text"}, {})
+
+
+def test_random_keys_in_a_state_stay_keys(tmp_path: Any):
+    path = fnn.save_model(tmp_path / "model", fnn.Relu(), {}, {"key": jax.random.key(3)})
+    found = fnn.load_model(path)[2]["key"]
+    assert jax.numpy.issubdtype(found.dtype, jax.dtypes.prng_key)
+    assert (jax.random.key_data(found) == jax.random.key_data(jax.random.key(3))).all()

@@ -134,6 +134,7 @@ def with_model(node: Any) -> str:
             "there is no function",
         ),
         (with_model({"class": "Lambda", "fields": {"fn": {"function": "jax.numpy._os"}}}), "there is no function"),
+        (with_model({"class": "Lambda", "fields": {"fn": {"function": "jax.numpy.__getattr__"}}}), "is no function"),
         (with_model({"class": "Lambda", "fields": {"fn": {"function": "jax.numpy.save"}}}), "there is no function"),
         (with_model({"class": "Lambda", "fields": {"fn": {"function": "fnn.load_model"}}}), "there is no function"),
         (with_model({"class": "Lambda", "fields": {"fn": {"function": "jax.nn.__loader__"}}}), "there is no function"),
@@ -199,3 +200,10 @@ def test_a_class_is_no_dtype():
     with pytest.raises(TypeError, match="in kind: Scaled is"):
         fnn.to_json(Holding(Scaled))
     assert fnn.from_json(fnn.to_json(Holding(float))) == Holding(np.dtype(float))  # pyright: ignore[reportArgumentType]
+
+
+def test_the_text_is_json_that_other_programs_read():
+    """NaN and Infinity are no JSON, though Python reads them."""
+    fnn.register(Scaled)
+    text = fnn.to_json(fnn.Serial(Scaled(math.nan), Scaled(-math.inf)))
+    json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
