@@ -89,13 +89,16 @@ def bounded_sum(
     As ``clipped_gradients`` in training, without penalties; but an example of weight 0 adds nothing, and so does one
     whose gradient, or its norm, is not finite: the sum would not be finite either, and tell that the example is there.
     Rows are scaled and added up in at least float32, the dtype of the sums: rounding a sum to 16 bits can move it by
-    more than an example.
+    more than an example. ‖gₙ‖² counts with what rounding its rows may have hidden, ε M Σ_m l_m² Σ_m r_m² for each
+    kernel: where huge rows cancel, an example's share is that small.
     """
     objective = prepared(objective, True)
 
     def of_one(run: Run) -> tuple:
         report = reported(objective, run)
-        norm = root(total(squares_of(report, params, None)))
+        square = total(squares_of(report, params, None))
+        # Of rows that nearly cancel the norm is not known, and their sum would drown that of the others in rounding.
+        norm = root(square + jnp.finfo(square.dtype).eps * _rounding(report, square.dtype))
         counts = jnp.isfinite(norm) & (run.weight > 0)
         limit = jnp.asarray(max_norm, norm.dtype)
         share = jnp.where(counts, jnp.minimum(1, limit / jnp.where(norm == 0, limit, norm)), 0)
@@ -110,6 +113,15 @@ def bounded_sum(
 def widened(tree: Any) -> Any:
     """Floating leaves in at least float32."""
     return jax.tree.map(lambda leaf: leaf.astype(wide_dtype(leaf.dtype)) if is_floating(leaf) else leaf, tree)
+
+
+def _rounding(report: Any, dtype: Any) -> jax.Array:
+    """The sum of ``rounding`` over a report."""
+
+    def of(node: Any) -> jax.Array:
+        return _rounding(node.report, dtype) if isinstance(node, Through) else node.rounding().astype(dtype)
+
+    return sum((of(node) for node in jax.tree.leaves(report, is_leaf=is_reported)), jnp.zeros((), dtype))
 
 
 def _counted(report: Any, counts: jax.Array) -> Any:

@@ -6,6 +6,7 @@ factors. Each kind answers the same questions:
     array()           the gradient G itself
     square()          ‖G‖²
     along(p)          ⟨G, p⟩ for an array p of the parameter's shape
+    rounding()        how large ‖G‖² would be if no rows cancelled, times their number: what rounding is relative to
     summed(c, axis)   Σ c G over the members of a mapped axis (``jax.vmap``), c a scalar of each: a contribution again
 
 A contribution is a pytree; ``Repeat`` stacks its arrays on leading axes, which every kind treats as blocks of one
@@ -50,6 +51,9 @@ class Joined:
 
     def along(self, p: jax.Array) -> jax.Array:
         return functools.reduce(jnp.add, [term.along(p) for term in self.terms])
+
+    def rounding(self) -> jax.Array:
+        return len(self.terms) * functools.reduce(jnp.add, [term.rounding() for term in self.terms])
 
     def summed(self, c: jax.Array, axis: str) -> "Joined":
         return Joined(tuple(term.summed(c, axis) for term in self.terms))

@@ -52,6 +52,14 @@ class Outer:
         """⟨G, G'⟩ from the inner products of the rows."""
         return inner(gram(self.left, other.left), gram(self.right, other.right))
 
+    def rounding(self) -> jax.Array:
+        count = self.left.index.size if isinstance(self.left, OneHot) else self.left.size // self.left.shape[-1]
+        sizes = [each.valid.sum() if isinstance(each, OneHot) else square_of(each) for each in (self.left, self.right)]
+        dtype = max(
+            (size.dtype for size in sizes), key=lambda dtype: (jnp.issubdtype(dtype, jnp.floating), dtype.itemsize)
+        )
+        return count * sizes[0].astype(dtype) * sizes[1].astype(dtype)
+
     def summed(self, c: jax.Array, axis: str) -> "Outer":
         if isinstance(self.right, OneHot):
             return dataclasses.replace(

@@ -11,7 +11,7 @@ from jax import lax
 from fnn.layers.conv._sums import exchange, gather, kernel_gradient
 from fnn.layers.conv._windows import Windows, views
 from fnn.rules._in_full import square_in_full
-from fnn.rules._sums import inner, over_blocks, scaled
+from fnn.rules._sums import inner, over_blocks, scaled, square_of
 from fnn.rules.outer import Outer
 from fnn.rules.whole import Whole
 
@@ -57,6 +57,10 @@ class Slid:
 
         made = over_blocks(one, p.ndim - self._leading)(p.astype(dtype), self.image.astype(dtype))
         return inner(made, self.over)
+
+    def rounding(self) -> jax.Array:
+        rows = self.over.size // self.over.shape[-1]
+        return rows * math.prod(self.windows.window) * square_of(self.image) * square_of(self.over)
 
     def summed(self, c: jax.Array, axis: str) -> "Slid":
         image, over = (

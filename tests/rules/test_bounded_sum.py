@@ -57,3 +57,24 @@ def test_it_is_that_of_the_clipped_gradients_and_one_odd_sample_adds_nothing(nam
         assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(found))
         norm = np.sqrt(sum(np.vdot(a - b, a - b) for a, b in zip(*map(jax.tree.leaves, (found, total)), strict=True)))
         assert 0 < norm < 2 * 0.3 * (1 + 1e-9)  # one contribution for another
+
+
+@pytest.mark.parametrize("size", [1e3, 1e8, 1e15])
+@pytest.mark.parametrize("kind", ["steps", "windows"])
+def test_huge_rows_that_cancel_move_it_by_no_more_than_the_limit(kind: str, size: float):
+    """Their gradient is 0 but for rounding, which would drown all others."""
+    layer = fnn.Dense(4) if kind == "steps" else fnn.Conv(4, 1)
+    model = fnn.Serial(layer, fnn.Lambda(lambda y: y.mean(1)), fnn.Dense(3))
+    objective = fnn.Objective(model, fnn.CrossEntropy())
+    x = RANDOM.standard_normal((5, 8, 4)).astype(np.float32)
+    x[2, 4:] = -x[2, :4]
+    x[2] *= np.float32(size)
+    params, state = objective.init(jax.random.key(0), x)
+
+    @jax.jit
+    def total(weights: Any) -> Any:
+        return bounded_sum(objective, params, state, (x, LABELS, weights), max_norm=0.1)[1]
+
+    with_it, without = total(np.ones(5, np.float32)), total(np.array([1, 1, 0, 1, 1], np.float32))
+    apart = zip(*map(jax.tree.leaves, (with_it, without)), strict=True)
+    assert np.sqrt(sum(np.vdot(a - b, a - b) for a, b in apart)) < 0.1 * 1.001
