@@ -4,10 +4,12 @@ import warnings
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import pytest
 from hypothesis import given, settings
 
 import fnn
+from fnn.calls import output_shape
 from fnn.walk import walk
 from tests.cases import LAYERS, LayerCase
 from tests.generated.grammar import Case, cases
@@ -58,7 +60,8 @@ def check(layer: fnn.Layer, x: Any, *, train: bool) -> None:
     statistics = any(isinstance(each, fnn.BatchNorm) for _, each in walk(layer))
     point = drawn_point(layer, x, train=train and not statistics, trained=False)
     objective = fnn.Objective(layer, alone.Energy())
-    batch = point.x, jax.tree.leaves(point.x)[0]
+    outputs = jax.tree.leaves(output_shape(layer, point.params, point.state, point.x))
+    batch = point.x, jnp.zeros(outputs[0].shape)  # a target that nothing reads, with the steps that are left
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "in .*: the gradients of")  # of users' layers, and kernels with holes
         alone.check(objective, point.params, point.state, batch, key=point.key, train=point.train)
