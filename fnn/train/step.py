@@ -25,7 +25,7 @@ from fnn.train.data import Batches, Length
 from fnn.train.in_backward import check_in_backward, step_in_backward
 from fnn.train.poisson import Poisson
 from fnn.train.privacy import Privacy
-from fnn.train.privacy_checks import check_privacy, check_readers
+from fnn.train.privacy_checks import check_readers
 from fnn.train.scoring import Scoring, Totals, check_names
 from fnn.train.settings import check_settings, check_state
 from fnn.values import Value
@@ -76,7 +76,8 @@ class Training(Value):
         check_names(self.names(validation=False))
         expect_optimizer("training", self.optimizer)
         check_settings(self.augment, self.method, self.shuffle, self.evaluate_averaged, self.update_in_backward)
-        check_privacy(self.privacy, method=self.method, shuffle=self.shuffle, mixes=mixes(self.augment))
+        if (self.privacy is None) != (self.sampling is None):
+            raise ValueError("a private run has both a privacy and the sampling that it accounts for")
         check_readers(self.privacy, self.optimizer, self.metrics)
         if self.update_in_backward:
             check_in_backward(self.objective, self.optimizer, self.method, private=self.privacy is not None)
@@ -132,9 +133,7 @@ class Training(Value):
         value, aux, grads = found.value, found.aux, found.grads
         weight = found.objective.loss.weight(aux.outputs, targets, weights)
         extra = {"weight": weight, **found.extra}
-        if mixes(self.augment):
-            outputs = self.objective.loss.over_steps(aux.outputs, targets, weights).prediction
-            check_mixed_targets(self.metrics, self.objective.loss.predictions(outputs), targets)
+        self._check_mixed(aux.outputs, targets, weights)
         made = update(self.optimizer, grads, learned.opt_state, learned.params, **extra)
         updates, opt_state = returned(self.optimizer, "update", "(updates, opt_state)", made)
         if frozen := frozen_layers(self.objective.model):  # even with weight decay and penalties
@@ -149,6 +148,12 @@ class Training(Value):
             state = jax.tree.map(lambda new, old: jnp.where(good, new, old), state, learned.state)
             totals = jax.tree.map(lambda total: jnp.where(good, total, jnp.zeros_like(total)), totals)
         return Learned(params, state, opt_state), totals
+
+    def _check_mixed(self, outputs: Any, targets: Any, weights: Any) -> None:
+        """Raises for a metric that cannot use mixed targets."""
+        if mixes(self.augment):
+            prediction = self.objective.loss.over_steps(outputs, targets, weights).prediction
+            check_mixed_targets(self.metrics, self.objective.loss.predictions(prediction), targets)
 
     def _measured(self, learned: Learned, batch: tuple, key: jax.Array) -> Totals:
         """The sums of the metrics of gradients."""
@@ -193,9 +198,7 @@ class Training(Value):
             named_key(key, "model"),
         )
         weight = self.objective.loss.weight(aux.outputs, targets, weights)
-        if mixes(self.augment):
-            outputs = self.objective.loss.over_steps(aux.outputs, targets, weights).prediction
-            check_mixed_targets(self.metrics, self.objective.loss.predictions(outputs), targets)
+        self._check_mixed(aux.outputs, targets, weights)
         check_state(aux.state, learned.state)
         totals = self.scoring.totals(value, weight, aux.outputs, targets, weights) | self._measured(learned, batch, key)
         return Learned(params, aux.state, opt_state), totals
