@@ -16,7 +16,7 @@ from fnn.layers.conv.depthwise_conv import DepthwiseConv
 from fnn.layers.linear.dense import Dense
 from fnn.ruled import Replaced
 
-LINEAR = (Dense, Convolution, DepthwiseConv)
+WITH_KERNEL = (Dense, Convolution, DepthwiseConv)
 """Layers with one kernel, whose dx is linear in it and whose own gradient does not depend on it."""
 
 
@@ -84,12 +84,12 @@ class SignSymmetry(Replaced):
 class DirectFeedbackAlignment(Replaced):
     """The error at the model's outputs comes to every layer directly, through a fixed random matrix.
 
-    Backward:  dx = B e,  e = ∂loss/∂outputs of the whole model;  dparams as ever
+    Backward:  dx = e B,  e = ∂loss/∂outputs of the whole model, an example a row;  dparams as ever
 
     at any layer whose input is one floating array. An example's error (E numbers, all axes but the first) gives the
     delta of its input (D numbers): B is (E, D), normal with variance 1/E, drawn from ``seed`` and the layer's path.
     Give the rule to the layers whose inputs are hidden: ``"dense_*"``, say, where the activation between two of them
-    multiplies B e by its own slope.
+    multiplies e B by its own slope.
 
     Errors: ``ValueError`` for outputs that are not one floating array, and for inputs of another number of examples.
 
@@ -119,7 +119,7 @@ def _fixed_key(seed: int, path: str) -> jax.Array:
 
 
 def _kernel(rule: Replaced, layer: Layer, cache: Cache) -> jax.Array:
-    if not isinstance(layer, LINEAR):
+    if not isinstance(layer, WITH_KERNEL):
         raise ValueError(
             f"{type(rule).__name__} replaces the kernel that a dense layer or a convolution passes deltas back through,"
             f" got {layer!r}"

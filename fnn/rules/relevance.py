@@ -14,9 +14,6 @@ from fnn.layers.activation._elementwise import Elementwise
 from fnn.layers.attention._head_projection import HeadProjection
 from fnn.layers.attention.multi_head_attention import MultiHeadAttention
 from fnn.layers.attention.positions import PositionalEmbedding
-from fnn.layers.conv.conv import Convolution
-from fnn.layers.conv.depthwise_conv import DepthwiseConv
-from fnn.layers.linear.dense import Dense
 from fnn.layers.linear.embedding import Embedding
 from fnn.layers.linear.gated_linear import Gated
 from fnn.layers.norm._sample_norm import SampleNorm
@@ -25,8 +22,9 @@ from fnn.layers.norm.rms_norm import RMSNorm
 from fnn.paths import map_named, matches
 from fnn.rules.attribution import GradientTimesInput, Seen, through
 from fnn.rules.constant_weights import at_constant_deviation, at_constant_weights
+from fnn.rules.feedback import WITH_KERNEL
 
-LINEAR = (Dense, Convolution, DepthwiseConv, HeadProjection)
+LINEAR = (*WITH_KERNEL, HeadProjection)
 """Layers with a kernel, which are linear but for their bias."""
 
 ADDED = (Embedding, PositionalEmbedding)
