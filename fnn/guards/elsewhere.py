@@ -134,17 +134,17 @@ def check_call(cls: type, args: tuple, kwargs: dict[str, Any]) -> None:
         )
     for name in kwargs:
         if name not in names:
-            raise TypeError(
-                f"{cls.__name__} has no option {name!r}{keyword_hint(name, names)}; it has {', '.join(names)}"
-            )
+            hint = keyword_hint(name, names)
+            said = f": {hint}" if hint else ""
+            raise TypeError(f"{cls.__name__} has no option {name!r}{said}; it has {', '.join(names) or 'none'}")
 
 
 def keyword_hint(name: str, known: Iterable[str]) -> str:
-    """What to write instead of a keyword, after a colon; empty if nobody knows."""
+    """What to write instead of a keyword; empty if nobody knows."""
     if name in KEYWORDS:
-        return f": {KEYWORDS[name]}"
+        return KEYWORDS[name]
     meant = closest(name, list(known))
-    return f": write {meant}=…" if meant else ""
+    return f"write {meant}=…" if meant else ""
 
 
 @functools.lru_cache(512)

@@ -77,8 +77,9 @@ def constructor(make: Callable[P, Optimizer]) -> Callable[P, Optimizer]:
         try:
             call = signature.bind(*args, **kwargs)
         except TypeError as error:
-            hints = [keyword_hint(name, signature.parameters) for name in kwargs if name not in signature.parameters]
-            raise TypeError(f"{make.__name__}: {error}{''.join(hints[:1]).replace(': ', '; ', 1)}") from None
+            unknown = [name for name in kwargs if name not in signature.parameters]
+            hint = keyword_hint(unknown[0], signature.parameters) if unknown else ""
+            raise TypeError(f"{make.__name__}: {error}{f'; {hint}' if hint else ''}") from None
         call.apply_defaults()
         for name, value in call.arguments.items():
             call.arguments[name] = _settled(value)
