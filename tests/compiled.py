@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
+import fnn
 from fnn.layer import Layer
 
 
@@ -54,3 +55,18 @@ def drawn_params(random: Callable[..., np.ndarray], layer: Layer, x: Any, scale:
     """Random numbers in the structure, shapes and dtypes of a layer's parameters, which are not made for that."""
     shapes, _ = jax.eval_shape(layer.init, jax.random.key(0), x)
     return jax.tree.map(lambda leaf: (scale * random(*leaf.shape)).astype(leaf.dtype), shapes)
+
+
+# ---- objectives
+
+
+@partial(jax.jit, static_argnums=0)
+def start(objective: fnn.Objective, key: Any, inputs: Any) -> Any:
+    """An objective's parameters and state."""
+    return objective.init(key, inputs)
+
+
+per_example_norms = jax.jit(fnn.per_example_norms, static_argnums=0, static_argnames="train")
+"""As ``fnn.per_example_norms``; labels and weights are not checked, since they are traced."""
+
+clipped_gradients = jax.jit(fnn.clipped_gradients, static_argnums=0, static_argnames="train")

@@ -9,6 +9,7 @@ import pytest
 from jax.flatten_util import ravel_pytree
 
 import fnn
+from tests import compiled
 from tests.comparing import close
 
 pytestmark = [pytest.mark.full, pytest.mark.usefixtures("strict_numerics")]
@@ -20,12 +21,13 @@ LABELS = np.random.default_rng(1).integers(0, 3, 6)
 
 def tanh_network(*penalties: fnn.L2) -> tuple[fnn.Objective, Any]:
     objective = fnn.Objective(fnn.Serial(fnn.Dense(4), fnn.Tanh(), fnn.Dense(3)), fnn.CrossEntropy(), penalties)
-    return objective, objective.init(KEY, X)[0]
+    return objective, compiled.start(objective, KEY, X)[0]
 
 
 def hessian(objective: fnn.Objective, params: Any) -> np.ndarray:
     flat, unravel = ravel_pytree(params)
-    return np.asarray(jax.hessian(lambda flat: objective(unravel(flat), {}, (X, LABELS), train=True)[0])(flat))
+    value = jax.hessian(lambda flat: objective(unravel(flat), {}, (X, LABELS), train=True)[0])
+    return np.asarray(jax.jit(value)(flat))
 
 
 def gauss_newton(objective: fnn.Objective, params: Any) -> np.ndarray:
@@ -34,14 +36,19 @@ def gauss_newton(objective: fnn.Objective, params: Any) -> np.ndarray:
     def outputs(flat: jax.Array) -> jax.Array:
         return objective.model.apply(unravel(flat), {}, X)[0]
 
-    jacobian = jax.jacobian(outputs)(flat).reshape(-1, flat.size)
-    of_loss = jax.hessian(lambda y: objective.loss(y, LABELS))(outputs(flat)).reshape(len(jacobian), -1)
-    return np.asarray(jacobian.T @ of_loss @ jacobian)
+    @jax.jit
+    def both(flat: jax.Array) -> tuple:
+        return jax.jacobian(outputs)(flat), jax.hessian(lambda y: objective.loss(y, LABELS))(outputs(flat))
+
+    jacobian, of_loss = (np.asarray(each) for each in both(flat))
+    jacobian = jacobian.reshape(-1, flat.size)
+    return jacobian.T @ of_loss.reshape(len(jacobian), -1) @ jacobian
 
 
 def columns(product: Any, params: Any) -> np.ndarray:
     flat, unravel = ravel_pytree(params)
-    return np.asarray(jax.vmap(lambda v: ravel_pytree(product(unravel(v)))[0])(jnp.eye(flat.size)).T)
+    each = jax.jit(jax.vmap(lambda v: ravel_pytree(product(unravel(v)))[0]))
+    return np.asarray(each(np.eye(flat.size))).T
 
 
 @pytest.mark.parametrize("penalties", [(), (fnn.L2(0.3),)], ids=["plain", "penalty"])
@@ -67,15 +74,15 @@ def test_with_softmax_the_gauss_newton_matrix_is_the_fisher_matrix():
     def log_probabilities(flat: jax.Array) -> jax.Array:
         return jax.nn.log_softmax(objective.model.apply(unravel(flat), {}, X)[0])
 
-    scores, chances = jax.jacobian(log_probabilities)(flat), jnp.exp(log_probabilities(flat))
-    fisher = jnp.einsum("nc,nci,ncj->ij", chances, scores, scores) / len(X)
+    scores, chances = jax.jit(lambda flat: (jax.jacobian(log_probabilities)(flat), log_probabilities(flat)))(flat)
+    fisher = np.einsum("nc,nci,ncj->ij", np.exp(chances), scores, scores) / len(X)
     found = columns(lambda v: fnn.gauss_newton_vector(objective, params, {}, (X, LABELS), v), params)
     close(found, fisher, rtol=1e-9, atol=1e-12)
 
 
 def test_a_loss_that_multiplies_by_its_kernel_itself_has_the_matrix_of_its_logits():
     objective = fnn.Objective(fnn.Dense(4), fnn.LinearCrossEntropy(3, chunk=4))
-    params = objective.init(KEY, X)[0]
+    params = compiled.start(objective, KEY, X)[0]
     found = columns(lambda v: fnn.gauss_newton_vector(objective, params, {}, (X, LABELS), v), params)
     logits = fnn.Objective(fnn.Serial(fnn.Dense(4), loss=fnn.Dense(3, use_bias=False)), fnn.CrossEntropy())
     close(found, gauss_newton(logits, params), rtol=1e-10, atol=1e-12)
@@ -118,7 +125,7 @@ def test_the_estimate_of_the_diagonal_has_the_mean_and_the_variance_that_it_says
     def one(key: jax.Array) -> jax.Array:
         return fnn.diagonal_estimate(lambda v: {"w": matrix @ v["w"]}, {"w": jnp.zeros(5)}, key=key, samples=1)["w"]
 
-    few = jax.vmap(one)(jax.random.split(KEY, 400))
+    few = jax.jit(jax.vmap(one))(jax.random.split(KEY, 400))
     np.testing.assert_allclose(np.std(few, 0), spread * np.sqrt(4000), rtol=0.25)
 
 

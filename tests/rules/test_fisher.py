@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+from functools import partial
 from typing import Any
 
 import jax
@@ -21,6 +22,7 @@ from fnn.rules.fisher import Scores
 from fnn.rules.outer import Outer
 from fnn.rules.reports import with_reports
 from fnn.rules.whole import Whole
+from tests import compiled
 from tests.comparing import close
 
 pytestmark = pytest.mark.usefixtures("strict_numerics")
@@ -29,8 +31,8 @@ KEY = jax.random.key(0)
 (SAMPLED,), (EMPIRICAL,) = rules_of(optim.kfac(1.0)), rules_of(optim.kfac(1.0, fisher="empirical"))
 
 
-def normal(seed: int, *shape: int) -> jax.Array:
-    return jax.random.normal(jax.random.key(seed), shape)
+def normal(seed: int, *shape: int) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal(shape)
 
 
 def reported(objective: fnn.Objective, params: Any, batch: tuple, rule: Any = SAMPLED, key: Any = KEY) -> Scores:
@@ -59,22 +61,22 @@ def factors(objective: fnn.Objective, params: Any, batch: tuple, block: Block, r
 
 def expected(function: Any, model: fnn.Layer, params: Any, x: jax.Array, classes: int, *weights: jax.Array) -> Any:
     """The mean of ``function(report)`` over every combination of labels of the samples, by their probabilities."""
-    chances = jax.nn.softmax(model.apply(params, {}, x)[0])
-
     def one(labels: jax.Array) -> Any:
+        chances = jax.nn.softmax(model.apply(params, {}, x)[0])
         objective = fnn.Objective(model, Drawn(labels=labels))
         found = function(reported(objective, params, (x, jnp.zeros(len(x), int), *weights)))
         return jax.tree.map(lambda leaf: chances[jnp.arange(len(x)), labels].prod() * leaf, found)
 
-    every = jnp.array(list(itertools.product(range(classes), repeat=len(x))))
-    return jax.tree.map(lambda leaf: leaf.sum(0), jax.jit(jax.vmap(one))(every))
+    every = np.array(list(itertools.product(range(classes), repeat=len(x))))
+    return jax.tree.map(lambda leaf: np.sum(leaf, 0), jax.jit(jax.vmap(one))(every))
 
 
+@partial(jax.jit, static_argnums=0)
 def exact_fisher(model: fnn.Layer, params: Any, x: jax.Array, weights: Any = None) -> jax.Array:
     """Σ w Jᵀ (diag p − p pᵀ) J / Σ w by ``jax.jacobian``, for softmax outputs."""
     flat, unravel = ravel_pytree(params)
     logits = lambda flat: model.apply(unravel(flat), {}, x)[0]  # noqa: E731
-    jacobian, p = jax.jit(jax.jacobian(logits))(flat), jax.nn.softmax(logits(flat))
+    jacobian, p = jax.jacobian(logits)(flat), jax.nn.softmax(logits(flat))
     inner = jax.vmap(jnp.diag)(p) - p[:, :, None] * p[:, None, :]
     weights = jnp.ones(len(x)) if weights is None else weights
     return jnp.einsum("n,nip,nij,njq->pq", weights / weights.sum(), jacobian, inner, jacobian)
@@ -90,7 +92,7 @@ def block_of(fisher: jax.Array, params: Any, block: Block) -> jax.Array:
 def test_the_factors_of_one_sample_are_the_exact_fisher_matrix_of_every_dense_layer():
     model = fnn.Serial(fnn.Dense(4), fnn.Tanh(), fnn.Dense(3), fnn.Sigmoid(), fnn.Dense(3))
     x = normal(1, 1, 2)
-    params, _ = model.init(KEY, x)
+    params, _ = compiled.init(model, KEY, x)
     params = jax.tree.map(lambda leaf: leaf + 0.1, params)
     blocks, fisher = blocks_of(params, 99)[0], exact_fisher(model, params, x)
     pairs = expected(lambda report: [report.factors(block) for block in blocks], model, params, x, 3)
@@ -102,7 +104,7 @@ def test_the_factors_of_one_sample_are_the_exact_fisher_matrix_of_every_dense_la
 def test_the_expected_square_of_a_drawn_gradient_is_the_exact_diagonal(weights):
     model = fnn.Serial(fnn.Dense(3), fnn.LayerNorm(), fnn.Tanh(), fnn.Dense(2))
     x, given = normal(1, 3, 2), () if weights is None else (jnp.array(weights),)
-    params, _ = model.init(KEY, x)
+    params, _ = compiled.init(model, KEY, x)
     exact = ravel_pytree(params)[1](jnp.diag(exact_fisher(model, params, x, *given)))
     leaves = named_leaves(params)
     every = lambda report: {path: report.squares(path, leaf) for path, leaf in leaves.items()}  # noqa: E731
@@ -124,7 +126,7 @@ class Quadrature(fnn.MeanSquaredError):
 def test_a_single_layer_with_a_squared_error_takes_newtons_step(weights):
     model, x, y = fnn.Dense(2), normal(1, 5, 3), normal(2, 5, 2)
     batch = (x, y) if weights is None else (x, y, jnp.array(weights))
-    params, _ = model.init(KEY, x)
+    params, _ = compiled.init(model, KEY, x)
     (block,), _ = blocks_of(params, 99)
 
     @jax.vmap
@@ -151,7 +153,7 @@ def test_a_single_layer_with_a_squared_error_takes_newtons_step(weights):
 def test_a_convolution_has_the_mean_of_its_windows_and_the_sum_of_its_deltas():
     model = fnn.Serial(fnn.Conv(3, (2, 2), strides=2, padding="VALID"), fnn.Tanh(), fnn.Flatten(), fnn.Dense(2))
     x, labels = normal(1, 4, 4, 4, 2), jnp.zeros(4, int)
-    params, _ = model.init(KEY, x)
+    params, _ = compiled.init(model, KEY, x)
     objective = fnn.Objective(model, Drawn(labels=(0, 1, 1, 0)))
     (block, _), _ = blocks_of(params, 99)
     left, right = factors(objective, params, (x, labels), block)
@@ -171,7 +173,7 @@ def test_a_convolution_has_the_mean_of_its_windows_and_the_sum_of_its_deltas():
 def test_groups_of_channels_share_the_factor_of_inputs_and_have_their_own_of_outputs():
     model = fnn.Conv(4, (1,), groups=2, padding="VALID")
     x = normal(1, 3, 5, 4)
-    params, _ = model.init(KEY, x)
+    params, _ = compiled.init(model, KEY, x)
     (block,), _ = blocks_of(params, 99)
     left, right = factors(fnn.Objective(model, fnn.MeanSquaredError()), params, (x, x), block, EMPIRICAL)
     rows = x.reshape(15, 2, 2)
@@ -185,7 +187,7 @@ def test_groups_of_channels_share_the_factor_of_inputs_and_have_their_own_of_out
 def test_an_embedding_has_the_shares_of_its_indices():
     model = fnn.Serial(fnn.Embedding(5, 2), fnn.Flatten(), fnn.Dense(2))
     x = jnp.array([[0, 1], [1, 1], [4, 0]])
-    params, _ = model.init(KEY, x)
+    params, _ = compiled.init(model, KEY, x)
     (_, block), _ = blocks_of(params, 99)
     report = reported(fnn.Objective(model, fnn.CrossEntropy()), params, (x, jnp.zeros(3, int)))
     left, right = report.factors(block)
@@ -200,7 +202,7 @@ def test_an_embedding_has_the_shares_of_its_indices():
 )
 def test_weights_of_samples_count_for_each_of_their_steps(model, batch_first):
     x, w = normal(1, 2, 3, 2), jnp.array([1.0, 3.0])
-    params, _ = model.init(KEY, x)
+    params, _ = compiled.init(model, KEY, x)
     objective, y = fnn.Objective(model, fnn.MeanSquaredError()), normal(2, 2, 2)
     block = blocks_of(params, 99)[0][0]
     left, _ = factors(objective, params, (x, y, w), block)
@@ -212,7 +214,7 @@ def test_padding_and_samples_without_weight_are_left_out_whatever_they_hold():
     model = fnn.Serial(fnn.Dense(3), fnn.Tanh(), fnn.Dense(2))
     objective = fnn.Objective(model, fnn.MeanSquaredError())
     x, y, lengths = normal(1, 2, 4, 2), normal(2, 2, 4, 2), jnp.array([3, 1])
-    params, _ = model.init(KEY, x)
+    params, _ = compiled.init(model, KEY, x)
     block = blocks_of(params, 99)[0][0]
     left, _ = factors(objective, params, ((x, lengths), y), block)
     valid = jnp.concatenate([jnp.concatenate([x[0, :3], x[1, :1]]), jnp.ones((4, 1))], -1)
@@ -225,7 +227,7 @@ def test_padding_and_samples_without_weight_are_left_out_whatever_they_hold():
 def test_stacked_layers_have_the_factors_that_each_has_alone():
     model = fnn.Repeat(fnn.Serial(fnn.Dense(3), fnn.Tanh()), 2)
     x = normal(1, 4, 3)
-    params, _ = model.init(KEY, x)
+    params, _ = compiled.init(model, KEY, x)
     (block,), _ = blocks_of(params, 99)
     left, right = factors(fnn.Objective(model, fnn.MeanSquaredError()), params, (x, x), block)
     apart = {
@@ -295,7 +297,7 @@ def test_a_loss_without_a_likelihood_is_named_and_takes_the_empirical_fisher_mat
     model = fnn.Dense(3) if isinstance(loss, fnn.Focal) else fnn.Dense(1)
     x = normal(1, 4, 2)
     targets = {fnn.Hinge: jnp.ones((4, 1)), fnn.Focal: jnp.zeros(4, int)}.get(type(loss), jnp.zeros((4, 1)))
-    params, _ = model.init(KEY, x)
+    params, _ = compiled.init(model, KEY, x)
     with pytest.raises(ValueError, match=rf"^{type(loss).__name__}.* is not the likelihood .* fisher='empirical'"):
         reported(fnn.Objective(model, loss), params, (x, targets))
     (block,), _ = blocks_of(params, 99)
@@ -321,7 +323,7 @@ def test_a_loss_that_multiplies_by_its_kernel_itself_has_the_scores_of_its_logit
 
 def test_the_empirical_fisher_matrix_is_that_of_the_given_targets():
     model, x, labels = fnn.Dense(3), normal(1, 4, 2), jnp.array([0, 2, 1, 1])
-    params, _ = model.init(KEY, x)
+    params, _ = compiled.init(model, KEY, x)
     (block,), _ = blocks_of(params, 99)
     _, right = factors(fnn.Objective(model, fnn.CrossEntropy()), params, (x, labels), block, EMPIRICAL)
     deltas = jax.nn.softmax(model.apply(params, {}, x)[0]) - jax.nn.one_hot(labels, 3)
@@ -330,6 +332,6 @@ def test_the_empirical_fisher_matrix_is_that_of_the_given_targets():
 
 def test_a_key_is_needed():
     model, x = fnn.Dense(1), normal(1, 4, 2)
-    params, _ = model.init(KEY, x)
+    params, _ = compiled.init(model, KEY, x)
     with pytest.raises(ValueError, match="estimated by random draws and needs a key"):
         reported(fnn.Objective(model, fnn.MeanSquaredError()), params, (x, x[:, :1]), key=None)

@@ -1,7 +1,8 @@
 """Every row of the table: a step of K-FAC is finite, and what is known of a layer's kernels becomes their factors."""
 
+from typing import Any
+
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -12,7 +13,7 @@ from fnn.optim.kronecker import blocks_of
 from fnn.rules._moments import is_known
 from fnn.rules.reports import with_reports
 from fnn.walk import walk
-from tests.cases import LayerCase
+from tests.cases import QUICK, LayerCase
 from tests.points import drawn_point
 from tests.rules import alone
 from tests.rules.test_rows import rows
@@ -40,13 +41,19 @@ def test_a_step_on_a_row(case: LayerCase):
         unknown.extend(block for block in blocks if not is_known(contributions.get(block.kernel), block))
         return optimizer.update(grads, optimizer.init(params), params, reports=reports)
 
-    updates, state = jax.jit(step)(point.params, point.state)
-    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves((updates, state)))
-    for sides in state.known.factors.values():
-        for side in sides:
-            full = side.ndim >= 2 and side.shape[-1] == side.shape[-2]
-            values = jnp.linalg.eigvalsh(side) if full else side
-            assert (values >= -1e-12 * jnp.abs(values).max(initial=1)).all()
+    if case.name in QUICK:  # once a class; of a further option it is asked what is known of its kernels
+        check_numbers(*jax.jit(step)(point.params, point.state))
+    else:
+        jax.eval_shape(step, point.params, point.state)
     layers = [each for _, each in walk(case.layer)]
     in_full = any(isinstance(each, (*IN_FULL, fnn.losses.LinearHead)) or each.rule == "auto" for each in layers)
     assert not unknown or in_full or "user" in case.name, unknown
+
+
+def check_numbers(updates: Any, state: Any) -> None:
+    """All are finite, and no factor has an eigenvalue below zero, but for rounding."""
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves((updates, state)))
+    for side in jax.tree.leaves(state.known.factors):
+        full = side.ndim >= 2 and side.shape[-1] == side.shape[-2]
+        values = np.linalg.eigvalsh(side) if full else np.asarray(side)
+        assert (values >= -1e-12 * np.abs(values).max(initial=1)).all()

@@ -9,6 +9,7 @@ import pytest
 
 import fnn
 from fnn.paths import named_leaves
+from tests import compiled
 from tests.comparing import close
 from tests.rules import alone
 
@@ -22,9 +23,14 @@ LABELS = np.random.default_rng(1).integers(0, 3, 6)
 def test_signal_and_noise_are_the_unbiased_estimates_whole_and_by_leaf():
     model = fnn.Serial(fnn.Dense(4), fnn.Tanh(), fnn.Repeat(fnn.Dense(4), 2), fnn.Dense(3))
     objective = fnn.Objective(model, fnn.CrossEntropy(), (fnn.L2(0.1),))
-    params, state = objective.init(KEY, X)
-    each = alone.gradients(objective, params, state, (X, LABELS), None, True)
-    found = jax.jit(lambda params: fnn.gradient_noise_scale(objective, params, state, (X, LABELS)))(params)
+    params, state = compiled.start(objective, KEY, X)
+
+    @jax.jit
+    def both(params: Any) -> tuple:
+        each = alone.gradients(objective, params, state, (X, LABELS), None, True)
+        return each, fnn.gradient_noise_scale(objective, params, state, (X, LABELS))
+
+    each, found = both(params)
     signal = noise = 0.0
     for path, g in named_leaves(each).items():
         g = np.asarray(g).reshape(6, -1)
@@ -55,7 +61,7 @@ def test_one_example_has_no_variance():
 def measured(**options: Any) -> tuple[Any, Any]:
     """The history of a run that does not move its parameters, by ``fit`` and by ``make_train``."""
     objective = fnn.Objective(fnn.Serial(fnn.Dense(4), fnn.Tanh(), fnn.Dense(3)), fnn.CrossEntropy())
-    params, state = objective.init(KEY, X)
+    params, state = compiled.start(objective, KEY, X)
     given = {"epochs": 2, "batch_size": 3, "shuffle": False, "metrics": (fnn.GradientNoise(), fnn.Accuracy())} | options
     data, start = (X, LABELS), {"params": params, "state": state, "validation": (X, LABELS)}
     fitted = fnn.fit(objective, fnn.optim.sgd(0.0), data, key=KEY, progress=False, **start, **given)
@@ -66,10 +72,8 @@ def measured(**options: Any) -> tuple[Any, Any]:
 def test_an_epoch_divides_the_noise_of_its_batches_by_their_signal():
     fitted, made = measured()
     objective = fnn.Objective(fnn.Serial(fnn.Dense(4), fnn.Tanh(), fnn.Dense(3)), fnn.CrossEntropy())
-    parts = [
-        fnn.gradient_noise_scale(objective, fitted.params, fitted.state, (X[i : i + 3], LABELS[i : i + 3]))
-        for i in (0, 3)
-    ]
+    scale = jax.jit(lambda batch: fnn.gradient_noise_scale(objective, fitted.params, fitted.state, batch))
+    parts = [scale((X[i : i + 3], LABELS[i : i + 3])) for i in (0, 3)]
     expected = sum(part.noise for part in parts) / sum(part.signal for part in parts)
     for history in (fitted.history, made.history):
         close(history["noise_scale"], np.full(2, expected, np.float32), rtol=1e-5)
@@ -80,7 +84,7 @@ def test_an_epoch_divides_the_noise_of_its_batches_by_their_signal():
 
 def test_it_is_measured_only_while_training():
     objective = fnn.Objective(fnn.Dense(3), fnn.CrossEntropy())
-    params, state = objective.init(KEY, X)
+    params, state = compiled.start(objective, KEY, X)
     with pytest.raises(TypeError, match="measures gradients while fit and make_train run"):
         fnn.evaluate(objective, params, state, (X, LABELS), batch_size=3, metrics=[fnn.GradientNoise()])
     with pytest.raises(ValueError, match=r"history entries need different names .* 'noise_scale', 'noise_scale'"):

@@ -11,6 +11,7 @@ import pytest
 from jax.extend.core import ClosedJaxpr
 
 import fnn
+from tests import compiled
 from tests.comparing import close, same
 from tests.rules import alone
 
@@ -28,7 +29,7 @@ def labels(seed: int, classes: int, *shape: int) -> np.ndarray:
 
 
 def start(objective: fnn.Objective, inputs: Any) -> tuple[Any, Any]:
-    params, state = objective.init(KEY, inputs)
+    params, state = compiled.start(objective, KEY, inputs)
     return jax.tree.map(lambda leaf: leaf + 0.1 * jnp.asarray(drawn(leaf.size, *leaf.shape), leaf.dtype), params), state
 
 
@@ -44,7 +45,7 @@ def classifier() -> tuple[fnn.Objective, Any, tuple]:
 def test_the_norm_of_a_dense_layer_is_that_of_its_input_times_that_of_its_delta():
     objective = fnn.Objective(fnn.Dense(1, use_bias=False), fnn.MeanSquaredError())
     batch = np.array([[3.0, 4.0], [0.0, 1.0]]), np.array([[1.0], [-2.0]])
-    found = fnn.per_example_norms(objective, {"kernel": jnp.zeros((2, 1))}, {}, batch)
+    found = compiled.per_example_norms(objective, {"kernel": jnp.zeros((2, 1))}, {}, batch)
     close(found.norms, np.array([10.0, 4.0]))  # |2 (0 − t)| ‖x‖
     close(found.value, (1 + 4) / 2)
     close(found.aux.outputs, np.zeros((2, 1)))
@@ -55,7 +56,7 @@ def test_a_symbol_that_occurs_twice_in_an_example_adds_up():
     objective = fnn.Objective(model, fnn.MeanSquaredError())
     batch = np.array([[0, 0, 1], [0, 1, 2]]), np.array([[1.0], [1.0]])
     params = {"embedding_0": {"embedding": jnp.zeros((3, 1))}}
-    found = fnn.per_example_norms(objective, params, {}, batch)
+    found = compiled.per_example_norms(objective, params, {}, batch)
     close(found.norms, np.sqrt([2.0**2 * (2**2 + 1), 2.0**2 * 3]))
 
 
@@ -76,8 +77,8 @@ def test_an_index_outside_the_table_has_no_gradient():
 @pytest.mark.full
 def test_the_weight_of_an_example_cancels_and_a_weight_of_zero_leaves_no_gradient():
     objective, params, batch = classifier()
-    plain = fnn.per_example_norms(objective, params, {}, batch)
-    weighted = fnn.per_example_norms(objective, params, {}, (*batch, np.array([3.0, 1.0, 0.5, 0.0, 2.0])))
+    plain = compiled.per_example_norms(objective, params, {}, batch)
+    weighted = compiled.per_example_norms(objective, params, {}, (*batch, np.array([3.0, 1.0, 0.5, 0.0, 2.0])))
     close(weighted.norms, plain.norms * np.array([1.0, 1, 1, 0, 1]))
 
 
@@ -88,15 +89,15 @@ def test_the_value_is_that_of_the_objective_on_the_batch(weights: Any):
     objective = dataclasses.replace(objective, penalties=(fnn.L2(0.1),))
     batch = batch if weights is None else (*batch, weights)
     value, aux = objective(params, {}, batch)
-    found = fnn.per_example_norms(objective, params, {}, batch)
+    found = compiled.per_example_norms(objective, params, {}, batch)
     close((found.value, found.aux.outputs), (value, aux.outputs))
-    close(fnn.clipped_gradients(objective, params, {}, batch, max_norm=1.0)[0][0], value)
+    close(compiled.clipped_gradients(objective, params, {}, batch, max_norm=1.0)[0][0], value)
 
 
 @pytest.mark.full
 def test_a_batch_without_any_weight_has_the_value_zero():
     objective, params, batch = classifier()
-    close(fnn.per_example_norms(objective, params, {}, (*batch, np.zeros(5))).value, 0.0)
+    close(compiled.per_example_norms(objective, params, {}, (*batch, np.zeros(5))).value, 0.0)
 
 
 @pytest.mark.full
@@ -104,9 +105,9 @@ def test_every_example_draws_the_same_random_numbers():
     objective = fnn.Objective(fnn.Serial(fnn.Dropout(0.5), fnn.Dense(1)), fnn.MeanSquaredError())
     batch = np.ones((6, 8)), np.ones((6, 1))
     params, _ = start(objective, batch[0])
-    norms = fnn.per_example_norms(objective, params, {}, batch, key=KEY).norms
+    norms = compiled.per_example_norms(objective, params, {}, batch, key=KEY).norms
     close(norms, jnp.full(6, norms[0]))
-    assert norms[0] != fnn.per_example_norms(objective, params, {}, batch, train=False).norms[0]
+    assert norms[0] != compiled.per_example_norms(objective, params, {}, batch, train=False).norms[0]
 
 
 @pytest.mark.full
@@ -190,7 +191,7 @@ def test_a_loss_that_multiplies_by_its_kernel_itself():
     batch = labels(3, 5, 3, 6), labels(4, 5, 3, 6)
     params, state = start(objective, batch[0])
     alone.check(objective, params, state, batch, key=KEY, train=True)
-    assert fnn.per_example_norms(objective, params, state, batch).aux.outputs.shape == (3, 6, 5)  # logits
+    assert compiled.per_example_norms(objective, params, state, batch).aux.outputs.shape == (3, 6, 5)  # logits
 
 
 @pytest.mark.full
@@ -276,7 +277,7 @@ def test_parameters_that_are_not_floating_have_no_norm():
 def test_without_a_norm_above_the_limit_it_is_the_gradient_of_the_batch():
     objective, params, batch = classifier()
     (value, aux), grads = objective.value_and_grad(params, {}, batch)
-    found = fnn.clipped_gradients(objective, params, {}, batch, max_norm=1e6)
+    found = compiled.clipped_gradients(objective, params, {}, batch, max_norm=1e6)
     close(found, ((value, aux), grads))
 
 
@@ -284,15 +285,15 @@ def test_without_a_norm_above_the_limit_it_is_the_gradient_of_the_batch():
 def test_it_has_the_structure_and_dtypes_of_the_parameters():
     objective = fnn.Objective(fnn.Serial(fnn.Repeat(fnn.Dense(3), 2), fnn.WeightNorm(fnn.Dense(2))), alone.Energy())
     batch = drawn(1, 4, 3).astype(np.float32), np.zeros(4)
-    params, _ = objective.init(KEY, batch[0])
-    _, grads = fnn.clipped_gradients(objective, params, {}, batch, max_norm=0.1)
+    params, _ = compiled.start(objective, KEY, batch[0])
+    _, grads = compiled.clipped_gradients(objective, params, {}, batch, max_norm=0.1)
     chex.assert_trees_all_equal_shapes_and_dtypes(grads, params)
 
 
 def test_no_example_moves_it_by_more_than_twice_the_limit():
     objective, params, batch = classifier()
     other = (np.concatenate([batch[0][:-1], 1e3 * np.ones((1, 2))]), batch[1])
-    one, two = (fnn.clipped_gradients(objective, params, {}, each, max_norm=0.1)[1] for each in (batch, other))
+    one, two = (compiled.clipped_gradients(objective, params, {}, each, max_norm=0.1)[1] for each in (batch, other))
     moved = jnp.sqrt(sum(jnp.vdot(a - b, a - b) for a, b in zip(*map(jax.tree.leaves, (one, two)), strict=True)))
     assert moved <= 2 * 0.1 / 5 * (1 + 1e-12)
 
@@ -313,7 +314,7 @@ def test_examples_without_a_gradient_leave_the_derivatives_of_norms_finite():
 def test_a_norm_that_overflows_makes_the_mean_nan_and_drops_no_example():
     objective = fnn.Objective(fnn.Dense(1, use_bias=False), fnn.MeanSquaredError())
     x = np.array([[1e10], [1.0]], np.float32)
-    _, grads = fnn.clipped_gradients(objective, {"kernel": jnp.zeros((1, 1), jnp.float32)}, {}, (x, x), max_norm=1.0)
+    _, grads = compiled.clipped_gradients(objective, {"kernel": jnp.zeros((1, 1), jnp.float32)}, {}, (x, x), max_norm=1.0)
     assert np.isnan(grads["kernel"]).all()
 
 
@@ -344,9 +345,9 @@ def test_it_runs_under_vmap_and_operation_by_operation():
 def test_a_state_that_no_example_changes_is_returned():
     objective = fnn.Objective(fnn.Serial(fnn.SpectralNorm(fnn.Dense(3)), fnn.BatchNorm()), alone.Energy())
     x = drawn(1, 4, 2)
-    params, state = objective.init(KEY, x)
+    params, state = compiled.start(objective, KEY, x)
     _, trained = objective(params, state, (x, np.zeros(4)), train=True)
-    found = fnn.per_example_norms(objective, params, trained.state, (x, np.zeros(4)), train=False)
+    found = compiled.per_example_norms(objective, params, trained.state, (x, np.zeros(4)), train=False)
     same(found.aux.state, trained.state)
 
 
@@ -418,8 +419,8 @@ def test_outputs_that_do_not_depend_on_the_example_are_those_of_all():
     model = fnn.Serial(fnn.Dense(2), fnn.Lambda(lambda x: jnp.zeros((len(x), 3))))
     objective = fnn.Objective(model, fnn.CrossEntropy())
     batch = drawn(1, 4, 2), labels(2, 3, 4)
-    params, state = objective.init(KEY, batch[0])
-    found = fnn.per_example_norms(objective, params, state, batch)
+    params, state = compiled.start(objective, KEY, batch[0])
+    found = compiled.per_example_norms(objective, params, state, batch)
     close((found.aux.outputs, found.norms), (np.zeros((4, 3)), np.zeros(4)))
 
 
