@@ -4,18 +4,12 @@ import os
 from pathlib import Path
 from typing import Any
 
-import jax
-import jax.numpy as jnp
-
 from fnn.checkpoint import tensor_file
 from fnn.checkpoint.file import contents, load, read_metadata, save
 from fnn.checkpoint.folder import CheckpointFolder
 from fnn.checkpoint.model_text import from_json, to_json
-from fnn.checkpoint.stored_leaf import Spec
-from fnn.errors import describe
+from fnn.checkpoint.nested import structure_of, tree_like
 from fnn.layer import Layer, Params, State
-from fnn.paths import join
-from fnn.stacked import Stacked
 
 ENTRY = "model"
 """The entry of a checkpoint's metadata that describes the model."""
@@ -67,7 +61,7 @@ def load_model(path: str | os.PathLike, *, best: bool = False) -> tuple[Layer, P
         model = from_json(text)
         with tensor_file.opened(path) as file:
             specs, _ = contents(path, file)
-        like = {part: _like(part, structure[part], specs) for part in PARTS}
+        like = {part: tree_like(part, structure[part], specs) for part in PARTS}
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} describes its model in another way than fnn.save_model writes it: {error}") from error
     except ValueError as error:
@@ -79,7 +73,10 @@ def load_model(path: str | os.PathLike, *, best: bool = False) -> tuple[Layer, P
 
 def described(text: str, params: Params, state: State) -> dict[str, Any]:
     """The entry of the metadata: the model's text, and the structure of parameters and state."""
-    return {"text": text, "structure": {"params": _structure("params", params), "state": _structure("state", state)}}
+    return {
+        "text": text,
+        "structure": {"params": structure_of("params", params), "state": structure_of("state", state)},
+    }
 
 
 def described_if_possible(model: Layer) -> tuple[str, str]:
@@ -88,26 +85,6 @@ def described_if_possible(model: Layer) -> tuple[str, str]:
         return to_json(model), ""
     except (TypeError, ValueError, RecursionError) as error:
         return "", str(error)
-
-
-def _structure(path: str, tree: Any) -> Any:
-    """Nested dicts as JSON: {"names": {name: …}, "stacked": sizes}, and null for an array."""
-    if not isinstance(tree, dict):
-        if not hasattr(tree, "shape"):
-            raise TypeError(f"{path} is a nested dict of arrays, as init returns it, got {describe(tree)}")
-        return None
-    sizes = list(tree.sizes) if isinstance(tree, Stacked) else []
-    return {"names": {name: _structure(join(path, name), part) for name, part in tree.items()}, "stacked": sizes}
-
-
-def _like(path: str, structure: Any, specs: dict[str, Spec]) -> Any:
-    if structure is None:
-        spec = specs[path]
-        if spec.random:
-            return jax.random.wrap_key_data(jnp.zeros(spec.shape, spec.dtype), impl=spec.random)
-        return jax.ShapeDtypeStruct(spec.shape, spec.dtype)
-    tree = {name: _like(join(path, name), part, specs) for name, part in structure["names"].items()}
-    return Stacked(tree, tuple(structure["stacked"])) if structure["stacked"] else tree
 
 
 def _file(path: Path, best: bool) -> Path:

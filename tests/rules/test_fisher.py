@@ -31,7 +31,7 @@ KEY = jax.random.key(0)
 (SAMPLED,), (EMPIRICAL,) = rules_of(optim.kfac(1.0)), rules_of(optim.kfac(1.0, fisher="empirical"))
 
 
-def normal(seed: int, *shape: int) -> np.ndarray:
+def normal(seed: int, *shape: int) -> Any:
     return np.random.default_rng(seed).standard_normal(shape)
 
 
@@ -61,6 +61,7 @@ def factors(objective: fnn.Objective, params: Any, batch: tuple, block: Block, r
 
 def expected(function: Any, model: fnn.Layer, params: Any, x: jax.Array, classes: int, *weights: jax.Array) -> Any:
     """The mean of ``function(report)`` over every combination of labels of the samples, by their probabilities."""
+
     def one(labels: jax.Array) -> Any:
         chances = jax.nn.softmax(model.apply(params, {}, x)[0])
         objective = fnn.Objective(model, Drawn(labels=labels))

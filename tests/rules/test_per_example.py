@@ -314,7 +314,9 @@ def test_examples_without_a_gradient_leave_the_derivatives_of_norms_finite():
 def test_a_norm_that_overflows_makes_the_mean_nan_and_drops_no_example():
     objective = fnn.Objective(fnn.Dense(1, use_bias=False), fnn.MeanSquaredError())
     x = np.array([[1e10], [1.0]], np.float32)
-    _, grads = compiled.clipped_gradients(objective, {"kernel": jnp.zeros((1, 1), jnp.float32)}, {}, (x, x), max_norm=1.0)
+    _, grads = compiled.clipped_gradients(
+        objective, {"kernel": jnp.zeros((1, 1), jnp.float32)}, {}, (x, x), max_norm=1.0
+    )
     assert np.isnan(grads["kernel"]).all()
 
 

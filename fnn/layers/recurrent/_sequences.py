@@ -49,14 +49,14 @@ def unpack_sequences(x: Any, sizes: tuple[int, ...]) -> Sequences:
     values = floating_array(check_sequence(x))
     check_sequence(values)
     lengths, carry = [*members[1:], None, None][:2]
-    start, wrong = zero_carry(sizes, len(values), values.dtype), jnp.zeros(())
+    start, wrong = zero_carry(sizes, values.shape[0], values.dtype), jnp.zeros(())
     if lengths is not None:
         lengths = checked_lengths(lengths, *values.shape[:2])
         wrong = impossible(lengths, values.shape[1])
         lengths = jnp.where(wrong, values.shape[1], lengths)
         values = jnp.where(_column(valid_steps(lengths, values.shape[1])), values, 0)
     if carry is not None:
-        start = carry_members(carry, sizes, len(values), values.dtype)
+        start = carry_members(carry, sizes, values.shape[0], values.dtype)
     if lengths is not None and not is_concrete(lengths):  # under jit nothing can be raised: such a sequence is all NaN
         start = tuple(jnp.where(_column(wrong), jnp.nan, member) for member in start)
     return Sequences(values, lengths, start, Form(len(members) if isinstance(x, tuple) else 0, carry is not None))
