@@ -1,0 +1,30 @@
+"""Parts and forms: the ways in which another library may hold a layer."""
+
+from typing import NamedTuple
+
+from fnn.interop.pieces import Piece, Shape
+
+
+class Part(NamedTuple):
+    """The pieces of one module. ``classes`` are its possible classes of PyTorch's own, if the class is known.
+
+    ``name`` is that of the part in the layer, ``query`` say, and ``roles`` the names that its module may have; without
+    roles parts come in order.
+    """
+
+    pieces: tuple[Piece, ...]
+    classes: tuple[str, ...] = ()
+    name: str = ""
+    roles: frozenset[str] = frozenset()
+
+    @property
+    def required(self) -> dict[str, Shape]:
+        """The shapes of the arrays that must be there."""
+        return {key: shape for piece in self.pieces if not piece.optional for key, shape in piece.keys.items()}
+
+    @property
+    def optional(self) -> dict[str, Shape]:
+        return {key: shape for piece in self.pieces if piece.optional for key, shape in piece.keys.items()}
+
+
+Form = tuple[Part, ...]
