@@ -23,7 +23,7 @@ from fnn.interop.torch_functions import (
 )
 from fnn.interop.torch_settings import settings
 from fnn.layer import Layer
-from fnn.layers import AvgPool, Dropout, Identity, MaxPool
+from fnn.layers import AvgPool, Dropout, MaxPool
 from fnn.walk import walk
 
 SHOWN = 4
@@ -62,11 +62,8 @@ def _of_layers(matching: Matching) -> Found:
 
 def _between(model: Layer, modules: dict[str, Any]) -> Found:
     layers = list(walk(model))
-    pairs: list[tuple[Sequence, Sequence]] = [
-        (our_activations(layers), activations(modules)),
-    ]
-    rates = [(path, Dropout(layer.rate)) for path, layer in layers if isinstance(layer, Dropout)]
-    pairs.append((rates or [("", Identity())], dropouts(modules)))
+    rates: Sequence = [(path, Dropout(layer.rate)) for path, layer in layers if isinstance(layer, Dropout)]
+    pairs = [(our_activations(layers), activations(modules)), (rates, dropouts(modules))]
     for kind, name in ((MaxPool, "Max"), (AvgPool, "Avg")):
         theirs = pools(modules, name)
         if theirs:
@@ -75,6 +72,10 @@ def _between(model: Layer, modules: dict[str, Any]) -> Found:
         for (path, layer), (prefix, other) in _paired(ours, theirs):
             if layer != other:
                 yield (path, prefix), (f"{layer!r}", f"has {other!r}", f"write {other!r}")
+    if not rates:
+        for prefix, other in dropouts(modules):
+            words = f"evaluation agrees; write {other!r} where it trains"
+            yield ("", prefix), ("nothing is dropped", f"has {other!r}", words)
 
 
 def _paired(ours: Sequence, theirs: Sequence) -> list[tuple[tuple[str, Any], tuple[str, Any]]]:

@@ -66,7 +66,7 @@ def activations(modules: dict[str, Any]) -> Sequence:
         elif type(module).__name__ in ("TransformerEncoderLayer", "TransformerDecoderLayer"):
             name = getattr(module.activation, "__name__", "")
             if name in FUNCTIONS and not hasattr(module.activation, "state_dict"):
-                found.append((f"{prefix}.activation", FUNCTIONS[name]))
+                found.append((f"{prefix}.activation".lstrip("."), FUNCTIONS[name]))
     return found
 
 
@@ -120,7 +120,7 @@ def our_pools(layers: Iterable[tuple[str, Layer]], kind: type[Layer], rank: int)
 def dropouts(modules: dict[str, Any]) -> Sequence:
     names = ("Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "AlphaDropout")
     return [
-        (prefix, Dropout(each.p)) for prefix, each in modules.items() if type(each).__name__ in names and each.p < 1
+        (prefix, Dropout(each.p)) for prefix, each in modules.items() if type(each).__name__ in names and 0 < each.p < 1
     ]
 
 

@@ -107,8 +107,6 @@ def _convolution(layer: Any, module: Any) -> Iterator[Setting]:
             f"padding_mode={module.padding_mode!r}",
             f"put Lambda(pad) in front, with jax.numpy.pad of that mode, and write {kind}(…, padding='VALID')",
         )
-    elif not isinstance(layer, DepthwiseConv) and hasattr(layer, "groups") and layer.groups != module.groups:
-        yield Setting(f"{kind} has groups={layer.groups}", f"groups={module.groups}", f"write {kind}(…, groups=…)")
     else:
         yield from (Setting(*each) for each in padding(layer, module, rank))
 
