@@ -19,8 +19,8 @@ nn = torch.nn
 ROW, STEPS, IMAGE, SYMBOLS = spec(1, 4), spec(1, 5, 4), spec(1, 9, 9, 4), spec(1, 5, dtype=np.int32)
 
 
-def conv(**options: Any) -> fnn.Conv:
-    return fnn.Conv(4, (3, 3), **{"padding": 1} | options)
+def conv(padding: Any = 1, **options: Any) -> fnn.Conv:
+    return fnn.Conv(4, (3, 3), padding=padding, **options)
 
 
 def around(*modules: Any) -> Any:
@@ -38,10 +38,6 @@ POST_NORM = fnn.Serial(
 )
 RELU_BLOCK = fnn.TransformerBlock(2, 6, activation=fnn.Relu())
 FLOAT32 = float(np.finfo(np.float32).eps)
-
-
-class Attention(nn.MultiheadAttention):
-    """With the options of the base class."""
 
 
 CASES: dict[str, tuple[fnn.Layer, Callable[[], Any], Any, str]] = {
