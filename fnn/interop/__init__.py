@@ -55,7 +55,7 @@ max pooling of NaN                     NaN in fnn, PyTorch and JAX; dropped by o
 an average over padding                divided by the elements inside the image in fnn, by the window in PyTorch
 dropout in a transformer's layer       PyTorch also drops hidden units of the position-wise network
 an infeasible CTC                      raises in fnn, ∞ in PyTorch, about 100,001 in optax and keras
-gradients of HardSigmoid and CELU      PyTorch's float64 ones are exact to 5e-9 and 1e-8 only
+gradients of HardSigmoid and CELU      PyTorch's float64 ones are exact to 5e-9 and (for α ≠ 1) 4e-8 only
 AUROC of logits 20 and 25              exact (1.0) in fnn; 0.5 in torchmetrics, which takes the sigmoid in float32
 top-k of tied logits                   torchmetrics' top-2 accuracy can be below its top-1
 =====================================  ===============================================================================

@@ -34,6 +34,9 @@ from fnn.layers.recurrent._recurrent import Recurrent
 UNKNOWN = -1
 """There are spatial axes, but how many channels is not known."""
 
+MIXED = -2
+"""What was flattened was added to outputs of a dense layer, so that no order of rows is PyTorch's."""
+
 
 class Channels:
     """What is known of the array between two layers, as a walk over the model goes on.

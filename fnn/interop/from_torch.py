@@ -6,6 +6,7 @@ from typing import Any
 import jax
 
 from fnn.calls import init_of
+from fnn.errors import instance_hint
 from fnn.guards.inputs import arrays_or_shapes
 from fnn.interop.differences import warn_of_differences
 from fnn.interop.matching import Ambiguous, Matching, match, wanted_of
@@ -48,6 +49,7 @@ def load_torch(
     Array([[7.]], dtype=float32)
     """
     key, given = jax.random.key(0), held(module_or_state_dict)
+    _check_model("load_torch", model)
     params, state = jax.eval_shape(lambda key, x: init_of(model, key, x), key, arrays_or_shapes(x))
     matching = _matching(model, params, state, x, given, names)
     over = left_over(matching, "PyTorch")
@@ -84,6 +86,7 @@ def store_torch(
     biases that are not 0 if it has none, slopes that differ if it has one.
     """
     given = held(module, "store_torch")
+    _check_model("store_torch", model)
     matching = _matching(model, params, state, x, given, names)
     if over := left_over(matching, "PyTorch"):
         raise ValueError(
@@ -99,6 +102,11 @@ def store_torch(
     )
     print(table(matching, "→"))
     warn_of_differences(model, matching, given.modules, given.read)
+
+
+def _check_model(function: str, model: Layer) -> None:
+    if not isinstance(model, Layer):
+        raise TypeError(f"{function} takes a model of fnn first, got {model!r}{instance_hint(model)}")
 
 
 def _matching(model: Layer, params: Any, state: Any, x: Any, given: Held, names: dict[str, str] | None) -> Matching:

@@ -108,52 +108,71 @@ def _lies_in(group: Group, prefix: str) -> bool:
     return not prefix or all(key == prefix or key.startswith(f"{prefix}.") for key in keys)
 
 
+class Option(NamedTuple):
+    """Groups that fit: the place of the first, the number of the form, and its parts in the order of the groups."""
+
+    start: int
+    form: int
+    order: tuple[int, ...]
+
+    @property
+    def groups(self) -> range:
+        return range(self.start, self.start + len(self.order))
+
+
+Options = dict[int, list[Option]]
+"""What fits each layer, by its number."""
+
+
 def _matched(wanted: list[Wanted], groups: list[Group]) -> Matching:
-    options = {i: list(_options(each, groups)) for i, each in enumerate(wanted)}
-    reachable = {
-        place for found in options.values() for start, parts in found for place in range(start, start + len(parts))
-    }
-    rest = [place for place in range(len(groups)) if place in reachable]
-    left = [i for i, found in options.items() if found]
-    chosen = _in_order(left, rest, options, wanted)
+    found: dict[Any, list[Option]] = {}  # layers that want the same share the search
+    options: Options = {}
+    for i, each in enumerate(wanted):
+        kind = tuple(tuple(part.kind for part in form) for form in each.forms)
+        if kind not in found:
+            found[kind] = list(_fitting(each.forms, groups))
+        options[i] = found[kind]
+    reachable = sorted({place for each in found.values() for option in each for place in option.groups})
+    left = [i for i, each in options.items() if each]
+    chosen = _in_order(left, reachable, options, wanted)
     if chosen is None:
         chosen = _by_shape(left, options, wanted, groups)
     result = Matching([], [wanted[i] for i in options if i not in chosen], [])
     used: set[int] = set()
-    for i, (start, parts) in sorted(chosen.items()):
-        for place, part in zip(range(start, start + len(parts)), parts, strict=True):
-            result.matches.append(Match(wanted[i], part, groups[place]))
+    for i, option in sorted(chosen.items()):
+        form = wanted[i].forms[option.form]
+        for place, part in zip(option.groups, option.order, strict=True):
+            result.matches.append(Match(wanted[i], form[part], groups[place]))
             used.add(place)
     result.unused.extend(group for place, group in enumerate(groups) if place not in used)
     return result
 
 
-Option = tuple[int, Form]
-"""Where the groups of a form begin, and its parts in the order of those groups."""
-
-
-def _options(wanted: Wanted, groups: list[Group]) -> Iterator[Option]:
+def _fitting(forms: tuple[Form, ...], groups: list[Group]) -> Iterator[Option]:
+    """Every place where groups fit, with the first form that does."""
+    by_part = [[[fits(part, group) for group in groups] for part in form] for form in forms]
     for start in range(len(groups)):
-        for form in wanted.forms:
-            ordered = _fitted(form, groups[start : start + len(form)])
-            if ordered is not None:
-                yield start, ordered
+        for number, (form, fitting) in enumerate(zip(forms, by_part, strict=True)):
+            places = range(start, min(start + len(form), len(groups)))
+            order = _order(form, [[column[place] for column in fitting] for place in places])
+            if order is not None:
+                yield Option(start, number, order)
                 break
 
 
-def _fitted(form: Form, window: list[Group]) -> Form | None:
-    """The parts of a form in the order of these groups, ``None`` if they do not fit."""
-    if len(window) != len(form):
+def _order(form: Form, rows: list[list[bool]]) -> tuple[int, ...] | None:
+    """The parts in the order of the groups, a row each; parts without roles come in their own order."""
+    if len(rows) != len(form):
         return None
-    ordered: list[Part] = []
-    for group in window:
-        fitting = [part for part in form if part not in ordered and fits(part, group)]
+    order: list[int] = []
+    for row in rows:
+        fitting = [number for number, fits in enumerate(row) if fits and number not in order]
         if not any(part.roles for part in form):
-            fitting = [part for part in fitting if part is form[len(ordered)]]
+            fitting = [number for number in fitting if number == len(order)]
         if len(fitting) != 1:
             return None
-        ordered.append(fitting[0])
-    return tuple(ordered)
+        order += fitting
+    return tuple(order)
 
 
 def fits(part: Part, group: Group) -> bool:
@@ -172,40 +191,44 @@ def fits(part: Part, group: Group) -> bool:
 
 
 def _in_order(
-    left: list[int], rest: list[int], options: dict[int, list[Option]], wanted: list[Wanted]
+    left: list[int], reachable: list[int], options: Options, wanted: list[Wanted]
 ) -> dict[int, Option] | None:
     """Each layer's arrays right behind those of the layer before it; ``None`` if they are not."""
     chosen, at = {}, 0
     for i in left:
-        found = next(((start, form) for start, form in options[i] if at < len(rest) and start == rest[at]), None)
+        here = reachable[at] if at < len(reachable) else None
+        found = next((option for option in options[i] if option.start == here), None)
         if found is None:
             if wanted[i].is_optional:
                 continue
             return None
-        chosen[i], at = found, at + len(found[1])
-    return chosen if at == len(rest) else None
+        chosen[i], at = found, at + len(found.order)
+    return chosen if at == len(reachable) else None
 
 
-def _by_shape(
-    left: list[int], options: dict[int, list[Option]], wanted: list[Wanted], groups: list[Group]
-) -> dict[int, Option]:
+def _by_shape(left: list[int], options: Options, wanted: list[Wanted], groups: list[Group]) -> dict[int, Option]:
     """The only arrays that fit each layer, and the only layer that they fit."""
     users: dict[int, list[int]] = {}
     for i in left:
-        for start, form in options[i]:
-            for place in range(start, start + len(form)):
+        for option in options[i]:
+            for place in option.groups:
                 users.setdefault(place, []).append(i)
     chosen = {}
     for i in left:
-        start, form = options[i][0]
-        rivals = sorted({j for place in range(start, start + len(form)) for j in users[place]})
+        first = options[i][0]
+        rivals = sorted({j for place in first.groups for j in users[place]})
         if len(options[i]) > 1 or len(rivals) > 1:
-            fit = ", ".join(groups[start].title for start, _ in options[i])
-            layers = ", ".join(wanted[j].title or "the model" for j in rivals)
+            fit = _some([groups[option.start].title for option in options[i]])
+            layers = _some([wanted[j].title or "the model" for j in rivals])
             raise Ambiguous(
                 f"the order of the arrays is not that of the layers, and shapes do not decide which belong where:"
-                f" {fit} fit {layers}; say it with names={{{wanted[i].path!r}: '{groups[start].prefix}', …}}, from"
-                f" globs of paths to prefixes of keys"
+                f" {fit} fit {layers}; say it with names={{{wanted[i].path!r}: {groups[first.start].prefix!r}, …}},"
+                f" from globs of paths to prefixes of keys"
             )
-        chosen[i] = options[i][0]
+        chosen[i] = first
     return chosen
+
+
+def _some(titles: list[str], limit: int = 8) -> str:
+    shown = ", ".join(titles[:limit])
+    return f"{shown} and {len(titles) - limit} more" if len(titles) > limit else shown

@@ -26,5 +26,10 @@ class Part(NamedTuple):
     def optional(self) -> dict[str, Shape]:
         return {key: shape for piece in self.pieces if piece.optional for key, shape in piece.keys.items()}
 
+    @property
+    def kind(self) -> tuple:
+        """What decides where it fits: layers of the same kind share the search."""
+        return tuple(self.required.items()), tuple(self.optional.items()), self.classes, self.roles
+
 
 Form = tuple[Part, ...]

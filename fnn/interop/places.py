@@ -17,7 +17,7 @@ from fnn.combinators.residual import Residual
 from fnn.combinators.spectral_norm import SpectralNorm
 from fnn.combinators.tied import Tied
 from fnn.combinators.time_distributed import TimeDistributed
-from fnn.interop.channels import UNKNOWN, Channels
+from fnn.interop.channels import MIXED, UNKNOWN, Channels
 from fnn.interop.pieces import Shape
 from fnn.layer import Layer
 from fnn.paths import join, lies_in
@@ -59,6 +59,12 @@ def places_of(model: Layer, params: Any, state: Any, x: Any = None) -> list[Plac
     walk.visit("", model, _leaves("params", params), _leaves("state", state), ())
     found = walk.places
     for path, channels in (walk.channels.rows | walk.channels.columns).items():
+        if channels == MIXED:
+            raise ValueError(
+                f"{path or 'the model'} reads a sum of flattened axes and of outputs of a dense layer, which PyTorch"
+                f" flattens channels first, so that no order of its rows is right; put a dense layer without a skip"
+                f" connection behind the Flatten, in both"
+            )
         if channels == UNKNOWN:
             raise ValueError(
                 f"{path or 'the model'} reads axes that were flattened, which PyTorch orders channels first, and how"
@@ -127,7 +133,7 @@ class _Walk:
             self.visit(join(path, name), child, entry(params, name), entry(state, name), index)
         self.channels = channels
         if start.merged is not None and channels.merged is None and layer.shortcut is None:
-            channels.merged = UNKNOWN  # a sum of axes in two orders
+            channels.merged = MIXED
 
     def _tied(self, path: str, layer: Tied, params: Any, state: Any, index: tuple[int, ...]) -> None:
         shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, "float32"), params, is_leaf=_is_leaf)

@@ -43,9 +43,9 @@ def shape_of(array: Any) -> tuple[int, ...]:
     return tuple(int(size) for size in array.shape)
 
 
-def is_number(array: Any) -> bool:
-    """Whether it is floating, as every parameter is."""
-    return "float" in str(array.dtype)
+def is_whole(array: Any) -> bool:
+    """Whether it holds integers or booleans, as no parameter does."""
+    return any(kind in str(array.dtype) for kind in ("int", "bool"))
 
 
 def as_numpy(array: Any) -> np.ndarray:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from fnn.interop.pieces import Shape
-from fnn.interop.torch_arrays import Held, is_number, shape_of
+from fnn.interop.torch_arrays import Held, is_whole, shape_of
 from fnn.interop.torch_layouts import KNOWN
 
 RECURRENT = re.compile(r"^(weight|bias)_(ih|hh|hr)_(l\d+(?:_reverse)?)$")
@@ -53,7 +53,7 @@ def groups_of(held: Held) -> list[Group]:
     attention = {key.rpartition(".")[0] for key in held.arrays if re.search(r"(^|\.)(in|q)_proj_weight$", key)}
     for key, array in held.arrays.items():
         prefix, part, name = _place(key, attention)
-        if not is_number(array) and name not in USUAL:
+        if is_whole(array) and name not in USUAL:
             continue
         found.setdefault((prefix, part), {})[name] = (key, shape_of(array))
     groups = []

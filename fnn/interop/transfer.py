@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -21,17 +21,25 @@ Read = Callable[[str], np.ndarray]
 """``read(key)``: the array at a key of the other library."""
 
 
-def load(matching: Matching, template: Any, read: Read) -> tuple[Any, dict[str, np.ndarray]]:
+class TiedLeaf(NamedTuple):
+    """What was found for a leaf that the model ties to another, and the index of its layer in a ``Repeat``."""
+
+    path: str
+    index: tuple[int, ...]
+    value: np.ndarray
+
+
+def load(matching: Matching, template: Any, read: Read) -> tuple[Any, list[TiedLeaf]]:
     """The tree ``{"params": …, "state": …}`` with what was found in the place of its leaves, and the tied leaves."""
     dtypes = named_leaves(template)
     made: dict[str, np.ndarray] = {}
-    tied: dict[str, np.ndarray] = {}
+    tied: list[TiedLeaf] = []
     for match in matching.matches:
         place = match.wanted.place
         for piece in match.part.pieces:
             for path, value in zip(piece.leaves, loaded(match, piece, read), strict=True):
                 if path not in dtypes:
-                    tied[path] = value
+                    tied.append(TiedLeaf(path, place.index, value))
                     continue
                 leaf = dtypes[path]
                 buffer = made.setdefault(path, np.array(leaf) if hasattr(leaf, "__array__") else _empty(leaf))
@@ -92,11 +100,12 @@ def _with_targets(layer: Tied, params: Any) -> Any:
     return layer.reparameterize(params, {}, train=False, key=None)[0]
 
 
-def check_tied(tied: dict[str, np.ndarray], model: Layer, params: Any) -> None:
+def check_tied(tied: list[TiedLeaf], model: Layer, params: Any) -> None:
     """Raises ``ValueError`` if arrays differ that the model ties to each other."""
     own = tied_leaves(model, params)
-    for path, value in tied.items():
-        if path in own and not np.array_equal(value.astype(own[path].dtype), own[path]):
+    for path, index, value in tied:
+        same = own[path][index]
+        if not np.array_equal(value.astype(same.dtype), same):
             raise ValueError(
                 f"the model ties {path.partition('/')[2]!r} to another parameter, but the arrays to load differ there;"
                 f" use a model without this tie"

@@ -17,7 +17,7 @@ nn, functional = torch.nn, torch.nn.functional
 N, T, D = 1, 3, 4
 
 
-def gradient(function: Any, x: list) -> list:
+def gradient(function: Any, x: Any) -> list:
     tensor = torch.tensor(x, requires_grad=True)
     function(tensor).sum().backward()
     return tensor.grad.tolist()
@@ -83,6 +83,16 @@ def test_weight_norm_keeps_the_function_when_it_wraps_a_layer():
     np.testing.assert_allclose(wrapped["kernel_scale"], np.linalg.norm(plain["kernel"], axis=0), rtol=1e-6)
     initial, _ = fnn.WeightNorm(fnn.Dense(3)).init(jax.random.key(0), np.ones((N, D), np.float32))
     np.testing.assert_allclose(initial["kernel_scale"], np.linalg.norm(initial["kernel"], axis=0), rtol=1e-6)
+
+
+def test_gradients_of_hard_sigmoid_and_celu_are_rounded_to_float32_in_pytorch():
+    x = np.linspace(-6, -1, 101)
+    assert 1e-9 < abs(gradient(functional.hardsigmoid, np.zeros(1))[0] - 1 / 6) < 5e-9
+    assert 1e-9 < np.abs(gradient(lambda x: functional.celu(x, 1.3), x) - np.exp(x / 1.3)).max() < 4e-8
+    with jax.enable_x64(True):
+        for layer, at, slope in ((fnn.HardSigmoid(), x / 3, np.full(101, 1 / 6)), (fnn.Celu(1.3), x, np.exp(x / 1.3))):
+            _, _, cache = layer.forward({}, {}, jnp.asarray(at))
+            np.testing.assert_allclose(layer.backward(cache, jnp.ones(101))[1], slope, rtol=0, atol=1e-15)
 
 
 def test_slopes_at_0_and_at_the_corners_of_hard_tanh():

@@ -209,6 +209,15 @@ def test_a_tied_head_may_be_there_twice_or_once_but_not_otherwise():
         load_torch(model, arrays | {"head.weight": arrays["tokens.weight"] + 1}, x)
 
 
+def test_ties_inside_a_repeat_are_those_of_each_layer():
+    inner = fnn.Serial(a=fnn.Dense(D, use_bias=False), b=fnn.Dense(D, use_bias=False))
+    model = fnn.Repeat(fnn.Tied(inner, {"b/kernel": "a/kernel"}), 2)
+    arrays = numbered(**{f"{i}__weight": (D, D) for i in (0, 2)})
+    twice = {f"{i}.weight": arrays[f"{i - i % 2}.weight"] for i in range(4)}
+    params, _ = there_and_back(model, twice, spec(1, D))
+    np.testing.assert_array_equal(params["a"]["kernel"][1], arrays["2.weight"].T)
+
+
 def test_a_layer_of_ones_own_has_the_same_names_in_both():
     params, _ = there_and_back(fnn.TrainableSwish(), numbered(beta=(F,)), spec(1, F))
     np.testing.assert_array_equal(params["beta"], np.arange(1, F + 1))

@@ -132,6 +132,15 @@ def test_what_is_no_state_dict_raises(given: object, message: str):
         load_torch(MLP, given, X)
 
 
+def test_the_model_comes_first():
+    with pytest.raises(
+        TypeError, match=r"load_torch takes a model of fnn first, got <class 'fnn.*Dense'>; did"
+    ):
+        load_torch(fnn.Dense, {}, X)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="store_torch takes a model of fnn first, got 3"):
+        store_torch(3, {}, {}, Module({}))  # type: ignore[arg-type]
+
+
 def test_store_takes_a_module():
     with pytest.raises(TypeError, match=r"store_torch takes a torch.nn.Module, got \{fc1.weight: float32"):
         store_torch(MLP, {}, {}, linear("fc1", sizes=((4, 3),)))
@@ -207,6 +216,19 @@ def test_channels_that_nobody_knows_are_asked_for():
         store_torch(model, params, state, module)
     store_torch(model, params, state, module, x=spec(1, 2, 2, 3))
     np.testing.assert_array_equal(module.arrays["fc.weight"], linear("fc", sizes=((2, 12),))["fc.weight"])
+
+
+def test_a_sum_of_flattened_axes_and_outputs_has_no_order():
+    model = fnn.Serial(fnn.Flatten(), fnn.Residual(fnn.Dense(12)), fnn.Dense(2))
+    arrays = linear("one", "two", sizes=((12, 12), (2, 12)))
+    with pytest.raises(ValueError, match="dense_0 reads a sum of flattened axes and of outputs of a dense layer"):
+        load_torch(model, arrays, spec(1, 2, 2, 3))
+
+
+def test_a_lambda_before_a_flatten_may_change_the_channels():
+    model = fnn.Serial(fnn.Lambda(jax.numpy.sin), fnn.Flatten(), fnn.Dense(2))
+    with pytest.raises(ValueError, match="put what changes the channels before the Flatten into layers of fnn instead"):
+        load_torch(model, linear("one", sizes=((2, 12),)), spec(1, 2, 2, 3))
 
 
 def test_a_whole_block_is_matched_whether_its_norms_come_first_or_last():
