@@ -133,9 +133,7 @@ def test_what_is_no_state_dict_raises(given: object, message: str):
 
 
 def test_the_model_comes_first():
-    with pytest.raises(
-        TypeError, match=r"load_torch takes a model of fnn first, got <class 'fnn.*Dense'>; did"
-    ):
+    with pytest.raises(TypeError, match=r"load_torch takes a model of fnn first, got <class 'fnn.*Dense'>; did"):
         load_torch(fnn.Dense, {}, X)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="store_torch takes a model of fnn first, got 3"):
         store_torch(3, {}, {}, Module({}))  # type: ignore[arg-type]

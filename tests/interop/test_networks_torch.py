@@ -82,7 +82,7 @@ class Decoder(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         layer = nn.TransformerDecoderLayer(4, 2, 6, dropout=0.0, batch_first=True, norm_first=True)
-        self.layers = nn.TransformerDecoder(layer, 2)
+        self.layers = nn.TransformerDecoder(layer, 1)
 
     def forward(self, x: Any) -> Any:
         mask = nn.Transformer.generate_square_subsequent_mask(x.shape[1]).to(x.dtype)
@@ -156,9 +156,11 @@ NETWORKS = {
         images,
     ),
     "a residual network with a flatten": Network(
-        fnn.Serial(*RESIDUAL.layers, fnn.MaxPool((2, 2)), fnn.Flatten(), fnn.BatchNorm(), HEAD),
-        lambda: residual(nn.MaxPool2d(2), nn.Flatten(), nn.BatchNorm1d(12), spectral_norm(nn.Linear(12, 5))),
-        (2, 4, 8, 3),
+        fnn.Serial(block(6, 2), fnn.MaxPool((2, 2)), fnn.Flatten(), fnn.BatchNorm(), HEAD),
+        lambda: nn.Sequential(
+            *(Block(4, 6, 2), nn.MaxPool2d(2), nn.Flatten(), nn.BatchNorm1d(12), spectral_norm(nn.Linear(12, 5)))
+        ),
+        (2, 4, 8, 4),
         images,
     ),
     "a generator": Network(
@@ -209,9 +211,7 @@ NETWORKS = {
         (2, 5, 4),
     ),
     "a post-norm encoder": Network(fnn.Serial(POST_NORM, POST_NORM), lambda: encoder(False), (2, 5, 4)),
-    "a decoder with memory": Network(
-        fnn.Serial(fnn.Lambda(with_memory), decoder_block(), decoder_block()), Decoder, (2, 5, 4)
-    ),
+    "a decoder with memory": Network(fnn.Serial(fnn.Lambda(with_memory), decoder_block()), Decoder, (2, 5, 4)),
     "embeddings and projections": Network(TOKENS, Language, (2, 5), vocabulary=7),
 }
 
