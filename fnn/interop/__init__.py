@@ -36,6 +36,9 @@ What is turned is in the table of ``torch_layouts.py``. Beyond the order of axes
   times the batch's variance) and fnn's are not. ``num_batches_tracked`` becomes ``count``, at least 1.
 * Parameters get the dtype of ``x``.
 
+``load_flax`` moves the variables of a ``flax.linen`` module in the same way (``flax_layouts.py``): layouts are nearly
+those of fnn, and the numbers in the names of modules are their order. Norms of weights are not moved.
+
 What differs between the libraries and is not in the weights, measured with torch 2.13.0, flax 0.12.12, keras 3.15.1:
 
 =====================================  ===============================================================================
@@ -62,5 +65,6 @@ top-k of tied logits                   torchmetrics' top-2 accuracy can be below
 """
 
 from fnn.interop.differences import Difference as Difference
+from fnn.interop.from_flax import load_flax as load_flax
 from fnn.interop.from_torch import load_torch as load_torch
 from fnn.interop.from_torch import store_torch as store_torch

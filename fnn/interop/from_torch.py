@@ -3,19 +3,15 @@
 import functools
 from typing import Any
 
-import jax
-
-from fnn.calls import init_of
-from fnn.errors import instance_hint
-from fnn.guards.inputs import arrays_or_shapes
 from fnn.interop.differences import warn_of_differences
+from fnn.interop.loading import check_model, loaded_into
 from fnn.interop.matching import Ambiguous, Matching, match, wanted_of
-from fnn.interop.places import places_of
+from fnn.interop.places import places_channels_first
 from fnn.interop.table import left_over, table
 from fnn.interop.torch_arrays import Held, held, write
 from fnn.interop.torch_groups import groups_of, orders
 from fnn.interop.torch_layouts import forms
-from fnn.interop.transfer import check_tied, load, store, tied_leaves
+from fnn.interop.transfer import store, tied_leaves
 from fnn.layer import Layer, Params, State
 from fnn.paths import named_leaves
 
@@ -48,24 +44,12 @@ def load_torch(
     >>> model.apply(params, state, jax.numpy.ones((1, 3)))[0]
     Array([[7.]], dtype=float32)
     """
-    key, given = jax.random.key(0), held(module_or_state_dict)
-    _check_model("load_torch", model)
-    params, state = jax.eval_shape(lambda key, x: init_of(model, key, x), key, arrays_or_shapes(x))
-    matching = _matching(model, params, state, x, given, names)
-    over = left_over(matching, "PyTorch")
-    if over and strict:
-        raise ValueError(
-            f"layers and arrays are left over; change the model, say names={{glob of paths: prefix of keys}}, or give"
-            f" strict=False to leave them so:{over}"
-        )
-    if over:
-        params, state = init_of(model, key, x)
-    tree = {"params": params, "state": state}
-    made, tied = load(matching, tree, given.read)
-    check_tied(tied, model, made["params"])
-    print(table(matching, "←"))
+    given = held(module_or_state_dict)
+    matching, params, state = loaded_into(
+        "load_torch", model, x, given, lambda *both: _matching(model, both, x, given, names), strict, "PyTorch"
+    )
     warn_of_differences(model, matching, given.modules, given.read)
-    return made["params"], made["state"]
+    return params, state
 
 
 def store_torch(
@@ -86,8 +70,8 @@ def store_torch(
     biases that are not 0 if it has none, slopes that differ if it has one.
     """
     given = held(module, "store_torch")
-    _check_model("store_torch", model)
-    matching = _matching(model, params, state, x, given, names)
+    check_model("store_torch", model)
+    matching = _matching(model, (params, state), x, given, names)
     if over := left_over(matching, "PyTorch"):
         raise ValueError(
             f"layers and arrays are left over, so nothing was stored; change the module or the model:{over}"
@@ -104,13 +88,9 @@ def store_torch(
     warn_of_differences(model, matching, given.modules, given.read)
 
 
-def _check_model(function: str, model: Layer) -> None:
-    if not isinstance(model, Layer):
-        raise TypeError(f"{function} takes a model of fnn first, got {model!r}{instance_hint(model)}")
-
-
-def _matching(model: Layer, params: Any, state: Any, x: Any, given: Held, names: dict[str, str] | None) -> Matching:
-    wanted, groups = wanted_of(places_of(model, params, state, x), forms), groups_of(given)
+def _matching(model: Layer, both: Any, x: Any, given: Held, names: dict[str, str] | None) -> Matching:
+    params, state = both
+    wanted, groups = wanted_of(places_channels_first(model, params, state, x), forms), groups_of(given)
     return best([functools.partial(match, wanted, order(groups), names) for order in orders(groups, given.modules)])
 
 

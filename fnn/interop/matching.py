@@ -3,9 +3,8 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from fnn.interop.parts import Form, Part
+from fnn.interop.parts import Form, Group, Part
 from fnn.interop.places import Place
-from fnn.interop.torch_groups import Group
 from fnn.paths import join, matches, select
 
 
@@ -55,11 +54,16 @@ def wanted_of(places: Sequence[Place], forms: Callable[[Place], tuple[Form, ...]
     return [Wanted(place.path, place, forms(place)) for place in places]
 
 
-def match(wanted: list[Wanted], groups: list[Group], names: Any = None) -> Matching:
-    """Matches each entry of ``names`` by itself, and then the rest."""
+def match(
+    wanted: list[Wanted],
+    groups: list[Group],
+    names: Any = None,
+    order: Callable[[list[Wanted], list[Group]], list[Group]] = lambda wanted, groups: groups,
+) -> Matching:
+    """Matches each entry of ``names`` by itself, and then the rest; ``order`` is that in which the groups count."""
     total = Matching([], [], [])
     for ours, theirs in _divided(wanted, groups, names):
-        for mine, found in zip(total, _matched(ours, theirs), strict=True):
+        for mine, found in zip(total, _matched(ours, order(ours, theirs)), strict=True):
             mine.extend(found)  # type: ignore[arg-type]
     return total
 
@@ -105,7 +109,7 @@ def _parted(wanted: Wanted, names: dict[str, str]) -> list[Wanted]:
 
 def _lies_in(group: Group, prefix: str) -> bool:
     keys = [key for key, _ in group.names.values()]
-    return not prefix or all(key == prefix or key.startswith(f"{prefix}.") for key in keys)
+    return not prefix or all(key == prefix or key.startswith((f"{prefix}.", f"{prefix}/")) for key in keys)
 
 
 class Option(NamedTuple):

@@ -1,6 +1,6 @@
-"""Parts and forms: the ways in which another library may hold a layer."""
+"""Parts and forms: the ways in which another library may hold a layer; groups: the arrays that it has."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from fnn.interop.pieces import Piece, Shape
 
@@ -33,3 +33,21 @@ class Part(NamedTuple):
 
 
 Form = tuple[Part, ...]
+
+
+class Group(NamedTuple):
+    """Arrays that belong together: their keys and shapes, by their names in the module at ``prefix``.
+
+    ``part`` is the layer and direction in a recurrent module, or the name of a parameter that stands alone; ``module``
+    is the module itself and ``classes`` those of the library's own that it is of, if they are known.
+    """
+
+    prefix: str
+    names: dict[str, tuple[str, Shape]]
+    part: str = ""
+    module: Any = None
+    classes: frozenset[str] = frozenset()
+
+    @property
+    def title(self) -> str:
+        return ".".join(filter(None, (self.prefix, self.part))) or "the module itself"

@@ -70,6 +70,18 @@ def joined(key: str, pieces: Sequence[Piece], note: str) -> Piece:
     return Piece({key: (int(ends[-1]), *shapes[0][1:])}, leaves, load, store, note)
 
 
+def joined_last(leaf: str, keys: Sequence[str], shape: Shape) -> Piece:
+    """One leaf that is several arrays of one shape, one behind the other along the last axis."""
+
+    def load(arrays: Arrays) -> Arrays:
+        return (np.concatenate(arrays, -1),)
+
+    def store(leaves: Arrays) -> Arrays:
+        return tuple(np.split(leaves[0], len(keys), -1))
+
+    return Piece(dict.fromkeys(keys, shape), (leaf,), load, store)
+
+
 def summed(leaf: str, keys: tuple[str, str], shape: Shape) -> Piece:
     """Two arrays of which only the sum counts: the leaf. It is stored as the first, beside zeros."""
 

@@ -53,11 +53,17 @@ class Leaf(NamedTuple):
     tied: bool = False
 
 
-def places_of(model: Layer, params: Any, state: Any, x: Any = None) -> list[Place]:
+def places_of(model: Layer, params: Any, state: Any) -> list[Place]:
     """The places of a model; its parameters and state may be shapes."""
+    walk = _Walk(Channels())
+    walk.visit("", model, _leaves("params", params), _leaves("state", state), ())
+    return walk.places
+
+
+def places_channels_first(model: Layer, params: Any, state: Any, x: Any = None) -> list[Place]:
+    """The places, with ``rows`` and ``columns`` for a library that has the channels of images in front."""
     walk = _Walk(Channels(x))
     walk.visit("", model, _leaves("params", params), _leaves("state", state), ())
-    found = walk.places
     for path, channels in (walk.channels.rows | walk.channels.columns).items():
         if channels == MIXED:
             raise ValueError(
@@ -73,7 +79,7 @@ def places_of(model: Layer, params: Any, state: Any, x: Any = None) -> list[Plac
             )
     return [
         place._replace(rows=walk.channels.rows.get(place.path, 0), columns=walk.channels.columns.get(place.path, 0))
-        for place in found
+        for place in walk.places
     ]
 
 

@@ -2,8 +2,8 @@
 
 from fnn.describe.rendering import as_text
 from fnn.interop.matching import Match, Matching, Wanted
+from fnn.interop.parts import Group
 from fnn.interop.pieces import Piece
-from fnn.interop.torch_groups import Group
 
 
 def table(matching: Matching, arrow: str, other: str = "PyTorch") -> str:
@@ -38,7 +38,7 @@ def _piece(match: Match, piece: Piece, arrow: str) -> str:
 
 
 def _below(key: str, group: Group) -> str:
-    return key.removeprefix(f"{group.prefix}.") if group.prefix else key
+    return key[len(group.prefix) + 1 :] if group.prefix else key
 
 
 def _held(match: Match, piece: Piece) -> list[str]:

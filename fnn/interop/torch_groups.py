@@ -8,8 +8,9 @@ list of positions, are left out.
 
 import re
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
+from fnn.interop.parts import Group
 from fnn.interop.pieces import Shape
 from fnn.interop.torch_arrays import Held, is_whole, shape_of
 from fnn.interop.torch_layouts import KNOWN
@@ -27,24 +28,6 @@ POST_NORM = (
     ("self_attn", "norm1", "linear1", "linear2", "norm2"),
     (*("self_attn", "norm1", "multihead_attn", "norm2", "linear1", "linear2", "norm3"),),
 )
-
-
-class Group(NamedTuple):
-    """Arrays that belong together: their keys and shapes, by their names in the module at ``prefix``.
-
-    ``part`` is the layer and direction in a recurrent module, or the name of a parameter that stands alone; ``module``
-    is the module itself and ``classes`` those of PyTorch's own that it is of, if they are known.
-    """
-
-    prefix: str
-    names: dict[str, tuple[str, Shape]]
-    part: str = ""
-    module: Any = None
-    classes: frozenset[str] = frozenset()
-
-    @property
-    def title(self) -> str:
-        return ".".join(filter(None, (self.prefix, self.part))) or "the module itself"
 
 
 def groups_of(held: Held) -> list[Group]:
