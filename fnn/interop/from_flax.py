@@ -31,7 +31,7 @@ def load_flax(
     >>> params, state = load_flax(Serial(Dense(2)), {"params": params}, x)
     <BLANKLINE>
      fnn         flax     leaves
-     ──────────────────────────────────
+     ──────────────────────────────────────
      dense_0  ←  Dense_0  bias; kernel 3×2
     <BLANKLINE>
     """

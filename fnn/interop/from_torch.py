@@ -30,7 +30,7 @@ def load_torch(
     layer, and for ``names`` that match nothing or overlap; ``TypeError`` for what is no module and no state dict.
     ``fnn.interop.Difference``, a warning, for settings of the modules that differ from the layers'.
 
-    >>> import numpy as np
+    >>> import jax, numpy as np
     >>> from fnn import Dense, Relu, Serial
     >>> arrays = {"0.weight": np.ones((2, 3)), "0.bias": np.zeros(2), "2.weight": np.ones((1, 2)), "2.bias": np.ones(1)}
     >>> model, x = Serial(Dense(2), Relu(), Dense(1)), jax.ShapeDtypeStruct((1, 3), "float32")
