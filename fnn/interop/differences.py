@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from fnn.combinators.spectral_norm import SpectralNorm
-from fnn.interop.matching import Matching
 from fnn.interop.torch_functions import (
     Sequence,
     activations,
@@ -22,6 +21,7 @@ from fnn.interop.torch_functions import (
     pools,
 )
 from fnn.interop.torch_settings import settings
+from fnn.interop.wanted import Matching
 from fnn.layer import Layer
 from fnn.layers import AvgPool, Dropout, MaxPool
 from fnn.walk import walk

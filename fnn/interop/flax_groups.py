@@ -10,9 +10,10 @@ from typing import Any
 
 from fnn.errors import describe
 from fnn.interop.flax_layouts import KNOWN
-from fnn.interop.matching import Ambiguous, Wanted, fits
+from fnn.interop.matching import Ambiguous, fits
 from fnn.interop.parts import Group
 from fnn.interop.torch_arrays import Held, shape_of
+from fnn.interop.wanted import Wanted
 
 INSIDE = {
     "MultiHeadDotProductAttention": {"query", "key", "value", "out"},

@@ -5,8 +5,9 @@ from typing import Any
 from fnn.interop.flax_groups import groups_of, held_variables, in_order
 from fnn.interop.flax_layouts import forms
 from fnn.interop.loading import loaded_into
-from fnn.interop.matching import match, wanted_of
+from fnn.interop.matching import match
 from fnn.interop.places import places_of
+from fnn.interop.wanted import wanted_of
 from fnn.layer import Layer, Params, State
 
 

@@ -5,13 +5,14 @@ from typing import Any
 
 from fnn.interop.differences import warn_of_differences
 from fnn.interop.loading import check_model, loaded_into
-from fnn.interop.matching import Ambiguous, Matching, match, wanted_of
+from fnn.interop.matching import Ambiguous, match
 from fnn.interop.places import places_channels_first
 from fnn.interop.table import left_over, table
 from fnn.interop.torch_arrays import Held, held, write
 from fnn.interop.torch_groups import groups_of, orders
 from fnn.interop.torch_layouts import forms
 from fnn.interop.transfer import store, tied_leaves
+from fnn.interop.wanted import Matching, wanted_of
 from fnn.layer import Layer, Params, State
 from fnn.paths import named_leaves
 

@@ -8,10 +8,10 @@ import jax
 from fnn.calls import init_of
 from fnn.errors import instance_hint
 from fnn.guards.inputs import arrays_or_shapes
-from fnn.interop.matching import Matching
 from fnn.interop.table import left_over, table
 from fnn.interop.torch_arrays import Held
 from fnn.interop.transfer import check_tied, load
+from fnn.interop.wanted import Matching
 from fnn.layer import Layer, Params, State
 
 

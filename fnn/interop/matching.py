@@ -1,57 +1,15 @@
 """Which layer gets which arrays: by shape, and in order where shapes leave a choice."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
+from fnn.interop.names import divided
 from fnn.interop.parts import Form, Group, Part
-from fnn.interop.places import Place
-from fnn.paths import join, matches, select
-
-
-class Wanted(NamedTuple):
-    """A layer, or one part of it, and the ways in which the other library may hold it."""
-
-    path: str
-    place: Place
-    forms: tuple[Form, ...]
-
-    @property
-    def title(self) -> str:
-        return self.path + "".join(f"[{i}]" for i in self.place.index)
-
-    @property
-    def is_optional(self) -> bool:
-        """Whether all of its leaves are tied to others, so that the other library need not hold them again."""
-        return bool(self.place.tied) and self.place.tied == set(self.place.leaves)
-
-
-class Match(NamedTuple):
-    """A layer, a part of a form, and the group that holds it."""
-
-    wanted: Wanted
-    part: Part
-    group: Group
-
-    @property
-    def title(self) -> str:
-        return join(self.wanted.path, self.part.name) + "".join(f"[{i}]" for i in self.wanted.place.index)
-
-
-class Matching(NamedTuple):
-    """The matches, and what is left over on either side."""
-
-    matches: list[Match]
-    unfilled: list[Wanted]
-    unused: list[Group]
+from fnn.interop.wanted import Match, Matching, Wanted
 
 
 class Ambiguous(ValueError):
     """Shapes and order do not say which arrays belong to a layer."""
-
-
-def wanted_of(places: Sequence[Place], forms: Callable[[Place], tuple[Form, ...]]) -> list[Wanted]:
-    """What a model wants."""
-    return [Wanted(place.path, place, forms(place)) for place in places]
 
 
 def match(
@@ -62,54 +20,10 @@ def match(
 ) -> Matching:
     """Matches each entry of ``names`` by itself, and then the rest; ``order`` is that in which the groups count."""
     total = Matching([], [], [])
-    for ours, theirs in _divided(wanted, groups, names):
+    for ours, theirs in divided(wanted, groups, names):
         for mine, found in zip(total, _matched(ours, order(ours, theirs)), strict=True):
             mine.extend(found)  # type: ignore[arg-type]
     return total
-
-
-def _divided(wanted: list[Wanted], groups: list[Group], names: Any) -> Iterator[tuple[list[Wanted], list[Group]]]:
-    names = {} if names is None else names
-    if not isinstance(names, dict) or not all(isinstance(each, str) for pair in names.items() for each in pair):
-        raise TypeError(f"names is a dict from globs of paths to prefixes of keys, got {names!r}")
-    wanted = [part for each in wanted for part in _parted(each, names)]
-    paths = list(dict.fromkeys(each.path for each in wanted))
-    owner: dict[str, str] = {}
-    for glob in names:
-        for path in select(glob, paths):
-            if path in owner:
-                raise ValueError(f"the globs {owner[path]!r} and {glob!r} of names both match the layer {path!r}")
-            owner[path] = glob
-    prefixes = sorted(names.values(), key=len, reverse=True)
-    by_prefix: dict[str | None, list[Group]] = {None: []}
-    for group in groups:
-        prefix = next((each for each in prefixes if _lies_in(group, each)), None)
-        by_prefix.setdefault(prefix, []).append(group)
-    for prefix in prefixes:
-        if prefix not in by_prefix:
-            held = ", ".join(group.title for group in groups[:12])
-            raise ValueError(f"names has the prefix {prefix!r}, but no key lies in it; there are {held}")
-    # Several globs may have one prefix: what they select is matched together.
-    for prefix in [*dict.fromkeys(names.values()), None]:
-        ours = [each for each in wanted if (names[owner[each.path]] if each.path in owner else None) == prefix]
-        yield ours, by_prefix.get(prefix, [])
-
-
-def _parted(wanted: Wanted, names: dict[str, str]) -> list[Wanted]:
-    """The parts of a layer, if the globs select them and not the layer."""
-    for form in wanted.forms:
-        inside = [join(wanted.path, part.name) for part in form if part.name]
-        if not any(matches(glob, wanted.path) for glob in names) and any(
-            matches(glob, path) for glob in names for path in inside
-        ):
-            parts = [part._replace(name="", roles=frozenset()) for part in form]
-            return [Wanted(path, wanted.place, ((part,),)) for path, part in zip(inside, parts, strict=True)]
-    return [wanted]
-
-
-def _lies_in(group: Group, prefix: str) -> bool:
-    keys = [key for key, _ in group.names.values()]
-    return not prefix or all(key == prefix or key.startswith((f"{prefix}.", f"{prefix}/")) for key in keys)
 
 
 class Option(NamedTuple):

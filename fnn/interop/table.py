@@ -1,9 +1,9 @@
 """The table of what went where, and the words for what went nowhere."""
 
 from fnn.describe.rendering import as_text
-from fnn.interop.matching import Match, Matching, Wanted
 from fnn.interop.parts import Group
 from fnn.interop.pieces import Piece
+from fnn.interop.wanted import Match, Matching, Wanted
 
 
 def table(matching: Matching, arrow: str, other: str = "PyTorch") -> str:

@@ -9,7 +9,6 @@ from fnn.layers import (
     AvgPool,
     Celu,
     Dropout,
-    Elementwise,
     Elu,
     Gelu,
     HardSigmoid,
@@ -53,6 +52,10 @@ ACTIVATIONS: dict[str, Callable[[Any], Layer]] = {
     "Softsign": lambda module: Softsign(),
     "Softshrink": lambda module: Softshrink(module.lambd),
 }
+KINDS = (
+    *(Relu, Relu6, LeakyRelu, Elu, Celu, Selu, Gelu, Silu, Mish, Sigmoid, LogSigmoid, HardSigmoid, HardSwish, HardTanh),
+    *(Tanh, Softplus, Softsign, Softshrink),
+)
 FUNCTIONS = {"relu": Relu(), "gelu": Gelu(), "silu": Silu(), "tanh": Tanh(), "sigmoid": Sigmoid()}
 POOLS = {f"{kind}Pool{rank}d": rank for kind in ("Max", "Avg") for rank in (1, 2, 3)}
 
@@ -71,15 +74,8 @@ def activations(modules: dict[str, Any]) -> Sequence:
 
 
 def our_activations(layers: Iterable[tuple[str, Layer]]) -> Sequence:
-    kinds = tuple(type(make(_Any())) for make in ACTIVATIONS.values())
-    return [(path, layer) for path, layer in layers if isinstance(layer, Elementwise) and isinstance(layer, kinds)]
-
-
-class _Any:
-    """Stands for a module with any setting."""
-
-    negative_slope = alpha = lambd = 1.0
-    approximate = "none"
+    """fnn's activations, those that PyTorch has too."""
+    return [(path, layer) for path, layer in layers if isinstance(layer, KINDS)]
 
 
 def pools(modules: dict[str, Any], kind: str) -> Sequence:
@@ -118,6 +114,7 @@ def our_pools(layers: Iterable[tuple[str, Layer]], kind: type[Layer], rank: int)
 
 
 def dropouts(modules: dict[str, Any]) -> Sequence:
+    """The modules that drop something."""
     names = ("Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "AlphaDropout")
     return [
         (prefix, Dropout(each.p)) for prefix, each in modules.items() if type(each).__name__ in names and 0 < each.p < 1
@@ -140,17 +137,10 @@ def oddities(modules: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
         if kind == "Softplus" and (module.beta != 1 or module.threshold < 20):
             yield prefix, f"Softplus(beta={module.beta}, threshold={module.threshold})", "Softplus is log(1 + eˣ) here"
         if kind == "Hardtanh" and (module.min_val, module.max_val) != (-1, 1):
-            bounds = f"{module.min_val}, {module.max_val}"
-            yield (
-                prefix,
-                f"Hardtanh({bounds})",
-                f"write Lambda(functools.partial(jax.numpy.clip, min=…, max=…)) for {bounds}",
-            )
+            low, high = module.min_val, module.max_val
+            words = f"write Lambda(functools.partial(jax.numpy.clip, min={low}, max={high}))"
+            yield prefix, f"Hardtanh({low}, {high})", words
         if kind == "Upsample" and getattr(module, "align_corners", False):
-            yield (
-                prefix,
-                "Upsample(align_corners=True)",
-                "UpSample computes align_corners=False",
-            )
+            yield prefix, "Upsample(align_corners=True)", "UpSample computes align_corners=False"
         if kind.startswith(("ReflectionPad", "ReplicationPad", "CircularPad")):
             yield prefix, kind, "Pad pads with a constant: write Lambda with jax.numpy.pad of that mode"

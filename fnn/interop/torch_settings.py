@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fnn.interop.matching import Match
 from fnn.interop.torch_padding import padding, pair_of
+from fnn.interop.wanted import Match
 from fnn.layer import Layer
 from fnn.layers import (
     GRU,

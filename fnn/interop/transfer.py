@@ -11,8 +11,8 @@ import numpy as np
 from fnn.backprop import entry_at, leading_axes
 from fnn.combinators.tied import Tied
 from fnn.errors import describe, is_floating
-from fnn.interop.matching import Match, Matching
 from fnn.interop.pieces import Arrays, Piece
+from fnn.interop.wanted import Match, Matching
 from fnn.layer import Layer
 from fnn.paths import join, map_named, named_leaves
 from fnn.walk import nodes

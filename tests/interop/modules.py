@@ -1,6 +1,5 @@
 """Stand-ins for modules of PyTorch, so that the quick proof needs none: a state dict of NumPy arrays is enough."""
 
-from types import SimpleNamespace
 from typing import Any
 
 import jax
@@ -23,11 +22,6 @@ class Module:
         return [("", self), *self.modules.items()]
 
 
-def of_class(name: str, **settings: Any) -> Any:
-    """An object of a class of that name, with these settings."""
-    return type(name, (SimpleNamespace,), {})(**settings)
-
-
 def spec(*shape: int, dtype: Any = np.float32) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(shape, dtype)
 
@@ -39,6 +33,14 @@ def numbered(**shapes: tuple[int, ...]) -> dict[str, np.ndarray]:
         size = int(np.prod(shape))
         arrays[name.replace("__", ".")] = np.arange(start, start + size, dtype=np.float32).reshape(shape)
         start += size
+    return arrays
+
+
+def linear(*prefixes: str, sizes: tuple[tuple[int, int], ...] = ((4, 3), (4, 4), (2, 4))) -> dict[str, np.ndarray]:
+    """The arrays of ``nn.Linear`` at each prefix; sizes are (outputs, inputs)."""
+    arrays = {}
+    for prefix, (features, inputs) in zip(prefixes, sizes, strict=True):
+        arrays |= numbered(**{f"{prefix}__weight": (features, inputs), f"{prefix}__bias": (features,)})
     return arrays
 
 

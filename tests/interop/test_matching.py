@@ -6,17 +6,10 @@ import pytest
 
 import fnn
 from fnn.interop import load_torch, store_torch
-from tests.interop.modules import Module, numbered, spec, there_and_back
+from tests.interop.modules import Module, linear, numbered, spec, there_and_back
 
 X = spec(1, 3)
 MLP = fnn.Serial(fnn.Dense(4), fnn.Relu(), fnn.Dense(4), fnn.Dense(2))
-
-
-def linear(*prefixes: str, sizes: tuple[tuple[int, int], ...] = ((4, 3), (4, 4), (2, 4))) -> dict[str, np.ndarray]:
-    arrays = {}
-    for prefix, (features, inputs) in zip(prefixes, sizes, strict=True):
-        arrays |= numbered(**{f"{prefix}__weight": (features, inputs), f"{prefix}__bias": (features,)})
-    return arrays
 
 
 def kernels(params: dict) -> list[np.ndarray]:
@@ -157,55 +150,6 @@ def test_buffers_of_integers_are_left_out():
     there_and_back(MLP, arrays, X)
 
 
-ATTENTION = fnn.Serial(fnn.MultiHeadAttention(1))
-
-
-def four(*names: str) -> dict[str, np.ndarray]:
-    return linear(*(f"attention__{name}" for name in names), sizes=((2, 2),) * 4)
-
-
-@pytest.mark.parametrize(
-    "names", ["q_proj k_proj v_proj out_proj", "k_proj v_proj q_proj o_proj", "query key value dense"]
-)
-def test_four_projections_are_told_apart_by_their_names(names: str):
-    arrays = four(*names.split())
-    params, _ = there_and_back(ATTENTION, arrays, spec(1, 3, 2))
-    for name in names.split():
-        leaf = params["multi_head_attention_0"][{"q": "query", "k": "key", "v": "value"}.get(name[0], "out")]
-        np.testing.assert_array_equal(leaf["kernel"].reshape(2, 2), arrays[f"attention.{name}.weight"].T)
-
-
-def test_four_projections_of_other_names_need_names():
-    arrays = four("a", "b", "c", "d")
-    with pytest.raises(ValueError, match="fnn's multi_head_attention_0 wants in_proj_weight 6×2"):
-        load_torch(ATTENTION, arrays, spec(1, 3, 2))
-    parts = dict(zip(("query", "key", "value", "out"), "dacb", strict=True))
-    names = {f"multi_head_attention_0/{part}": f"attention.{letter}" for part, letter in parts.items()}
-    params, _ = there_and_back(ATTENTION, arrays, spec(1, 3, 2), names=names)
-    kernel = params["multi_head_attention_0"]["query"]["kernel"]
-    np.testing.assert_array_equal(kernel.reshape(2, 2), arrays["attention.d.weight"].T)
-
-
-def test_one_projection_may_hold_queries_keys_and_values():
-    arrays = linear("qkv", "proj", sizes=((6, 2), (2, 2)))
-    params, _ = there_and_back(fnn.MultiHeadAttention(1), arrays, spec(1, 3, 2))
-    np.testing.assert_array_equal(params["value"]["kernel"][:, 0], arrays["qkv.weight"][4:].T)
-
-
-@pytest.mark.parametrize("names", ["gate_proj up_proj", "up gate"])
-def test_the_gate_of_a_gated_unit_is_told_by_its_name(names: str):
-    arrays = linear(*names.split(), sizes=((4, 3), (4, 3)))
-    params, _ = there_and_back(fnn.SwiGLU(4), arrays, X)
-    gate = next(key for key in arrays if "gate" in key and "weight" in key)
-    np.testing.assert_array_equal(params["gate"]["kernel"], arrays[gate].T)
-
-
-def test_a_glu_may_be_one_projection_with_the_value_first():
-    arrays = linear("fc", sizes=((8, 3),))
-    params, _ = there_and_back(fnn.GLU(4), arrays, X)
-    np.testing.assert_array_equal(params["value"]["kernel"], arrays["fc.weight"][:4].T)
-
-
 def test_channels_that_nobody_knows_are_asked_for():
     model = fnn.Serial(fnn.Flatten(), fnn.Dense(2))
     params, state = load_torch(model, linear("fc", sizes=((2, 12),)), spec(1, 2, 2, 3))
@@ -227,30 +171,3 @@ def test_a_lambda_before_a_flatten_may_change_the_channels():
     model = fnn.Serial(fnn.Lambda(jax.numpy.sin), fnn.Flatten(), fnn.Dense(2))
     with pytest.raises(ValueError, match="put what changes the channels before the Flatten into layers of fnn instead"):
         load_torch(model, linear("one", sizes=((2, 12),)), spec(1, 2, 2, 3))
-
-
-def test_a_whole_block_is_matched_whether_its_norms_come_first_or_last():
-    arrays = {}
-    for i in range(2):
-        shapes = {
-            "self_attn__in_proj_weight": (6, 2),
-            "self_attn__in_proj_bias": (6,),
-            "self_attn__out_proj__weight": (2, 2),
-            "self_attn__out_proj__bias": (2,),
-            "linear1__weight": (3, 2),
-            "linear1__bias": (3,),
-            "linear2__weight": (2, 3),
-            "linear2__bias": (2,),
-            **{f"norm{n}__{name}": (2,) for n in (1, 2) for name in ("weight", "bias")},
-        }
-        arrays |= {
-            key: array + 100 * i for key, array in numbered(**{f"{i}__{k}": s for k, s in shapes.items()}).items()
-        }
-    first = fnn.Repeat(fnn.TransformerBlock(1, 3), 2)
-    last = fnn.Serial(
-        fnn.Residual(fnn.MultiHeadAttention(1)), fnn.LayerNorm(), fnn.Residual(fnn.FeedForward(3)), fnn.LayerNorm()
-    )
-    params, _ = load_torch(first, arrays, spec(1, 3, 2))
-    np.testing.assert_array_equal(params["mlp"]["norm"]["scale"][1], arrays["1.norm2.weight"])
-    params, _ = load_torch(fnn.Serial(last, last), arrays, spec(1, 3, 2))
-    np.testing.assert_array_equal(params["serial_1"]["layer_norm_1"]["scale"], arrays["1.norm2.weight"])
