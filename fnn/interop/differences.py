@@ -8,9 +8,9 @@ import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
-from fnn.combinators.spectral_norm import SpectralNorm
 from fnn.interop.torch_functions import (
     Sequence,
     activations,
@@ -26,6 +26,13 @@ from fnn.layer import Layer
 from fnn.layers import AvgPool, Dropout, MaxPool
 from fnn.walk import walk
 
+NORMS_LAST = "norms come first", "has norm_first=False", "write Residual(attention), LayerNorm(), … for a block"
+NORMS_FIRST = "norms come last", "has norm_first=True", "write TransformerBlock(…)"
+OLD_VECTOR = (
+    "SpectralNorm computes v = W u / ‖W u‖ from the weight",
+    "has a v from before the last update of it",
+    "let the module run once in training, module.train()(x), so that both divide by the same",
+)
 SHOWN = 4
 """How many places of one difference are listed."""
 
@@ -97,16 +104,7 @@ def _norm_orders(matching: Matching, modules: dict[str, Any]) -> dict[tuple[str,
         (norm, match), (attention, _) = (at[each] for each in inside)
         if (norm < attention) == module.norm_first:
             continue
-        what = (
-            (
-                "norms come first",
-                "has norm_first=False",
-                "write Residual(attention), LayerNorm(), and so on, for a block",
-            )
-            if norm < attention
-            else ("norms come last", "has norm_first=True", "write TransformerBlock(…)")
-        )
-        found.setdefault(what, []).append((match.title, prefix))
+        found.setdefault(NORMS_LAST if norm < attention else NORMS_FIRST, []).append((match.title, prefix))
     return found
 
 
@@ -119,16 +117,8 @@ def _power_iterations(matching: Matching, read: Callable[[str], np.ndarray]) -> 
         piece = match.part.pieces[0]
         weight, u, v = (read(names[key][0]) for key in piece.keys)
         fresh = piece.store(piece.load((weight, u, v)))[2]
-        if np.abs(v - fresh).max() > 1e3 * np.finfo(weight.dtype).eps:
-            words = "let the module run once in training, module.train()(x), so that both divide by the same"
-            yield (
-                (match.title, match.group.title),
-                (
-                    f"{SpectralNorm.__name__} computes v = W u / ‖W u‖ from the weight",
-                    "has a v from before the last update of it",
-                    words,
-                ),
-            )
+        if np.abs(v - fresh).max() > 1e3 * float(jnp.finfo(weight.dtype).eps):
+            yield (match.title, match.group.title), OLD_VECTOR
 
 
 def _listed(places: list[str]) -> str:

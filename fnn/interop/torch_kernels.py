@@ -6,6 +6,7 @@ import numpy as np
 
 from fnn.interop.pieces import Arrays, Piece, Shape, turned, unchanged
 from fnn.interop.places import Place
+from fnn.layer import wide_dtype
 
 
 def kernel_pieces(
@@ -54,7 +55,7 @@ def _power_iterated(kernel: Piece, vector: str, shape: Shape, features_axis: int
 
     def store(leaves: Arrays) -> Arrays:
         (weight,) = kernel.store(leaves[:1])
-        matrix = np.moveaxis(weight, features_axis, 0).reshape(features, -1)
+        matrix = np.moveaxis(weight, features_axis, 0).reshape(features, -1).astype(wide_dtype(weight.dtype))
         v = matrix.T @ leaves[1].astype(matrix.dtype)
         length = np.linalg.norm(v)
         return weight, leaves[1], v / length if length else v

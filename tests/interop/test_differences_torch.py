@@ -91,3 +91,10 @@ def test_bfloat16_is_read_and_written_bit_for_bit():
     assert torch.equal(other.weight, module.weight)
     wide, _ = load_torch(fnn.Dense(3), module, ROW)
     jax.tree.map(lambda one, two: np.testing.assert_array_equal(one, np.float32(two)), wide, params)
+
+
+def test_a_spectral_norm_in_bfloat16_is_read_and_written():
+    module, other = (nn.utils.parametrizations.spectral_norm(nn.Linear(4, 3).bfloat16()) for _ in range(2))
+    spectral, state = load_torch(fnn.SpectralNorm(fnn.Dense(3)), module, ROW)
+    store_torch(fnn.SpectralNorm(fnn.Dense(3)), spectral, state, other)
+    assert torch.equal(other.parametrizations.weight[0]._u, module.parametrizations.weight[0]._u)
