@@ -1,6 +1,6 @@
 """Forward and gradients against PyTorch, where it is installed; elsewhere the other references stand alone.
 
-Kernels go from (*k, C/groups, F) to PyTorch's (F, C/groups, *k), images from channels last to channels first.
+Weights are turned by the table of ``fnn.interop``; images go from channels last to channels first.
 """
 
 from collections.abc import Callable
@@ -16,6 +16,7 @@ import fnn
 from fnn.layer import Layer
 from tests import comparing
 from tests.drawing import drawn, generator
+from tests.interop.against_torch import agree, channels_last
 
 torch: Any = pytest.importorskip("torch", reason="PyTorch is not installed")
 close = partial(comparing.close, rtol=1e-10, atol=1e-11)
@@ -34,11 +35,11 @@ def torch_gradients(function: Callable[..., Any], dy: np.ndarray, *arrays: np.nd
     return y.detach().numpy(), *(each.grad.numpy() for each in tensors)
 
 
-def ours(layer: Layer, params: dict, dy: np.ndarray, x: np.ndarray, state: Any = None, train: bool = True) -> tuple:
+def ours(layer: Layer, params: dict, dy: np.ndarray, x: np.ndarray) -> tuple:
     """The output, and the gradients of the input and of the parameters in their order."""
     names = list(params)  # before tree.map, which sorts them
     params = jax.tree.map(jnp.asarray, params)
-    y, _, cache = layer.forward(params, state or {}, jnp.asarray(x), train=train)
+    y, _, cache = layer.forward(params, {}, jnp.asarray(x), train=True)
     dparams, dx = layer.backward(cache, jnp.asarray(dy))
     return y, dx, *(dparams[name] for name in names)
 
@@ -60,23 +61,18 @@ def test_convolution(name: str, random: Any):
     params = {"kernel": random(*window, channels // layer.groups, features), "bias": random(features)}
     x = random(2, *sizes, channels)
     dy = random(*jax.eval_shape(lambda x: layer.apply(params, {}, x)[0], jnp.asarray(x)).shape)
-    convolve = getattr(torch.nn.functional, f"conv{len(sizes)}d")
-    padding = options.get("padding", 0)
-
-    def reference(x: Any, kernel: Any, bias: Any) -> Any:
-        kernel = kernel.movedim((-1, -2), (0, 1))
-        y = convolve(
-            first(x),
-            kernel,
-            bias,
-            stride=layer.strides,
-            padding=padding,
-            dilation=layer.dilation,
-            groups=layer.groups,
-        )
-        return y.movedim(1, -1)
-
-    close(ours(layer, params, dy, x), torch_gradients(reference, dy, x, params["kernel"], params["bias"]))
+    kind = getattr(torch.nn, f"Conv{len(sizes)}d")
+    module = kind(
+        channels,
+        features,
+        window,
+        stride=layer.strides,
+        padding=options.get("padding", 0),
+        dilation=layer.dilation,
+        groups=layer.groups,
+        dtype=torch.float64,
+    )
+    agree(layer, module, params, dy, x, run=channels_last)
 
 
 @pytest.mark.parametrize("train", [True, False])
@@ -85,17 +81,11 @@ def test_batch_norm(train: bool, random: Any, draw: Any):
     params = {"scale": random(5), "bias": random(5)}
     mean, var = random(5), draw.uniform(0.5, 2, 5)
     state = {"mean": jnp.asarray(mean), "var": jnp.asarray(var), "count": jnp.array(3, jnp.int32)}
-    running = torch.tensor(mean), torch.tensor(var)
-
-    def reference(x: Any, scale: Any, bias: Any) -> Any:
-        y = torch.nn.functional.batch_norm(first(x), *running, scale, bias, training=train, momentum=0.1, eps=1e-5)
-        return y.movedim(1, -1)
-
-    close(ours(layer, params, dy, x, state, train), torch_gradients(reference, dy, x, params["scale"], params["bias"]))
-    _, new = layer.apply(jax.tree.map(jnp.asarray, params), state, jnp.asarray(x), train=train)
-    np.testing.assert_allclose(new["mean"], running[0].numpy(), rtol=1e-12)
+    module = torch.nn.BatchNorm2d(5, dtype=torch.float64)
+    new = agree(layer, module, params, dy, x, state, run=channels_last, train=train)
+    np.testing.assert_allclose(new["mean"], module.running_mean, rtol=1e-12)
     # PyTorch's running variance is unbiased, fnn's is not: n = 24 values a channel.
-    theirs = running[1].numpy()
+    theirs = module.running_var.numpy()
     biased = 0.9 * var + (theirs - 0.9 * var) * 23 / 24 if train else theirs
     np.testing.assert_allclose(new["var"], biased, rtol=1e-12)
 

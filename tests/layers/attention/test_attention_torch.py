@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 import fnn
+from fnn.interop import store_torch
 from fnn.layers.attention._blockwise import BlockwiseAttention
 from fnn.layers.random.dropout import Dropout
 from tests import comparing
+from tests.interop.against_torch import gradients
 
 torch: Any = pytest.importorskip("torch", reason="PyTorch is not installed")
 
@@ -48,32 +50,9 @@ def test_the_blocks_are_scaled_dot_product_attention(masked: str, groups: int, b
     given = jnp.asarray(mask.reshape(*grouped, S)) if masked == "by a mask" else None
     got, log_sum_exp = ours.forward(*inputs, given)
     close(got.reshape(y.shape), y.detach())
-    gradients = ours.backward(*inputs, log_sum_exp, jnp.asarray(dy.reshape(*grouped, D)), given)
-    for one, other in zip(gradients, tensors, strict=True):
+    found = ours.backward(*inputs, log_sum_exp, jnp.asarray(dy.reshape(*grouped, D)), given)
+    for one, other in zip(found, tensors, strict=True):
         close(one.reshape(other.shape), other.grad)
-
-
-def torch_layer(params: Any, memory_features: int) -> Any:
-    """``nn.MultiheadAttention`` with our weights: (D, heads, d) goes to (heads · d, D)."""
-    layer = torch.nn.MultiheadAttention(
-        D, HEADS, kdim=memory_features, vdim=memory_features, batch_first=True, dtype=torch.float64
-    )
-    kernels = {name: np.asarray(part["kernel"]) for name, part in params.items()}
-    weights = {
-        name: torch.tensor(kernel.reshape(-1, D) if name == "out" else kernel.reshape(len(kernel), -1)).T
-        for name, kernel in kernels.items()
-    }
-    biases = [np.asarray(params[name]["bias"]).reshape(-1) for name in ("query", "key", "value")]
-    with torch.no_grad():
-        if layer.in_proj_weight is None:
-            for name in ("query", "key", "value"):
-                getattr(layer, f"{name[0]}_proj_weight").copy_(weights[name])
-        else:
-            layer.in_proj_weight.copy_(torch.cat([weights[name] for name in ("query", "key", "value")]))
-        layer.in_proj_bias.copy_(torch.tensor(np.concatenate(biases)))
-        layer.out_proj.weight.copy_(weights["out"])
-        layer.out_proj.bias.copy_(torch.tensor(np.asarray(params["out"]["bias"])))
-    return layer
 
 
 @pytest.mark.parametrize("across", [False, True])
@@ -91,7 +70,9 @@ def test_the_layer_is_multihead_attention(across: bool, masked: str, random: Any
     dparams, dgiven = layer.backward(cache, jnp.asarray(dy))
     dmembers = dgiven if isinstance(dgiven, tuple) else (dgiven,)
 
-    theirs = torch_layer(params, E if across else D)
+    width = E if across else D
+    theirs = torch.nn.MultiheadAttention(D, HEADS, kdim=width, vdim=width, batch_first=True, dtype=torch.float64)
+    store_torch(layer, params, {}, theirs)
     tensors = [tensor(x)] + [tensor(memory)] * across
     y, _ = theirs(
         tensors[0],
@@ -105,17 +86,7 @@ def test_the_layer_is_multihead_attention(across: bool, masked: str, random: Any
     close(got, y.detach())
     for one, other in zip(dmembers, tensors, strict=False):
         close(one, other.grad)
-    if across:
-        kernels = {name: getattr(theirs, f"{name[0]}_proj_weight").grad for name in ("query", "key", "value")}
-    else:
-        split = torch.split(theirs.in_proj_weight.grad, D)
-        kernels = dict(zip(("query", "key", "value"), split, strict=True))
-    biases = dict(zip(("query", "key", "value"), torch.split(theirs.in_proj_bias.grad, D), strict=True))
-    for name in ("query", "key", "value"):
-        close(dparams[name]["kernel"].reshape(-1, D), kernels[name].T)
-        close(dparams[name]["bias"].reshape(-1), biases[name])
-    close(dparams["out"]["kernel"].reshape(-1, D), theirs.out_proj.weight.grad.T)
-    close(dparams["out"]["bias"], theirs.out_proj.bias.grad)
+    close(dparams, gradients(layer, theirs, given))
 
 
 def test_the_block_is_a_pre_norm_encoder_layer(random: Any):
@@ -129,24 +100,10 @@ def test_the_block_is_a_pre_norm_encoder_layer(random: Any):
     theirs = torch.nn.TransformerEncoderLayer(
         D, HEADS, 8, dropout=0.0, activation="gelu", batch_first=True, norm_first=True, dtype=torch.float64
     )
-    theirs.self_attn = torch_layer(params["attention"]["heads"], D)
-    pairs = [
-        (theirs.norm1.weight, params["attention"]["norm"]["scale"], dparams["attention"]["norm"]["scale"]),
-        (theirs.norm1.bias, params["attention"]["norm"]["bias"], dparams["attention"]["norm"]["bias"]),
-        (theirs.norm2.weight, params["mlp"]["norm"]["scale"], dparams["mlp"]["norm"]["scale"]),
-        (theirs.norm2.bias, params["mlp"]["norm"]["bias"], dparams["mlp"]["norm"]["bias"]),
-        (theirs.linear1.weight, params["mlp"]["hidden"]["kernel"].T, dparams["mlp"]["hidden"]["kernel"].T),
-        (theirs.linear1.bias, params["mlp"]["hidden"]["bias"], dparams["mlp"]["hidden"]["bias"]),
-        (theirs.linear2.weight, params["mlp"]["out"]["kernel"].T, dparams["mlp"]["out"]["kernel"].T),
-        (theirs.linear2.bias, params["mlp"]["out"]["bias"], dparams["mlp"]["out"]["bias"]),
-    ]
-    with torch.no_grad():
-        for weight, value, _ in pairs:
-            weight.copy_(torch.tensor(np.asarray(value)))
+    store_torch(block, params, {}, theirs)
     given = tensor(x)
     y = theirs(given, src_key_padding_mask=torch.tensor(~mask))
     y.backward(torch.tensor(dy))
     close(got, y.detach())
     close(dx, given.grad)
-    for weight, _, gradient in pairs:
-        close(gradient, weight.grad)
+    close(dparams, gradients(block, theirs, (x, mask)))

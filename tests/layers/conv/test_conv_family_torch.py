@@ -1,7 +1,6 @@
 """Transposed and depthwise convolutions, resampling and the bilinear form against PyTorch, where it is installed.
 
-Kernels go from (*k, C/G, F) to PyTorch's (F, C/G, *k) for convolutions and, exchanged within the groups, to its
-(C, F/G, *k) for transposed ones; images from channels last to channels first.
+Weights are turned by the table of ``fnn.interop``; images go from channels last to channels first.
 """
 
 from collections.abc import Callable
@@ -13,6 +12,8 @@ import numpy as np
 import pytest
 
 import fnn
+from tests.interop import against_torch
+from tests.interop.against_torch import channels_last
 
 torch: Any = pytest.importorskip("torch", reason="PyTorch is not installed")
 
@@ -58,45 +59,32 @@ TRANSPOSED = {
 def test_conv_transpose(name: str, random: Any):
     sizes, channels, features, window, options, padding, output_padding = TRANSPOSED[name]
     layer = fnn.ConvTranspose(features, window, **{"padding": "VALID"} | options)
-    groups, convolve = layer.groups, getattr(torch.nn.functional, f"conv_transpose{len(sizes)}d")
-
-    def reference(x: Any, kernel: Any, bias: Any) -> Any:
-        blocks = kernel.reshape(*window, channels // groups, groups, features // groups)
-        theirs = blocks.movedim((-2, -3, -1), (0, 1, 2)).reshape(channels, features // groups, *window)
-        y = convolve(
-            first(x),
-            theirs,
-            bias,
-            stride=layer.strides,
-            padding=padding,
-            output_padding=output_padding,
-            groups=groups,
-            dilation=layer.dilation,
-        )
-        return y.movedim(1, -1)
-
-    params = {"kernel": random(*window, channels // groups, features), "bias": random(features)}
-    agree(random, layer, reference, params, random(2, *sizes, channels))
+    module = getattr(torch.nn, f"ConvTranspose{len(sizes)}d")(
+        channels,
+        features,
+        window,
+        stride=layer.strides,
+        padding=padding,
+        output_padding=output_padding,
+        groups=layer.groups,
+        dilation=layer.dilation,
+        dtype=torch.float64,
+    )
+    params = {"kernel": random(*window, channels // layer.groups, features), "bias": random(features)}
+    x = random(2, *sizes, channels)
+    dy = random(*jax.eval_shape(lambda x: layer.apply(params, {}, x)[0], jnp.asarray(x)).shape)
+    against_torch.agree(layer, module, params, dy, x, run=channels_last)
 
 
 @pytest.mark.parametrize(("multiplier", "strides", "dilation"), [(1, 1, 1), (2, 2, 1), (3, (1, 2), (2, 1))])
 def test_depthwise_conv(multiplier: int, strides: Any, dilation: Any, random: Any):
     layer = fnn.DepthwiseConv((3, 2), multiplier=multiplier, strides=strides, dilation=dilation, padding=(1, 2))
-
-    def reference(x: Any, kernel: Any, bias: Any) -> Any:
-        y = torch.nn.functional.conv2d(
-            first(x),
-            kernel.movedim((-1, -2), (0, 1)),
-            bias,
-            stride=layer.strides,
-            padding=(1, 2),
-            dilation=layer.dilation,
-            groups=3,
-        )
-        return y.movedim(1, -1)
-
+    options = {"stride": strides, "padding": (1, 2), "dilation": dilation, "groups": 3, "dtype": torch.float64}
+    module = torch.nn.Conv2d(3, 3 * multiplier, (3, 2), **options)
     params = {"kernel": random(3, 2, 1, 3 * multiplier), "bias": random(3 * multiplier)}
-    agree(random, layer, reference, params, random(2, 6, 5, 3))
+    x = random(2, 6, 5, 3)
+    dy = random(*jax.eval_shape(lambda x: layer.apply(params, {}, x)[0], jnp.asarray(x)).shape)
+    against_torch.agree(layer, module, params, dy, x, run=channels_last)
 
 
 @pytest.mark.parametrize("method", ["nearest", "linear"])

@@ -1,6 +1,6 @@
 """Normalisation and reparameterised kernels against PyTorch, where it is installed.
 
-Channels go from last to first, kernels from (*k, C, F) to PyTorch's (F, C, *k).
+Channels go from last to first; the table of ``fnn.interop`` turns the reparameterised kernels.
 """
 
 from collections.abc import Callable
@@ -15,6 +15,7 @@ import pytest
 import fnn
 from fnn.layer import Layer
 from tests import comparing
+from tests.interop.against_torch import agree, channels_last
 
 torch: Any = pytest.importorskip("torch", reason="PyTorch is not installed")
 
@@ -65,23 +66,14 @@ def test_rms_norm(random: Any):
     close(ours(fnn.RMSNorm(epsilon=1e-3), dy, x, scale=scale), theirs(norm, dy, x, scale))
 
 
-def to_torch(kernel: np.ndarray) -> Any:
-    """(*k, C, F) to (F, C, *k)."""
-    tensor = torch.tensor(np.asarray(kernel))
-    return tensor.movedim(-1, 0).movedim(-1, 1) if tensor.ndim > 2 else tensor.T.contiguous()
-
-
 INNER = {
     "dense": (fnn.Dense(4), lambda: torch.nn.Linear(3, 4, dtype=torch.float64), (5, 3)),
     "a convolution": (fnn.Conv(4, 3), lambda: torch.nn.Conv1d(3, 4, 3, padding=1, dtype=torch.float64), (2, 6, 3)),
 }
 
 
-def module_run(module: Any, x: np.ndarray, dy: np.ndarray) -> tuple:
-    tensor = torch.tensor(x, requires_grad=True)
-    y = module(tensor.movedim(-1, 1)).movedim(1, -1) if x.ndim > 2 else module(tensor)
-    y.backward(torch.tensor(dy))
-    return y.detach().numpy(), tensor.grad.numpy()
+def run(module: Any, x: Any) -> Any:
+    return channels_last(module, x) if x.ndim > 2 else module(x)
 
 
 @pytest.mark.parametrize("name", INNER)
@@ -91,17 +83,7 @@ def test_weight_norm(name: str, random: Any):
     params, _ = fnn.WeightNorm(inner).init(KEY, x)
     params = {**params, "kernel_scale": jnp.asarray(g), "bias": jnp.asarray(random(4))}
     module = torch.nn.utils.parametrizations.weight_norm(make(), dim=0)
-    originals = module.parametrizations.weight
-    with torch.no_grad():
-        originals.original1.copy_(to_torch(params["kernel"]))
-        originals.original0.copy_(torch.tensor(g).reshape(originals.original0.shape))
-        module.bias.copy_(torch.tensor(np.asarray(params["bias"])))
-    y, dx, dv, dg, db = ours(
-        fnn.WeightNorm(inner), dy, x, **{each: params[each] for each in ("kernel", "kernel_scale", "bias")}
-    )
-    expected_y, expected_dx = module_run(module, x, dy)
-    gradients = (originals.original1.grad, originals.original0.grad.ravel(), module.bias.grad)
-    close([y, dx, to_torch(dv), dg, db], [expected_y, expected_dx, *gradients])
+    agree(fnn.WeightNorm(inner), module, params, dy, x, run=run)
 
 
 @pytest.mark.parametrize("name", INNER)
@@ -116,18 +98,6 @@ def test_spectral_norm(name: str, iterations: int, random: Any):
     u /= np.linalg.norm(u)
     state = {"u": {"kernel": jnp.asarray(u)}}
     module = torch.nn.utils.parametrizations.spectral_norm(make(), n_power_iterations=iterations)
-    vectors, originals = module.parametrizations.weight[0], module.parametrizations.weight
-    with torch.no_grad():
-        originals.original.copy_(to_torch(params["inner"]["kernel"]))
-        module.bias.zero_()
-        vectors._u.copy_(torch.tensor(u))
-        v = originals.original.reshape(4, -1).T @ vectors._u
-        vectors._v.copy_(v / v.norm())
-    for train in (True, False):
-        module.train(train)
-        originals.original.grad = None
-        y, state, cache = layer.forward(params, state, jnp.asarray(x), train=train)
-        dparams, dx = layer.backward(cache, jnp.asarray(dy))
-        expected = module_run(module, x, dy)
-        close([y, dx, to_torch(dparams["inner"]["kernel"])], [*expected, originals.original.grad])
-        close([state["u"]["kernel"]], [vectors._u])
+    state = agree(layer, module, params, dy, x, state, run=run)
+    close([state["u"]["kernel"]], [module.parametrizations.weight[0]._u])
+    agree(layer, module, params, dy, x, state, run=run, train=False)

@@ -1,7 +1,7 @@
 """Recurrent layers against PyTorch, where it is installed: outputs, states and all gradients.
 
-PyTorch's kernels are (kH, D) where ours are (D, kH). Its gates of an LSTM come in our order i f g o, those of a GRU in
-our order r z n; it has a second bias everywhere, which is 0 here where ours has none.
+Weights are turned by the table of ``fnn.interop``: PyTorch has a second bias everywhere, which is 0 here where ours has
+none.
 """
 
 from functools import partial
@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 
 import fnn
+from fnn.interop import store_torch
 from tests import comparing
+from tests.interop.against_torch import gradients
 
 torch: Any = pytest.importorskip("torch", reason="PyTorch is not installed")
 
@@ -29,26 +31,6 @@ def parameters(random: Any, kind: Any) -> dict[str, np.ndarray]:
     k = KINDS[kind][1]
     params = {"kernel": random(D, k * H), "recurrent_kernel": random(H, k * H), "bias": random(k * H)}
     return params | ({"recurrent_bias": random(3 * H)} if kind is fnn.GRU else {})
-
-
-def theirs(module: Any, params: dict[str, np.ndarray], suffix: str = "") -> None:
-    """Copies parameters into a module of PyTorch."""
-    with torch.no_grad():
-        getattr(module, f"weight_ih_l0{suffix}").copy_(torch.tensor(params["kernel"].T))
-        getattr(module, f"weight_hh_l0{suffix}").copy_(torch.tensor(params["recurrent_kernel"].T))
-        getattr(module, f"bias_ih_l0{suffix}").copy_(torch.tensor(params["bias"]))
-        other = params.get("recurrent_bias", np.zeros_like(params["bias"]))
-        getattr(module, f"bias_hh_l0{suffix}").copy_(torch.tensor(other))
-
-
-def their_gradients(module: Any, params: dict[str, np.ndarray], suffix: str = "") -> dict[str, np.ndarray]:
-    gradients = {
-        "kernel": getattr(module, f"weight_ih_l0{suffix}").grad.numpy().T,
-        "recurrent_kernel": getattr(module, f"weight_hh_l0{suffix}").grad.numpy().T,
-        "bias": getattr(module, f"bias_ih_l0{suffix}").grad.numpy(),
-        "recurrent_bias": getattr(module, f"bias_hh_l0{suffix}").grad.numpy(),
-    }
-    return {name: gradients[name] for name in params}
 
 
 def run_module(module: Any, x: Any, lengths: Any, carry: Any) -> tuple[Any, Any]:
@@ -71,7 +53,7 @@ def test_outputs_states_and_gradients(kind: Any, lengths: Any, random: Any):
     carry, dcarry = ([random(N, H) for _ in range(members)] for _ in range(2))
 
     module = KINDS[kind][0](D, H, batch_first=True, dtype=torch.float64)
-    theirs(module, params)
+    store_torch(kind(H), params, {}, module)
     tensors = [torch.tensor(each, requires_grad=True) for each in (x, *carry)]
     start = [each[None] for each in tensors[1:]]
     y, final = run_module(module, tensors[0], lengths, tuple(start) if members > 1 else start[0])
@@ -92,7 +74,7 @@ def test_outputs_states_and_gradients(kind: Any, lengths: Any, random: Any):
     close(end, one([each[0].detach().numpy() for each in final]))
     close(dx, tensors[0].grad.numpy())
     close(dstart, one([each.grad.numpy() for each in tensors[1:]]))
-    close(dparams, their_gradients(module, params))
+    close(dparams, gradients(kind(H), module, x))
 
 
 @pytest.mark.parametrize("lengths", [None, LENGTHS], ids=["whole", "packed"])
@@ -101,19 +83,17 @@ def test_bidirectional(kind: Any, lengths: Any, random: Any):
     params = {"forward": parameters(random, kind), "backward": parameters(random, kind)}
     x, dy = random(N, T, D), random(N, T, 2 * H)
     module = KINDS[kind][0](D, H, batch_first=True, bidirectional=True, dtype=torch.float64)
-    theirs(module, params["forward"])
-    theirs(module, params["backward"], "_reverse")
+    layer = fnn.Bidirectional(kind(H))
+    store_torch(layer, params, {}, module)
     tensor = torch.tensor(x, requires_grad=True)
     y, final = run_module(module, tensor, lengths, None)
     (y * torch.tensor(dy)).sum().backward()
 
-    layer = fnn.Bidirectional(kind(H))
     ours, _, cache = layer.forward(to_jax(params), {}, to_jax(x if lengths is None else (x, lengths)))
     dparams, dx = layer.backward(cache, jnp.asarray(dy))
     close(ours, y.detach().numpy())
     close(dx if lengths is None else dx[0], tensor.grad.numpy())
-    close(dparams["forward"], their_gradients(module, params["forward"]))
-    close(dparams["backward"], their_gradients(module, params["backward"], "_reverse"))
+    close(dparams, gradients(layer, module, x))
 
     last = fnn.Bidirectional(kind(H, return_sequences=False))
     h = (final[0] if kind is fnn.LSTM else final).detach().numpy()
