@@ -134,6 +134,7 @@ from fnn.losses import PerceptronLoss as PerceptronLoss
 from fnn.losses import Poisson as Poisson
 from fnn.losses import RootMeanSquaredError as RootMeanSquaredError
 from fnn.losses import Triplet as Triplet
+from fnn.losses import balanced_class_weight as balanced_class_weight
 from fnn.metrics import AUC as AUC
 from fnn.metrics import F1 as F1
 from fnn.metrics import R2 as R2

@@ -1,5 +1,6 @@
 """The losses, one family a file."""
 
+from fnn.losses.balanced import balanced_class_weight as balanced_class_weight
 from fnn.losses.cross_entropy import BinaryCrossEntropy as BinaryCrossEntropy
 from fnn.losses.cross_entropy import CrossEntropy as CrossEntropy
 from fnn.losses.ctc import CTC as CTC

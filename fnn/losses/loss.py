@@ -34,7 +34,7 @@ from fnn.losses.steps import Steps, steps_of
 
 OPTIONAL = (
     *("head", "predictions", "check", "counted", "select", "weight", "over_steps"),
-    *("drawn", "likelihood", "scores", "shares"),
+    *("drawn", "likelihood", "scores", "shares", "factors"),
 )
 """Methods that few losses define."""
 
@@ -88,6 +88,10 @@ class Loss:
 
     def counted(self, target: Any, shape: tuple[int, ...]) -> jax.Array | None:
         """Which terms count, an array of this shape; ``None`` if all do."""
+        return None
+
+    def factors(self, target: Any, shape: tuple[int, ...]) -> jax.Array | None:
+        """By what the weights of the terms are multiplied, an array of this shape; ``None`` for 1."""
         return None
 
     def select(self, keep: jax.Array, prediction: Any) -> Any:
@@ -160,6 +164,10 @@ class Loss:
         if weights is not None:
             weights = expanded(jnp.asarray(weights), terms.shape).astype(terms.dtype)
             weights = jnp.where(weights >= 0, weights, jnp.nan)  # under jit nothing can raise: the value is NaN
+        if (factors := self.factors(target, terms.shape)) is not None:
+            factors = factors.astype(terms.dtype)
+            # A target that weighs nothing may be NaN.
+            weights = factors if weights is None else jnp.where(weights == 0, 0, weights * factors)
         if counted is not None:
             weights = counted.astype(terms.dtype) if weights is None else jnp.where(counted, weights, 0)
         if weights is None:

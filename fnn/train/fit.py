@@ -18,6 +18,7 @@ from fnn.layer import Params, State
 from fnn.metrics import Metric
 from fnn.objective import Method, Objective
 from fnn.optim.unmoved import warn_of_moving_statistics
+from fnn.train.balance import balanced, weighted
 from fnn.train.callbacks import Callback, Run, Standing, copied
 from fnn.train.checks import check_start, check_statistics
 from fnn.train.compiled import compiled
@@ -47,6 +48,7 @@ def fit(
     key: jax.Array,
     params: Params | None = None,
     state: State | None = None,
+    sample_weight: Any = None,
     validation: Any = None,
     validate_every: int = 1,
     early_stopping: EarlyStopping | None = None,
@@ -74,6 +76,9 @@ def fit(
       epoch that returns one. It does its own shuffling and batching; ``batch_size``, still needed for validation
       arrays, is then the largest batch allowed. Each new batch shape compiles another program. With
       ``steps_per_epoch`` an epoch is that many batches and the next epoch continues after them: for endless iterables.
+
+    ``sample_weight`` is the third part of the arrays, given by itself. A loss with ``class_weight="balanced"`` gets the
+    weights of the classes in the training targets, which must then be arrays.
 
     A thread reads, checks and sends batches from the host while the device computes. One call of the compiled program
     runs about 0.2 s worth of steps; ``callbacks`` are called in between (see ``Callback``). Later runs with equal parts
@@ -129,6 +134,8 @@ def fit(
     callbacks = tuple_of(Callback, "callbacks", callbacks)
     if checkpoint is not None and not isinstance(checkpoint, Checkpoints):
         path_of("checkpoint", checkpoint)
+    data = weighted(data, sample_weight)
+    objective = balanced(objective, data, params, state)
     monitor = early_stopping.monitor if early_stopping else None
     check_privacy(privacy, method=method, shuffle=shuffle, mixes=mixes(augment), monitor=monitor)
     sampling = sampling_of(privacy, data, batch_size, steps_per_epoch)
