@@ -127,6 +127,7 @@ from fnn.losses import KLDivergence as KLDivergence
 from fnn.losses import LinearCrossEntropy as LinearCrossEntropy
 from fnn.losses import LogCosh as LogCosh
 from fnn.losses import Loss as Loss
+from fnn.losses import LossOf as LossOf
 from fnn.losses import MeanAbsoluteError as MeanAbsoluteError
 from fnn.losses import MeanSquaredError as MeanSquaredError
 from fnn.losses import MultiClassHinge as MultiClassHinge

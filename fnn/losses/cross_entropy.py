@@ -13,7 +13,7 @@ from fnn.layer import Cache, Static, wide_dtype
 from fnn.losses.class_weight import Classification
 from fnn.losses.labels import at_class, class_labels, is_class
 from fnn.losses.logits import log_sum_of, shares, shifted
-from fnn.losses.loss import same_shape
+from fnn.losses.pairs import same_shape
 
 SMOOTHING = Range("in [0, 1)", FRACTION.holds, verb="lies")
 STRENGTH = Range("a finite strength of at least 0", NOT_NEGATIVE.holds)

@@ -12,7 +12,7 @@ from fnn.errors import floating_array
 from fnn.layer import Cache, Static, wide_dtype
 from fnn.losses.class_weight import Classification
 from fnn.losses.labels import at_class, check_signs, class_labels, is_class, is_sign
-from fnn.losses.loss import same_shape
+from fnn.losses.pairs import same_shape
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,7 +8,6 @@ import numpy as np
 
 from fnn.calls import output_shape
 from fnn.errors import describe, located
-from fnn.layer import Params, State
 from fnn.losses.class_weight import Classification
 from fnn.losses.steps import parted, steps_of
 from fnn.objective import Objective, unpacked
@@ -16,7 +15,7 @@ from fnn.sequences.lengths import lengths_of
 from fnn.train.data import arrays, is_arrays
 
 
-def balanced(objective: Objective, data: Any, params: Params | None = None, state: State | None = None) -> Objective:
+def balanced(objective: Objective, data: Any, params: Any = None, state: Any = None) -> Objective:
     """The objective with numbers in place of ``class_weight="balanced"``; any other one unchanged.
 
     Counted are the targets that count in the loss: by their weights, without ignored labels and steps past a length.
@@ -31,11 +30,10 @@ def balanced(objective: Objective, data: Any, params: Params | None = None, stat
         )
     inputs, targets, weights = unpacked(arrays(data, lambda leaf: leaf))
     like = jax.eval_shape(lambda inputs: inputs, inputs)
-    learned: Any = params, state
     if params is None:
-        learned = jax.eval_shape(lambda key: objective.init(key, like), jax.random.key(0))
+        params, state = jax.eval_shape(lambda key: objective.init(key, like), jax.random.key(0))
     with located("loss", loss, (inputs, targets)):
-        prediction, lengths = parted(output_shape(objective.model, *learned, like))
+        prediction, lengths = parted(output_shape(objective.model, params, state, like))
         if lengths is not None:
             targets, weights = _within(inputs, targets, weights, prediction)
         return dataclasses.replace(objective, loss=loss.balanced(prediction, targets, weights))

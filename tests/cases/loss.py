@@ -1,5 +1,8 @@
 """Losses."""
 
+from typing import Any
+
+import jax.numpy as jnp
 import numpy as np
 
 import fnn
@@ -20,7 +23,28 @@ from tests.cases.draws import (
 )
 from tests.cases.rows import LossCase
 
+
+def squared(prediction: Any, target: Any) -> Any:
+    """A user's loss of one example."""
+    return jnp.square(prediction - target)
+
+
+def of_two(prediction: Any, target: Any) -> Any:
+    """A user's loss of one example whose prediction is a mean and the logarithm of a scale."""
+    mean, log_scale = prediction
+    return jnp.sum(jnp.square((mean - target) * jnp.exp(-log_scale)) + log_scale)
+
+
 LOSSES = (
+    LossCase("a user's function", fnn.LossOf(squared), both(normal(6), normal(6))),
+    LossCase(
+        "a user's function of sequences, a number a step",
+        fnn.LossOf(squared),
+        both(both(normal(4, 3), lengths(3, 0, 2, 1)), normal(4, 3)),
+    ),
+    LossCase(
+        "a user's function of two arrays", fnn.LossOf(of_two), both(both(normal(6, 2), normal(6, 2)), normal(6, 2))
+    ),
     LossCase("cross-entropy of labels", fnn.CrossEntropy(), both(normal(6, 4), indices(4, 6))),
     LossCase("cross-entropy of 8-bit labels", fnn.CrossEntropy(), both(normal(6, 4), indices(4, 6, dtype=np.uint8))),
     LossCase("cross-entropy, one-hot", fnn.CrossEntropy(), both(normal(6, 4), one_hot(4, 6))),
