@@ -71,7 +71,7 @@ def test_a_users_loss_trains_and_serves_the_tools_of_examples():
     close(runs[0], runs[1])
     learned = runs[0].params, runs[0].state, (x, LABELS, W)
     close(fnn.per_example_norms(objective, *learned), fnn.per_example_norms(builtin, *learned))
-    report = fnn.compare_gradients(objective, *learned, methods=("manual", "reverse"))
+    report = fnn.compare_gradients(objective, *learned, methods=("manual", "reverse", "forward"))
     assert report.ok
     # What the loss passes back is the same computation by both ways, and says so; the rule of the layer is judged.
     judged = {row.path: {each.method: each.status for each in row.comparisons} for row in report.rows}
@@ -129,7 +129,7 @@ def test_what_is_no_loss_of_an_example_raises():
 
 
 class Unhashable:
-    __hash__ = None
+    __hash__ = None  # pyright: ignore[reportAssignmentType]
 
     def __call__(self, prediction: Any, target: Any) -> Any:
         return prediction
