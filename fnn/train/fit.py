@@ -95,7 +95,8 @@ def fit(
     ``checkpoint`` is a folder, or ``Checkpoints(folder, …)`` with settings; ``fnn.load_model`` gets the model with its
     parameters and state from there in a fresh process. With ``resume`` the run continues from the last checkpoint, if
     there is one, and ends with the same bits as if it had never stopped. A checkpoint of a different run is refused,
-    and the error names what differs; ``resume="force"`` continues anyway, with a warning.
+    and the error names what differs; ``resume="force"`` continues anyway, with a warning. With ``progress`` a line says
+    from where a run resumes, and after an interrupt what is saved and how to go on.
 
     The first Ctrl-C ends the run after the current call of steps: what was learned is saved and returned. A second one
     raises ``KeyboardInterrupt``. SIGTERM saves too, and is then raised again. An interrupted run has a smaller
@@ -178,6 +179,7 @@ def fit(
         firsts=source.firsts,
         expect=source.expect,
         stored_model=described_if_possible(objective.model) if checkpoint is not None else ("", ""),
+        shown=bool(progress),
     )
     with contextlib.ExitStack() as held:
         if checkpoint is not None:
@@ -210,7 +212,7 @@ def fit(
             checkpoints.open(run, resume=resume)
             callbacks = (*callbacks, checkpoints)  # last, so that it saves what the others change
         if progress:
-            callbacks = (ShowProgress(), *callbacks)
+            callbacks = (ShowProgress(saved=checkpoint is not None), *callbacks)
         loop.drive(run, callbacks)
     watch = run.standing.record.watch
     if early_stopping is not None and watch is not None and watch.waited > 0 and not early_stopping.found(watch):
