@@ -196,6 +196,7 @@ from fnn.train.logs import TensorBoard as TensorBoard
 from fnn.train.make_train import make_train as make_train
 from fnn.train.predict import predict as predict
 from fnn.train.privacy import Privacy as Privacy
+from fnn.train.range_test import find_learning_rate as find_learning_rate
 from fnn.train.result import TrainResult as TrainResult
 from fnn.train.saving import Checkpoints as Checkpoints
 from fnn.walk import rewrite as rewrite
