@@ -29,6 +29,7 @@ from fnn.train.history import History, better_higher
 from fnn.train.loop import Loop
 from fnn.train.privacy import Privacy
 from fnn.train.privacy_checks import check_choice, check_privacy, sampling_of
+from fnn.train.profile import Profile
 from fnn.train.progress import ShowProgress
 from fnn.train.record import Ending
 from fnn.train.result import TrainResult
@@ -64,6 +65,7 @@ def fit(
     evaluate_averaged: bool = True,
     privacy: Privacy | None = None,
     update_in_backward: bool = False,
+    profile: str | os.PathLike | None = None,
 ) -> TrainResult:
     """Trains a model and returns ``TrainResult(params, state, opt_state, history, epochs_run)``.
 
@@ -102,6 +104,9 @@ def fit(
     raises ``KeyboardInterrupt``. SIGTERM saves too, and is then raised again. An interrupted run has a smaller
     ``epochs_run``, and an empty history if its first epoch was not finished; a loop over runs goes on with the next.
 
+    ``profile`` is a folder for a trace by JAX's profiler of the second epoch, at most about ten seconds of it (of a
+    single epoch the steps after the first call).
+
     The same key gives the same bits, and the same run as ``make_train`` up to rounding: steps, order and keys agree.
     Options that are not explained here are those of ``make_train``.
 
@@ -133,6 +138,8 @@ def fit(
     if resume and checkpoint is None:
         raise ValueError("resume needs a checkpoint to resume from: give checkpoint=, the folder of the run")
     callbacks = tuple_of(Callback, "callbacks", callbacks)
+    if profile is not None:
+        callbacks = (*callbacks, Profile(profile))
     if checkpoint is not None and not isinstance(checkpoint, Checkpoints):
         path_of("checkpoint", checkpoint)
     data = weighted(data, sample_weight)
