@@ -12,6 +12,7 @@ from fnn.losses.class_weight import Classification
 from fnn.losses.steps import parted, steps_of
 from fnn.objective import Objective, unpacked
 from fnn.sequences.lengths import lengths_of
+from fnn.train.converted import named
 from fnn.train.data import arrays, is_arrays
 
 
@@ -60,7 +61,7 @@ def weighted(data: Any, sample_weight: Any, name: str = "data") -> Any:
         raise ValueError(
             "sample_weight belongs to arrays; the batches of an iterable bring their own: (inputs, targets, weights)"
         )
-    inputs, targets, weights = unpacked(data)
+    inputs, targets, weights = unpacked(named(data))
     if weights is not None:
         raise ValueError(
             f"the {name} have weights, {describe(weights)}, and sample_weight is given too; leave out one of them"

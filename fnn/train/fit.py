@@ -71,7 +71,8 @@ def fit(
 
     ``data`` and ``validation`` are each one of
 
-    - ``(inputs, targets)`` or ``(inputs, targets, weights)``: arrays with samples on the first axis. They are copied to
+    - ``(inputs, targets)`` or ``(inputs, targets, weights)``: arrays with samples on the first axis, or tables and
+      series of pandas and polars, PyTorch's tensors, lists of numbers, or a dict of these by name. They are copied to
       the device as a whole; memory-mapped files (``numpy.memmap``) stay on the host and are read batch by batch.
       ``batch_size`` is the number of samples in a step;
     - an iterable of such batches, iterated once per epoch (a list, a PyTorch or grain loader), or a function of the
@@ -111,8 +112,8 @@ def fit(
     Options that are not explained here are those of ``make_train``.
 
     Errors: ``ValueError`` for data of different lengths, labels out of range or values that are not finite, raised
-    before the first step on them; ``TypeError`` if data are not arrays of numbers (a table, a sparse matrix, text: the
-    error says what to write) and for options of the wrong type. An error inside the model names the layer's path.
+    before the first step on them; ``TypeError`` for data that are not numbers (a sparse matrix, text, a table with
+    text: the error says what to write) and options of the wrong type. One inside the model names the layer's path.
 
     >>> import fnn, jax.numpy as jnp
     >>> x = jnp.linspace(-1, 1, 20)[:, None]
