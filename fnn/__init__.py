@@ -128,6 +128,7 @@ from fnn.losses import KLDivergence as KLDivergence
 from fnn.losses import LinearCrossEntropy as LinearCrossEntropy
 from fnn.losses import LogCosh as LogCosh
 from fnn.losses import Loss as Loss
+from fnn.losses import LossOf as LossOf
 from fnn.losses import MeanAbsoluteError as MeanAbsoluteError
 from fnn.losses import MeanSquaredError as MeanSquaredError
 from fnn.losses import MultiClassHinge as MultiClassHinge
@@ -135,6 +136,7 @@ from fnn.losses import PerceptronLoss as PerceptronLoss
 from fnn.losses import Poisson as Poisson
 from fnn.losses import RootMeanSquaredError as RootMeanSquaredError
 from fnn.losses import Triplet as Triplet
+from fnn.losses import balanced_class_weight as balanced_class_weight
 from fnn.metrics import AUC as AUC
 from fnn.metrics import F1 as F1
 from fnn.metrics import R2 as R2
@@ -195,6 +197,7 @@ from fnn.train.logs import TensorBoard as TensorBoard
 from fnn.train.make_train import make_train as make_train
 from fnn.train.predict import predict as predict
 from fnn.train.privacy import Privacy as Privacy
+from fnn.train.range_test import find_learning_rate as find_learning_rate
 from fnn.train.result import TrainResult as TrainResult
 from fnn.train.saving import Checkpoints as Checkpoints
 from fnn.walk import rewrite as rewrite

@@ -182,9 +182,9 @@ def _rows(
     allowed: dict[str, float],
 ) -> tuple[Row, ...]:
     """The rows, parameters first, each kind in the order of the model."""
-    model = point.problem.objective.model
+    model, loss = point.problem.objective.model, point.problem.objective.loss
     layers: list[tuple[str, RuleKind]] = [(path, layer.rule) for path, layer, _ in placed_layers(model)]
-    made, rows = dict(delta_rules(model)), []
+    made, rows = dict(delta_rules(model, after=loss.rule)), []
     for kind in KINDS:
         keys = sorted((key for key in point.variables if key[0] == kind), key=lambda key: _place(key[1], layers))
         norms = {key: norm_of(found[reference][key], probes(key)) for key in keys}

@@ -1,5 +1,6 @@
 """The losses, one family a file."""
 
+from fnn.losses.balanced import balanced_class_weight as balanced_class_weight
 from fnn.losses.cross_entropy import BinaryCrossEntropy as BinaryCrossEntropy
 from fnn.losses.cross_entropy import CrossEntropy as CrossEntropy
 from fnn.losses.ctc import CTC as CTC
@@ -13,6 +14,7 @@ from fnn.losses.loss import Loss as Loss
 from fnn.losses.margin import Hinge as Hinge
 from fnn.losses.margin import MultiClassHinge as MultiClassHinge
 from fnn.losses.margin import PerceptronLoss as PerceptronLoss
+from fnn.losses.per_example import LossOf as LossOf
 from fnn.losses.regression import Huber as Huber
 from fnn.losses.regression import LogCosh as LogCosh
 from fnn.losses.regression import MeanAbsoluteError as MeanAbsoluteError

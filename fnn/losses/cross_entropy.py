@@ -10,16 +10,17 @@ import numpy as np
 from fnn.errors import describe, exact_array, floating_array, is_concrete
 from fnn.guards.ranges import FRACTION, NOT_NEGATIVE, Range, is_number, keep_in_range
 from fnn.layer import Cache, Static, wide_dtype
+from fnn.losses.class_weight import Classification
 from fnn.losses.labels import at_class, class_labels, is_class
 from fnn.losses.logits import log_sum_of, shares, shifted
-from fnn.losses.loss import Loss, same_shape
+from fnn.losses.pairs import same_shape
 
 SMOOTHING = Range("in [0, 1)", FRACTION.holds, verb="lies")
 STRENGTH = Range("a finite strength of at least 0", NOT_NEGATIVE.holds)
 
 
 @dataclasses.dataclass(frozen=True)
-class CrossEntropy(Loss):
+class CrossEntropy(Classification):
     """Softmax and cross-entropy together, from logits.
 
     Forward:   t = (Σᵢ qᵢ) L − Σᵢ qᵢ zᵢ + λ L²,  L = log Σⱼ e^(zⱼ);  value = Σ w t / Σ w
@@ -30,7 +31,8 @@ class CrossEntropy(Loss):
     Cache:   ``logits`` z (…, V) and ``target``, unchanged; ``log_sum`` (…, 1), L minus the largest entry of z
     Shapes:  logits (…, V); target integer (…), or one-hot or soft (…, V); weights of the leading axes → scalar
 
-    Labels equal to ``ignore_index`` do not count, in Σ w either.
+    Labels equal to ``ignore_index`` do not count, in Σ w either. ``class_weight`` c (V,), a dict or ``"balanced"``: the
+    weights w are multiplied by c at the label, or by Σᵢ qᵢ cᵢ of the target as it is given (see ``Classification``).
     A logit of −∞ makes a class impossible: it costs nothing and has gradient 0, unless the target gives it probability
     (as smoothing does); then the value is ∞. A logit of +∞ makes it certain: the term is 0 for its label and ∞ for any
     other; with two of them the value is NaN.
@@ -53,6 +55,7 @@ class CrossEntropy(Loss):
     z_loss: float = 0.0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         keep_in_range(self, label_smoothing=SMOOTHING, z_loss=STRENGTH)
 
     def terms(self, prediction: Any, target: Any) -> tuple[jax.Array, Cache]:
@@ -108,6 +111,7 @@ class CrossEntropy(Loss):
                 f"expected labels {logits.shape[:-1]} or a distribution {logits.shape} for logits {describe(logits)},"
                 f" got {describe(target)}"
             )
+        self.check_classes(logits.shape[-1])
         return target if target.ndim == logits.ndim else class_labels(target, logits, self.ignore_index)
 
     def _shifted(self, logits: jax.Array, target: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -133,7 +137,7 @@ class CrossEntropy(Loss):
 
 
 @dataclasses.dataclass(frozen=True)
-class BinaryCrossEntropy(Loss):
+class BinaryCrossEntropy(Classification):
     """Sigmoid and cross-entropy together, from logits, for each entry independently.
 
     Forward:   t = y log(1 + e⁻ᶻ) + (1 − y) log(1 + e^z),  value = Σ w t / Σ w
@@ -141,6 +145,9 @@ class BinaryCrossEntropy(Loss):
 
     Cache:   ``logits`` z and ``target`` y, unchanged; ``dtype`` Static, to compute in
     Shapes:  logits and target of one shape; the target boolean, integer or floating, in [0, 1] → scalar
+
+    ``class_weight`` c holds the weights of 0 and of 1: w is multiplied by (1 − y) c₀ + y c₁. It is the same for every
+    entry of a row (see ``Classification``); ``weights`` of the shape of the target can differ.
 
     A logit of ±∞ is a certain answer: if it is right, y = [z > 0], value and gradient are 0; if it is wrong, the value
     is ∞ and the gradient its limit, ±w / Σ w.
@@ -153,6 +160,7 @@ class BinaryCrossEntropy(Loss):
     """
 
     applies = "sigmoid"
+    classes = (0, 1)
 
     def terms(self, prediction: Any, target: Any) -> tuple[jax.Array, Cache]:
         logits, target = same_shape(prediction, target)

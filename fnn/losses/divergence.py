@@ -10,7 +10,8 @@ from jax.scipy.special import xlogy
 from fnn.errors import describe, is_concrete, is_floating
 from fnn.layer import Cache, wide_dtype
 from fnn.losses.cross_entropy import CrossEntropy
-from fnn.losses.loss import Loss, same_shape
+from fnn.losses.loss import Loss
+from fnn.losses.pairs import same_shape
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,13 +9,13 @@ import jax.numpy as jnp
 from fnn.errors import floating_array
 from fnn.guards.ranges import AT_LEAST_ZERO, keep_in_range, nan_where_any
 from fnn.layer import Cache
+from fnn.losses.class_weight import Classification
 from fnn.losses.cross_entropy import CrossEntropy
 from fnn.losses.labels import class_labels
-from fnn.losses.loss import Loss
 
 
 @dataclasses.dataclass(frozen=True)
-class Focal(Loss):
+class Focal(Classification):
     """Cross-entropy times (1 − p)^γ, p the probability of the label: ``gamma`` γ = 0 is cross-entropy.
 
     Forward:   c = log Σⱼ e^(zⱼ) − z_label,  u = 1 − e^(−c) = 1 − p,  t = u^γ c,  value = Σ w t / Σ w
@@ -24,9 +24,9 @@ class Focal(Loss):
     Cache:   ``cross_entropy``, the cache of ``CrossEntropy``; ``cost`` c (…)
     Shapes:  logits z (…, V), integer labels (…), weights of the leading axes → scalar
 
-    For yes-or-no answers use two logits, (z, 0). The paper's α, a weight per class, goes into ``weights`` as
-    ``alpha[labels]``; the mean is then divided by their sum. Labels equal to ``ignore_index`` do not count. For an
-    impossible label, c = ∞, the value is ∞ and dc = dvalue · w / Σ w, the limit for large c.
+    For yes-or-no answers use two logits, (z, 0). The paper's α, a weight per class, is ``class_weight=alpha``; the mean
+    is then divided by the sum of α[label] (see ``Classification``). Labels equal to ``ignore_index`` do not count. For
+    an impossible label, c = ∞, the value is ∞ and dc = dvalue · w / Σ w, the limit for large c.
 
     Errors: ``ValueError`` for a gamma below 0, for labels of another shape and, outside jit, for a label outside
     [0, V); ``TypeError`` for labels that are not integers. Inside jit a label outside makes the value NaN.
@@ -44,6 +44,7 @@ class Focal(Loss):
     ignore_index: int | None = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         keep_in_range(self, gamma=AT_LEAST_ZERO)
 
     @property
@@ -53,6 +54,7 @@ class Focal(Loss):
     def terms(self, prediction: Any, target: Any) -> tuple[jax.Array, Cache]:
         logits = floating_array(prediction)
         labels = class_labels(target, logits, self.ignore_index)
+        self.check_classes(logits.shape[-1])
         cost, cache = self._cross_entropy.terms(logits, labels)
         sure, c, u, gamma = self._parts(cost)
         terms = jnp.where(sure, jnp.where(gamma == 0, cost, 0), jnp.where(cost == jnp.inf, cost, u**gamma * c))
@@ -76,3 +78,4 @@ class Focal(Loss):
 
     def check(self, prediction: Any, target: Any) -> None:
         class_labels(target, prediction, self.ignore_index)
+        self.check_classes(prediction.shape[-1])

@@ -11,7 +11,8 @@ from jax.scipy.special import gammaln
 
 from fnn.errors import describe, exact_array, floating_array, is_concrete
 from fnn.layer import Cache, Static, wide_dtype
-from fnn.losses.loss import Loss, real_target, same_shape
+from fnn.losses.loss import Loss
+from fnn.losses.pairs import real_target, same_shape
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,13 +11,13 @@ from jax import lax
 from fnn.errors import describe, exact_array, floating_array, positive, same_dtype
 from fnn.initializers import Initializer, LecunNormal
 from fnn.layer import Cache, Static, wide_dtype
+from fnn.losses.class_weight import Classification
 from fnn.losses.cross_entropy import CrossEntropy
 from fnn.losses.linear_head import LinearHead
-from fnn.losses.loss import Loss
 
 
 @dataclasses.dataclass(frozen=True)
-class LinearCrossEntropy(Loss):
+class LinearCrossEntropy(Classification):
     """Projection, softmax and cross-entropy together: ``Dense(V, use_bias=False)`` and ``CrossEntropy`` in one.
 
     Forward:   z = h W,  t = the term of ``CrossEntropy`` at z;  value = Σ w t / Σ w
@@ -36,8 +36,8 @@ class LinearCrossEntropy(Loss):
     Cache:   ``dhidden`` (…, D) and ``dkernel`` (D, V) for dvalue = 1, in at least float32; ``dtype`` Static, h's
     Shapes:  (h (…, D), W (D, V)), labels (…) integer, weights of the leading axes → scalar, of at least float32
 
-    ``label_smoothing``, ``ignore_index`` and ``z_loss`` mean what they mean in ``CrossEntropy``, and inside jit a label
-    outside [0, V) makes the value NaN.
+    ``label_smoothing``, ``ignore_index``, ``z_loss`` and ``class_weight`` mean what they mean in ``CrossEntropy``, and
+    inside jit a label outside [0, V) makes the value NaN.
 
     Errors: ``ValueError`` for a kernel or labels of another shape and, outside jit, for a label outside [0, V);
     ``TypeError`` for a prediction that is not a pair, for labels that are not integers and for dtypes that differ.
@@ -64,6 +64,8 @@ class LinearCrossEntropy(Loss):
     def __post_init__(self) -> None:
         positive("vocabulary", self.vocabulary)
         positive("chunk", self.chunk)
+        super().__post_init__()
+        self.check_classes(self.vocabulary)
         _ = self.of_logits  # checks the other options
 
     @property
@@ -74,7 +76,15 @@ class LinearCrossEntropy(Loss):
     @property
     def of_logits(self) -> CrossEntropy:
         """The same loss, of the logits."""
-        return CrossEntropy(label_smoothing=self.label_smoothing, ignore_index=self.ignore_index, z_loss=self.z_loss)
+        return CrossEntropy(
+            label_smoothing=self.label_smoothing,
+            ignore_index=self.ignore_index,
+            z_loss=self.z_loss,
+            class_weight=self.class_weight,
+        )
+
+    def class_count(self, prediction: Any) -> int:
+        return self.vocabulary
 
     def predictions(self, outputs: Any) -> jax.Array:
         """The logits h W (…, V) of all rows, in at least float32."""
@@ -135,7 +145,7 @@ class LinearCrossEntropy(Loss):
 
     @property
     def likelihood(self) -> "LinearCrossEntropy":
-        return dataclasses.replace(self, label_smoothing=0.0, ignore_index=None, z_loss=0.0)
+        return dataclasses.replace(self, label_smoothing=0.0, ignore_index=None, z_loss=0.0, class_weight=None)
 
     def drawn(self, key: jax.Array, prediction: Any) -> jax.Array:
         """Labels with the probabilities softmax(h W), drawn ``chunk`` rows at a time."""

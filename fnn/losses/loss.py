@@ -25,23 +25,35 @@ import jax.numpy as jnp
 import numpy as np
 
 from fnn.corners import Kinks
-from fnn.errors import describe, exact_array, floating_array, is_concrete, is_floating, returned
+from fnn.errors import describe, exact_array, is_concrete, is_floating, returned
 from fnn.guards.foreign import foreign
 from fnn.guards.signatures import check_methods
 from fnn.guards.spelling import check_spelling
-from fnn.layer import Cache, Layer, Static, wide_dtype
+from fnn.layer import Cache, Layer, Static, floating_leaves
+from fnn.losses.each_example import each_example
 from fnn.losses.steps import Steps, steps_of
 
 OPTIONAL = (
-    *("head", "predictions", "check", "counted", "select", "weight", "over_steps"),
-    *("drawn", "likelihood", "scores", "shares"),
+    *("rule", "head", "predictions", "check", "counted", "select", "weight", "over_steps"),
+    *("drawn", "likelihood", "scores", "shares", "factors"),
 )
 """Methods that few losses define."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Loss:
-    """The base of losses: a subclass defines ``terms`` and ``terms_backward``.
+    """The base of losses: a subclass defines ``per_example``, or ``terms`` and ``terms_backward``.
+
+    With ``per_example`` alone, the loss of one example, it works everywhere with ``jax.vjp`` as its rule:
+
+    >>> @dataclasses.dataclass(frozen=True)
+    ... class Pinball(Loss):
+    ...     quantile: float = 0.9
+    ...     def per_example(self, prediction, target):
+    ...         e = target - prediction
+    ...         return jnp.maximum(self.quantile * e, (self.quantile - 1) * e)
+    >>> Pinball()(jnp.array([1.0, 3.0]), jnp.array([2.0, 2.0])), Pinball().rule
+    (Array(0.5, dtype=float32), 'auto')
 
     A loss that forms its gradient in the forward pass defines ``terms``, ``__call__``, ``forward`` and ``backward``;
     its ``forward`` calls ``over_steps`` first if predictions may come with lengths.
@@ -57,7 +69,7 @@ class Loss:
         super().__init_subclass__(**kwargs)
         check_spelling(cls, "a loss", aside=OPTIONAL)
         pair = ("prediction", "target")
-        check_methods(cls, terms=pair, terms_backward=("cache", "dterms"), check=pair, kinks_at=pair)
+        check_methods(cls, per_example=pair, terms=pair, terms_backward=("cache", "dterms"), check=pair, kinks_at=pair)
         check_methods(cls, counted=("target", "shape"))
         check_methods(cls, forward=(*pair, "weights"), backward=("cache", "dvalue"), __call__=(*pair, "weights"))
 
@@ -70,13 +82,28 @@ class Loss:
         """What metrics get: the outputs of the model, or the predictions made from them if the loss has a head."""
         return outputs
 
+    def per_example(self, prediction: Any, target: Any) -> Any:
+        """The loss of one example, without the batch axis: a number, or one a step."""
+        raise NotImplementedError(f"{type(self).__name__} defines neither terms nor per_example")
+
     def terms(self, prediction: Any, target: Any) -> tuple[jax.Array, Cache]:
-        """The terms, and the cache for their backward."""
-        raise NotImplementedError(f"{type(self).__name__} does not define terms")
+        """The terms, and the cache for their backward: by default ``per_example`` of every example."""
+        prediction, target = jax.tree.map(jnp.asarray, prediction), jax.tree.map(exact_array, target)
+        return each_example(self.per_example, prediction, target), {"prediction": prediction, "target": target}
 
     def terms_backward(self, cache: Cache, dterms: jax.Array) -> Any:
-        """The gradient of the prediction; ``dterms`` has the shape of the terms or is a scalar."""
-        raise NotImplementedError(f"{type(self).__name__} does not define terms_backward")
+        """The gradient of the prediction; ``dterms`` has the shape of the terms or is a scalar. By the hand rule of the
+        class (``rule`` is "hand"), or by ``jax.vjp`` of ``per_example`` if the class has none ("auto")."""
+        if type(self).terms is not Loss.terms:
+            raise NotImplementedError(f"{type(self).__name__} defines terms without terms_backward")
+        leaves, rebuild = floating_leaves(cache["prediction"])
+        terms, vjp = jax.vjp(lambda leaves: each_example(self.per_example, rebuild(leaves), cache["target"]), leaves)
+        return rebuild(*vjp(jnp.broadcast_to(dterms, terms.shape).astype(terms.dtype)), lambda leaf: None)
+
+    @property
+    def rule(self) -> Literal["hand", "auto"]:
+        """Whether the gradient was derived by hand or comes from ``jax.vjp``."""
+        return "auto" if type(self).terms_backward is Loss.terms_backward else "hand"
 
     def check(self, prediction: Any, target: Any) -> None:
         """Raises if the target does not fit the prediction (an array or its shape); its values are checked where they
@@ -90,16 +117,24 @@ class Loss:
         """Which terms count, an array of this shape; ``None`` if all do."""
         return None
 
+    def factors(self, target: Any, shape: tuple[int, ...]) -> jax.Array | None:
+        """By what the weights of the terms are multiplied, an array of this shape; ``None`` for 1."""
+        return None
+
     def select(self, keep: jax.Array, prediction: Any) -> Any:
         """The prediction, or its gradient, where ``keep`` (the terms' leading axes) is true, and 0 elsewhere.
 
-        The default selects a single array by its leading axes. A loss whose prediction is a tree, or whose terms do not
-        follow the leading axes of the prediction, overrides this to say which entries belong to which term.
+        The default selects in every floating array by its leading axes. A loss whose terms do not follow the leading
+        axes of the prediction overrides this to say which entries belong to which term.
         """
-        shape = getattr(prediction, "shape", None)
-        if shape is None or shape[: keep.ndim] != keep.shape:
-            return prediction
-        return jnp.where(keep.reshape(keep.shape + (1,) * (len(shape) - keep.ndim)), prediction, 0)
+
+        def selected(leaf: Any) -> Any:
+            shape = getattr(leaf, "shape", None)
+            if shape is None or shape[: keep.ndim] != keep.shape or not is_floating(leaf):
+                return leaf
+            return jnp.where(keep.reshape(keep.shape + (1,) * (len(shape) - keep.ndim)), leaf, 0)
+
+        return jax.tree.map(selected, prediction)
 
     def drawn(self, key: jax.Array, prediction: Any) -> Any:
         """Targets drawn from the distribution with this prediction, of which the terms of ``likelihood`` are the
@@ -160,6 +195,10 @@ class Loss:
         if weights is not None:
             weights = expanded(jnp.asarray(weights), terms.shape).astype(terms.dtype)
             weights = jnp.where(weights >= 0, weights, jnp.nan)  # under jit nothing can raise: the value is NaN
+        if (factors := self.factors(target, terms.shape)) is not None:
+            factors = factors.astype(terms.dtype)
+            # A target that weighs nothing may be NaN.
+            weights = factors if weights is None else jnp.where(weights == 0, 0, weights * factors)
         if counted is not None:
             weights = counted.astype(terms.dtype) if weights is None else jnp.where(counted, weights, 0)
         if weights is None:
@@ -193,30 +232,3 @@ def expanded(weights: jax.Array, shape: tuple[int, ...]) -> jax.Array:
             f"weights have the shape of the leading axes of the {shape} terms of the loss, got {describe(weights)}"
         )
     return jnp.broadcast_to(weights.reshape(weights.shape + (1,) * (len(shape) - weights.ndim)), shape)
-
-
-def same_shape(prediction: Any, target: Any) -> tuple[jax.Array, jax.Array]:
-    """Prediction and target of an elementwise loss, as arrays; raises if their shapes differ: nothing broadcasts."""
-    prediction, target = floating_array(prediction), exact_array(target)
-    if prediction.shape != target.shape:
-        of_classes = target.shape == prediction.shape[:-1] and prediction.shape[-1] > 1
-        if of_classes and jnp.issubdtype(target.dtype, jnp.integer):
-            raise ValueError(
-                f"prediction and target must have the same shape, got {describe(prediction)} and {describe(target)};"
-                f" for class labels use CrossEntropy(), or make them one-hot: jax.nn.one_hot(target,"
-                f" {prediction.shape[-1]})"
-            )
-        raise ValueError(
-            f"prediction and target must have the same shape, got {describe(prediction)} and {describe(target)};"
-            f" nothing is broadcast, so reshape one of them"
-        )
-    return prediction, target
-
-
-def real_target(prediction: Any, target: Any) -> tuple[jax.Array, jax.Array]:
-    """Prediction and target of a regression, of one shape and one floating dtype, cast to the dtype to compute in."""
-    prediction, target = same_shape(prediction, target)
-    if not is_floating(target) or target.dtype != prediction.dtype:
-        raise TypeError(f"the target has the prediction's dtype, {prediction.dtype}, got {describe(target)}")
-    wide = wide_dtype(prediction.dtype)
-    return prediction.astype(wide), target.astype(wide)

@@ -10,12 +10,13 @@ import numpy as np
 from fnn.corners import Kinks
 from fnn.errors import floating_array
 from fnn.layer import Cache, Static, wide_dtype
+from fnn.losses.class_weight import Classification
 from fnn.losses.labels import at_class, check_signs, class_labels, is_class, is_sign
-from fnn.losses.loss import Loss, same_shape
+from fnn.losses.pairs import same_shape
 
 
 @dataclasses.dataclass(frozen=True)
-class SignedMargin(Loss):
+class SignedMargin(Classification):
     """The base of losses of the margin y z for labels ±1: the amount by which it falls short of ``least``.
 
     Forward:   t = max(0, s),  s = least − y z
@@ -24,6 +25,7 @@ class SignedMargin(Loss):
     Cache:   ``slope`` −y or 0, ``dtype`` Static
     """
 
+    classes = (-1, 1)
     least: ClassVar[float]
 
     def met(self, short: jax.Array) -> jax.Array:
@@ -62,6 +64,8 @@ class Hinge(SignedMargin):
     Cache:   ``slope`` −y or 0, ``dtype`` Static
     Shapes:  outputs z and labels y (N, …) of one shape, weights w of its leading axes → scalar
 
+    ``class_weight``: the weights of −1 and of 1, by which w is multiplied (see ``Classification``).
+
     With ``L2(1/(C N))`` on the kernel the minimum is that of the support vector machine ½‖w‖² + C Σ t.
 
     Errors: ``ValueError`` for shapes that differ ((N, 1) against (N,) included) and, outside jit, for labels other than
@@ -89,6 +93,8 @@ class PerceptronLoss(SignedMargin):
     Cache:   ``slope`` −y or 0, ``dtype`` Static
     Shapes:  outputs z and labels y (N, …) of one shape, weights w of its leading axes → scalar
 
+    ``class_weight``: the weights of −1 and of 1, by which w is multiplied (see ``Classification``).
+
     Only misclassified samples add to the sum, and N times the value is −Σ y z over them. With batches of one sample and
     z = x·w + b, gradient descent with learning rate α is Rosenblatt's rule w ← w + α y x, b ← b + α y.
 
@@ -108,7 +114,7 @@ class PerceptronLoss(SignedMargin):
 
 
 @dataclasses.dataclass(frozen=True)
-class MultiClassHinge(Loss):
+class MultiClassHinge(Classification):
     """The hinge loss of the label against its strongest rival class (Crammer and Singer).
 
     Forward:   r = argmax_(j≠c) zⱼ, the first of equals;  t = max(0, 1 + z_r − z_c), of the label c;
@@ -117,6 +123,8 @@ class MultiClassHinge(Loss):
 
     Cache:   ``labels`` c (…), ``rival`` r (…), ``slope`` (…), 1 where t > 0, else 0; ``shape`` and ``dtype`` Static
     Shapes:  logits z (…, V), V ≥ 2; integer labels (…); weights of the leading axes → scalar
+
+    ``class_weight`` (V,), a dict or ``"balanced"``: w is multiplied by that of the label (see ``Classification``).
 
     Errors: ``ValueError`` for labels of another shape, for a single class and, outside jit, for a label outside [0, V);
     ``TypeError`` for labels that are not integers. Inside jit a label outside makes the value NaN.
@@ -130,6 +138,7 @@ class MultiClassHinge(Loss):
     def terms(self, prediction: Any, target: Any) -> tuple[jax.Array, Cache]:
         logits = floating_array(prediction)
         labels = class_labels(target, logits)
+        self.check_classes(logits.shape[-1])
         if logits.shape[-1] < 2:
             raise ValueError(f"expected logits (…, V) of two classes or more, got the shape {logits.shape}")
         z = logits.astype(wide_dtype(logits.dtype))
@@ -155,6 +164,7 @@ class MultiClassHinge(Loss):
 
     def check(self, prediction: Any, target: Any) -> None:
         class_labels(target, prediction)
+        self.check_classes(prediction.shape[-1])
 
     def kinks_at(self, prediction: Any, target: Any) -> Kinks:
         own = np.take_along_axis(prediction, target[..., None].astype(int), -1)

@@ -11,7 +11,8 @@ from jax import lax
 from fnn.corners import Kinks
 from fnn.guards.ranges import ABOVE_ZERO, keep_in_range
 from fnn.layer import Cache, Static, wide_dtype
-from fnn.losses.loss import Loss, real_target
+from fnn.losses.loss import Loss
+from fnn.losses.pairs import real_target
 from fnn.squares import root, scale
 
 

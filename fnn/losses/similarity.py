@@ -11,7 +11,8 @@ from fnn.corners import Kinks
 from fnn.errors import describe, floating_array
 from fnn.guards.ranges import ABOVE_ZERO, keep_in_range
 from fnn.layer import Cache, Static, wide_dtype
-from fnn.losses.loss import Loss, real_target
+from fnn.losses.loss import Loss
+from fnn.losses.pairs import real_target
 from fnn.squares import unit
 
 

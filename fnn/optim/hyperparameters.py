@@ -163,6 +163,19 @@ def set_hyperparams(opt_state: Any, **values: Any) -> Any:
     return _map_states(visit, opt_state)
 
 
+def with_hyperparams_of(opt_state: Any, other: Any) -> Any:
+    """The optimiser state with the hyper-parameters of another state of the same optimiser, but for scheduled ones."""
+    taken = {(place.position, place.name): place.entry for place in _places(other).values()}
+
+    def visit(position: str, state: Any) -> dict[str, Any]:
+        return {
+            name: entry if isinstance(entry, Scheduled) else taken[position, name]
+            for name, entry in state.hyperparams.items()
+        }
+
+    return _map_states(visit, opt_state)
+
+
 class _Place(NamedTuple):
     position: str
     name: str

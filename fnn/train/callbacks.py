@@ -52,7 +52,7 @@ class Run:
     ``batch_size`` the number of samples in a full step. ``entries`` holds the shapes and dtypes of an epoch's values,
     ``fingerprint`` what a resumed run must match, ``firsts(epochs)`` digests of the data of that many epochs. ``apart``
     says whether the weights to use can differ from those that training changes. ``stored_model`` is the model as a
-    checkpoint holds it: its text, and why there is none, one of them empty.
+    checkpoint holds it: its text, and why there is none, one of them empty. ``shown`` says whether progress is.
     """
 
     key: jax.Array
@@ -68,6 +68,7 @@ class Run:
     firsts: Callable[[int], list[str]]
     expect: Callable[[list[str]], None]
     stored_model: tuple[str, str] = ("", "it was not asked for")
+    shown: bool = False
     ending: str = ""
     failed: bool = False
     _seen: bool = False

@@ -12,6 +12,7 @@ import numpy as np
 from fnn.errors import describe, exact_array, positive
 from fnn.guards.foreign import foreign, leaves
 from fnn.objective import unpacked
+from fnn.train.converted import NAMES, converted, is_named, named
 
 
 class Plan(NamedTuple):
@@ -106,15 +107,16 @@ def stretches(data: tuple, plan: Plan, order: jax.Array | None = None) -> list[S
 
 
 def arrays(data: Any, convert: Callable[[Any], Any] = exact_array, name: str = "data") -> tuple:
-    """Data as a tuple of pytrees of arrays, all of one length; ``convert`` turns a leaf into an array."""
+    """Data as a tuple of pytrees of arrays, all of one length; ``convert`` is applied to what ``converted`` makes."""
     with of_data(name):
         return _arrays(data, convert)
 
 
 def _arrays(data: Any, convert: Callable[[Any], Any]) -> tuple:
-    inputs, targets, weights = unpacked(data)
+    inputs, targets, weights = unpacked(named(data))
     parts = (inputs, targets) if weights is None else (inputs, targets, weights)
-    for name, part in zip(("inputs", "targets", "weights"), parts, strict=False):
+    parts = tuple(converted(part, name) for name, part in zip(NAMES, parts, strict=False))
+    for name, part in zip(NAMES, parts, strict=False):
         _check_leaves(name, part)
     parts = jax.tree.map(convert, parts)
     lengths = {jnp.shape(leaf)[:1] for leaf in jax.tree.leaves(parts)}
@@ -162,4 +164,4 @@ def is_arrays(data: Any) -> bool:
     """Whether data is ``(inputs, targets)`` or ``(inputs, targets, weights)``, rather than an iterable of batches."""
     if isinstance(data, list):  # a list of batches, or of arrays
         return bool(data) and all(hasattr(part, "shape") for part in data)
-    return isinstance(data, tuple)
+    return isinstance(data, tuple) or is_named(data)

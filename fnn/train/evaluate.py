@@ -12,6 +12,7 @@ from fnn.backprop import check_children
 from fnn.layer import Params, State
 from fnn.metrics import Metric
 from fnn.objective import Objective
+from fnn.train.balance import weighted
 from fnn.train.checks import check_statistics
 from fnn.train.compiled import compiled_scoring
 from fnn.train.data import arrays, is_arrays, samples
@@ -28,11 +29,12 @@ def evaluate(
     *,
     batch_size: int | None = None,
     metrics: Sequence[Metric] = (),
+    sample_weight: Any = None,
 ) -> dict[str, np.ndarray]:
     """The loss and the metrics of a trained model, by name, on test data for example.
 
-    ``data`` and ``batch_size`` are as in ``fit``; arrays without ``batch_size`` are one batch. If all weights are 0,
-    every value is NaN and a warning says why.
+    ``data``, ``sample_weight`` and ``batch_size`` are as in ``fit``; arrays without ``batch_size`` are one batch. If
+    all weights are 0, every value is NaN and a warning says why.
 
     Errors: ``ValueError`` for data of different lengths, labels out of range or values that are not finite;
     ``TypeError`` if data are not arrays of numbers.
@@ -42,7 +44,7 @@ def evaluate(
     >>> print(evaluate(objective, {}, {}, (x, x + 3))["loss"])
     9.0
     """
-    scoring = Scoring(objective, metrics)
+    scoring, data = Scoring(objective, metrics), weighted(data, sample_weight)
     if batch_size is None and is_arrays(data):
         batch_size = samples(arrays(data, lambda leaf: leaf))
     check_children("params", params, [""])

@@ -18,6 +18,7 @@ from fnn.layer import Params, State
 from fnn.metrics import Metric
 from fnn.objective import Method, Objective
 from fnn.optim.unmoved import warn_of_moving_statistics
+from fnn.train.balance import balanced, weighted
 from fnn.train.callbacks import Callback, Run, Standing, copied
 from fnn.train.checks import check_start, check_statistics
 from fnn.train.compiled import compiled
@@ -28,6 +29,7 @@ from fnn.train.history import History, better_higher
 from fnn.train.loop import Loop
 from fnn.train.privacy import Privacy
 from fnn.train.privacy_checks import check_choice, check_privacy, sampling_of
+from fnn.train.profile import Profile
 from fnn.train.progress import ShowProgress
 from fnn.train.record import Ending
 from fnn.train.result import TrainResult
@@ -47,6 +49,7 @@ def fit(
     key: jax.Array,
     params: Params | None = None,
     state: State | None = None,
+    sample_weight: Any = None,
     validation: Any = None,
     validate_every: int = 1,
     early_stopping: EarlyStopping | None = None,
@@ -62,18 +65,23 @@ def fit(
     evaluate_averaged: bool = True,
     privacy: Privacy | None = None,
     update_in_backward: bool = False,
+    profile: str | os.PathLike | None = None,
 ) -> TrainResult:
     """Trains a model and returns ``TrainResult(params, state, opt_state, history, epochs_run)``.
 
     ``data`` and ``validation`` are each one of
 
-    - ``(inputs, targets)`` or ``(inputs, targets, weights)``: arrays with samples on the first axis. They are copied to
+    - ``(inputs, targets)`` or ``(inputs, targets, weights)``: arrays with samples on the first axis, or tables and
+      series of pandas and polars, PyTorch's tensors, lists of numbers, or a dict of these by name. They are copied to
       the device as a whole; memory-mapped files (``numpy.memmap``) stay on the host and are read batch by batch.
       ``batch_size`` is the number of samples in a step;
     - an iterable of such batches, iterated once per epoch (a list, a PyTorch or grain loader), or a function of the
       epoch that returns one. It does its own shuffling and batching; ``batch_size``, still needed for validation
       arrays, is then the largest batch allowed. Each new batch shape compiles another program. With
       ``steps_per_epoch`` an epoch is that many batches and the next epoch continues after them: for endless iterables.
+
+    ``sample_weight`` is the third part of the arrays, given by itself. A loss with ``class_weight="balanced"`` gets the
+    weights of the classes in the training targets, which must then be arrays.
 
     A thread reads, checks and sends batches from the host while the device computes. One call of the compiled program
     runs about 0.2 s worth of steps; ``callbacks`` are called in between (see ``Callback``). Later runs with equal parts
@@ -90,18 +98,22 @@ def fit(
     ``checkpoint`` is a folder, or ``Checkpoints(folder, …)`` with settings; ``fnn.load_model`` gets the model with its
     parameters and state from there in a fresh process. With ``resume`` the run continues from the last checkpoint, if
     there is one, and ends with the same bits as if it had never stopped. A checkpoint of a different run is refused,
-    and the error names what differs; ``resume="force"`` continues anyway, with a warning.
+    and the error names what differs; ``resume="force"`` continues anyway, with a warning. With ``progress`` a line says
+    from where a run resumes, and after an interrupt what is saved and how to go on.
 
     The first Ctrl-C ends the run after the current call of steps: what was learned is saved and returned. A second one
     raises ``KeyboardInterrupt``. SIGTERM saves too, and is then raised again. An interrupted run has a smaller
     ``epochs_run``, and an empty history if its first epoch was not finished; a loop over runs goes on with the next.
 
+    ``profile`` is a folder for a trace by JAX's profiler of the second epoch, at most about ten seconds of it (of a
+    single epoch the steps after the first call).
+
     The same key gives the same bits, and the same run as ``make_train`` up to rounding: steps, order and keys agree.
     Options that are not explained here are those of ``make_train``.
 
     Errors: ``ValueError`` for data of different lengths, labels out of range or values that are not finite, raised
-    before the first step on them; ``TypeError`` if data are not arrays of numbers (a table, a sparse matrix, text: the
-    error says what to write) and for options of the wrong type. An error inside the model names the layer's path.
+    before the first step on them; ``TypeError`` for data that are not numbers (a sparse matrix, text, a table with
+    text: the error says what to write) and options of the wrong type. One inside the model names the layer's path.
 
     >>> import fnn, jax.numpy as jnp
     >>> x = jnp.linspace(-1, 1, 20)[:, None]
@@ -127,8 +139,12 @@ def fit(
     if resume and checkpoint is None:
         raise ValueError("resume needs a checkpoint to resume from: give checkpoint=, the folder of the run")
     callbacks = tuple_of(Callback, "callbacks", callbacks)
+    if profile is not None:
+        callbacks = (*callbacks, Profile(profile))
     if checkpoint is not None and not isinstance(checkpoint, Checkpoints):
         path_of("checkpoint", checkpoint)
+    data = weighted(data, sample_weight)
+    objective = balanced(objective, data, params, state)
     monitor = early_stopping.monitor if early_stopping else None
     check_privacy(privacy, method=method, shuffle=shuffle, mixes=mixes(augment), monitor=monitor)
     sampling = sampling_of(privacy, data, batch_size, steps_per_epoch)
@@ -171,6 +187,7 @@ def fit(
         firsts=source.firsts,
         expect=source.expect,
         stored_model=described_if_possible(objective.model) if checkpoint is not None else ("", ""),
+        shown=bool(progress),
     )
     with contextlib.ExitStack() as held:
         if checkpoint is not None:
@@ -203,7 +220,7 @@ def fit(
             checkpoints.open(run, resume=resume)
             callbacks = (*callbacks, checkpoints)  # last, so that it saves what the others change
         if progress:
-            callbacks = (ShowProgress(), *callbacks)
+            callbacks = (ShowProgress(saved=checkpoint is not None), *callbacks)
         loop.drive(run, callbacks)
     watch = run.standing.record.watch
     if early_stopping is not None and watch is not None and watch.waited > 0 and not early_stopping.found(watch):

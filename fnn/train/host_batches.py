@@ -11,6 +11,7 @@ from fnn.canonical.digest import array_text, sha256
 from fnn.errors import exact_numpy, positive
 from fnn.guards.foreign import leaves
 from fnn.guards.signatures import check_takes
+from fnn.train.converted import check_rows
 from fnn.train.data import arrays, is_arrays, plan, samples
 from fnn.train.fingerprint import Data, data_digest
 
@@ -159,6 +160,7 @@ class HostBatches:
         return on_host(batch, self._name)
 
     def _given(self, epoch: int) -> Iterable:
+        check_rows(self._data, self._name)
         if callable(self._data):
             check_takes("a function of the epoch", self._data, "epoch")
         batches = self._data(epoch) if callable(self._data) else self._data

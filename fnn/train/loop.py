@@ -16,7 +16,7 @@ from fnn.train.evaluate import Judge
 from fnn.train.pace import Pace, wait
 from fnn.train.record import Ending, missing, with_validation
 from fnn.train.scoring import loss_of, zeros
-from fnn.train.signals import Stops
+from fnn.train.signals import INTERRUPTED, Stops
 from fnn.train.source import Source
 from fnn.train.step import Learned, Training
 from fnn.train.usable import BATCHES
@@ -149,4 +149,4 @@ class Loop:
             except KeyboardInterrupt:
                 if self._stops.reason:  # the second interrupt
                     raise
-                run.stop("interrupted")
+                run.stop(INTERRUPTED)

@@ -14,6 +14,7 @@ from fnn.layer import Params, State, named_key
 from fnn.metrics import Metric
 from fnn.objective import Method, Objective
 from fnn.optim.unmoved import warn_of_moving_statistics
+from fnn.train.balance import balanced, weighted
 from fnn.train.checks import check_data, check_start
 from fnn.train.chunks import checkpointed_scan, in_chunks
 from fnn.train.data import Stretch, arrays, length, plan, samples, stretches
@@ -49,7 +50,7 @@ def make_train(
     privacy: Privacy | None = None,
     update_in_backward: bool = False,
 ) -> Callable[..., TrainResult]:
-    """Returns ``train(key, data, hyperparams=None, *, validation=None, params=None, state=None) -> TrainResult``.
+    """Returns ``train(key, data, hyperparams=None, *, validation, params, state, sample_weight) -> TrainResult``.
 
     A pure function: initialisation (unless ``params`` and ``state`` are given, as for a network that was trained
     before), shuffling, every step, metrics, validation and early stopping happen inside: one XLA program under
@@ -57,11 +58,12 @@ def make_train(
     the latter is faster: ``vmap`` turns their convolutions into grouped convolutions).
 
     ``data`` and ``validation`` are ``(inputs, targets)`` or ``(inputs, targets, weights)`` with samples on the first
-    axis. ``objective`` and ``optimizer`` may each be a function of ``hyperparams``, called inside the trace, so that
-    anything numeric can be mapped over; hyperparams, or an entry of a dict of them, that neither reads raise
-    ``ValueError``. ``augment(key, inputs) -> inputs`` changes training inputs (see ``fnn.augment``; one that mixes
-    samples changes targets too). ``on_epoch(epoch, values)``, if given, is called on the host after every epoch, to
-    show progress.
+    axis; ``sample_weight`` is the weights given by themselves. A loss with ``class_weight="balanced"`` gets the weights
+    of the classes in the training targets. ``objective`` and ``optimizer`` may each be a function of ``hyperparams``,
+    called inside the trace, so that anything numeric can be mapped over; hyperparams, or an entry of a dict of them,
+    that neither reads raise ``ValueError``. ``augment(key, inputs) -> inputs`` changes training inputs (see
+    ``fnn.augment``; one that mixes samples changes targets too). ``on_epoch(epoch, values)``, if given, is called on
+    the host after every epoch, to show progress.
 
     Give the length of a run as ``epochs`` or ``steps``. With ``steps`` the last epoch is cut short, and its entry in
     the history covers the steps that ran. The remainder of an epoch is a smaller step (see ``fnn.train.data.plan``).
@@ -154,11 +156,13 @@ def make_train(
         validation: Any = None,
         params: Params | None = None,
         state: State | None = None,
+        sample_weight: Any = None,
     ) -> TrainResult:
         one_key(key)
         check_start(params, state)
         resolved, stepping, check_hyperparams = made(objective, optimizer, hyperparams)
-        data = arrays(data)
+        data = arrays(weighted(data, sample_weight))
+        resolved = balanced(resolved, data, params, state)
         sampling = privacy.sampling(samples(data), batch_size) if privacy else None
         settings: dict[str, Any] = {"update_in_backward": update_in_backward, "privacy": privacy, "sampling": sampling}
         training = Training(resolved, stepping, metrics, augment, method, shuffle, evaluate_averaged, **settings)

@@ -16,6 +16,7 @@ from fnn.layer import Layer, Params, State
 from fnn.objective import Objective
 from fnn.train.checks import check_indices, check_statistics
 from fnn.train.compiled import compiled_outputs
+from fnn.train.converted import converted, is_numbers
 from fnn.train.data import samples
 
 
@@ -89,7 +90,7 @@ def _batches(inputs: Any, batch_size: int) -> tuple[Iterator[Any], int | None]:
 def _are_batches(inputs: Any) -> bool:
     """Whether inputs are an iterable of batches, rather than an array or a tree of arrays."""
     if isinstance(inputs, list | Iterator):
-        return True
+        return not is_numbers(inputs)
     found = jax.tree.leaves(inputs)
     alone = not hasattr(inputs, "shape") and len(found) == 1 and found[0] is inputs
     return alone and isinstance(inputs, Iterable) and foreign(inputs) is None
@@ -97,6 +98,7 @@ def _are_batches(inputs: Any) -> bool:
 
 def _checked(tree: Any, convert: bool = True) -> Any:
     """A tree of arrays with one length, as NumPy's; raises for anything else."""
+    tree = converted(tree, "inputs")
     for leaf in leaves(tree):
         if isinstance(leaf, Tracer):
             raise TypeError("predict runs compiled batches from Python: inside jit or vmap, call model.apply")

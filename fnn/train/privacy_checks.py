@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+from fnn.losses.class_weight import Classification
+from fnn.losses.loss import Loss
 from fnn.metrics import Metric
 from fnn.optim.declared import rules_of
 from fnn.train.data import arrays, is_arrays, samples
@@ -50,10 +52,16 @@ def check_choice(privacy: Any, what: str, monitor: str) -> None:
         )
 
 
-def check_readers(privacy: Any, optimizer: Any, metrics: Sequence[Metric]) -> None:
-    """Raises for an optimiser that reads more of the data than the gradient, and a metric that counts padding."""
+def check_readers(privacy: Any, optimizer: Any, metrics: Sequence[Metric], loss: Loss) -> None:
+    """Raises for an optimiser that reads more of the data than the gradient, a metric that counts padding, and class
+    weights."""
     if privacy is None:
         return
+    if isinstance(loss, Classification) and loss.class_weight is not None:
+        raise ValueError(
+            "privacy clips the gradient of every sample alone, in which its weight cancels, and the numbers of samples"
+            " in the classes are not private; leave out class_weight"
+        )
     if rules_of(optimizer):
         raise ValueError(
             f"{optimizer!r} reads more of the backward pass than the private gradient; train with privacy by an"

@@ -7,6 +7,9 @@ from typing import Any, Self
 import numpy as np
 
 from fnn.train.callbacks import Callback, Run
+from fnn.train.going_on import interrupted
+
+NOT_SAVED = "what it learned is returned and not saved; checkpoint= saves it, and resume=True then goes on"
 
 
 class ProgressBar:
@@ -62,7 +65,13 @@ class ProgressBar:
 
 
 class ShowProgress(Callback):
-    """The progress bar of ``fit``, with the samples per second of the current epoch, compilation not counted."""
+    """The progress bar of ``fit``, with the samples per second of the current epoch, compilation not counted.
+
+    ``saved``: what is learned goes into checkpoints, which say themselves how to go on after an interrupt.
+    """
+
+    def __init__(self, *, saved: bool = True) -> None:
+        self._saved = saved
 
     def on_start(self, run: Run) -> None:
         self._bar = ProgressBar("training", epochs=run.epochs, steps=run.count or 1)
@@ -82,7 +91,9 @@ class ShowProgress(Callback):
     def on_end(self, run: Run) -> None:
         self._bar.__exit__(None, None, None)
         if run.ending:
-            self._bar.console.print(f"{self._bar.title} ended after {run.steps} steps: {run.ending}", soft_wrap=True)
+            lost = "" if self._saved or not interrupted(run) else f"; {NOT_SAVED}"
+            ended = f"{self._bar.title} ended after {run.steps} steps: {run.ending}{lost}"
+            self._bar.console.print(ended, soft_wrap=True)
 
     def _count_from(self, run: Run) -> None:
         self._began, self._start = time.perf_counter(), run.steps

@@ -33,6 +33,17 @@ class TrainResult(NamedTuple):
 
         save_curves(self.history, path)
 
+    def table(self, score: str | None = None) -> str:
+        """The history as a table for ``print``, 80 characters wide: a row an epoch, the best one marked.
+
+        ``score`` is the entry that says which epoch is best, by default ``validation_loss`` if there is one, else
+        ``loss``. Several runs of one program are shown as their mean, with the lowest and the highest below. Errors:
+        ``ValueError`` for a history without epochs and for a score that is not in it as a number.
+        """
+        from fnn.train.table import table_of
+
+        return table_of(self.history, self.epochs_run, score)
+
     def __repr__(self) -> str:
         """Names and sizes, without the numbers."""
         count = sum(leaf.size for leaf in jax.tree.leaves(self.params))

@@ -18,6 +18,7 @@ from fnn.guards.ranges import AT_LEAST_ZERO, in_range
 from fnn.optim.nonfinite import skipped_in_a_row
 from fnn.train.callbacks import Callback, Run, Standing
 from fnn.train.early_stopping import direction
+from fnn.train.going_on import interrupted, resumed, say
 from fnn.train.record import missing
 from fnn.train.snapshot import learned_of, place_of, read, tree_of, usable_of
 
@@ -107,6 +108,8 @@ class Checkpoints(Callback):
         if self.keep_best:
             self._files.check_direction()
         latest = self._files.latest()
+        if latest is None and resume:
+            say(run, f"begins at the first step: there is no checkpoint in {self.folder} yet")
         if latest is None:
             self.folder.mkdir(parents=True, exist_ok=True)
             tempfile.TemporaryFile(dir=self.folder).close()  # raises now, not after the first hour
@@ -117,6 +120,7 @@ class Checkpoints(Callback):
                 f" give another folder"
             )
         self._restore(run, latest)
+        say(run, resumed(run, latest))
 
     def on_start(self, run: Run) -> None:
         if not self._opened:
@@ -133,8 +137,11 @@ class Checkpoints(Callback):
             self._save(run)
 
     def on_end(self, run: Run) -> None:
-        if not run.failed:
-            self._save(run)
+        if run.failed:
+            return
+        self._save(run)
+        if interrupted(run) and self._saved is not None and (path := self._files.latest()) is not None:
+            say(run, f"is saved in {path}: the same call with resume=True goes on from there")
 
     def _save(self, run: Run) -> None:
         streak = skipped_in_a_row(run.standing.learned.opt_state)

@@ -11,6 +11,10 @@ from typing import Any, Self
 HEARD = "\ninterrupted: finishing and keeping the current step; a second interrupt ends at once, without saving\n"
 
 
+INTERRUPTED, TERMINATED = "interrupted", "stopped by SIGTERM"
+"""Why a run was stopped, in the words of ``run.ending``."""
+
+
 class Stops:
     """A context in which the first Ctrl-C, or SIGTERM, asks a run to stop: ``reason`` then says why.
 
@@ -76,12 +80,12 @@ class Stops:
         del number, frame
         if self.reason:
             raise KeyboardInterrupt
-        self.reason = "interrupted"
+        self.reason = INTERRUPTED
         self._say_once()
 
     def _told_to_end(self, number: int, frame: FrameType | None) -> None:
         del number, frame
-        self.reason, self._terminated = self.reason or "stopped by SIGTERM", True
+        self.reason, self._terminated = self.reason or TERMINATED, True
 
 
 def _say(words: str) -> None:

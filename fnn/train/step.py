@@ -78,7 +78,7 @@ class Training(Value):
         check_settings(self.augment, self.method, self.shuffle, self.evaluate_averaged, self.update_in_backward)
         if (self.privacy is None) != (self.sampling is None):
             raise ValueError("a private run has both a privacy and the sampling that it accounts for")
-        check_readers(self.privacy, self.optimizer, self.metrics)
+        check_readers(self.privacy, self.optimizer, self.metrics, self.objective.loss)
         if self.update_in_backward:
             check_in_backward(self.objective, self.optimizer, self.method, private=self.privacy is not None)
 

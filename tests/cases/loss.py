@@ -1,5 +1,8 @@
 """Losses."""
 
+from typing import Any
+
+import jax.numpy as jnp
 import numpy as np
 
 import fnn
@@ -20,7 +23,28 @@ from tests.cases.draws import (
 )
 from tests.cases.rows import LossCase
 
+
+def squared(prediction: Any, target: Any) -> Any:
+    """A user's loss of one example."""
+    return jnp.square(prediction - target)
+
+
+def of_two(prediction: Any, target: Any) -> Any:
+    """A user's loss of one example whose prediction is a mean and the logarithm of a scale."""
+    mean, log_scale = prediction
+    return jnp.sum(jnp.square((mean - target) * jnp.exp(-log_scale)) + log_scale)
+
+
 LOSSES = (
+    LossCase("a user's function", fnn.LossOf(squared), both(normal(6), normal(6))),
+    LossCase(
+        "a user's function of sequences, a number a step",
+        fnn.LossOf(squared),
+        both(both(normal(4, 3), lengths(3, 0, 2, 1)), normal(4, 3)),
+    ),
+    LossCase(
+        "a user's function of two arrays", fnn.LossOf(of_two), both(both(normal(6, 2), normal(6, 2)), normal(6, 2))
+    ),
     LossCase("cross-entropy of labels", fnn.CrossEntropy(), both(normal(6, 4), indices(4, 6))),
     LossCase("cross-entropy of 8-bit labels", fnn.CrossEntropy(), both(normal(6, 4), indices(4, 6, dtype=np.uint8))),
     LossCase("cross-entropy, one-hot", fnn.CrossEntropy(), both(normal(6, 4), one_hot(4, 6))),
@@ -47,6 +71,32 @@ LOSSES = (
         "cross-entropy of sequences, some ignored, smoothed, weighted",
         fnn.CrossEntropy(ignore_index=0, label_smoothing=0.2),
         both(normal(4, 3, 5), partly_ignored(5, 0, 4, 3), positive(4, 3)),
+    ),
+    LossCase(
+        "cross-entropy, weights of classes and of examples",
+        fnn.CrossEntropy(class_weight=(1, 0.5, 0, 2)),
+        both(normal(6, 4), indices(4, 6), positive(6)),
+    ),
+    LossCase(
+        "cross-entropy, soft, smoothed, a weight of one class",
+        fnn.CrossEntropy(label_smoothing=0.1, class_weight={2: 3.0}),
+        both(normal(6, 4), soft(6, 4)),
+    ),
+    LossCase(
+        "binary cross-entropy, weights of classes",
+        fnn.BinaryCrossEntropy(class_weight=[0.5, 2]),
+        both(normal(5, 3), soft(5, 3), positive(5)),
+    ),
+    LossCase("hinge, a weight of one class", fnn.Hinge(class_weight={-1: 3}), both(normal(8), signs(8))),
+    LossCase(
+        "multi-class hinge of sequences, weights of classes",
+        fnn.MultiClassHinge(class_weight=(1, 2, 0.5)),
+        both(normal(4, 3, 3), indices(3, 4, 3)),
+    ),
+    LossCase(
+        "focal, weights of classes, some ignored",
+        fnn.Focal(ignore_index=0, class_weight=(1, 2, 3, 4)),
+        both(normal(6, 4), partly_ignored(4, 0, 6)),
     ),
     LossCase("binary cross-entropy", fnn.BinaryCrossEntropy(), both(normal(6), indices(2, 6))),
     LossCase("binary cross-entropy, boolean", fnn.BinaryCrossEntropy(), both(normal(5, 3), boolean(5, 3))),

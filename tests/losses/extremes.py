@@ -11,6 +11,7 @@ import numpy as np
 
 import fnn
 from fnn.losses import Loss
+from tests.cases.loss import squared
 
 Extreme = tuple[Any, Any, float, Any]
 Rows = Callable[[float, float], list[Extreme]]
@@ -222,6 +223,7 @@ def triplets(big: float, tiny: float) -> list[Extreme]:
 
 
 EXTREMES: dict[str, tuple[Loss, Rows]] = {
+    "a user's function": (fnn.LossOf(squared), differences(lambda e: e * e, lambda e: 2 * e)),
     "mean squared error": (fnn.MeanSquaredError(), differences(lambda e: e * e, lambda e: 2 * e)),
     "root mean squared error": (fnn.RootMeanSquaredError(), root_mean_square),
     "mean absolute error": (fnn.MeanAbsoluteError(), differences(abs, np.sign)),

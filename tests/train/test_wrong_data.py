@@ -17,6 +17,7 @@ from jax.experimental import sparse
 import fnn
 from tests.comparing import same
 from tests.guards.test_foreign_inputs import Table, Tensor, ragged
+from tests.train.stand_ins import Frame
 
 KEY = jax.random.key(0)
 X = np.ones((8, 3), np.float32)
@@ -41,13 +42,14 @@ VALIDATION = {
     "sweep": lambda data: fnn.sweep(TRAIN, KEY, (X, Y), validation=data),
 }
 KINDS = [
-    ("a table", lambda: (Table(), Y), "inputs are numbers, got a Table; write inputs.to_numpy()"),
+    ("a table with text", lambda: (Frame(size=X[:, 0], town=Y.astype(str)), Y), "inputs are numbers, and of the Frame the columns ['town'] are not; encode"),
     ("a sparse matrix", lambda: (scipy.sparse.csr_matrix(X), Y), "inputs are numbers, got a sparse csr_matrix; write inputs.toarray()"),
     ("a sparse matrix of JAX", lambda: (sparse.BCOO.fromdense(jnp.asarray(X)), Y), "inputs are numbers, got a sparse BCOO; write inputs.todense()"),
     ("objects", lambda: (X.astype(object), Y), "inputs are numbers, got an array of objects (float); write inputs.astype('float32')"),
     ("ragged lists", lambda: ([[1.0, 2.0], [3.0]], Y[:2]), "inputs are arrays, got list; its rows have different lengths"),
     ("ragged objects", lambda: (ragged(), Y[:2]), "inputs are numbers, got an array of sequences of different lengths"),
-    ("lists", lambda: (X.tolist(), Y), "inputs are arrays, got list; write numpy.asarray(inputs)"),
+    ("lists of text", lambda: ([[1.0, "a"]] * 8, Y), "inputs are numbers, got an array of <U"),
+    ("a dict", lambda: {"x": X, "inputs": X}, "got a dict of ['x', 'inputs']; name its entries inputs, targets and weights"),
     ("a word", lambda: (X, "yes"), "targets are numbers, got text; encode it as integers first"),
     ("words", lambda: (X, list("abcdefgh")), "targets are numbers, got text; encode it as integers first"),
     ("an array of words", lambda: (X, np.array(list("abcdefgh"))), "targets are numbers, got an array of <U1; encode them as integers first"),
