@@ -119,13 +119,14 @@ def _checked_prompt(prompt: Any) -> tuple[jax.Array, jax.Array]:
 
 def _checked_sampling(layer: Layer, temperature: Any, top_k: Any, top_p: Any) -> Sampling | None:
     """The options as arrays, so that other numbers need no other program; ``None`` for the most likely tokens."""
-    temperature = in_range("temperature", temperature, NOT_NEGATIVE)
+    temperature = in_range("temperature", _one("temperature", temperature), NOT_NEGATIVE)
     if top_k is not None:
+        top_k = _one("top_k", top_k)
         if is_concrete(top_k):
             positive("top_k", top_k)
         top_k = jnp.asarray(top_k, jnp.int32)
     if top_p is not None:
-        top_p = jnp.asarray(in_range("top_p", top_p, PART), jnp.zeros(()).dtype)
+        top_p = jnp.asarray(in_range("top_p", _one("top_p", top_p), PART), jnp.zeros(()).dtype)
     if is_number(temperature) and temperature == 0:
         return None
     path, last = last_layer(layer)
@@ -133,6 +134,13 @@ def _checked_sampling(layer: Layer, temperature: Any, top_k: Any, top_p: Any) ->
         place = f"ends in {path}: {last!r}" if path else f"is {last!r}"
         raise ValueError(f"generate draws from logits, but the model {place}; leave that layer out of the model")
     return Sampling(jnp.asarray(temperature, jnp.zeros(()).dtype), top_k, top_p)
+
+
+def _one(name: str, value: Any) -> Any:
+    """One number, Python's if its value is known; raises for several."""
+    if np.ndim(value):
+        raise ValueError(f"{name} is one number, got {describe(value)}; map over several with jax.vmap")
+    return value.item() if hasattr(value, "dtype") and is_concrete(value) else value
 
 
 def _checked_stop(stop: Any) -> tuple[int, ...]:

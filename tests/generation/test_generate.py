@@ -258,6 +258,12 @@ def test_state_is_only_read_and_a_batch_norm_without_statistics_is_refused():
         ({"temperature": -1}, ValueError, "temperature is a finite number of at least 0, got -1"),
         ({"temperature": "hot"}, TypeError, "temperature is a number, got 'hot'"),
         ({"temperature": 1.0, "key": 3}, TypeError, r"key is a random key, got 3; write jax\.random\.key\(3\)"),
+        (
+            {"temperature": np.ones(2)},
+            ValueError,
+            r"temperature is one number, got float64\[2\]; map over several with",
+        ),
+        ({"temperature": np.float32(-1)}, ValueError, r"temperature is a finite number of at least 0, got -1\.0"),
         ({"top_k": 0}, ValueError, "top_k is at least 1, got 0"),
         ({"top_k": 2.0}, TypeError, r"top_k is an integer, got 2\.0"),
         ({"top_p": 0.0}, ValueError, r"top_p is a number in \(0, 1\], got 0\.0"),
@@ -303,19 +309,34 @@ def test_what_is_wrong_is_said(options: dict, error: type, message: str):
         fnn.generate(model, params, state, prompt, **{"length": 2, "temperature": 0, **options})
 
 
-@pytest.mark.parametrize(
-    ("layers", "message"),
-    [
-        (
-            (fnn.MultiHeadAttention(1),),
-            r"MultiHeadAttention\(num_heads=1\) cannot run over single steps: .*causal=True",
-        ),
-        ((fnn.PositionalEmbedding(4),), "expected at most 4 positions, got length=5"),
-    ],
-    ids=repr,
-)
-def test_a_model_that_cannot_write_is_refused(layers: tuple, message: str):
-    model = fnn.Serial(fnn.Embedding(V, 4), *layers)
+REFUSED = [
+    (fnn.MultiHeadAttention(1), r"MultiHeadAttention\(num_heads=1\) cannot run over single steps: .*causal=True"),
+    (fnn.PositionalEmbedding(4), "expected at most 4 positions, got length=5"),
+    (
+        fnn.TimeDistributed(fnn.Reshape((2, 2))),
+        r"makes logits \(N, V\) of every step, got float64\[3,2,2\] of 3",
+    ),
+    (fnn.Remat(fnn.Softmax()), r"draws from logits, but the model ends in remat_0: Softmax\(\); leave that layer out"),
+]
+
+
+@pytest.mark.parametrize(("layer", "message"), REFUSED, ids=lambda each: repr(each)[:40])
+def test_a_model_that_cannot_write_is_refused(layer: fnn.Layer, message: str):
+    model = fnn.Serial(fnn.Embedding(V, 4), layer)
     params = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), jax.eval_shape(model.init, KEY, PROMPT)[0])
     with pytest.raises(ValueError, match=message):
+        fnn.generate(model, params, {}, PROMPT, length=2, key=KEY)
+    if model.layers[-1] == fnn.Remat(fnn.Softmax()):  # whose likeliest tokens are those of its logits
+        assert fnn.generate(model, params, {}, PROMPT, length=2, temperature=0).shape == (3, 2)
+        with pytest.raises(ValueError, match=r"but the model is Softmax\(\); leave"):
+            fnn.generate(fnn.Softmax(), {}, {}, PROMPT, length=2, key=KEY)
+
+
+def test_a_token_that_cannot_be_decided_is_an_error_that_says_why():
+    model = fnn.Serial(fnn.Embedding(V, 4), fnn.Dense(V + 1))
+    params, _ = made(model)
+    with pytest.raises(ValueError, match="the model's output is not finite for sample 0 of the prompt"):
+        fnn.generate(model, jax.tree.map(lambda leaf: np.nan * leaf, params), {}, PROMPT, length=2, temperature=0)
+    params["dense_0"]["bias"][V] = 1e3  # it has no vector for its last token
+    with pytest.raises(ValueError, match=r"the logits for new token 1 of row 0 are not finite: .*no vector for"):
         fnn.generate(model, params, {}, PROMPT, length=2, temperature=0)

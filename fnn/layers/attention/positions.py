@@ -27,7 +27,8 @@ class PositionalEmbedding(Layer, name="positional_embedding"):
     Cache:   ``shape`` Static, of x
     Shapes:  (N, T, F) → the same, T ≤ length, any floating dtype, kept
 
-    Errors: ``ValueError`` for T > length or an input that is not (N, T, F).
+    Errors: ``ValueError`` for T > length or an input that is not (N, T, F). A single step past the table raises too,
+    and is NaN inside a program.
 
     >>> layer = PositionalEmbedding(10)
     >>> params, state = layer.init(jax.random.key(0), jax.ShapeDtypeStruct((1, 5, 4), "float32"))
