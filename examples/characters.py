@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 import fnn
@@ -45,14 +44,13 @@ def main(path: str = argparse.__file__, *, epochs: int = 10, written: int = 400)
         batch_size=32,
     )
 
-    def write(seen: jax.Array, key: jax.Array) -> tuple[jax.Array, jax.Array]:
-        logits, _ = model.apply(result.params, result.state, seen[None])
-        following = jax.random.categorical(key, logits[0, -1] / 0.8).astype(seen.dtype)
-        return jnp.append(seen[1:], following), following
-
-    keys = jax.random.split(jax.random.key(1), written)
-    _, codes = jax.jit(lambda seen: jax.lax.scan(write, seen, keys))(jnp.asarray(windows[0, :-1]))
-    return "".join(characters[code] for code in np.asarray(codes))
+    # There are positions for one window: half of it is given, and half is written.
+    seen, half = windows[:1, : WINDOW // 2], WINDOW // 2
+    for part in range(-(-written // half)):
+        options = {"length": half, "key": jax.random.key(part), "temperature": 0.8}
+        following = fnn.generate(model, result.params, result.state, seen[:, -half:], **options)
+        seen = np.concatenate((seen, following), 1)
+    return "".join(characters[code] for code in seen[0, half : half + written])
 
 
 if __name__ == "__main__":

@@ -192,6 +192,7 @@ from fnn.train.compiled import clear_compiled as clear_compiled
 from fnn.train.early_stopping import EarlyStopping as EarlyStopping
 from fnn.train.evaluate import evaluate as evaluate
 from fnn.train.fit import fit as fit
+from fnn.train.generate import generate as generate
 from fnn.train.logs import JsonLines as JsonLines
 from fnn.train.logs import TensorBoard as TensorBoard
 from fnn.train.make_train import make_train as make_train

@@ -5,21 +5,24 @@ A combinator states once how its children are connected and, right below, how a 
     connect(x, call)        calls     y, cache    = call(name, child, x)             first to last
     fold(cache, dy, visit)  visits    report, dx  = visit(name, child, cache, dy)    last to first
 
-``init``, ``forward`` and ``apply`` are ``connect`` with different calls; ``backward`` is ``fold`` with every child's
-own backward, and ``backprop`` can replace that with a rule of yours.
+``init``, ``forward``, ``apply`` and ``step`` are ``connect`` with different calls; ``backward`` is ``fold`` with every
+child's own backward, and ``backprop`` can replace that with a rule of yours.
 """
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
 import jax
 
-from fnn.calls import apply_of, backward_of, forward_of, init_of
+from fnn.calls import apply_of, backward_of, forward_of, init_of, start_of, step_of
 from fnn.errors import describe, located, whose
 from fnn.guards.inputs import arrays_or_shapes
 from fnn.layer import Cache, Layer, Params, State, float_dtype, named_key
-from fnn.paths import SEPARATOR, join
+from fnn.nested import entry as entry
+from fnn.nested import entry_at as entry_at
+from fnn.nested import nest as nest
+from fnn.nested import put as put
+from fnn.paths import join
 from fnn.sequences.over_time import backward_over_time, passed_lengths, way_through
 from fnn.walk import Node
 
@@ -106,6 +109,29 @@ class Combinator(Layer, name="combinator"):
         """``fold`` with every child's own ``backward``."""
         return backprop(self, cache, dy)
 
+    def start(self, batch_size: int, *, length: int, params: Params, state: State | None = None) -> Any:
+        """The caches that the children start from, under their names."""
+        check_children("params", params, list(self.children()))
+        found = {}
+        for name, child in self.children().items():
+            own = entry(params, name)
+            with located(name, child, own, "started with the parameters"):
+                found[name] = start_of(child, batch_size, length=length, params=own, state=entry(state or {}, name))
+        return nest(found)
+
+    def step(self, params: Params, carry: Any, x: Any, *, state: State | None = None) -> tuple[Any, Any]:
+        """``connect`` with a step of every child."""
+        new_carry = {}
+
+        def call(name: str, child: Layer, x: Any) -> tuple[Any, Cache]:
+            with located(name, child, x):
+                y, new_carry[name] = step_of(
+                    child, entry(params, name), entry(carry, name), x, state=entry(state or {}, name)
+                )
+            return y, {}
+
+        return self.connect(x, call)[0], nest(new_carry)
+
     @property
     def child_axes(self) -> tuple[int, ...]:
         """The leading axes that the children's parameters, states, caches and reports have: ``(n,)`` where the children
@@ -180,33 +206,6 @@ def leading_axes(node: Node) -> tuple[int, ...]:
     return tuple(n for each in node.ancestors if isinstance(each, Combinator) for n in each.child_axes)
 
 
-def entry(tree: dict[str, Any], name: str) -> Any:
-    """The part of a nested dict that belongs to the child of that name."""
-    return tree.get(name, {}) if name else tree
-
-
-def entry_at(tree: dict[str, Any], path: str) -> Any:
-    """The part of a nested dict that belongs to the layer at that path."""
-    return functools.reduce(entry, path.split(SEPARATOR), tree)
-
-
-def put(tree: dict[str, Any], path: str, part: Any) -> Any:
-    """The nested dict with that part at the path."""
-    if not path:
-        return part
-    name, _, rest = path.partition(SEPARATOR)
-    made = tree.copy()
-    made[name] = put(tree.get(name, {}), rest, part)
-    return made
-
-
-def nest(parts: dict[str, Any]) -> Any:
-    """The parts of the children as one nested dict, the inverse of ``entry``; ``None`` and ``{}`` are left out."""
-    if "" in parts:
-        return parts[""]
-    return {name: part for name, part in parts.items() if part is not None and not _is_empty(part)}
-
-
 def add_gradients(one: Any, other: Any) -> Any:
     """The gradient of a value used twice: the sum of both gradients, where ``None`` means no gradient."""
 
@@ -237,7 +236,3 @@ def _traced_output(layer: Layer, key: jax.Array, x: Any) -> Any:
         return way.output(layer.connect(way.x, trace)[0])
     params, state = init_of(layer, key, x)
     return apply_of(layer, params, state, x)[0]
-
-
-def _is_empty(part: Any) -> bool:
-    return isinstance(part, dict) and not part

@@ -15,6 +15,7 @@ from fnn.errors import describe, returned
 from fnn.guards.signatures import takes
 from fnn.layer import Cache, Layer, Params, State, is_training
 from fnn.sequences.over_time import backward_over_time, explained, passed_lengths, way_through
+from fnn.sequences.stepwise import refuse_steps
 
 GIVEN = ("params", "state", "x")
 
@@ -50,6 +51,21 @@ def backward_of(layer: Layer, cache: Cache, dy: Any) -> tuple[Params, Any]:
     if passed_lengths(layer, cache):
         return backward_over_time(cache, dy, lambda cache, dy: backward_of(layer, cache, dy))
     return checked_backward(layer, cache, dy)
+
+
+def start_of(layer: Layer, batch_size: int, *, length: int, params: Params, state: State) -> Any:
+    """``layer.start(…)``; raises if the layer cannot run one step at a time."""
+    refuse_steps(layer)
+    with _signature(layer, "start", "batch_size", length=length, params=params, state=state):
+        return layer.start(batch_size, length=length, params=params, state=state)
+
+
+def step_of(layer: Layer, params: Params, carry: Any, x: Any, *, state: State) -> tuple[Any, Any]:
+    """``layer.step(…)`` with checks."""
+    refuse_steps(layer)
+    with _signature(layer, "step", "params", "carry", "x", state=state):
+        found = layer.step(params, carry, x, state=state)
+    return returned(layer, "step", "(y, carry)", found)
 
 
 def output_shape(layer: Layer, params: Params, state: State, x: Any) -> Any:

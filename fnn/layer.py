@@ -22,7 +22,8 @@ A layer with kinks or ties counts the inputs at them in ``kinks_at``: the slope 
 ``compare_gradients`` reports (fnn/corners.py).
 
 For sequences with their lengths, ``(x, lengths)``, a model carries the lengths from layer to layer; each layer declares
-in ``over_time`` how it treats the time steps (fnn/sequences/over_time.py).
+in ``over_time`` how it treats the time steps (fnn/sequences/over_time.py). ``start`` and ``step`` run a layer over one
+step after another (fnn/sequences/stepwise.py).
 
 Axes:  N batch   T time   H W height, width   C channels   D features in   F features out   V vocabulary
 """
@@ -42,6 +43,7 @@ from fnn.errors import describe, is_floating, returned
 from fnn.guards.elsewhere import check_call
 from fnn.guards.inputs import refuse_shapes
 from fnn.guards.spelling import check_spelling
+from fnn.sequences.stepwise import Stepwise
 from fnn.values import called
 
 Params = dict[str, Any]
@@ -59,7 +61,7 @@ class Static:
 
 
 @dataclasses.dataclass(frozen=True)
-class Layer:
+class Layer(Stepwise):
     """The base of all layers; the contract is at the top of this file.
 
     To write a layer, define a frozen dataclass with ``apply``, or with ``forward`` and ``backward``, and with ``init``
@@ -85,7 +87,7 @@ class Layer:
 
     def __init_subclass__(cls, *, name: str | None = None, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        check_spelling(cls, "a layer", aside=("rule", "lengths_after"))
+        check_spelling(cls, "a layer", aside=("rule", "lengths_after", "start", "step", "why_no_step"))
         kind = vars(cls).get("over_time")
         if isinstance(kind, str) and kind not in get_args(OverTime):
             raise TypeError(f"{cls.__name__}.over_time is one of {list(get_args(OverTime))} or None, got {kind!r}")

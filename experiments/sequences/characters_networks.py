@@ -134,13 +134,14 @@ def bits_of(model: fnn.Layer, params: Any, state: Any, windows: jax.Array) -> ja
     return jax.lax.map(batch, windows).reshape(-1)
 
 
-def written(model: fnn.Layer, params: Any, state: Any, begin: np.ndarray, draws: np.ndarray) -> np.ndarray:
-    """What the network writes after this window, with Gumbel noise (length, alphabet), at the temperature 0.8."""
+def written(model: fnn.Layer, params: Any, state: Any, begin: np.ndarray, key: jax.Array, length: int) -> np.ndarray:
+    """What the network writes after these characters, at the temperature 0.8.
 
-    def write(seen: jax.Array, noise: jax.Array) -> tuple[jax.Array, jax.Array]:
-        logits, _ = model.apply(params, state, seen[None])
-        following = (logits[0, -1] / 0.8 + noise).argmax().astype(seen.dtype)
-        return jnp.append(seen[1:], following), following
-
-    _, codes = jax.jit(lambda seen: jax.lax.scan(write, seen, jnp.asarray(draws, jnp.float32)))(jnp.asarray(begin))
-    return np.asarray(codes)
+    As many at a time as are given, after the latest of them: begin with half a window, and what the transformer sees at
+    once is what it was trained for.
+    """
+    text, part = begin[None], len(begin)
+    for turn in range(-(-length // part)):
+        options = {"length": part, "key": jax.random.fold_in(key, turn), "temperature": 0.8}
+        text = np.concatenate((text, fnn.generate(model, params, state, text[:, -part:], **options)), 1)
+    return text[0, part : part + length]

@@ -8,7 +8,7 @@ from experiments.study import Figures
 def sections(figures: Figures, first: int) -> list[str]:
     """The parts of the report: what the networks write, compressors, and kinds with the seeds from ``first`` on."""
     parts = [
-        f"## What they write\n\nAfter these {LARGE.window} characters of the test text, at the temperature 0.8:\n\n"
+        f"## What they write\n\nAfter these {LARGE.window // 2} characters of the test text, at temperature 0.8:\n\n"
         + fenced(figures["begins"]),
         *(f"The {name}:\n\n{fenced(text)}" for name, text in figures["samples"].items()),
     ]

@@ -87,7 +87,10 @@ class Bidirectional(Combinator, name="bidirectional"):
         inner, opposite = children["forward"], children["backward"]
         return dataclasses.replace(self, inner=inner, opposite=None if opposite == _flipped(inner) else opposite)
 
-    def start(self, batch_size: int, dtype: Any = jnp.float32) -> Any:
+    def why_no_step(self) -> str:
+        return "it reads sequences from their ends too, so that every output depends on later steps"
+
+    def start(self, batch_size: int, dtype: Any = jnp.float32) -> Any:  # type: ignore[override]
         """The initial carries, zeros: a pair if the layers return their carries, else one for both."""
         starts = tuple(child.start(batch_size, dtype) for child in self.children().values())  # type: ignore
         return starts if _returns_carry(self.inner) else starts[0]

@@ -72,6 +72,10 @@ class Cast(Reparameterized, name="cast"):
         y, state = super().apply(params, state, self._lowered(x), train=train, key=key)
         return _cast(y, _outer(x, params)), state
 
+    def step(self, params: Params, carry: Any, x: Any, *, state: State | None = None) -> tuple[Any, Any]:
+        y, carry = super().step(params, carry, self._lowered(x), state=state)
+        return _cast(y, _outer(x, params)), carry
+
     def fold(self, cache: Cache, dy: Any, visit: Visit) -> tuple[Any, Any]:
         report, dx = super().fold(cache, _cast(dy, self.compute), visit)
         return report, _back(dx, cache["dtypes"].value)

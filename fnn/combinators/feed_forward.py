@@ -92,6 +92,13 @@ class FeedForward(Layer, name="feed_forward"):
     ) -> tuple[Any, State]:
         return self.network(_width(x)).apply(params, state, x, train=train, key=key)
 
+    def start(self, batch_size: int, *, length: int, params: Params, state: State | None = None) -> Any:
+        # No layer starts from something that depends on the width.
+        return self.network(1).start(batch_size, length=length, params=params, state=state)
+
+    def step(self, params: Params, carry: Any, x: Any, *, state: State | None = None) -> tuple[Any, Any]:
+        return self.network(_width(x)).step(params, carry, x, state=state)
+
     @property
     def rule(self) -> Literal["hand", "auto"]:
         return "auto" if any(child.rule == "auto" for child in self.children().values()) else "hand"

@@ -36,8 +36,10 @@ def in_chain(layer: Layer, cache: Cache) -> bool:
 
 
 def without_output(layer: Layer, cache: Cache) -> Cache:
-    """The cache of a layer whose output the one behind it will compute again."""
-    return layer.without_output(cache) if isinstance(layer, Combinator) and in_chain(layer, cache) else cache
+    """The cache of a layer whose output the one behind it will compute again; ``{}``, where none is kept, stays."""
+    if cache == {} or not isinstance(layer, Combinator) or not in_chain(layer, cache):
+        return cache
+    return layer.without_output(cache)
 
 
 def handed_to(layer: Layer, cache: Cache, dy: Any) -> Any:

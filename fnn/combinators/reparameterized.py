@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import jax
 
 from fnn.backprop import Visit, check_children, entry, nest
-from fnn.calls import apply_of, forward_of, init_of
+from fnn.calls import apply_of, forward_of, init_of, start_of, step_of
 from fnn.combinators.wrapper import Wrapper
 from fnn.errors import located
 from fnn.layer import Cache, Params, State, Static, named_key
@@ -76,6 +76,17 @@ class Reparameterized(Wrapper, name="reparameterized"):
                 self.inner, inner_params, entry(state, self.segment), x, train=train, key=self.inner_key(key)
             )
         return y, {**own, **nest({self.segment: inner_state})}
+
+    def start(self, batch_size: int, *, length: int, params: Params, state: State | None = None) -> Any:
+        inner_params, _, _ = self._transformed(params, state or {}, False, None)
+        with located(self.segment, self.inner, inner_params, "started with the parameters"):
+            own = entry(state or {}, self.segment)
+            return start_of(self.inner, batch_size, length=length, params=inner_params, state=own)
+
+    def step(self, params: Params, carry: Any, x: Any, *, state: State | None = None) -> tuple[Any, Any]:
+        inner_params, _, _ = self._transformed(params, state or {}, False, None)
+        with located(self.segment, self.inner, x):
+            return step_of(self.inner, inner_params, carry, x, state=entry(state or {}, self.segment))
 
     def fold(self, cache: Cache, dy: Any, visit: Visit) -> tuple[Any, Any]:
         report, dx = visit(self.segment, self.inner, cache["inner"], dy)

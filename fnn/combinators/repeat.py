@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from fnn.backprop import Combinator, Visit
-from fnn.calls import apply_of, forward_of, init_of
+from fnn.calls import apply_of, forward_of, init_of, start_of, step_of
 from fnn.combinators.handed import Handed, gradient_of, in_chain, output_of, without_output
 from fnn.combinators.wrapper import Wrapper
 from fnn.errors import describe, located, positive
@@ -91,6 +91,23 @@ class Repeat(Wrapper, name="repeat"):
             return self._same(x, y), state
 
         return lax.scan(step, _arrays(x), self._stacked(params, state, key), length=self.n)
+
+    def start(self, batch_size: int, *, length: int, params: Params, state: State | None = None) -> Any:
+        def start(each: tuple) -> Any:
+            params, state, _ = each
+            with located("", self.inner, params, "started with the parameters"):
+                return start_of(self.inner, batch_size, length=length, params=params, state=state)
+
+        return jax.vmap(start, axis_size=self.n)(self._stacked(params, state or {}, None))
+
+    def step(self, params: Params, carry: Any, x: Any, *, state: State | None = None) -> tuple[Any, Any]:
+        def step(x: Any, each: tuple) -> tuple[Any, Any]:
+            (params, state, _), carry = each
+            with located("", self.inner, x):
+                y, carry = step_of(self.inner, params, carry, x, state=state)
+            return self._same(x, y), carry
+
+        return lax.scan(step, _arrays(x), (self._stacked(params, state or {}, None), carry), length=self.n)
 
     def fold(self, cache: Cache, dy: Any, visit: Visit) -> tuple[Any, Any]:
         def step(dy: Any, cache: Cache) -> tuple[Any, Any]:

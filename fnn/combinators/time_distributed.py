@@ -7,10 +7,11 @@ import jax
 import jax.numpy as jnp
 
 from fnn.backprop import Call, Visit
+from fnn.calls import apply_of
 from fnn.combinators.first import first_member
 from fnn.combinators.wrapper import Wrapper
-from fnn.errors import describe
-from fnn.layer import Cache, Static
+from fnn.errors import describe, located
+from fnn.layer import Cache, Params, State, Static
 from fnn.layers.norm.batch_norm import BatchNorm
 from fnn.sequences.lengths import checked_lengths, is_lengths, joined_again, without_padding
 from fnn.walk import walk
@@ -63,6 +64,14 @@ class TimeDistributed(Wrapper, name="time_distributed"):
         dy = dy if lengths is None else first_member(dy)
         report, dx = visit("", self.inner, cache["inner"], jax.tree.map(_joined, dy))
         return report, joined_again(_parted(dx, cache["steps"].value), lengths)
+
+    def start(self, batch_size: int, *, length: int, params: Params, state: State | None = None) -> Any:
+        return {}
+
+    def step(self, params: Params, carry: Any, x: Any, *, state: State | None = None) -> tuple[Any, Any]:
+        with located("", self.inner, x):
+            y, _ = apply_of(self.inner, params, {} if state is None else state, x)
+        return y, carry
 
     def _check_alone(self) -> None:
         for _, layer in walk(self.inner):

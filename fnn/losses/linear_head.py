@@ -56,3 +56,6 @@ class LinearHead(Layer, name="linear_head"):
     def backward(self, cache: Cache, dy: tuple[jax.Array, jax.Array]) -> tuple[Params, jax.Array]:
         dhidden, dkernel = dy
         return {"kernel": dkernel}, dhidden
+
+    def step(self, params: Params, carry: Any, x: Any, *, state: State | None = None) -> tuple[Any, Any]:
+        return self.apply(params, {}, x)[0], carry  # the kernel has no axis of time

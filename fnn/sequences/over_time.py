@@ -4,6 +4,7 @@ x is (N, T, D), or indices (N, T), and ``lengths`` (N,) integers. Steps past a l
 declares in ``over_time`` how it treats the time steps:
 
     "each step"   y_t depends only on x_t (and t): it gets x with padding set to 0, and the lengths bypass it
+                  (if it depends on t, the layer has a ``step`` of its own: stepwise.py)
     "zeros"       padding counts as zeros around a sequence: it gets the same
     "lengths"     it gets (x, lengths) and masks padding itself
     "mixed"       it mixes steps and cannot use lengths: an error that names the layer

@@ -8,6 +8,7 @@ Equal parts may still differ in what their functions capture, read from global v
 compiled function has those values built in. So parts share a function only if their canonical text is the same too.
 """
 
+import functools
 from typing import Any
 
 import jax
@@ -15,6 +16,7 @@ import jax
 from fnn.calls import apply_of
 from fnn.canonical.once import once_for_same
 from fnn.errors import located
+from fnn.generation.continued import continued
 from fnn.layer import Layer, Params, State
 from fnn.objective import Objective
 from fnn.train.record import Ending
@@ -66,13 +68,21 @@ class CompiledOutputs:
         self.outputs = jax.jit(outputs)
 
 
+class CompiledTokens:
+    """The compiled continuation of prompts."""
+
+    def __init__(self, model: Layer | Objective) -> None:
+        self.tokens = jax.jit(functools.partial(continued, model), static_argnames=("length", "stop"))
+
+
 compiled = once_for_same(CompiledTraining)
 compiled_scoring = once_for_same(CompiledScoring)
 compiled_ending = once_for_same(CompiledEnding)
 compiled_outputs = once_for_same(CompiledOutputs)
+compiled_tokens = once_for_same(CompiledTokens)
 
 
 def clear_compiled() -> None:
     """Releases everything that was compiled for runs."""
-    for each in (compiled, compiled_scoring, compiled_ending, compiled_outputs):
+    for each in (compiled, compiled_scoring, compiled_ending, compiled_outputs, compiled_tokens):
         each.cache_clear()  # type: ignore[attr-defined]

@@ -71,7 +71,13 @@ def test_through_fifty_blocks_with_noise_and_statistics_the_gradient_is_that_of_
             fnn.Repeat(fnn.Serial(fnn.Reversible(fnn.Dense(4), fnn.Tanh()), small(4)), 3), marks=pytest.mark.full
         ),
         pytest.param(
-            fnn.Serial(fnn.Dense(8), small(4), fnn.Repeat(small(4), 2), fnn.Serial(small(4), small(4)), fnn.Dense(3)),
+            fnn.Serial(
+                fnn.Dense(8),
+                fnn.Serial(small(4), small(4)),
+                fnn.Repeat(small(4), 2),
+                fnn.Serial(small(4)),
+                fnn.Dense(3),
+            ),
             marks=pytest.mark.full,
         ),
         pytest.param(fnn.Repeat(fnn.Repeat(small(4), 2), 2), marks=pytest.mark.full),

@@ -5,19 +5,20 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 
 from fnn.backprop import Visit, own_backward
-from fnn.errors import describe, floating_array, is_concrete, output_gradient, positive
+from fnn.errors import floating_array, output_gradient, positive
 from fnn.guards.inputs import arrays_or_shapes
 from fnn.initializers import Initializer, LecunNormal, Zeros
 from fnn.layer import Cache, Layer, Params, State, is_training, named_key, required_key
 from fnn.layers.attention._blockwise import BlockwiseAttention
 from fnn.layers.attention._head_projection import HeadProjection
 from fnn.layers.attention._input import attention_members
+from fnn.layers.attention._kept import Kept, check_room, features_of, nan_past, nothing_kept, with_next
 from fnn.layers.attention.rotary_embedding import check_even, rotated
 from fnn.layers.random.dropout import Dropout, drops
 from fnn.sequences.lengths import apart, joined_again, lengths_of, valid_steps, without_lengths
+from fnn.sequences.stepwise import as_sequence, as_step, refuse_steps
 
 
 @dataclasses.dataclass(frozen=True)
@@ -146,48 +147,47 @@ class MultiHeadAttention(Layer, name="multi_head_attention"):
             return dparams, joined_again(dx + dsource, cache["lengths"])
         return dparams, dx + dsource if mask is None else (dx + dsource, None)
 
-    def start(self, batch_size: int, length: int, features: int, dtype: Any = None) -> dict[str, jax.Array]:
-        """An empty carry for ``step``, for up to ``length`` positions of inputs with ``features`` features.
+    def why_no_step(self) -> str | None:
+        return None if self.causal else "its queries see later positions too; set causal=True"
 
-        ``key`` and ``value`` (N, length, kv_heads, d), and the ``position`` of the next input, an int32 scalar.
-        """
+    def start(
+        self,
+        batch_size: int,
+        length: int,
+        features: int | None = None,
+        dtype: Any = None,
+        *,
+        params: Params | None = None,
+        state: State | None = None,
+    ) -> Kept:
+        """An empty carry for ``step`` (``_kept.py``), for up to ``length`` positions of inputs with ``features``
+        features, or of those that the parameters are made for."""
         positive("batch_size", batch_size)
         positive("length", length)
-        shape = (batch_size, length, *self._projections(features)["key"].features)
-        # Two separate arrays, so that both can be donated to jit.
-        carry = {name: jnp.zeros(shape, dtype) for name in ("key", "value")}
-        return {**carry, "position": jnp.zeros((), jnp.int32)}
+        features, dtype = features_of(params, features, dtype)
+        return nothing_kept((batch_size, length, *self._projections(features)["key"].features), dtype)
 
-    def step(self, params: Params, carry: dict[str, jax.Array], x: Any) -> tuple[jax.Array, dict[str, jax.Array]]:
-        """The outputs of the next positions x (N, t, D) of a causal layer, in inference, and the new carry.
+    def step(self, params: Params, carry: Kept, x: Any, *, state: State | None = None) -> tuple[jax.Array, Kept]:
+        """The outputs of the next position x (N, D), or the next ones x (N, t, D), of a causal layer, in inference, and
+        the new carry.
 
         The outputs equal those of ``apply`` on all positions so far. Past the ``length`` of the carry ``step`` raises
         ``ValueError``; inside jit, where the position is unknown, the outputs are NaN.
         """
-        if not self.causal:
-            raise ValueError(f"step needs a causal layer, which sees no later positions; set causal=True in {self!r}")
+        refuse_steps(self)
+        if getattr(x, "ndim", None) == 2:
+            y, carry = self.step(params, carry, as_sequence(x))
+            return as_step(y), carry
         x, memory, mask = self._members(x)
         if memory is not None or mask is not None:
-            raise TypeError("step takes x (N, t, D) alone, without memory and mask")
-        x = floating_array(x)
-        position, length = carry["position"], carry["key"].shape[1]
-        if carry["key"].dtype != x.dtype or carry["key"].shape[0] != x.shape[0]:
-            raise ValueError(
-                f"the carry was started for another batch size or dtype: {describe(carry['key'])} for {describe(x)}"
-            )
-        if x.shape[1] > length or (is_concrete(position) and int(position) + x.shape[1] > length):
-            raise ValueError(f"the carry holds {length} positions, got {x.shape[1]} more at position {position}")
+            raise TypeError("step takes x (N, D) or (N, t, D) alone, without memory and mask")
+        x, position = floating_array(x), carry["position"]
+        check_room(carry, x)
         q, k, v = self._heads(params, x, x, position + jnp.arange(x.shape[1], dtype=jnp.int32), {"kernels": {}})
-        zero = jnp.zeros((), jnp.int32)
-        new = {
-            name: lax.dynamic_update_slice(carry[name], each, (zero, position, zero, zero))
-            for name, each in (("key", k), ("value", v))
-        }
+        new = with_next(carry, k, v)
         keys, values = (_swapped(new[name]) for name in ("key", "value"))
         output, _ = self._attention.forward(self._grouped(q), keys, values, offset=position)
-        y = self._project("out", params, self._ungrouped(output), x.shape[-1], {"kernels": {}})
-        new["position"] = position + jnp.int32(x.shape[1])
-        return jnp.where(new["position"] > length, jnp.nan, y), new
+        return nan_past(new, self._project("out", params, self._ungrouped(output), x.shape[-1], {"kernels": {}})), new
 
     @property
     def _attention(self) -> BlockwiseAttention:

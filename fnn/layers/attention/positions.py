@@ -5,11 +5,13 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 
-from fnn.errors import floating_array, output_gradient, parameter, positive
+from fnn.errors import floating_array, is_concrete, output_gradient, parameter, positive
 from fnn.guards.inputs import array_or_shape
 from fnn.initializers import Initializer, VarianceScaling
 from fnn.layer import Cache, Layer, Params, State, Static, float_dtype
+from fnn.layers.attention._position import first_position, next_position, one_step
 from fnn.layers.attention.rotary_embedding import angles
 
 
@@ -25,7 +27,8 @@ class PositionalEmbedding(Layer, name="positional_embedding"):
     Cache:   ``shape`` Static, of x
     Shapes:  (N, T, F) → the same, T ≤ length, any floating dtype, kept
 
-    Errors: ``ValueError`` for T > length or an input that is not (N, T, F).
+    Errors: ``ValueError`` for T > length or an input that is not (N, T, F). A single step past the table raises too,
+    and is NaN inside a program.
 
     >>> layer = PositionalEmbedding(10)
     >>> params, state = layer.init(jax.random.key(0), jax.ShapeDtypeStruct((1, 5, 4), "float32"))
@@ -56,6 +59,19 @@ class PositionalEmbedding(Layer, name="positional_embedding"):
             raise ValueError(f"expected at most {self.length} positions, got an input of length {x.shape[1]}")
         table = parameter(params, "embedding", (self.length, x.shape[-1]), x.dtype)
         return x + table[None, : x.shape[1]], state, {"shape": Static(x.shape)}
+
+    def start(self, batch_size: int, *, length: int, params: Params, state: State | None = None) -> dict:
+        if length > self.length:
+            raise ValueError(f"expected at most {self.length} positions, got length={length}")
+        return first_position()
+
+    def step(self, params: Params, carry: dict, x: Any, *, state: State | None = None) -> tuple[jax.Array, dict]:
+        x, position = one_step(x, 2, "(N, F)"), carry["position"]
+        if is_concrete(position) and int(position) >= self.length:
+            raise ValueError(f"expected at most {self.length} positions, got one more")
+        table = parameter(params, "embedding", (self.length, x.shape[-1]), x.dtype)
+        vector = jnp.where(position < self.length, lax.dynamic_index_in_dim(table, position), jnp.nan)
+        return x + vector.astype(x.dtype), next_position(carry)
 
     def backward(self, cache: Cache, dy: jax.Array) -> tuple[Params, jax.Array]:
         dy = output_gradient(dy, cache["shape"].value)
@@ -88,13 +104,24 @@ class SinusoidalEmbedding(Layer, name="sinusoidal_embedding"):
         self, params: Params, state: State, x: Any, *, train: bool = False, key: jax.Array | None = None
     ) -> tuple[jax.Array, State, Cache]:
         x = _check_sequence(floating_array(x))
-        length, features = x.shape[1:]
-        phi = angles(jnp.arange(length), features, x.dtype)
-        waves = jnp.stack([jnp.sin(phi), jnp.cos(phi)], -1).reshape(length, -1)[:, :features]
-        return x + waves.astype(x.dtype)[None], state, {}
+        return x + _waves(jnp.arange(x.shape[1]), x)[None], state, {}
 
     def backward(self, cache: Cache, dy: jax.Array) -> tuple[Params, jax.Array]:
         return {}, dy
+
+    def start(self, batch_size: int, *, length: int, params: Params, state: State | None = None) -> dict:
+        return first_position()
+
+    def step(self, params: Params, carry: dict, x: Any, *, state: State | None = None) -> tuple[jax.Array, dict]:
+        x = one_step(x, 2, "(N, F)")
+        return x + _waves(carry["position"].reshape(1), x), next_position(carry)
+
+
+def _waves(positions: jax.Array, x: jax.Array) -> jax.Array:
+    """P (T, F) at these positions (T,)."""
+    phi = angles(positions, x.shape[-1], x.dtype)
+    waves = jnp.stack([jnp.sin(phi), jnp.cos(phi)], -1)
+    return waves.reshape(len(positions), -1)[:, : x.shape[-1]].astype(x.dtype)
 
 
 def _check_sequence(x: Any) -> Any:

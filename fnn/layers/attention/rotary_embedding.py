@@ -11,6 +11,8 @@ from jax import lax
 
 from fnn.errors import floating_array
 from fnn.layer import Cache, Layer, Params, State, wide_dtype
+from fnn.layers.attention._position import first_position, next_position, one_step
+from fnn.sequences.stepwise import as_sequence, as_step
 
 
 def angles(positions: jax.Array, features: int, dtype: Any, base: float = 10000.0) -> jax.Array:
@@ -82,3 +84,11 @@ class RotaryEmbedding(Layer, name="rotary_embedding"):
 
     def backward(self, cache: Cache, dy: jax.Array) -> tuple[Params, jax.Array]:
         return {}, rotated(dy, jnp.arange(dy.shape[1]), -1)
+
+    def start(self, batch_size: int, *, length: int, params: Params, state: State | None = None) -> dict:
+        return first_position()
+
+    def step(self, params: Params, carry: dict, x: Any, *, state: State | None = None) -> tuple[jax.Array, dict]:
+        x = one_step(x, 3, "(N, heads, d)")
+        check_even(x.shape[-1])
+        return as_step(rotated(as_sequence(x), carry["position"].reshape(1))), next_position(carry)

@@ -6,10 +6,11 @@ from typing import Any
 
 import jax
 
-from fnn.errors import floating_array, output_gradient, parameter, positive
+from fnn.errors import floating_array, output_gradient, parameter, part, positive
 from fnn.guards.inputs import array_or_shape
 from fnn.initializers import Initializer, LecunNormal, Zeros
 from fnn.layer import Cache, Layer, OverTime, Params, State, float_dtype
+from fnn.layers.conv._causal_steps import causal_step, nothing_seen, why_not_causal
 from fnn.layers.conv._sums import exchange, gather, kernel_gradient, scatter
 from fnn.layers.conv._windows import (
     Padding,
@@ -22,6 +23,7 @@ from fnn.layers.conv._windows import (
     windows_within,
 )
 from fnn.layers.linear._kernel_and_bias import add_bias, affine_gradients, init_affine
+from fnn.sequences.stepwise import refuse_steps
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,6 +150,18 @@ class Conv(Convolution, name="conv"):
     ) -> tuple[jax.Array, State, Cache]:
         x, kernel, w = self._inputs(params, x)
         return self._with_bias(params, gather(x, kernel, w, self.groups)), state, {"x": x, "kernel": kernel}
+
+    def why_no_step(self) -> str | None:
+        return why_not_causal(self)
+
+    def start(self, batch_size: int, *, length: int, params: Params, state: State | None = None) -> dict:
+        refuse_steps(self)
+        kernel = part(params, "kernel")
+        return nothing_seen(self, batch_size, kernel.shape[-2] * self.groups, kernel.dtype)
+
+    def step(self, params: Params, carry: dict, x: Any, *, state: State | None = None) -> tuple[jax.Array, dict]:
+        refuse_steps(self)
+        return causal_step(self, params, carry, x)
 
     def gradients(self, cache: Cache, dy: jax.Array, kernel_gradient: Callable) -> tuple[Params, jax.Array]:
         x, kernel = cache["x"], cache["kernel"]

@@ -6,12 +6,14 @@ from typing import Any
 
 import jax
 
-from fnn.errors import floating_array, positive
+from fnn.errors import floating_array, part, positive
 from fnn.guards.inputs import array_or_shape
 from fnn.initializers import Initializer, LecunNormal, Zeros
 from fnn.layer import Cache, Layer, OverTime, Params, State
+from fnn.layers.conv._causal_steps import why_not_causal
 from fnn.layers.conv._windows import Padding, per_axis, warn_of_images
 from fnn.layers.conv.conv import Conv, check_image
+from fnn.sequences.stepwise import refuse_steps
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,6 +94,18 @@ class DepthwiseConv(Layer, name="depthwise_conv"):
         x = floating_array(x)
         check_image(x, self.kernel_size)
         return self._of_channels(x.shape[-1]).forward(params, state, x, train=train, key=key)
+
+    def why_no_step(self) -> str | None:
+        return why_not_causal(self._of_channels(1))
+
+    def start(self, batch_size: int, *, length: int, params: Params, state: State | None = None) -> dict:
+        refuse_steps(self)
+        channels = part(params, "kernel").shape[-1] // self.multiplier
+        return self._of_channels(channels).start(batch_size, length=length, params=params, state=state)
+
+    def step(self, params: Params, carry: dict, x: Any, *, state: State | None = None) -> tuple[jax.Array, dict]:
+        refuse_steps(self)
+        return self._of_channels(carry["before"].shape[-1]).step(params, carry, x)
 
     def backward(self, cache: Cache, dy: jax.Array) -> tuple[Params, jax.Array]:
         return self._of_channels(cache["x"].shape[-1]).backward(cache, dy)

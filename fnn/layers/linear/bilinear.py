@@ -49,6 +49,9 @@ class Bilinear(Layer, name="bilinear"):
     def __post_init__(self) -> None:
         positive("features", self.features)
 
+    def why_no_step(self) -> None:  # type: ignore[override]
+        return None  # as for all leading axes, a pair of steps is treated alone
+
     def init(self, key: jax.Array, x: Any) -> tuple[Params, State]:
         first, second = _checked(arrays_or_shapes(x))
         return init_affine(self, key, (first.shape[-1], second.shape[-1], self.features), float_dtype(first)), {}

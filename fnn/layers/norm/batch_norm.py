@@ -75,6 +75,9 @@ class BatchNorm(Layer, name="batch_norm"):
 
     over_time = "lengths"
 
+    def why_no_step(self) -> None:  # type: ignore[override]
+        return None  # in inference it treats each step alone
+
     def init(self, key: jax.Array, x: Any) -> tuple[Params, State]:
         x = array_or_shape(without_lengths(x))
         if x.ndim < 2:

@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 
 from fnn.layers.activation.sigmoids import Sigmoid, Tanh
-from fnn.layers.recurrent._recurrent import Parameters, RecurrentCell
+from fnn.layers.recurrent._recurrent import Parameters
+from fnn.layers.recurrent._recurrent_cell import RecurrentCell
 from fnn.layers.recurrent._sequences import Carry
 
 

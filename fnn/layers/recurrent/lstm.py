@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from fnn.initializers import Initializer
 from fnn.layers.activation.sigmoids import Sigmoid, Tanh
-from fnn.layers.recurrent._recurrent import RecurrentCell
+from fnn.layers.recurrent._recurrent_cell import RecurrentCell
 from fnn.layers.recurrent._sequences import Carry
 
 

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from fnn.layers.activation.sigmoids import Tanh
-from fnn.layers.recurrent._recurrent import RecurrentCell
+from fnn.layers.recurrent._recurrent_cell import RecurrentCell
 from fnn.layers.recurrent._sequences import Carry
 
 
