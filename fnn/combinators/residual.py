@@ -65,7 +65,7 @@ class Residual(Combinator, name="residual"):
                 f"Residual adds the inner output {describe(first_member(y))} to {describe(carried)}, but they differ;"
                 f" pass a shortcut that maps the input to the inner output's shape"
             )
-        return with_first_member(y, first_member(y) + carried), cache
+        return with_first_member(y, jax.tree.map(jnp.add, first_member(y), carried)), cache
 
     def fold(self, cache: Cache, dy: Any, visit: Visit) -> tuple[Any, Any]:
         reports, dcarried = {}, first_member(dy)

@@ -18,7 +18,8 @@ terms either, so the derivative with respect to a *weight* is correct only where
 """
 
 import dataclasses
-from typing import Any, ClassVar, Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -33,10 +34,18 @@ from fnn.layer import Cache, Layer, Static, wide_dtype
 from fnn.losses.steps import Steps, steps_of
 
 OPTIONAL = (
-    *("head", "predictions", "check", "counted", "select", "weight", "over_steps"),
+    *("head", "predictions", "check", "counted", "select", "weight", "over_steps", "components"),
     *("drawn", "likelihood", "scores", "shares"),
 )
 """Methods that few losses define."""
+
+
+class Component(NamedTuple):
+    """One loss of several: its ``strength`` in their sum, its value, and the sum of its weights."""
+
+    strength: Any
+    value: jax.Array
+    weight: jax.Array
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,6 +154,10 @@ class Loss:
         terms = jax.eval_shape(lambda prediction, target: self.terms(prediction, target)[0], prediction, target)
         return self._weights(terms, target, weights)[1]
 
+    def components(self, prediction: Any, target: Any, weights: Any = None) -> dict[str, Component]:
+        """The losses that this one is a sum of, by name, each a mean with weights of its own; ``{}`` if it is none."""
+        return {}
+
     def shares(self, terms: Any, target: Any, weights: Any = None) -> jax.Array:
         """w / Σ w of terms of this shape, or one number if all are the same."""
         return self._share(terms, target, weights)
@@ -175,15 +188,19 @@ class Loss:
         return jnp.where(total == 0, 0, each / jnp.where(total == 0, 1, total))
 
 
-def check_weights(weights: Any, what: str = "weights") -> None:
-    """Raises for weights below 0 or NaN if their values are known."""
+def check_weights(weights: Any, what: str = "weights", of: str = "") -> None:
+    """Raises for weights, an array or a dict of them, below 0 or NaN if their values are known."""
+    if isinstance(weights, Mapping):
+        for name, each in weights.items():
+            check_weights(each, what, f" for {name!r}")
+        return
     if (other := foreign(weights, "weights")) is not None:
-        raise other.refusal(f"{what} are numbers")
+        raise other.refusal(f"{what}{of} are numbers")
     if is_concrete(weights):
         values = np.asarray(weights)
         wrong = values[~(values >= 0)]
         if wrong.size:
-            raise ValueError(f"{what} are at least 0, got {np.unique(wrong)[:5].tolist()}")
+            raise ValueError(f"{what} are at least 0, got {np.unique(wrong)[:5].tolist()}{of}")
 
 
 def expanded(weights: jax.Array, shape: tuple[int, ...]) -> jax.Array:

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -12,6 +13,10 @@ import numpy as np
 from fnn.errors import describe, exact_array, positive
 from fnn.guards.foreign import foreign, leaves
 from fnn.objective import unpacked
+from fnn.paths import named_leaves
+
+PARTS = ("inputs", "targets", "weights")
+"""The names of the parts of data."""
 
 
 class Plan(NamedTuple):
@@ -114,12 +119,15 @@ def arrays(data: Any, convert: Callable[[Any], Any] = exact_array, name: str = "
 def _arrays(data: Any, convert: Callable[[Any], Any]) -> tuple:
     inputs, targets, weights = unpacked(data)
     parts = (inputs, targets) if weights is None else (inputs, targets, weights)
-    for name, part in zip(("inputs", "targets", "weights"), parts, strict=False):
+    for name, part in zip(PARTS, parts, strict=False):
         _check_leaves(name, part)
     parts = jax.tree.map(convert, parts)
     lengths = {jnp.shape(leaf)[:1] for leaf in jax.tree.leaves(parts)}
     if len(lengths) != 1 or () in lengths:
-        raise ValueError(f"inputs, targets and weights have the same length (first axis), got {describe(parts)}")
+        raise ValueError(
+            f"inputs, targets and weights have the same length (first axis), got"
+            f" {describe(parts)}{odd_ones_out(dict(zip(PARTS, parts, strict=False)))}"
+        )
     if lengths == {(0,)}:
         raise ValueError(f"the number of samples is at least 1, got {describe(parts)}")
     return parts
@@ -151,6 +159,18 @@ def _made_array(name: str, part: Any) -> str:
     except ValueError:
         return "its rows have different lengths: pad them to one length, and give the lengths with them"
     return f"write numpy.asarray({name})"
+
+
+def odd_ones_out(tree: Any) -> str:
+    """A hint that names the arrays of a tree whose length is not that of most of them, by their paths."""
+    lengths = {path: jnp.shape(leaf)[:1] for path, leaf in named_leaves(tree).items() if path}
+    if not lengths:
+        return ""
+    usual, count = Counter(lengths.values()).most_common(1)[0]
+    odd = {path: length for path, length in lengths.items() if length != usual}
+    most = 2 * count > len(lengths) and usual
+    shown = [f"{path} has {of[0]}" if of else f"{path} is a scalar" for path, of in (odd if most else lengths).items()]
+    return f": {', '.join(shown)}{f', where others have {usual[0]}' if most else ''}"
 
 
 def samples(data: Any) -> int:
