@@ -189,11 +189,9 @@ class Loss:
 
 
 def check_weights(weights: Any, what: str = "weights", of: str = "") -> None:
-    """Raises for weights, an array or a dict of them, below 0 or NaN if their values are known."""
+    """Raises for weights below 0 or NaN if their values are known."""
     if isinstance(weights, Mapping):
-        for name, each in weights.items():
-            check_weights(each, what, f" for {name!r}")
-        return
+        raise TypeError(f"{what} are one array, got {describe(weights)}; by name they are those of a MultiLoss")
     if (other := foreign(weights, "weights")) is not None:
         raise other.refusal(f"{what}{of} are numbers")
     if is_concrete(weights):
@@ -201,6 +199,14 @@ def check_weights(weights: Any, what: str = "weights", of: str = "") -> None:
         wrong = values[~(values >= 0)]
         if wrong.size:
             raise ValueError(f"{what} are at least 0, got {np.unique(wrong)[:5].tolist()}{of}")
+
+
+def check_weights_by_name(weights: Any, what: str = "weights") -> None:
+    """``check_weights`` of an array, or of each of a dict."""
+    for name, each in weights.items() if isinstance(weights, Mapping) else ():
+        check_weights(each, what, f" for {name!r}")
+    if not isinstance(weights, Mapping):
+        check_weights(weights, what)
 
 
 def expanded(weights: jax.Array, shape: tuple[int, ...]) -> jax.Array:

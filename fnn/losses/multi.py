@@ -79,15 +79,15 @@ class MultiLoss(Loss):
         for name, part in self.parts(prediction, target, weights).items():
             with located(name, self.losses[name], part[:2]):
                 value, caches[name] = self.losses[name].forward(*part)
-            values.append(_times(self._strength(name), value))
+            values.append(_unless_zero(self._strength(name), _times(self._strength(name), value)))
         beside = _apart(prediction) is not prediction
         return _sum(values), {"losses": caches} | ({"beside": Static(True)} if beside else {})
 
     def backward(self, cache: Cache, dvalue: Any = 1.0) -> Any:
-        dprediction = {
-            name: loss.backward(cache["losses"][name], _times(self._strength(name), dvalue))
-            for name, loss in self.losses.items()
-        }
+        dprediction = {}
+        for name, loss in self.losses.items():
+            a = self._strength(name)
+            dprediction[name] = _unless_zero(a, loss.backward(cache["losses"][name], _times(a, dvalue)))
         if "beside" in cache:  # as the prediction came: one array of lengths for all
             return {name: each[0] for name, each in dprediction.items()}, None
         return dprediction
@@ -96,7 +96,8 @@ class MultiLoss(Loss):
         values = []
         for name, part in self.parts(prediction, target, weights).items():
             with located(name, self.losses[name], part[:2]):
-                values.append(_times(self._strength(name), self.losses[name](*part)))
+                value = self.losses[name](*part)
+            values.append(_unless_zero(self._strength(name), _times(self._strength(name), value)))
         return _sum(values)
 
     def weight(self, prediction: Any, target: Any, weights: Any = None) -> jax.Array:
@@ -172,6 +173,13 @@ def _times(strength: Any, value: Any) -> Any:
     if is_number(strength) and strength == 1:
         return value
     return jnp.asarray(strength, jnp.result_type(value)) * value
+
+
+def _unless_zero(strength: Any, tree: Any) -> Any:
+    """The tree, zeros if the strength is 0: a loss that does not count may be infinite."""
+    if is_number(strength) and strength != 0:
+        return tree
+    return jax.tree.map(lambda leaf: jnp.where(strength == 0, 0, leaf), tree)
 
 
 def _sum(values: list[jax.Array]) -> jax.Array:

@@ -15,7 +15,8 @@ from fnn.combinators import Frozen
 from fnn.errors import is_concrete, is_floating, located
 from fnn.layer import Layer, Params, State
 from fnn.layers import BatchNorm
-from fnn.losses.loss import check_weights
+from fnn.losses.loss import check_weights_by_name
+from fnn.losses.multi import MultiLoss
 from fnn.losses.steps import parted
 from fnn.metrics import Metric
 from fnn.objective import Objective, unpacked
@@ -65,7 +66,12 @@ def check_shapes(objective: Objective, params: Params, state: State, data: tuple
     with of_data(name, " do not fit the model"):
         outputs = output_shape(objective.model, params, state, inputs)
     with of_data(name, " do not fit the loss"), located("loss", objective.loss, (outputs, targets)):
-        jax.eval_shape(objective.loss.forward, outputs, targets, weights)
+        try:
+            jax.eval_shape(objective.loss.forward, outputs, targets, weights)
+        except (TypeError, ValueError) as error:
+            if isinstance(outputs, dict) and not isinstance(objective.loss, MultiLoss):
+                error.add_note(f"the outputs are {list(outputs)}: MultiLoss({{name: loss}}) has a loss for each")
+            raise
     return outputs
 
 
@@ -81,7 +87,7 @@ def check_batch(objective: Objective, outputs: Any, data: tuple, name: str, metr
     with located("loss", objective.loss, (prediction, targets)):
         objective.loss.check(prediction, targets)
     if weights is not None:
-        check_weights(weights, f"the weights of the {name}")
+        check_weights_by_name(weights, f"the weights of the {name}")
     for part, tree in (("inputs", inputs), ("targets", targets), ("weights", weights)):
         for path, leaf in named_leaves(tree).items():
             if is_concrete(leaf) and is_floating(leaf):

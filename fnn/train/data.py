@@ -146,6 +146,10 @@ def of_data(name: str, misfit: str = "") -> Iterator[None]:
 
 def _check_leaves(name: str, part: Any) -> None:
     """Raises ``TypeError`` unless all leaves are arrays of numbers."""
+    if isinstance(part, dict):
+        for key, each in part.items():
+            _check_leaves(f"{name}[{key!r}]", each)
+        return
     for leaf in leaves(part):
         if (other := foreign(leaf, name)) is not None:
             raise other.refusal(f"{name} are numbers")
@@ -181,5 +185,5 @@ def samples(data: Any) -> int:
 def is_arrays(data: Any) -> bool:
     """Whether data is ``(inputs, targets)`` or ``(inputs, targets, weights)``, rather than an iterable of batches."""
     if isinstance(data, list):  # a list of batches, or of arrays
-        return bool(data) and all(hasattr(part, "shape") for part in data)
+        return bool(data) and all(hasattr(part, "shape") or isinstance(part, dict) for part in data)
     return isinstance(data, tuple)

@@ -129,7 +129,8 @@ def mean_of(loss: Any) -> jax.Array:
     for each in loss.get("components", {}).values():
         own = each["weight"]
         none: Any = jnp.where(own == 0, 1, own)
-        mean = mean + each["strength"] / none * (each["sum"] / none - ratio(each["counted"], loss["weight"]))
+        right = each["strength"] / none * (each["sum"] / none - ratio(each["counted"], loss["weight"]))
+        mean = mean + jnp.where(each["strength"] == 0, 0, right)  # a loss that does not count may be infinite
     return mean
 
 

@@ -18,6 +18,7 @@ STEP = fnn.Graph(
     {"moved": (fnn.Dense(3), "x"), "x'": (fnn.Multiply(), ("moved", "z")), "z'": (fnn.Add(), ("moved", "x'", "x"))},
     outputs={"x": "x'", "z": "z'"},
 )
+MASKED = fnn.Graph({"y": (fnn.Dense(4), "x"), "same": (fnn.Identity(), "mask")}, outputs={"x": "y", "mask": "same"})
 
 LAYERS = (
     LayerCase("graph of two inputs and two outputs", TWO_BY_TWO, named(image=normal(3, 4), age=normal(3, 2))),
@@ -40,6 +41,7 @@ LAYERS = (
         normal(4, 3),
     ),
     LayerCase("repeat of remat of a graph", fnn.Repeat(fnn.Remat(STEP), 2), named(x=normal(2, 3), z=normal(2, 3))),
+    LayerCase("residual of a graph", fnn.Residual(MASKED), named(x=normal(2, 4), mask=boolean(2, 4))),
     LayerCase("pack of a graph", fnn.Pack(TWO_BY_TWO), named(image=normal(3, 4), age=normal(3, 2))),
     LayerCase(
         "graph in a graph",
@@ -61,7 +63,7 @@ LAYERS = (
     ),
     LayerCase(
         "graph with a mask that is passed on",
-        fnn.Graph({"scaled": (Scaled(), ("x", "mask"))}, outputs={"scaled": "scaled", "mask": "mask"}),
+        fnn.Graph({"scaled": (Scaled(), ("x", "mask"))}, outputs=("scaled", "mask")),
         named(x=normal(3, 4), mask=boolean(3, 4)),
     ),
     LayerCase(

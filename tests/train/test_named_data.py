@@ -184,6 +184,36 @@ def test_a_metric_at_zero_behind_a_sigmoid_is_warned_of():
     fnn.evaluate(objective, params, state, data, metrics=[fnn.Of("a", fnn.Accuracy())])  # silent
 
 
+def test_a_loss_or_a_metric_for_one_output_of_several_says_what_to_write():
+    with pytest.raises(TypeError, match="the data do not fit the loss: expected one array, got") as raised:
+        fnn.evaluate(fnn.Objective(MODEL, fnn.CrossEntropy()), RESULT.params, RESULT.state, DATA[:2])
+    note = "the outputs are ['kind', 'risk']: MultiLoss({name: loss}) has a loss for each"
+    assert note in raised.value.__notes__
+    for metric in (fnn.Accuracy(), fnn.R2(), fnn.AUC(), fnn.F1(), fnn.MultiLabelAccuracy(), fnn.Perplexity()):
+        with pytest.raises(
+            TypeError, match=r"expected one output, got \{.*\}; Of\(name, metric\) is a metric of one of"
+        ):
+            fnn.evaluate(OBJECTIVE, RESULT.params, RESULT.state, DATA[:2], metrics=[metric])
+
+
+def test_weights_by_name_are_those_of_a_multi_loss():
+    objective = fnn.Objective(fnn.Dense(1), fnn.MeanSquaredError())
+    with pytest.raises(TypeError, match=r"weights are one array, got \{.*\}; by name they are those of a MultiLoss"):
+        fnn.evaluate(objective, *objective.init(KEY, INPUTS["age"]), (INPUTS["age"], TARGETS["risk"], WEIGHTS))
+
+
+def test_a_list_in_a_dict_is_named():
+    with pytest.raises(TypeError, match=r"inputs\['age'\] are arrays, got list; write numpy.asarray\(inputs"):
+        fitted(({**INPUTS, "age": INPUTS["age"].tolist()}, TARGETS), batch_size=6)
+    with pytest.raises(TypeError, match=r"targets\['kind'\] are numbers, got an array of <U1; encode them as integers"):
+        fitted((INPUTS, {**TARGETS, "kind": np.array(["a"] * COUNT)}), batch_size=6)
+
+
+def test_a_list_of_dicts_is_what_a_tuple_of_them_is():
+    found = evaluated(list(DATA))
+    close(found["loss"], evaluated(DATA)["loss"])
+
+
 # ---- sequences
 
 
