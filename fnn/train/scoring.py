@@ -48,12 +48,12 @@ class Scoring(Value):
         # A batch of weight 0 adds nothing, even if its value is not finite.
         loss: Totals = {"sum": jnp.where(weight == 0, 0, value * weight), "weight": weight}
         for name, each in self.objective.loss.components(outputs, targets, weights).items():
-            own = each.weight.astype(value.dtype)
+            strength, part, own = (jnp.asarray(number, value.dtype) for number in each)
             loss.setdefault("components", {})[name] = {
-                "sum": jnp.where(own == 0, 0, each.value * own),
+                "sum": jnp.where(own == 0, 0, part * own),
                 "weight": own,
-                "counted": jnp.where(weight == 0, 0, each.value * weight),
-                "strength": jnp.where(own == 0, 0, each.strength * own),
+                "counted": jnp.where(weight == 0, 0, part * weight),
+                "strength": jnp.where(own == 0, 0, strength * own),
             }
         totals: Totals = {"loss": running(loss)}
         if self.metrics:
@@ -130,7 +130,7 @@ def mean_of(loss: Any) -> jax.Array:
         own = each["weight"]
         none: Any = jnp.where(own == 0, 1, own)
         right = each["strength"] / none * (each["sum"] / none - ratio(each["counted"], loss["weight"]))
-        mean = mean + jnp.where(each["strength"] == 0, 0, right)  # a loss that does not count may be infinite
+        mean = mean + jnp.where(jnp.isfinite(right), right, 0)  # else it does not count, or the mean is not finite
     return mean
 
 
