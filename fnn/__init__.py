@@ -31,6 +31,7 @@ from fnn.combinators import DropConnect as DropConnect
 from fnn.combinators import FeedForward as FeedForward
 from fnn.combinators import First as First
 from fnn.combinators import Frozen as Frozen
+from fnn.combinators import Graph as Graph
 from fnn.combinators import Pack as Pack
 from fnn.combinators import Packing as Packing
 from fnn.combinators import Parallel as Parallel
@@ -57,10 +58,12 @@ from fnn.layers import GEGLU as GEGLU
 from fnn.layers import GLU as GLU
 from fnn.layers import GRU as GRU
 from fnn.layers import LSTM as LSTM
+from fnn.layers import Add as Add
 from fnn.layers import AvgPool as AvgPool
 from fnn.layers import BatchNorm as BatchNorm
 from fnn.layers import Bilinear as Bilinear
 from fnn.layers import Celu as Celu
+from fnn.layers import Concatenate as Concatenate
 from fnn.layers import Conv as Conv
 from fnn.layers import ConvTranspose as ConvTranspose
 from fnn.layers import Dense as Dense
@@ -89,6 +92,7 @@ from fnn.layers import Maxout as Maxout
 from fnn.layers import MaxPool as MaxPool
 from fnn.layers import Mish as Mish
 from fnn.layers import MultiHeadAttention as MultiHeadAttention
+from fnn.layers import Multiply as Multiply
 from fnn.layers import Pad as Pad
 from fnn.layers import PixelShuffle as PixelShuffle
 from fnn.layers import PositionalEmbedding as PositionalEmbedding
@@ -132,6 +136,7 @@ from fnn.losses import LossOf as LossOf
 from fnn.losses import MeanAbsoluteError as MeanAbsoluteError
 from fnn.losses import MeanSquaredError as MeanSquaredError
 from fnn.losses import MultiClassHinge as MultiClassHinge
+from fnn.losses import MultiLoss as MultiLoss
 from fnn.losses import PerceptronLoss as PerceptronLoss
 from fnn.losses import Poisson as Poisson
 from fnn.losses import RootMeanSquaredError as RootMeanSquaredError
@@ -144,6 +149,7 @@ from fnn.metrics import Accuracy as Accuracy
 from fnn.metrics import ConfusionMatrix as ConfusionMatrix
 from fnn.metrics import Metric as Metric
 from fnn.metrics import MultiLabelAccuracy as MultiLabelAccuracy
+from fnn.metrics import Of as Of
 from fnn.metrics import Perplexity as Perplexity
 from fnn.metrics import Precision as Precision
 from fnn.metrics import Recall as Recall

@@ -105,6 +105,8 @@ def not_one_array(x: Any) -> str:
     found = leaves(x)
     if found and not any(hasattr(leaf, "shape") for leaf in found):
         return f"expected one array, got a {type(x).__name__}; write numpy.asarray(x)"
+    if isinstance(x, dict):
+        return f"expected one array, got {describe(x)}; a Graph takes arrays by name, and a MultiLoss those it returns"
     return f"expected one array, got {describe(x)}; First(layer) applies a layer to the first of them"
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from fnn.combinators.composed import Composed
+from fnn.combinators.graph import Graph
 from fnn.combinators.serial import Serial
 from fnn.combinators.wrapper import Wrapper
 from fnn.layer import Layer
@@ -17,7 +18,9 @@ from fnn.layers.activation.sigmoids import HardSigmoid, LogSigmoid, Sigmoid
 from fnn.layers.activation.softmax import LogSoftmax, Softmax
 from fnn.layers.shape.reshape import Flatten, Identity, Reshape, Transpose
 from fnn.losses.loss import Loss
+from fnn.losses.multi import MultiLoss
 from fnn.metrics.metric import Metric
+from fnn.metrics.of import Of, measure_of
 from fnn.paths import join
 
 SIGMOIDS = (Sigmoid, HardSigmoid, LogSigmoid)
@@ -30,11 +33,21 @@ PASSING = (Flatten, Identity, Reshape, Transpose)
 
 
 def warn_of_probabilities(model: Layer, loss: Loss, stacklevel: int = 2) -> None:
-    """Warns if the loss takes logits and the model's last layer makes probabilities of them."""
-    path, last = last_layer(model)
+    """Warns if the loss takes logits and the model's last layer makes probabilities of them; for a ``MultiLoss``, for
+    each output."""
+    if isinstance(loss, MultiLoss):
+        for name, each in loss.losses.items():
+            _warn_of_output(model, name, each, stacklevel + 1)
+    else:
+        _warn_of_output(model, None, loss, stacklevel + 1)
+
+
+def _warn_of_output(model: Layer, output: str | None, loss: Loss, stacklevel: int) -> None:
+    path, last = last_layer(model, output)
     if loss.applies is None or not isinstance(last, TWICE[loss.applies]):
         return
-    place = f"ends in {path}: {last!r}" if path else f"is {last!r}"
+    ends = "ends" if output is None else f"has the output {output!r}, which ends"
+    place = f"{ends} in {path}: {last!r}" if path else f"is {last!r}"
     warnings.warn(
         f"{type(loss).__name__} takes logits, it applies the {loss.applies} itself, and the model {place};"
         f" leave that layer out of the model, and where you want probabilities apply it to the outputs:"
@@ -48,29 +61,40 @@ def warn_of_a_cut(model: Layer, metric: Metric, outputs: Any, targets: Any) -> N
 
     Outputs and targets are arrays or shapes; single answers are those of one shape.
     """
-    path, last = last_layer(model)
+    output = metric.output if isinstance(metric, Of) else None
+    if isinstance(metric, Of):
+        outputs, targets = (tree.get(output) if isinstance(tree, dict) else None for tree in (outputs, targets))
+    path, last = last_layer(model, output)
     single = getattr(outputs, "shape", None) == np.shape(targets)
     if single and metric.cuts_at_zero and isinstance(last, Sigmoid | HardSigmoid):
         warnings.warn(
-            f"{type(metric).__name__} takes logits, above 0 for a yes, and the model ends in {path or 'the top'}:"
-            f" {last!r}, which is always above; leave that layer out of the model, and train with BinaryCrossEntropy()",
+            f"{type(measure_of(metric)).__name__} takes logits, above 0 for a yes, and the model ends in"
+            f" {path or 'the top'}: {last!r}, which is always above; leave that layer out of the model, and train with"
+            f" BinaryCrossEntropy()",
             stacklevel=2,
         )
 
 
-def last_layer(model: Layer) -> tuple[str, Layer]:
-    """The layer whose entries are the outputs, as far as it is one, and its path.
+def last_layer(model: Layer, output: str | None = None) -> tuple[str, Layer]:
+    """The layer whose entries are the outputs, as far as it is one, and its path; or those of one ``output`` of many.
 
     >>> from fnn import Dense, Flatten, Remat, Relu
     >>> last_layer(Serial(body=Remat(Serial(Dense(3), Relu())), flat=Flatten()))
     ('body/relu_0', Relu())
     """
-    if not isinstance(model, Serial | Composed | Wrapper):
-        return "", model
     # Not by ``walk``: it is one way down, past layers that change no entry.
     children = model.children()
-    name = next((name for name in reversed(children) if not isinstance(children[name], PASSING)), "")
+    if isinstance(model, Graph):
+        name = model.source(output)
+        while name in children and isinstance(children[name], PASSING) and isinstance(model.nodes[name][1], str):
+            name = model.nodes[name][1]
+    elif isinstance(model, Serial | Composed | Wrapper):
+        passed = PASSING if output is None else ()  # outputs by name come from the last layer, whatever it is
+        name = next((name for name in reversed(children) if not isinstance(children[name], passed)), None)
+    else:
+        return "", model
     if name not in children:
         return "", model
-    path, last = last_layer(children[name])
+    chosen = isinstance(model, Graph) and not isinstance(model.outputs, str)
+    path, last = last_layer(children[name], None if chosen else output)
     return join(name, path), last

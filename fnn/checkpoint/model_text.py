@@ -168,11 +168,18 @@ def _read_float(path: str, name: Any) -> float:
     return float(name)
 
 
+def _read_dict(path: str, items: Any) -> dict[Any, Any]:
+    found = {_read(path, key): _read(join(path, str(key)), each) for key, each in items}
+    if len(found) < len(items):
+        raise ValueError(f"{_at(path)} two entries of a dict have one name, of {[key for key, _ in items]}")
+    return found
+
+
 _READERS: dict[str, Callable[[str, Any], Any]] = {
     "class": _read_class,
     "function": _read_function,
     "tuple": lambda path, entries: tuple(_read(join(path, str(i)), each) for i, each in enumerate(entries)),
-    "dict": lambda path, items: {_read(path, key): _read(join(path, str(key)), each) for key, each in items},
+    "dict": _read_dict,
     "dtype": lambda path, name: jnp.dtype(name),
     "float": _read_float,
 }

@@ -9,6 +9,7 @@ from fnn.combinators.drop_connect import DropConnect as DropConnect
 from fnn.combinators.feed_forward import FeedForward as FeedForward
 from fnn.combinators.first import First as First
 from fnn.combinators.frozen import Frozen as Frozen
+from fnn.combinators.graph import Graph as Graph
 from fnn.combinators.pack import Pack as Pack
 from fnn.combinators.packings import Packing as Packing
 from fnn.combinators.parallel import Parallel as Parallel

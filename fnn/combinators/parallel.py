@@ -1,7 +1,6 @@
 """Branches: layers side by side on one input."""
 
 import dataclasses
-import itertools
 from collections.abc import Iterable
 from functools import reduce
 from typing import Any, ClassVar, Literal
@@ -13,8 +12,9 @@ from jax import lax
 from fnn.backprop import Call, Visit, add_gradients, nest
 from fnn.combinators.first import first_member
 from fnn.combinators.named import NamedChildren
-from fnn.errors import describe, output_gradient
+from fnn.errors import describe
 from fnn.layer import Cache, Layer, Static
+from fnn.layers.joining import concatenation_gradients, product_gradients
 from fnn.sequences.lengths import lengths_of
 from fnn.sequences.over_time import of_children
 
@@ -90,14 +90,9 @@ class Parallel(NamedChildren, name="parallel"):
         if dy is None:  # the outputs are not floating
             return [None] * len(self.layers)
         if self.merge == "concatenate":
-            shapes = cache["shapes"].value
-            *ends, size = itertools.accumulate(shape[-1] for shape in shapes)
-            return jnp.split(output_gradient(dy, (*shapes[0][:-1], size)), ends, axis=-1)
+            return concatenation_gradients(cache["shapes"].value, -1, dy)
         if self.merge == "multiply":
-            outputs = [cache["outputs"][name] for name in self.names]
-            left = itertools.accumulate(outputs[:-1], jnp.multiply, initial=output_gradient(dy, outputs[0].shape))
-            right = list(itertools.accumulate(outputs[:0:-1], jnp.multiply, initial=jnp.ones_like(dy)))[::-1]
-            return [before * behind for before, behind in zip(left, right, strict=True)]
+            return product_gradients([cache["outputs"][name] for name in self.names], dy)
         return [dy] * len(self.layers)
 
     def _check(self, outputs: list[Any]) -> None:

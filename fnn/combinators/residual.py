@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from fnn.backprop import Call, Combinator, Visit, add_gradients, nest
 from fnn.combinators.first import first_member, with_first_member
 from fnn.combinators.named import check_layer_type, check_same_names
-from fnn.errors import describe
+from fnn.errors import describe, is_floating
 from fnn.layer import Cache, Layer
 from fnn.sequences.over_time import leads, of_children
 
@@ -24,7 +24,8 @@ class Residual(Combinator, name="residual"):
     Params, State: those of ``inner`` unchanged; with a shortcut those of each under ``inner`` and ``shortcut``
     Cache:     ``inner`` and, with a shortcut, ``shortcut``: their caches
     Shapes:    s(x) and f(x) have one shape. For a tuple (x, …), f gets all of it and s the first member; if f returns a
-               tuple, s(x) is added to its first member. For ``(x, lengths)`` the shortcut gets the lengths too.
+               tuple, s(x) is added to its first member. For ``(x, lengths)`` the shortcut gets the lengths too. If
+               they are dicts, floating entries are added, and the others are those of f
 
     Errors: ``ValueError`` if the shapes to be added differ.
 
@@ -65,7 +66,7 @@ class Residual(Combinator, name="residual"):
                 f"Residual adds the inner output {describe(first_member(y))} to {describe(carried)}, but they differ;"
                 f" pass a shortcut that maps the input to the inner output's shape"
             )
-        return with_first_member(y, first_member(y) + carried), cache
+        return with_first_member(y, _added(first_member(y), carried)), cache
 
     def fold(self, cache: Cache, dy: Any, visit: Visit) -> tuple[Any, Any]:
         reports, dcarried = {}, first_member(dy)
@@ -75,3 +76,9 @@ class Residual(Combinator, name="residual"):
         name = "" if self.shortcut is None else "inner"
         reports[name], dx = visit(name, self.inner, cache["inner"], dy)
         return nest(reports), with_first_member(dx, add_gradients(first_member(dx), dcarried))
+
+
+def _added(y: Any, carried: Any) -> Any:
+    if not isinstance(y, dict):
+        return y + carried
+    return jax.tree.map(lambda one, other: one + other if is_floating(one) else one, y, carried)

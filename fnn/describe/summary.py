@@ -9,9 +9,11 @@ import jax
 
 from fnn.backprop import asks_rule, leading_axes
 from fnn.calls import forward_of, init_of
+from fnn.combinators.graph import Graph
 from fnn.combinators.pack import Pack, Packed
 from fnn.combinators.remat import Remat
 from fnn.combinators.reversible import Reversible
+from fnn.combinators.wiring import names_in
 from fnn.describe.flops import flops
 from fnn.describe.rendering import as_text, spelled
 from fnn.errors import describe, is_floating
@@ -19,8 +21,9 @@ from fnn.guards.inputs import arrays_or_shapes
 from fnn.layer import Cache, Layer, Params, State
 from fnn.layers import AvgPool, DepthwiseConv, MaxPool
 from fnn.layers.conv.conv import Convolution
+from fnn.paths import join, lies_in
 from fnn.stand_in import StandIn
-from fnn.walk import Node, map_nodes
+from fnn.walk import Node, map_nodes, nodes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +46,8 @@ class LayerRow:
     rule: str
     times: int
     seen: str = ""
-    """For a convolution or a pool with an integer window: the axes and channels of its input."""
+    """For a convolution or a pool with an integer window: the axes and channels of its input. For the first layer of a
+    node of a ``Graph``: what the node reads."""
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -117,6 +121,7 @@ def summary(model: Layer, x: Any) -> Summary:
     recorder = map_nodes(lambda node: _Recorder(node.layer, node, rows) if asks_rule(node) else node.layer, model)
     run = functools.partial(forward_of, recorder, train=True)
     jax.eval_shape(lambda *given: run(*given[:3], key=given[3]), params, state, x, key)
+    _say_what_nodes_read(model, rows)
     return Summary(tuple(rows), sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params)))
 
 
@@ -155,6 +160,17 @@ class _Recorder(StandIn):
             )
         )
         return y, new_state, cache
+
+
+def _say_what_nodes_read(model: Layer, rows: list[LayerRow]) -> None:
+    for node in nodes(model):
+        for name, (_, given) in node.layer.nodes.items() if isinstance(node.layer, Graph) else ():
+            path = join(node.path, name)
+            first = next((place for place, row in enumerate(rows) if lies_in(row.path, [path])), None)
+            if first is not None:
+                words = f"reads {', '.join(names_in(given))}"
+                seen = rows[first].seen and f"{rows[first].seen}; "
+                rows[first] = dataclasses.replace(rows[first], seen=f"{seen}{words}")
 
 
 def _seen(layer: Layer, x: Any) -> str:

@@ -16,7 +16,7 @@ from fnn.errors import describe
 from fnn.gradients.deltas import placed_layers
 from fnn.gradients.problem import Operands, Records
 from fnn.losses import Loss
-from fnn.losses.steps import parted
+from fnn.losses.steps import within_lengths
 from fnn.objective import Objective
 from fnn.paths import named_leaves, select
 from fnn.penalties import Penalty
@@ -61,11 +61,7 @@ def _counted(owner: Any, kinks: Any) -> Kinks | None:
 def _judged(loss: Loss, records: Records, operands: Operands) -> tuple[Any, Any]:
     """Prediction and target, of sequences with lengths beside them the steps within the lengths alone."""
     given, target = jax.tree.map(np.asarray, (records.prediction, operands.batch[1]))
-    prediction, lengths = parted(given)
-    if lengths is None or loss.takes_lengths:
-        return given, target
-    within = np.arange(prediction.shape[1]) < lengths[:, None]
-    return prediction[within], target[within]
+    return (given, target) if loss.takes_lengths else within_lengths(given, target)
 
 
 def _of_penalty(penalty: Penalty, leaves: dict[str, Any]) -> Kinks | None:

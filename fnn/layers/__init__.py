@@ -41,6 +41,9 @@ from fnn.layers.attention.rotary_embedding import RotaryEmbedding as RotaryEmbed
 from fnn.layers.conv.conv import Conv as Conv
 from fnn.layers.conv.conv_transpose import ConvTranspose as ConvTranspose
 from fnn.layers.conv.depthwise_conv import DepthwiseConv as DepthwiseConv
+from fnn.layers.joining import Add as Add
+from fnn.layers.joining import Concatenate as Concatenate
+from fnn.layers.joining import Multiply as Multiply
 from fnn.layers.lambda_layer import Lambda as Lambda
 from fnn.layers.linear.bilinear import Bilinear as Bilinear
 from fnn.layers.linear.dense import Dense as Dense

@@ -14,6 +14,7 @@ from fnn.losses.loss import Loss as Loss
 from fnn.losses.margin import Hinge as Hinge
 from fnn.losses.margin import MultiClassHinge as MultiClassHinge
 from fnn.losses.margin import PerceptronLoss as PerceptronLoss
+from fnn.losses.multi import MultiLoss as MultiLoss
 from fnn.losses.per_example import LossOf as LossOf
 from fnn.losses.regression import Huber as Huber
 from fnn.losses.regression import LogCosh as LogCosh

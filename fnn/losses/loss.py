@@ -18,7 +18,8 @@ terms either, so the derivative with respect to a *weight* is correct only where
 """
 
 import dataclasses
-from typing import Any, ClassVar, Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -34,10 +35,18 @@ from fnn.losses.each_example import each_example
 from fnn.losses.steps import Steps, steps_of
 
 OPTIONAL = (
-    *("rule", "head", "predictions", "check", "counted", "select", "weight", "over_steps"),
+    *("rule", "head", "predictions", "check", "counted", "select", "weight", "over_steps", "components"),
     *("drawn", "likelihood", "scores", "shares", "factors"),
 )
 """Methods that few losses define."""
+
+
+class Component(NamedTuple):
+    """One loss of several: its ``strength`` in their sum, its value, and the sum of its weights."""
+
+    strength: Any
+    value: jax.Array
+    weight: jax.Array
 
 
 @dataclasses.dataclass(frozen=True)
@@ -180,6 +189,10 @@ class Loss:
         terms = jax.eval_shape(lambda prediction, target: self.terms(prediction, target)[0], prediction, target)
         return self._weights(terms, target, weights)[1]
 
+    def components(self, prediction: Any, target: Any, weights: Any = None) -> dict[str, Component]:
+        """The losses that this one is a sum of, by name, each a mean with weights of its own; ``{}`` if it is none."""
+        return {}
+
     def shares(self, terms: Any, target: Any, weights: Any = None) -> jax.Array:
         """w / Σ w of terms of this shape, or one number if all are the same."""
         return self._share(terms, target, weights)
@@ -214,15 +227,25 @@ class Loss:
         return jnp.where(total == 0, 0, each / jnp.where(total == 0, 1, total))
 
 
-def check_weights(weights: Any, what: str = "weights") -> None:
+def check_weights(weights: Any, what: str = "weights", of: str = "") -> None:
     """Raises for weights below 0 or NaN if their values are known."""
+    if isinstance(weights, Mapping):
+        raise TypeError(f"{what} are one array, got {describe(weights)}; by name they are those of a MultiLoss")
     if (other := foreign(weights, "weights")) is not None:
-        raise other.refusal(f"{what} are numbers")
+        raise other.refusal(f"{what}{of} are numbers")
     if is_concrete(weights):
         values = np.asarray(weights)
         wrong = values[~(values >= 0)]
         if wrong.size:
-            raise ValueError(f"{what} are at least 0, got {np.unique(wrong)[:5].tolist()}")
+            raise ValueError(f"{what} are at least 0, got {np.unique(wrong)[:5].tolist()}{of}")
+
+
+def check_weights_by_name(weights: Any, what: str = "weights") -> None:
+    """``check_weights`` of an array, or of each of a dict."""
+    for name, each in weights.items() if isinstance(weights, Mapping) else ():
+        check_weights(each, what, f" for {name!r}")
+    if not isinstance(weights, Mapping):
+        check_weights(weights, what)
 
 
 def expanded(weights: jax.Array, shape: tuple[int, ...]) -> jax.Array:

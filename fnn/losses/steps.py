@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from fnn.errors import describe, exact_array
 from fnn.sequences.lengths import checked_lengths, is_lengths, without_padding
@@ -50,6 +51,15 @@ def steps_of(prediction: Any, target: Any, weights: Any) -> Steps:
     each = jnp.broadcast_to(each[:, None], steps) if each.ndim == 1 else each
     # 1 is a valid target of every loss: a class, a yes, a sign, a probability, a number.
     return Steps(prediction, without_padding(target, lengths, 1), without_padding(each, lengths), lengths)
+
+
+def within_lengths(prediction: Any, target: Any) -> tuple[Any, Any]:
+    """Prediction and target, in NumPy; of sequences with their lengths the steps within them alone."""
+    prediction, lengths = parted(prediction)
+    if lengths is None:
+        return prediction, target
+    within = np.arange(prediction.shape[1]) < lengths[:, None]
+    return prediction[within], target[within]
 
 
 def as_samples(steps: Steps) -> Steps:

@@ -10,5 +10,6 @@ from fnn.metrics.class_score import Recall as Recall
 from fnn.metrics.confusion import ConfusionMatrix as ConfusionMatrix
 from fnn.metrics.metric import Metric as Metric
 from fnn.metrics.metric import ratio as ratio
+from fnn.metrics.of import Of as Of
 from fnn.metrics.perplexity import Perplexity as Perplexity
 from fnn.metrics.r2 import R2 as R2

@@ -16,6 +16,7 @@ import numpy as np
 from fnn.errors import describe, exact_array, is_concrete
 from fnn.losses.labels import class_labels, is_class
 from fnn.losses.loss import check_weights, expanded
+from fnn.metrics.metric import refuse_several
 
 NOT_ONE = 0.01
 """How far the sum of a distribution may be from 1: the rounding of bfloat16."""
@@ -85,6 +86,7 @@ def distributions(targets: Any, weights: Any = None) -> jax.Array:
 
 def yes_or_no(outputs: Any, targets: Any) -> bool:
     """Whether these are logits of yes-or-no answers: (N,), or (…, 1) with targets of the same shape."""
+    refuse_several(outputs)
     shape = jnp.shape(outputs)
     return shape == jnp.shape(targets) and (len(shape) == 1 or shape[-1:] == (1,))
 
@@ -126,6 +128,7 @@ def _of_either(outputs: Any, targets: jax.Array, weights: Any, ignored: int | No
 
 
 def _outputs(outputs: Any) -> Any:
+    refuse_several(outputs)
     return outputs if isinstance(outputs, jax.ShapeDtypeStruct) else jnp.asarray(outputs)
 
 

@@ -10,7 +10,7 @@ from fnn.errors import is_floating, positive
 from fnn.layer import wide_dtype
 from fnn.metrics.answers import Answers, of_classes, of_labels, of_yes_or_no
 from fnn.metrics.cells import Cells, cells_of, joined
-from fnn.metrics.metric import Metric, ratio
+from fnn.metrics.metric import Metric, ratio, refuse_several
 from fnn.metrics.sums import whole
 
 AVERAGES = ("macro", "micro", "weighted", None)
@@ -73,6 +73,7 @@ class AUC(Metric):
     def _answers(self, outputs: Any, targets: Any, weights: Any) -> Answers:
         if self.multi_label:
             return of_labels(outputs, targets, weights, self.ignore_index)
+        refuse_several(outputs)
         if jnp.shape(outputs) == jnp.shape(targets):
             return of_yes_or_no(outputs, targets, weights, self.ignore_index)
         answers = of_classes(outputs, targets, weights, self.ignore_index)

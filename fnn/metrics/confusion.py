@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from fnn.errors import positive
 from fnn.losses.labels import at_class
 from fnn.metrics.answers import Answers, of_classes, of_labels, of_yes_or_no
-from fnn.metrics.metric import Metric
+from fnn.metrics.metric import Metric, refuse_several
 from fnn.metrics.sums import Sum, summed, summed_products, whole
 
 
@@ -67,6 +67,7 @@ def decided(outputs: Any, targets: Any, weights: Any, ignored: int | None, multi
     """The answers to count, from classes, yes-or-no answers, or several labels a sample."""
     if multi_label:
         return of_labels(outputs, targets, weights, ignored)
+    refuse_several(outputs)
     read = of_yes_or_no if jnp.shape(outputs) == jnp.shape(targets) else of_classes
     return read(outputs, targets, weights, ignored)
 

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 
+from fnn.errors import describe
 from fnn.guards.signatures import check_methods
 from fnn.guards.spelling import check_spelling, closest
 from fnn.losses.steps import as_samples, steps_of
@@ -62,6 +63,12 @@ class Metric:
         """The metric of one batch; for ``(outputs, lengths)``, each step within the lengths is a sample."""
         outputs, targets, weights, _ = as_samples(steps_of(outputs, targets, weights))
         return self.value(self.update(outputs, targets, weights))
+
+
+def refuse_several(outputs: Any) -> None:
+    """Raises for outputs by name: a metric is of one."""
+    if isinstance(outputs, dict):
+        raise TypeError(f"expected one output, got {describe(outputs)}; Of(name, metric) is a metric of one of them")
 
 
 def ratio(numerator: jax.Array, denominator: jax.Array) -> jax.Array:

@@ -10,7 +10,7 @@ from fnn.errors import exact_array
 from fnn.losses.cross_entropy import CrossEntropy
 from fnn.losses.loss import expanded
 from fnn.metrics.answers import distributions
-from fnn.metrics.metric import Metric, ratio
+from fnn.metrics.metric import Metric, ratio, refuse_several
 from fnn.metrics.sums import Sum, whole
 
 
@@ -36,6 +36,7 @@ class Perplexity(Metric):
     higher_is_better = False
 
     def check(self, outputs: Any, targets: Any, weights: Any = None) -> None:
+        refuse_several(outputs)
         CrossEntropy(ignore_index=self.ignore_index).check(outputs, targets)
         _known(outputs, exact_array(targets), weights)
 

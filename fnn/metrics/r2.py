@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from fnn.errors import describe, exact_array
 from fnn.losses.loss import check_weights, expanded
-from fnn.metrics.metric import Metric
+from fnn.metrics.metric import Metric, refuse_several
 from fnn.metrics.sums import Sum, summed, two_sum, whole
 
 
@@ -44,6 +44,7 @@ class R2(Metric):
     name = "r2"
 
     def check(self, outputs: Any, targets: Any, weights: Any = None) -> None:
+        refuse_several(outputs)
         if jnp.shape(outputs) != jnp.shape(targets) or jnp.ndim(outputs) < 1:
             raise ValueError(
                 f"outputs and targets (N, …) must have the same shape, got {describe(outputs)} and {describe(targets)};"

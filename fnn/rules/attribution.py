@@ -111,7 +111,8 @@ def attribute(
     """How much every entry of the input made the output what it is, in inference; like x, ``None`` for indices.
 
     ``target``: integers (N,), the entry of every sample's output (N, …, C) that is explained, on its last axis; or an
-    array of the output's shape, the weight of each entry. ``rule`` is ``GradientTimesInput()`` by default, or one of
+    array of the output's shape, the weight of each entry; of a model with several outputs, a dict by the names of those
+    that are explained. ``rule`` is ``GradientTimesInput()`` by default, or one of
     ``Attribution() GuidedBackprop() Deconvnet() Epsilon() Gamma() ZPlus() IntegratedGradients() SmoothGrad()``; or
     ``Composite({glob: rule}, default)``, which has one for some layers and another for the rest.
 
@@ -156,7 +157,15 @@ def through(rule: Attribution, model: Layer, params: Params, state: State, x: An
         return backprop(watched, cache, g_of(outputs), back)[1]
 
 
-def _explained(outputs: Any, target: Any) -> jax.Array:
+def _explained(outputs: Any, target: Any) -> Any:
+    if isinstance(outputs, dict):
+        if not isinstance(target, dict) or not target or any(name not in outputs for name in target):
+            raise ValueError(
+                f"of several outputs, {list(outputs)}, those are explained for which there is a target by name, a dict,"
+                f" got {describe(target)}"
+            )
+        others = {name: jax.tree.map(_nothing, y) for name, y in outputs.items() if name not in target}
+        return others | {name: _explained(outputs[name], each) for name, each in target.items()}
     if not hasattr(outputs, "shape") or not is_floating(outputs):
         raise ValueError(f"an attribution explains one floating array, got the outputs {describe(outputs)}")
     target = jnp.asarray(target)
@@ -168,6 +177,10 @@ def _explained(outputs: Any, target: Any) -> jax.Array:
             f" {describe(target)}"
         )
     return jax.nn.one_hot(target, outputs.shape[-1], dtype=outputs.dtype)
+
+
+def _nothing(leaf: jax.Array) -> jax.Array | None:
+    return jnp.zeros_like(leaf) if is_floating(leaf) else None
 
 
 def floating(x: Any, g: Any) -> tuple[Any, Any]:

@@ -20,7 +20,7 @@ from fnn.layers.linear.dense import Dense
 from fnn.layers.norm.batch_norm import BatchNorm
 from fnn.losses.linear_cross_entropy import LinearCrossEntropy
 from fnn.losses.linear_head import LinearHead
-from fnn.losses.loss import check_weights
+from fnn.losses.loss import check_weights_by_name
 from fnn.objective import Objective, unpacked
 from fnn.paths import map_named
 from fnn.walk import map_nodes, nodes
@@ -134,7 +134,7 @@ def check_batch(objective: Objective, outputs: Any, batch: tuple) -> None:
         steps = objective.loss.over_steps(outputs, targets, weights)
         objective.loss.check(steps.prediction, steps.target)
         if steps.weights is not None:
-            check_weights(steps.weights)
+            check_weights_by_name(steps.weights)
 
 
 def _stacked(leaf: Any) -> jax.Array:

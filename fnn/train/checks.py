@@ -15,10 +15,12 @@ from fnn.combinators import Frozen
 from fnn.errors import is_concrete, is_floating, located
 from fnn.layer import Layer, Params, State
 from fnn.layers import BatchNorm
-from fnn.losses.loss import check_weights
+from fnn.losses.loss import check_weights_by_name
+from fnn.losses.multi import MultiLoss
 from fnn.losses.steps import parted
 from fnn.metrics import Metric
 from fnn.objective import Objective, unpacked
+from fnn.paths import named_leaves
 from fnn.sequences.lengths import checked_lengths, lengths_of
 from fnn.takes_logits import warn_of_a_cut
 from fnn.train.data import of_data, samples
@@ -64,7 +66,12 @@ def check_shapes(objective: Objective, params: Params, state: State, data: tuple
     with of_data(name, " do not fit the model"):
         outputs = output_shape(objective.model, params, state, inputs)
     with of_data(name, " do not fit the loss"), located("loss", objective.loss, (outputs, targets)):
-        jax.eval_shape(objective.loss.forward, outputs, targets, weights)
+        try:
+            jax.eval_shape(objective.loss.forward, outputs, targets, weights)
+        except (TypeError, ValueError) as error:
+            if isinstance(outputs, dict) and not isinstance(objective.loss, MultiLoss):
+                error.add_note(f"the outputs are {list(outputs)}: MultiLoss({{name: loss}}) has a loss for each")
+            raise
     return outputs
 
 
@@ -73,25 +80,35 @@ def check_batch(objective: Objective, outputs: Any, data: tuple, name: str, metr
     cannot use."""
     inputs, targets, weights = unpacked(data)
     prediction, lengths = (outputs, None) if objective.loss.takes_lengths else parted(outputs)
-    inputs, targets = without_steps_past(inputs, targets, lengths is not None, name)
-    objective.loss.check(prediction, targets)
+    judged: Any = lengths is not None
+    if isinstance(outputs, dict):
+        judged = {each: parted(y)[1] is not None for each, y in outputs.items()}
+    inputs, targets = without_steps_past(inputs, targets, judged, name)
+    with located("loss", objective.loss, (prediction, targets)):
+        objective.loss.check(prediction, targets)
     if weights is not None:
-        check_weights(weights, f"the weights of the {name}")
+        check_weights_by_name(weights, f"the weights of the {name}")
     for part, tree in (("inputs", inputs), ("targets", targets), ("weights", weights)):
-        for leaf in jax.tree.leaves(tree):
+        for path, leaf in named_leaves(tree).items():
             if is_concrete(leaf) and is_floating(leaf):
                 finite = _finite_samples(leaf)
                 if not finite.all():
-                    raise ValueError(f"the {part} of the {name} are not finite in sample {int(np.argmin(finite))}")
+                    which = f"{part} {path!r}" if path else part
+                    raise ValueError(f"the {which} of the {name} are not finite in sample {int(np.argmin(finite))}")
     if metrics:
         for metric in metrics:
             warn_of_a_cut(objective.model, metric, prediction, targets)
         check_metrics(metrics, jax.eval_shape(objective.loss.predictions, prediction), targets, weights, name)
 
 
-def without_steps_past(inputs: Any, targets: Any, judged: bool, name: str) -> tuple[Any, Any]:
+def without_steps_past(inputs: Any, targets: Any, judged: Any, name: str) -> tuple[Any, Any]:
     """Replaces the padding of inputs ``(x, lengths, …)``, and of the targets if steps are ``judged``, by ones, because
-    padding may hold anything."""
+    padding may hold anything. Inputs may be a dict of such; ``judged`` is a dict if targets are one."""
+    if isinstance(inputs, dict):
+        cleaned = {}
+        for key, each in inputs.items():
+            cleaned[key], targets = without_steps_past(each, targets, judged, name)
+        return cleaned, targets
     lengths = lengths_of(inputs) if isinstance(inputs, tuple) else None
     if lengths is None or not all(map(is_concrete, jax.tree.leaves((inputs, targets)))):
         return inputs, targets
@@ -108,7 +125,9 @@ def without_steps_past(inputs: Any, targets: Any, judged: bool, name: str) -> tu
         with jax.ensure_compile_time_eval():
             return where.where(within.reshape(*steps, *(1,) * (leaf.ndim - 2)), leaf, where.ones((), leaf.dtype))
 
-    if judged and np.shape(targets)[:2] == steps:
+    if isinstance(judged, dict) and isinstance(targets, dict):
+        targets = {key: kept(t) if judged.get(key) and np.shape(t)[:2] == steps else t for key, t in targets.items()}
+    elif judged is True and jnp.shape(targets)[:2] == steps:
         targets = kept(targets)
     return (kept(inputs[0]), *inputs[1:]), targets
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ import numpy as np
 from fnn.errors import describe, exact_array, positive
 from fnn.guards.foreign import foreign, leaves
 from fnn.objective import unpacked
+from fnn.paths import named_leaves
 from fnn.train.converted import NAMES, converted, is_named, named
 
 
@@ -121,7 +123,10 @@ def _arrays(data: Any, convert: Callable[[Any], Any]) -> tuple:
     parts = jax.tree.map(convert, parts)
     lengths = {jnp.shape(leaf)[:1] for leaf in jax.tree.leaves(parts)}
     if len(lengths) != 1 or () in lengths:
-        raise ValueError(f"inputs, targets and weights have the same length (first axis), got {describe(parts)}")
+        raise ValueError(
+            f"inputs, targets and weights have the same length (first axis), got"
+            f" {describe(parts)}{odd_ones_out(dict(zip(NAMES, parts, strict=False)))}"
+        )
     if lengths == {(0,)}:
         raise ValueError(f"the number of samples is at least 1, got {describe(parts)}")
     return parts
@@ -140,6 +145,10 @@ def of_data(name: str, misfit: str = "") -> Iterator[None]:
 
 def _check_leaves(name: str, part: Any) -> None:
     """Raises ``TypeError`` unless all leaves are arrays of numbers."""
+    if isinstance(part, dict):
+        for key, each in part.items():
+            _check_leaves(f"{name}[{key!r}]", each)
+        return
     for leaf in leaves(part):
         if (other := foreign(leaf, name)) is not None:
             raise other.refusal(f"{name} are numbers")
@@ -155,6 +164,18 @@ def _made_array(name: str, part: Any) -> str:
     return f"write numpy.asarray({name})"
 
 
+def odd_ones_out(tree: Any) -> str:
+    """A hint that names the arrays of a tree whose length is not that of most of them, by their paths."""
+    lengths = {path: jnp.shape(leaf)[:1] for path, leaf in named_leaves(tree).items() if path}
+    if not lengths:
+        return ""
+    usual, count = Counter(lengths.values()).most_common(1)[0]
+    odd = {path: length for path, length in lengths.items() if length != usual}
+    most = 2 * count > len(lengths) and usual
+    shown = [f"{path} has {of[0]}" if of else f"{path} is a scalar" for path, of in (odd if most else lengths).items()]
+    return f": {', '.join(shown)}{f', where others have {usual[0]}' if most else ''}"
+
+
 def samples(data: Any) -> int:
     """The number of samples."""
     return jax.tree.leaves(data)[0].shape[0]
@@ -163,5 +184,7 @@ def samples(data: Any) -> int:
 def is_arrays(data: Any) -> bool:
     """Whether data is ``(inputs, targets)`` or ``(inputs, targets, weights)``, rather than an iterable of batches."""
     if isinstance(data, list):  # a list of batches, or of arrays
-        return bool(data) and all(hasattr(part, "shape") for part in data)
+        return bool(data) and all(
+            hasattr(part, "shape") or (isinstance(part, dict) and not is_named(part)) for part in data
+        )
     return isinstance(data, tuple) or is_named(data)

@@ -72,9 +72,9 @@ def fit(
     ``data`` and ``validation`` are each one of
 
     - ``(inputs, targets)`` or ``(inputs, targets, weights)``: arrays with samples on the first axis, or tables and
-      series of pandas and polars, PyTorch's tensors, lists of numbers, or a dict of these by name. They are copied to
-      the device as a whole; memory-mapped files (``numpy.memmap``) stay on the host and are read batch by batch.
-      ``batch_size`` is the number of samples in a step;
+      series of pandas and polars, PyTorch's tensors, lists of numbers, or a dict of these by name (see ``Graph`` and
+      ``MultiLoss``). They are copied to the device as a whole; memory-mapped files (``numpy.memmap``) stay on the host
+      and are read batch by batch. ``batch_size`` is the number of samples in a step;
     - an iterable of such batches, iterated once per epoch (a list, a PyTorch or grain loader), or a function of the
       epoch that returns one. It does its own shuffling and batching; ``batch_size``, still needed for validation
       arrays, is then the largest batch allowed. Each new batch shape compiles another program. With

@@ -83,6 +83,12 @@ class Drawn:
         places = jnp.flatnonzero(taken, size=room, fill_value=0)
         used = jnp.arange(room) < taken.sum()
         inputs, targets, weights = unpacked(jax.tree.map(lambda leaf: jnp.take(leaf, places, axis=0), self.data))
-        if weights is None:
-            return inputs, targets, used.astype(jnp.float32)
-        return inputs, targets, jnp.where(used.reshape(room, *(1,) * (weights.ndim - 1)), weights, 0)
+
+        def counted(weights: jax.Array | None) -> jax.Array:
+            if weights is None:
+                return used.astype(jnp.float32)
+            return jnp.where(used.reshape(room, *(1,) * (weights.ndim - 1)), weights, 0)
+
+        if isinstance(weights, dict):  # by output: one that has none needs them now
+            return inputs, targets, {name: counted(weights.get(name)) for name in targets}
+        return inputs, targets, counted(weights)

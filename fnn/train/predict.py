@@ -17,7 +17,7 @@ from fnn.objective import Objective
 from fnn.train.checks import check_indices, check_statistics
 from fnn.train.compiled import compiled_outputs
 from fnn.train.converted import converted, is_numbers
-from fnn.train.data import samples
+from fnn.train.data import odd_ones_out, samples
 
 
 def predict(
@@ -108,7 +108,7 @@ def _checked(tree: Any, convert: bool = True) -> Any:
             raise TypeError(f"inputs are arrays of numbers, got {describe(leaf)}; write numpy.asarray(inputs)")
     lengths = {tuple(leaf.shape[:1]) for leaf in jax.tree.leaves(tree)}
     if len(lengths) != 1 or () in lengths:
-        raise ValueError(f"inputs have one length, that of their first axis, got {describe(tree)}")
+        raise ValueError(f"inputs have one length, that of their first axis, got {describe(tree)}{odd_ones_out(tree)}")
     return jax.tree.map(exact_numpy, tree) if convert else tree
 
 

@@ -11,6 +11,7 @@ from fnn.errors import tuple_of
 from fnn.layer import Params, State
 from fnn.losses.steps import as_samples
 from fnn.metrics import Metric, ratio
+from fnn.metrics.of import measure_of
 from fnn.metrics.sums import added, running, whole
 from fnn.objective import Objective, unpacked
 from fnn.train.data import Batches, Stretch
@@ -45,7 +46,16 @@ class Scoring(Value):
         """The totals of one batch, from the value and the weight of its loss."""
         weight = weight.astype(value.dtype)
         # A batch of weight 0 adds nothing, even if its value is not finite.
-        totals: Totals = {"loss": running({"sum": jnp.where(weight == 0, 0, value * weight), "weight": weight})}
+        loss: Totals = {"sum": jnp.where(weight == 0, 0, value * weight), "weight": weight}
+        for name, each in self.objective.loss.components(outputs, targets, weights).items():
+            strength, part, own = (jnp.asarray(number, value.dtype) for number in each)
+            loss.setdefault("components", {})[name] = {
+                "sum": jnp.where(own == 0, 0, part * own),
+                "weight": own,
+                "counted": jnp.where(weight == 0, 0, part * weight),
+                "strength": jnp.where(own == 0, 0, strength * own),
+            }
+        totals: Totals = {"loss": running(loss)}
         if self.metrics:
             steps = self.objective.loss.over_steps(outputs, targets, weights)
             steps = steps._replace(prediction=self.objective.loss.predictions(steps.prediction))
@@ -83,8 +93,7 @@ class Scoring(Value):
 
     def values(self, totals: Totals) -> dict[str, jax.Array]:
         """The loss and the metrics by name, from their totals."""
-        loss = loss_of(totals)
-        values = {"loss": ratio(loss["sum"], loss["weight"])}
+        values = {"loss": mean_of(loss_of(totals))}
         for metric in self.metrics:
             sums = totals[metric.name]
             values[metric.name] = metric.value(whole(sums) if _adds_up(metric) else sums)
@@ -110,9 +119,24 @@ def loss_of(totals: Totals) -> Any:
     return whole(totals["loss"])
 
 
+def mean_of(loss: Any) -> jax.Array:
+    """The mean loss over all batches, of its totals.
+
+    Σ a_i L_i of several losses is put right for each, whose mean goes by weights of its own: the a_i L_i that the
+    batches' weights gave are taken out, and those that its own weights give put in. The same weights change nothing.
+    """
+    mean = ratio(loss["sum"], loss["weight"])
+    for each in loss.get("components", {}).values():
+        own = each["weight"]
+        none: Any = jnp.where(own == 0, 1, own)
+        right = each["strength"] / none * (each["sum"] / none - ratio(each["counted"], loss["weight"]))
+        mean = mean + jnp.where(jnp.isfinite(right), right, 0)  # else it does not count, or the mean is not finite
+    return mean
+
+
 def _adds_up(metric: Metric) -> bool:
     """Whether the sums of a metric are merged by adding them leaf by leaf."""
-    return type(metric).merge is Metric.merge
+    return type(measure_of(metric)).merge is Metric.merge
 
 
 def zeros(shapes: Any) -> Any:

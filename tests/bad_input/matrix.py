@@ -114,6 +114,8 @@ LOGITS, LABELS = zeros(4, 3), np.array([0, 1, 2, 1])
 DENSE, CLASSES = fnn.Serial(fnn.Dense(3)), fnn.CrossEntropy()
 WORDS = fnn.Serial(fnn.Embedding(5, 4), fnn.GlobalAvgPool(), fnn.Dense(3))
 ATTENTION = fnn.MultiHeadAttention(2)
+SUM = fnn.Graph({"y": (fnn.Add(), ("x", "z"))}, outputs="y")
+BOTH = fnn.MultiLoss({"a": fnn.MeanSquaredError(), "b": CLASSES})
 
 TABLE = (
     # Labels and targets.
@@ -182,6 +184,12 @@ TABLE = (
     Bad("no features", lambda: fnn.Dense(0), (), "at least 1", jit=False),
     Bad("a class in place of a layer", lambda: fnn.Serial(fnn.Relu), (), "did you mean Relu", jit=False),
     Bad("a glob that selects nothing", fnn.L2(0.1, paths="*/kernle"), ({"kernel": ones(2, 2)},), "matches none of the paths"),
+    # Names.
+    Bad("a graph that runs in a circle", lambda: fnn.Graph({"a": (fnn.Relu(), "b"), "b": (fnn.Relu(), "a")}, outputs="a"), (), "form a cycle", jit=False),
+    Bad("a node that nothing reads", lambda: fnn.Graph({"a": (fnn.Relu(), "x"), "b": (fnn.Relu(), "x")}, outputs="a"), (), "no output depends on", jit=False),
+    Bad("an input of a graph that is missing", applied(SUM), ({"x": zeros(2, 3)},), "the input 'z' is missing"),
+    Bad("a target of many that is missing", BOTH, ({"a": zeros(4), "b": LOGITS}, {"a": zeros(4)}), "the target lacks ['b']"),
+    Bad("a label n of many targets", BOTH, ({"a": zeros(4), "b": LOGITS}, {"a": zeros(4), "b": LABELS + 1}), "labels lie in [0, 3)", is_nan),
     # Data on their way into fit.
     Bad("fit: a label of n", fitted(DENSE, CLASSES), (zeros(4, 2), LABELS + 1), "labels lie in", jit=False),
     Bad("fit: NaN in an input", fitted(DENSE, CLASSES), (poisoned(4, 2), LABELS), "not finite in sample 0", jit=False),

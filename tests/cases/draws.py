@@ -48,6 +48,10 @@ def both(*draws: Draw) -> Draw:
     return lambda draw: tuple(each(draw) for each in draws)
 
 
+def named(**draws: Draw) -> Draw:
+    return lambda draw: {name: each(draw) for name, each in draws.items()}
+
+
 def alike(one: Draw) -> Draw:
     """A prediction and a target that are equal."""
     return lambda draw: (one(draw),) * 2

@@ -12,6 +12,7 @@ from tests.cases.draws import (
     both,
     indices,
     lengths,
+    named,
     normal,
     nothing,
     one_hot,
@@ -176,5 +177,10 @@ LOSSES = (
         both(normal(4, 3, 4), normal(4, 3, 2), positive(4, 3, 2)),
     ),
     LossCase("triplet", fnn.Triplet(0.5), both(normal(6, 3, 2), nothing)),
+    LossCase(
+        "several",
+        fnn.MultiLoss({"size": fnn.MeanSquaredError(), "kind": fnn.CrossEntropy()}, weights={"size": 0.3}),
+        both(named(size=normal(6, 2), kind=normal(6, 3)), named(size=normal(6, 2), kind=indices(3, 6))),
+    ),
     LossCase("triplet of sequences", fnn.Triplet(1.0), both(normal(4, 2, 3, 2), nothing, positive(4, 2))),
 )

@@ -222,6 +222,26 @@ def triplets(big: float, tiny: float) -> list[Extreme]:
     return [([x], None, value, [dx]) for x, value, dx in found]
 
 
+def several(big: float, tiny: float) -> list[Extreme]:
+    """0.5 |p|, the cross-entropy of a yes or no, and a loss that counts nothing, whatever it is."""
+
+    def row(size: float, yes: float, target: float, value: float, dsize: float, dyes: float) -> Extreme:
+        prediction = {"size": [size], "yes": [yes], "none": [yes]}
+        targets = {"size": [0.0], "yes": [target], "none": [0.0]}
+        return prediction, targets, value, {"size": [dsize], "yes": [dyes], "none": [0.0]}
+
+    return [
+        row(1.0, 0.0, 1.0, 0.5 + LN2, 0.5, -0.5),
+        row(-big, big, 0.0, 1.5 * big, -0.5, 1.0),
+        row(tiny, 1e4, 1.0, 0.5 * tiny, 0.5, 0.0),
+        row(INF, 0.0, 1.0, INF, 0.5, -0.5),
+        row(1.0, INF, 0.0, INF, 0.5, 1.0),
+        row(1.0, INF, 1.0, 0.5, 0.5, 0.0),
+        row(NAN, 0.0, 0.0, NAN, NAN, 0.5),
+        row(1.0, NAN, 0.0, NAN, 0.5, NAN),
+    ]
+
+
 EXTREMES: dict[str, tuple[Loss, Rows]] = {
     "a user's function": (fnn.LossOf(squared), differences(lambda e: e * e, lambda e: 2 * e)),
     "mean squared error": (fnn.MeanSquaredError(), differences(lambda e: e * e, lambda e: 2 * e)),
@@ -252,5 +272,12 @@ EXTREMES: dict[str, tuple[Loss, Rows]] = {
     "triplet": (fnn.Triplet(1.0), triplets),
     "ctc": (fnn.CTC(), spelled),
     "linear cross-entropy": (fnn.LinearCrossEntropy(3), projected),
+    "several": (
+        fnn.MultiLoss(
+            {"size": fnn.MeanAbsoluteError(), "yes": fnn.BinaryCrossEntropy(), "none": fnn.MeanSquaredError()},
+            weights={"size": 0.5, "none": 0.0},
+        ),
+        several,
+    ),
 }
 """Every loss with its rows, all of one structure and shape."""

@@ -33,6 +33,8 @@ def batch(name: str, dtype: Any) -> tuple[Loss, tuple, Any, Any]:
             return None
         if isinstance(trees[0], tuple):
             return tuple(map(stacked, zip(*trees, strict=True)))
+        if isinstance(trees[0], dict):
+            return {name: stacked(tuple(tree[name] for tree in trees)) for name in trees[0]}
         array = np.array(trees)
         return array.astype(dtype) if array.dtype == np.float64 else array
 
