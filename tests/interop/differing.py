@@ -41,7 +41,7 @@ CASES: dict[str, tuple[fnn.Layer, Callable[[], Any], Any, str]] = {
         fnn.Serial(fnn.BatchNorm(), fnn.BatchNorm()),
         lambda: nn.Sequential(nn.BatchNorm1d(4, eps=1e-3), nn.BatchNorm1d(4, eps=1e-3)),
         ROW,
-        "epsilon=1e-05 (batch_norm_0, batch_norm_1), but PyTorch has eps=0.001 (0, 1): write BatchNorm(…, epsilon=0.001)",
+        "(batch_norm_0, batch_norm_1), but PyTorch has eps=0.001 (0, 1): write BatchNorm(…, epsilon=0.001)",
     ),
     "momentum": (
         fnn.BatchNorm(),
