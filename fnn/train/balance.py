@@ -21,7 +21,7 @@ def balanced(objective: Objective, data: Any, params: Any = None, state: Any = N
 
     Counted are the targets that count in the loss: by their weights, without ignored labels and steps past a length.
     """
-    loss = objective.loss
+    loss = getattr(objective, "loss", None)  # another thing than an objective is refused where it is used
     if not isinstance(loss, Classification) or not isinstance(loss.class_weight, str):
         return objective
     if not is_arrays(data):

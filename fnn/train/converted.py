@@ -64,11 +64,8 @@ def _is_leaf(x: Any) -> bool:
 
 
 def _array(leaf: Any, name: str) -> Any:
-    if isinstance(leaf, list) and is_numbers(leaf):
-        try:
-            return np.asarray(leaf)
-        except ValueError:  # rows of different lengths
-            return leaf
+    if isinstance(leaf, list):
+        return _of_list(leaf)
     if hasattr(leaf, "to_numpy"):
         if hasattr(leaf, "columns"):
             return _of_table(leaf, name)
@@ -80,6 +77,13 @@ def _array(leaf: Any, name: str) -> Any:
         except (TypeError, RuntimeError):  # a dtype that NumPy lacks
             return leaf
     return leaf
+
+
+def _of_list(rows: list) -> Any:
+    try:
+        return np.asarray(rows) if is_numbers(rows) else rows
+    except ValueError:  # rows of different lengths
+        return rows
 
 
 def _of_table(table: Any, name: str) -> np.ndarray:
@@ -114,6 +118,6 @@ def _numbers(column: Any) -> np.ndarray | None:
     values = np.asarray(column)
     if values.dtype.kind in "biuf":
         return values
-    if getattr(column.dtype, "_is_numeric", False):  # pandas: integers that may be missing
+    if getattr(getattr(column, "dtype", None), "_is_numeric", False):  # pandas: integers that may be missing
         return column.to_numpy(dtype="float64", na_value=np.nan)
     return None

@@ -11,8 +11,8 @@ from fnn.canonical.digest import array_text, sha256
 from fnn.errors import exact_numpy, positive
 from fnn.guards.foreign import leaves
 from fnn.guards.signatures import check_takes
-from fnn.train.converted import check_rows
-from fnn.train.data import arrays, is_arrays, plan, samples
+from fnn.train.converted import check_rows, named
+from fnn.train.data import arrays, is_arrays, of_data, plan, samples
 from fnn.train.fingerprint import Data, data_digest
 
 Order = Callable[[jax.Array, int], Any]
@@ -164,6 +164,8 @@ class HostBatches:
         if callable(self._data):
             check_takes("a function of the epoch", self._data, "epoch")
         batches = self._data(epoch) if callable(self._data) else self._data
+        with of_data(self._name):
+            named(batches)  # a dict by other names
         if not isinstance(batches, Iterable) or isinstance(batches, str | bytes | dict) or hasattr(batches, "shape"):
             raise TypeError(
                 f"{self._name} are (inputs, targets), an iterable of such batches, or a function of the epoch that"

@@ -73,32 +73,6 @@ LOSSES = (
         fnn.CrossEntropy(ignore_index=0, label_smoothing=0.2),
         both(normal(4, 3, 5), partly_ignored(5, 0, 4, 3), positive(4, 3)),
     ),
-    LossCase(
-        "cross-entropy, weights of classes and of examples",
-        fnn.CrossEntropy(class_weight=(1, 0.5, 0, 2)),
-        both(normal(6, 4), indices(4, 6), positive(6)),
-    ),
-    LossCase(
-        "cross-entropy, soft, smoothed, a weight of one class",
-        fnn.CrossEntropy(label_smoothing=0.1, class_weight={2: 3.0}),
-        both(normal(6, 4), soft(6, 4)),
-    ),
-    LossCase(
-        "binary cross-entropy, weights of classes",
-        fnn.BinaryCrossEntropy(class_weight=[0.5, 2]),
-        both(normal(5, 3), soft(5, 3), positive(5)),
-    ),
-    LossCase("hinge, a weight of one class", fnn.Hinge(class_weight={-1: 3}), both(normal(8), signs(8))),
-    LossCase(
-        "multi-class hinge of sequences, weights of classes",
-        fnn.MultiClassHinge(class_weight=(1, 2, 0.5)),
-        both(normal(4, 3, 3), indices(3, 4, 3)),
-    ),
-    LossCase(
-        "focal, weights of classes, some ignored",
-        fnn.Focal(ignore_index=0, class_weight=(1, 2, 3, 4)),
-        both(normal(6, 4), partly_ignored(4, 0, 6)),
-    ),
     LossCase("binary cross-entropy", fnn.BinaryCrossEntropy(), both(normal(6), indices(2, 6))),
     LossCase("binary cross-entropy, boolean", fnn.BinaryCrossEntropy(), both(normal(5, 3), boolean(5, 3))),
     LossCase("binary cross-entropy, soft", fnn.BinaryCrossEntropy(), both(normal(5, 3), soft(5, 3), positive(5))),
@@ -183,4 +157,19 @@ LOSSES = (
         both(named(size=normal(6, 2), kind=normal(6, 3)), named(size=normal(6, 2), kind=indices(3, 6))),
     ),
     LossCase("triplet of sequences", fnn.Triplet(1.0), both(normal(4, 2, 3, 2), nothing, positive(4, 2))),
+    LossCase(
+        "cross-entropy, weights of classes and of examples",
+        fnn.CrossEntropy(class_weight=(1, 0.5, 0, 2)),
+        both(normal(6, 4), indices(4, 6), positive(6)),
+    ),
+    LossCase(
+        "cross-entropy, soft, smoothed, a weight of one class",
+        fnn.CrossEntropy(label_smoothing=0.1, class_weight={2: 3.0}),
+        both(normal(6, 4), soft(6, 4)),
+    ),
+    LossCase(
+        "binary cross-entropy, weights of classes",
+        fnn.BinaryCrossEntropy(class_weight=[0.5, 2]),
+        both(normal(5, 3), soft(5, 3), positive(5)),
+    ),
 )

@@ -54,6 +54,7 @@ def test_class_weights_of_cross_entropy_are_those_of_torch():
     close((value, by_hand, automatic), (loss.item(), z.grad.numpy(), z.grad.numpy()))
 
 
+@pytest.mark.full
 def test_a_distribution_weighs_the_mean_of_its_classes_and_smoothing_does_not_change_it():
     q = np.abs(drawn("shares of four classes", 6, 4))
     q /= q.sum(-1, keepdims=True)

@@ -53,6 +53,7 @@ def test_without_a_checkpoint_an_interrupt_says_that_nothing_is_saved(capfd: pyt
     ]
 
 
+@pytest.mark.full
 def test_a_run_that_ends_by_its_own_rule_says_nothing_of_going_on(tmp_path: Path, capfd: pytest.CaptureFixture):
     fit(early_stopping=fnn.EarlyStopping(1, monitor="loss", min_delta=1e9), checkpoint=tmp_path)
     assert said(capfd) == ["training ended after 6 steps: no better loss in 1 epochs"]

@@ -49,6 +49,7 @@ def test_every_kind_of_data_is_the_arrays_it_stands_for(kind: str):
     same(outputs[0], outputs[1])
 
 
+@pytest.mark.full
 def test_a_generator_of_dicts_gives_batches():
     def batches(epoch: int) -> Iterator[dict[str, Any]]:
         del epoch

@@ -92,6 +92,7 @@ def test_a_table_of_nothing_raises():
         of(ONE).table("f1")
 
 
+@pytest.mark.full
 def test_the_table_of_a_run_of_fit():
     data = np.ones((4, 1), np.float32), np.ones((4, 1), np.float32)
     objective = fnn.Objective(fnn.Dense(1), fnn.MeanSquaredError())

@@ -99,7 +99,6 @@ def test_what_is_wrong_with_validation_data_is_said_of_them(data: Any, words: st
 
 
 WHOLE = [
-    ({"x": X, "y": Y}, "dict"),
     (X, "ndarray"),
     (Table(), "Table"),
     ("train.csv", "str"),
