@@ -10,6 +10,7 @@ import scipy.stats
 
 import fnn
 from fnn.calls import start_of, step_of
+from fnn.generation.sampling import Sampling, drawn_tokens
 from fnn.train.compiled import compiled_tokens
 from tests import compiled
 from tests.comparing import close, same
@@ -150,6 +151,21 @@ def test_tokens_have_the_frequencies_of_the_cut_distribution(temperature: float,
         both = np.outer(expected, expected).ravel()
         counts = np.bincount(pairs, minlength=V * V)[both > 0]
         assert scipy.stats.chisquare(counts, len(pairs) * both[both > 0]).pvalue > 0.01
+
+
+def test_of_equal_logits_the_first_are_kept():
+    keys = jax.random.split(KEY, 200)
+    logits = jnp.tile(jnp.array([[-1.0, 2.0, 0.0, 2.0, 2.0]]), (200, 1))
+
+    @jax.jit
+    def drawn(top_k: Any, top_p: Any) -> Any:
+        return drawn_tokens(logits, keys, Sampling(1.0, top_k, top_p))
+
+    assert set(np.asarray(drawn(1, 1.0)).tolist()) == {1}
+    assert set(np.asarray(drawn(2, 1.0)).tolist()) == {1, 3}
+    # The three have 0.31 each, the others 0.04 and 0.02.
+    for top_p, kept in ((0.3, {1}), (0.5, {1, 3}), (0.7, {1, 3, 4})):
+        assert set(np.asarray(drawn(5, top_p)).tolist()) == kept
 
 
 # ---- stop
