@@ -110,7 +110,7 @@ class Combinator(Layer, name="combinator"):
         return backprop(self, cache, dy)
 
     def start(self, batch_size: int, *, length: int, params: Params, state: State | None = None) -> Any:
-        """The caches that the children start from, under their names."""
+        """The carries that the children start from, under their names."""
         check_children("params", params, list(self.children()))
         found = {}
         for name, child in self.children().items():

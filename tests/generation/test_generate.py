@@ -10,47 +10,17 @@ import scipy.stats
 
 import fnn
 from fnn.calls import start_of, step_of
+from fnn.generation.sampling import Sampling, drawn_tokens
 from fnn.train.compiled import compiled_tokens
 from tests import compiled
 from tests.comparing import close, same
-from tests.drawing import generator
+from tests.generation.writing import KEY, LENGTH, LENGTHS, MODELS, PROMPT, T, V, made, written
 
 pytestmark = pytest.mark.usefixtures("strict_numerics")
 
-KEY = jax.random.key(0)
-V, T, LENGTH = 7, 4, 4
-PROMPT = generator("prompts").integers(0, V, (3, T)).astype(np.int32)
-LENGTHS = np.array([4, 1, 2], np.int32)
-HEAD = fnn.Dense(V, use_bias=False)
-MODELS = {
-    "small": fnn.Serial(fnn.Embedding(V, 4), fnn.SimpleRNN(5), HEAD),
-    "transformer": fnn.Serial(
-        fnn.Embedding(V, 8),
-        fnn.PositionalEmbedding(T + LENGTH - 1),
-        fnn.Repeat(fnn.TransformerBlock(2, 8, causal=True, rotary=True), 2),
-        fnn.LayerNorm(),
-        HEAD,
-    ),
-    "LSTM": fnn.Serial(fnn.Embedding(V, 4), fnn.BatchNorm(use_bias=False), fnn.LSTM(9), HEAD),
-    "last step": fnn.Serial(fnn.Embedding(V, 4), fnn.GRU(5, return_sequences=False), HEAD),
-}
 named = pytest.mark.parametrize(
     "name", [pytest.param(name, marks=() if name == "small" else pytest.mark.full) for name in MODELS]
 )
-
-
-def made(model: Any) -> tuple[Any, Any]:
-    """Large random parameters, so that tokens differ, and a state that is not that of init."""
-    params, state = jax.eval_shape(model.init, KEY, PROMPT)
-    draw = generator(repr(model))
-    params = jax.tree.map(lambda leaf: draw.standard_normal(leaf.shape), params)
-    return params, jax.tree.map(lambda leaf: np.full(leaf.shape, 2, leaf.dtype), state)
-
-
-def written(prompt: Any, name: str = "small", **options: Any) -> np.ndarray:
-    model = MODELS[name]
-    params, state = made(model)
-    return np.asarray(fnn.generate(model, params, state, prompt, **{"length": LENGTH, "temperature": 0, **options}))
 
 
 @named
@@ -152,6 +122,21 @@ def test_tokens_have_the_frequencies_of_the_cut_distribution(temperature: float,
         assert scipy.stats.chisquare(counts, len(pairs) * both[both > 0]).pvalue > 0.01
 
 
+def test_of_equal_logits_the_first_are_kept():
+    keys = jax.random.split(KEY, 200)
+    logits = jnp.tile(jnp.array([[-1.0, 2.0, 0.0, 2.0, 2.0]]), (200, 1))
+
+    @jax.jit
+    def drawn(top_k: Any, top_p: Any) -> Any:
+        return drawn_tokens(logits, keys, Sampling(1.0, top_k, top_p))
+
+    assert set(np.asarray(drawn(1, 1.0)).tolist()) == {1}
+    assert set(np.asarray(drawn(2, 1.0)).tolist()) == {1, 3}
+    # The three have 0.31 each, the others 0.04 and 0.02.
+    for top_p, kept in ((0.3, {1}), (0.5, {1, 3}), (0.7, {1, 3, 4})):
+        assert set(np.asarray(drawn(5, top_p)).tolist()) == kept
+
+
 # ---- stop
 
 
@@ -240,103 +225,3 @@ def test_state_is_only_read_and_a_batch_norm_without_statistics_is_refused():
     fresh = {"batch_norm_0": {**state["batch_norm_0"], "count": np.int32(0)}}
     with pytest.raises(ValueError, match="the batch norm at batch_norm_0 has no statistics yet"):
         fnn.generate(MODELS["LSTM"], params, fresh, PROMPT, length=1, temperature=0)
-
-
-# ---- errors
-
-
-@pytest.mark.parametrize(
-    ("options", "error", "message"),
-    [
-        ({"length": 0}, ValueError, "length is at least 1, got 0"),
-        ({"length": 2.0}, TypeError, r"length is an integer, got 2\.0"),
-        (
-            {"temperature": 1.0},
-            ValueError,
-            "drawing tokens needs a key: .* temperature=0 the most likely ones need none",
-        ),
-        ({"temperature": -1}, ValueError, "temperature is a finite number of at least 0, got -1"),
-        ({"temperature": "hot"}, TypeError, "temperature is a number, got 'hot'"),
-        ({"temperature": 1.0, "key": 3}, TypeError, r"key is a random key, got 3; write jax\.random\.key\(3\)"),
-        (
-            {"temperature": np.ones(2)},
-            ValueError,
-            r"temperature is one number, got float64\[2\]; map over several with",
-        ),
-        ({"temperature": np.float32(-1)}, ValueError, r"temperature is a finite number of at least 0, got -1\.0"),
-        ({"top_k": 0}, ValueError, "top_k is at least 1, got 0"),
-        ({"top_k": 2.0}, TypeError, r"top_k is an integer, got 2\.0"),
-        ({"top_p": 0.0}, ValueError, r"top_p is a number in \(0, 1\], got 0\.0"),
-        ({"top_p": 1.1}, ValueError, r"top_p is a number in \(0, 1\], got 1\.1"),
-        ({"stop": "end"}, TypeError, "stop is a token or several, Python integers, got 'end'"),
-        ({"stop": 1.0}, TypeError, r"stop is a token or several, Python integers, got 1\.0"),
-        ({"stop": [2, -1]}, ValueError, r"tokens are at least 0, got stop=\[2, -1\]"),
-        ({"stop": [2, V]}, ValueError, r"stop lies in \[0, 7\), the tokens that the model may write, got \[2, 7\]"),
-        (
-            {"prompt": PROMPT[0]},
-            ValueError,
-            r"a prompt is tokens \(N, T\), .* got int32\[4\]; a single row is prompt\[N",
-        ),
-        ({"prompt": PROMPT[:, :0]}, ValueError, r"N rows of at least one token, got int32\[3,0\]"),
-        ({"prompt": PROMPT / 2}, TypeError, r"the tokens of a prompt are integers, got float64\[3,4\]"),
-        ({"prompt": [[1, 2], [3]]}, ValueError, "got rows of different lengths, .* pad them to one length"),
-        ({"prompt": -PROMPT - 1}, ValueError, "tokens are at least 0 and fit into 32 bits, got values from -7 to -2"),
-        (
-            {"prompt": PROMPT + np.int64(2**40)},
-            ValueError,
-            "tokens are at least 0 and fit into 32 bits, got values from 10995",
-        ),
-        ({"prompt": (PROMPT, LENGTHS * 2)}, ValueError, r"lengths lie in \[0, 4\], got values from 2 to 8"),
-        (
-            {"prompt": (PROMPT, LENGTHS - 1)},
-            ValueError,
-            r"a prompt has at least one token, .* got the lengths \[3, 0, 1\]",
-        ),
-        ({"prompt": (PROMPT, LENGTHS * 1.0)}, TypeError, "expected integer lengths"),
-        ({"prompt": PROMPT + 3}, ValueError, r"indices lie in \[0, 7\), got values from 4 to 9"),
-        ({"params": {}}, ValueError, "expected a parameter 'kernel'"),
-        ({"params": {"gru_7": {}}}, ValueError, r"params hold \['gru_7'\], but the layers here are"),
-        ({"params": None}, TypeError, "params is a nested dict as init returns it, got None|params are a nested"),
-        ({"model": fnn.LSTM}, TypeError, r"generate takes a model, which is a layer, got .*; did you mean LSTM\(…\)\?"),
-    ],
-    ids=str,
-)
-def test_what_is_wrong_is_said(options: dict, error: type, message: str):
-    model = options.pop("model", MODELS["small"])
-    params, state = made(MODELS["small"])
-    params, prompt = options.pop("params", params), options.pop("prompt", PROMPT)
-    with pytest.raises(error, match=message):
-        fnn.generate(model, params, state, prompt, **{"length": 2, "temperature": 0, **options})
-
-
-REFUSED = [
-    (fnn.MultiHeadAttention(1), r"MultiHeadAttention\(num_heads=1\) cannot run over single steps: .*causal=True"),
-    (fnn.PositionalEmbedding(4), "expected at most 4 positions, got length=5"),
-    (
-        fnn.TimeDistributed(fnn.Reshape((2, 2))),
-        r"makes logits \(N, V\) of every step, got float64\[3,2,2\] of 3",
-    ),
-    (fnn.Remat(fnn.Softmax()), r"draws from logits, but the model ends in remat_0: Softmax\(\); leave that layer out"),
-]
-
-
-@pytest.mark.parametrize(("layer", "message"), REFUSED, ids=lambda each: repr(each)[:40])
-def test_a_model_that_cannot_write_is_refused(layer: fnn.Layer, message: str):
-    model = fnn.Serial(fnn.Embedding(V, 4), layer)
-    params = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), jax.eval_shape(model.init, KEY, PROMPT)[0])
-    with pytest.raises(ValueError, match=message):
-        fnn.generate(model, params, {}, PROMPT, length=2, key=KEY)
-    if model.layers[-1] == fnn.Remat(fnn.Softmax()):  # whose likeliest tokens are those of its logits
-        assert fnn.generate(model, params, {}, PROMPT, length=2, temperature=0).shape == (3, 2)
-        with pytest.raises(ValueError, match=r"but the model is Softmax\(\); leave"):
-            fnn.generate(fnn.Softmax(), {}, {}, PROMPT, length=2, key=KEY)
-
-
-def test_a_token_that_cannot_be_decided_is_an_error_that_says_why():
-    model = fnn.Serial(fnn.Embedding(V, 4), fnn.Dense(V + 1))
-    params, _ = made(model)
-    with pytest.raises(ValueError, match="the model's output is not finite for sample 0 of the prompt"):
-        fnn.generate(model, jax.tree.map(lambda leaf: np.nan * leaf, params), {}, PROMPT, length=2, temperature=0)
-    params["dense_0"]["bias"][V] = 1e3  # it has no vector for its last token
-    with pytest.raises(ValueError, match=r"the logits for new token 1 of row 0 are not finite: .*no vector for"):
-        fnn.generate(model, params, {}, PROMPT, length=2, temperature=0)
