@@ -20,7 +20,7 @@ from fnn.combinators.wiring import (
     inputs_of,
     names_in,
 )
-from fnn.errors import describe, is_floating
+from fnn.errors import describe
 from fnn.layer import Cache, Layer, Static
 from fnn.paths import check_name
 from fnn.sequences.over_time import of_children
@@ -134,8 +134,7 @@ class Graph(Combinator, name="graph"):
 
         def add(given: Given, gradient: Any) -> None:
             for name, part in handed_out(given, gradient):
-                before = gradients.get(name)
-                gradients[name] = part if before is None else before if part is None else add_gradients(before, part)
+                gradients[name] = add_gradients(gradients.get(name), part)
 
         add(self._returned, dy if isinstance(self.outputs, str) else self._of_every_output(cache, dy))
         reports = {}
@@ -170,5 +169,6 @@ def _abstract(value: Any) -> tuple:
 def _zeros(abstract: tuple) -> Any:
     """A gradient of 0: zeros for floating leaves, ``None`` for the others."""
     treedef, leaves = abstract
-    shapes = [jax.ShapeDtypeStruct(*leaf) for leaf in leaves]
-    return treedef.unflatten([jnp.zeros(leaf.shape, leaf.dtype) if is_floating(leaf) else None for leaf in shapes])
+    return treedef.unflatten(
+        [jnp.zeros(shape, dtype) if jnp.issubdtype(dtype, jnp.floating) else None for shape, dtype in leaves]
+    )

@@ -52,7 +52,7 @@ class Joining(Layer):
 
     def backward(self, cache: Cache, dy: Any) -> tuple[Params, tuple]:
         beside = cache["beside"].value
-        dy = dy[0] if isinstance(dy, tuple) and any(beside) else dy
+        dy = dy[0] if isinstance(dy, tuple) else dy
         dx = [None] * len(beside) if dy is None else self.parted(cache, dy)  # integers have no gradient
         return {}, tuple((each, None) if pair else each for each, pair in zip(dx, beside, strict=True))
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import jax
@@ -48,7 +49,7 @@ class Scoring(Value):
         # A batch of weight 0 adds nothing, even if its value is not finite.
         loss: Totals = {"sum": jnp.where(weight == 0, 0, value * weight), "weight": weight}
         for name, each in self.objective.loss.components(outputs, targets, weights).items():
-            strength, part, own = (jnp.asarray(number, value.dtype) for number in each)
+            strength, part, own = map(partial(jnp.asarray, dtype=value.dtype), each)
             loss.setdefault("components", {})[name] = {
                 "sum": jnp.where(own == 0, 0, part * own),
                 "weight": own,
@@ -130,7 +131,8 @@ def mean_of(loss: Any) -> jax.Array:
         own = each["weight"]
         none: Any = jnp.where(own == 0, 1, own)
         right = each["strength"] / none * (each["sum"] / none - ratio(each["counted"], loss["weight"]))
-        mean = mean + jnp.where(jnp.isfinite(right), right, 0)  # else it does not count, or the mean is not finite
+        change: Any = jnp.where(jnp.isfinite(right), right, 0)  # else it does not count, or the mean is not finite
+        mean = mean + change
     return mean
 
 

@@ -28,6 +28,7 @@ def test_it_is_the_metric_of_that_output(weights: Any):
     same(jitted, expected)
 
 
+@pytest.mark.full
 def test_of_sequences_it_counts_the_steps_within_the_lengths():
     outputs = {"tags": (jnp.array([[[1.0, 2.0], [1.0, 2.0]], [[3.0, 0.0], [1.0, 2.0]]]), jnp.array([1, 2]))}
     targets = {"tags": jnp.array([[1, 0], [1, 1]])}

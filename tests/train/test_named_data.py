@@ -1,5 +1,6 @@
 """Inputs, targets and weights by name, through everything that takes data."""
 
+import functools
 from typing import Any
 
 import jax
@@ -41,42 +42,54 @@ def fitted(data: Any, **options: Any) -> fnn.TrainResult:
     return fnn.fit(OBJECTIVE, fnn.optim.adam(0.05), data, key=KEY, progress=False, **OPTIONS | options)
 
 
-RESULT = fitted(DATA, batch_size=6, validation=DATA, shuffle=False)
+@functools.cache
+def result() -> fnn.TrainResult:
+    return fitted(DATA, batch_size=6, validation=DATA, shuffle=False)
 
 
+def dense(name: str, *shape: int) -> dict[str, np.ndarray]:
+    return {"kernel": drawn(name, *shape).astype(np.float32), "bias": np.zeros(shape[-1], np.float32)}
+
+
+PARAMS, STATE = {"seen": dense("seen", 5, 4), "risk": dense("to risk", 6, 1), "kind": dense("to kind", 4, 3)}, {}
+
+
+@pytest.mark.full
 def test_every_output_has_its_metrics_in_the_history():
     names = ["loss", "r2/risk", "accuracy/kind"]
-    assert set(RESULT.history) == {*names, *(f"validation_{name}" for name in names)}
-    assert RESULT.history["validation_loss"][-1] < 0.9 * RESULT.history["validation_loss"][0]
-    assert RESULT.history.higher_is_better("validation_accuracy/kind")
+    assert set(result().history) == {*names, *(f"validation_{name}" for name in names)}
+    assert result().history["validation_loss"][-1] < 0.9 * result().history["validation_loss"][0]
+    assert result().history.higher_is_better("validation_accuracy/kind")
 
 
 @pytest.mark.full
 def test_batches_that_a_generator_makes_give_the_same():
     other = fitted(lambda epoch: batches(), validation=lambda epoch: batches())
-    close(other.params, RESULT.params, rtol=1e-4, atol=1e-6)
-    close(dict(other.history), dict(RESULT.history), rtol=1e-4, atol=1e-6)
+    close(other.params, result().params, rtol=1e-4, atol=1e-6)
+    close(dict(other.history), dict(result().history), rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.full
 def test_the_loss_of_the_whole_does_not_depend_on_the_batches():
     """A batch may have few targets of one output and many of another; each is a mean over those that are there."""
     few = {"risk": (np.arange(COUNT) < 8).astype(np.float32), "kind": (np.arange(COUNT) > 5).astype(np.float32)}
     data = INPUTS, TARGETS, few
-    expected = jax.jit(lambda *at: OBJECTIVE(*at)[0])(RESULT.params, RESULT.state, data)
-    found = fnn.evaluate(OBJECTIVE, RESULT.params, RESULT.state, data, batch_size=6)
+    expected = jax.jit(lambda *at: OBJECTIVE(*at)[0])(PARAMS, STATE, data)
+    found = fnn.evaluate(OBJECTIVE, PARAMS, STATE, data, batch_size=6)
     close(found["loss"], np.asarray(expected), rtol=1e-6)
     plain = [found["loss"] for found in (evaluated(part) for part in batches(data))]
     assert abs(np.mean(plain) / expected - 1) > 0.01  # the mean over the batches is another number
 
 
 def evaluated(data: Any) -> Any:
-    return fnn.evaluate(OBJECTIVE, RESULT.params, RESULT.state, data, batch_size=6)
+    return fnn.evaluate(OBJECTIVE, PARAMS, STATE, data, batch_size=6)
 
 
+@pytest.mark.full
 def test_predictions_come_by_name():
-    expected = jax.tree.map(np.asarray, MODEL.apply(RESULT.params, RESULT.state, INPUTS)[0])
+    expected = jax.tree.map(np.asarray, MODEL.apply(PARAMS, STATE, INPUTS)[0])
     for model, inputs in ((MODEL, INPUTS), (OBJECTIVE, batches(INPUTS))):
-        found = fnn.predict(model, RESULT.params, RESULT.state, inputs, batch_size=6)
+        found = fnn.predict(model, PARAMS, STATE, inputs, batch_size=6)
         close(found, expected, rtol=1e-5, atol=1e-6)
 
 
@@ -94,8 +107,8 @@ def test_a_sweep_varies_the_weight_of_a_loss():
 @pytest.mark.full
 def test_examples_have_gradients_of_their_own_targets():
     batch = jax.tree.map(lambda leaf: leaf[:5], DATA)
-    found = fnn.per_example_norms(OBJECTIVE, RESULT.params, RESULT.state, batch)
-    alone = jax.jit(lambda batch: OBJECTIVE.value_and_grad(RESULT.params, RESULT.state, batch)[1])
+    found = fnn.per_example_norms(OBJECTIVE, PARAMS, STATE, batch)
+    alone = jax.jit(lambda batch: OBJECTIVE.value_and_grad(PARAMS, STATE, batch)[1])
     for n in range(5):
         grads = alone(jax.tree.map(lambda leaf, n=n: leaf[n : n + 1], batch))
         close(found.norms[n], jnp.sqrt(sum((leaf**2).sum() for leaf in jax.tree.leaves(grads))), rtol=1e-5)
@@ -103,7 +116,7 @@ def test_examples_have_gradients_of_their_own_targets():
 
 @pytest.mark.full
 def test_gradients_agree_with_every_oracle():
-    report = fnn.compare_gradients(OBJECTIVE, RESULT.params, RESULT.state, DATA)
+    report = fnn.compare_gradients(OBJECTIVE, PARAMS, STATE, DATA)
     assert report.ok, str(report)
     assert {row.path for row in report.rows if row.kind == "delta"} == {"seen", "joined", "risk", "kind"}
 
@@ -145,6 +158,7 @@ def test_data_that_do_not_fit_are_refused_by_name(data: Any, message: str):
         fitted(data, batch_size=6)
 
 
+@pytest.mark.full
 def test_a_batch_from_a_generator_is_refused_by_name():
     with pytest.raises(ValueError, match=r": inputs/age has 5, where others have 6$"):
         fitted(lambda epoch: iter([jax.tree.map(lambda leaf: leaf[:6], DATA[:2]), short_batch()]))
@@ -165,14 +179,15 @@ def short_batch() -> Any:
 )
 def test_predictions_of_inputs_of_other_lengths_are_refused_by_name(inputs: Any, message: str):
     with pytest.raises(ValueError, match=message):
-        fnn.predict(MODEL, RESULT.params, RESULT.state, inputs)
+        fnn.predict(MODEL, PARAMS, STATE, inputs)
 
 
 def test_a_metric_of_an_output_that_is_not_there():
     with pytest.raises(ValueError, match=r"Of\(output='age'.* needs outputs with that name, got \['kind', 'risk'\]"):
-        fnn.evaluate(OBJECTIVE, RESULT.params, RESULT.state, DATA, metrics=[fnn.Of("age", fnn.R2())])
+        fnn.evaluate(OBJECTIVE, PARAMS, STATE, DATA, metrics=[fnn.Of("age", fnn.R2())])
 
 
+@pytest.mark.full
 def test_a_metric_at_zero_behind_a_sigmoid_is_warned_of():
     model = fnn.Graph({"a": (fnn.Dense(1), "x"), "yes": (fnn.Sigmoid(), "a")}, outputs=("a", "yes"))
     objective = fnn.Objective(model, fnn.MultiLoss({"a": fnn.MeanSquaredError(), "yes": fnn.MeanSquaredError()}))
@@ -184,16 +199,17 @@ def test_a_metric_at_zero_behind_a_sigmoid_is_warned_of():
     fnn.evaluate(objective, params, state, data, metrics=[fnn.Of("a", fnn.Accuracy())])  # silent
 
 
+@pytest.mark.full
 def test_a_loss_or_a_metric_for_one_output_of_several_says_what_to_write():
     with pytest.raises(TypeError, match="the data do not fit the loss: expected one array, got") as raised:
-        fnn.evaluate(fnn.Objective(MODEL, fnn.CrossEntropy()), RESULT.params, RESULT.state, DATA[:2])
+        fnn.evaluate(fnn.Objective(MODEL, fnn.CrossEntropy()), PARAMS, STATE, DATA[:2])
     note = "the outputs are ['kind', 'risk']: MultiLoss({name: loss}) has a loss for each"
     assert note in raised.value.__notes__
     for metric in (fnn.Accuracy(), fnn.R2(), fnn.AUC(), fnn.F1(), fnn.MultiLabelAccuracy(), fnn.Perplexity()):
         with pytest.raises(
             TypeError, match=r"expected one output, got \{.*\}; Of\(name, metric\) is a metric of one of"
         ):
-            fnn.evaluate(OBJECTIVE, RESULT.params, RESULT.state, DATA[:2], metrics=[metric])
+            fnn.evaluate(OBJECTIVE, PARAMS, STATE, DATA[:2], metrics=[metric])
 
 
 def test_weights_by_name_are_those_of_a_multi_loss():
@@ -209,6 +225,7 @@ def test_a_list_in_a_dict_is_named():
         fitted((INPUTS, {**TARGETS, "kind": np.array(["a"] * COUNT)}), batch_size=6)
 
 
+@pytest.mark.full
 def test_a_list_of_dicts_is_what_a_tuple_of_them_is():
     found = evaluated(list(DATA))
     close(found["loss"], evaluated(DATA)["loss"])

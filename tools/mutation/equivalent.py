@@ -33,6 +33,11 @@ _COUNT = "math.prod(w.window) * channels"
 _FEW_COLUMNS = f"is_pointwise(w) or {_COUNT} <= FEW"
 _SMALL = "math.prod(w.window) <= LARGEST"
 
+_NO_GRADIENT = (
+    "treedef.unflatten([jnp.zeros(shape, dtype) if jnp.issubdtype(dtype, jnp.floating) else None for shape, dtype in"
+    " leaves])"
+)
+
 EQUIVALENT: dict[tuple[str, str, str, str, str], str] = {
     (
         "combinators/frozen.py",
@@ -40,6 +45,20 @@ EQUIVALENT: dict[tuple[str, str, str, str, str], str] = {
         "wrong result",
         "return jax.tree.map(jnp.zeros_like, dparams)",
         "return __zeros_of__(jax.tree.map(jnp.zeros_like, dparams))",
+    ): "zeros of zeros",
+    (
+        "combinators/graph.py",
+        "Graph.fold",
+        "integer",
+        "self.inputs[0]",
+        "self.inputs[-1]",
+    ): "an input that comes alone is the only one",
+    (
+        "combinators/graph.py",
+        "_zeros",
+        "wrong result",
+        f"return {_NO_GRADIENT}",
+        f"return __zeros_of__({_NO_GRADIENT})",
     ): "zeros of zeros",
     (
         "combinators/parallel.py",

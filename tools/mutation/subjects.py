@@ -34,6 +34,7 @@ from fnn.testing.structure import alike
 from fnn.testing.violations import Violations
 from tests import test_backprop, test_kinks, test_memory
 from tests.cases import LAYERS, LOSSES, PENALTIES, QUICK, ROWS
+from tests.combinators import test_graph
 from tests.guards import test_bad_input
 from tests.layers.activation import test_activations
 from tests.losses import test_ctc, test_extremes, test_losses
@@ -61,6 +62,8 @@ TESTS = (
     test_backprop.test_a_report_inside_repeat_is_stacked_only_if_it_is_like_the_parameters,
     test_backprop.test_a_combinators_report_is_what_above_makes_of_that_of_its_layers,
     test_backprop.test_a_feed_forward_network_folds_over_its_layers,
+    test_graph.test_an_output_without_a_gradient_counts_as_one_of_zeros,
+    test_graph.test_gradients_that_are_not_those_of_the_outputs,
 )
 """Tests of what no row checks; they run unchanged."""
 
