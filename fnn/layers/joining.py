@@ -15,7 +15,7 @@ from jax import lax
 
 from fnn.errors import describe, exact_array, output_gradient
 from fnn.guards.inputs import arrays_or_shapes
-from fnn.layer import Cache, Layer, Params, State, Static
+from fnn.layer import Cache, Layer, OverTime, Params, State, Static
 from fnn.sequences.lengths import lengths_of
 
 
@@ -146,6 +146,10 @@ class Concatenate(Joining, name="concatenate"):
     """
 
     axis: int = -1
+
+    @property
+    def over_time(self) -> OverTime | None:  # type: ignore[override]
+        return "each step" if self.axis in (-1, 2) else None
 
     def __post_init__(self) -> None:
         if isinstance(self.axis, bool) or not isinstance(self.axis, int):

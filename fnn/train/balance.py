@@ -9,6 +9,7 @@ import numpy as np
 from fnn.calls import output_shape
 from fnn.errors import describe, located
 from fnn.losses.class_weight import Classification
+from fnn.losses.multi import MultiLoss
 from fnn.losses.steps import parted, steps_of
 from fnn.objective import Objective, unpacked
 from fnn.sequences.lengths import lengths_of
@@ -22,7 +23,7 @@ def balanced(objective: Objective, data: Any, params: Any = None, state: Any = N
     Counted are the targets that count in the loss: by their weights, without ignored labels and steps past a length.
     """
     loss = getattr(objective, "loss", None)  # another thing than an objective is refused where it is used
-    if not isinstance(loss, Classification) or not isinstance(loss.class_weight, str):
+    if not _is_open(loss):
         return objective
     if not is_arrays(data):
         raise ValueError(
@@ -33,11 +34,30 @@ def balanced(objective: Objective, data: Any, params: Any = None, state: Any = N
     like = jax.eval_shape(lambda inputs: inputs, inputs)
     if params is None:
         params, state = jax.eval_shape(lambda key: objective.init(key, like), jax.random.key(0))
+    outputs = output_shape(objective.model, params, state, like)
     with located("loss", loss, (inputs, targets)):
-        prediction, lengths = parted(output_shape(objective.model, params, state, like))
-        if lengths is not None:
-            targets, weights = _within(inputs, targets, weights, prediction)
-        return dataclasses.replace(objective, loss=loss.balanced(prediction, targets, weights))
+        return dataclasses.replace(objective, loss=_counted(loss, inputs, outputs, targets, weights))
+
+
+def _is_open(loss: Any) -> bool:
+    """Whether the loss, or one of several, waits for the weights of its classes."""
+    if isinstance(loss, MultiLoss):
+        return any(map(_is_open, loss.losses.values()))
+    return isinstance(loss, Classification) and isinstance(loss.class_weight, str)
+
+
+def _counted(loss: Any, inputs: Any, outputs: Any, targets: Any, weights: Any) -> Any:
+    """The loss with the weights of the classes of these targets; ``outputs`` are shapes."""
+    if isinstance(loss, MultiLoss):
+        parts = loss.parts(outputs, targets, weights)
+        found = {name: _counted(each, inputs, *parts[name]) for name, each in loss.losses.items()}
+        return dataclasses.replace(loss, losses=found)
+    if not _is_open(loss):
+        return loss
+    prediction, lengths = parted(outputs)
+    if lengths is not None:
+        targets, weights = _within(inputs, targets, weights, prediction)
+    return loss.balanced(prediction, targets, weights)
 
 
 def _within(inputs: Any, targets: Any, weights: Any, prediction: Any) -> tuple[Any, Any]:

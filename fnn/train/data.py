@@ -184,7 +184,7 @@ def samples(data: Any) -> int:
 def is_arrays(data: Any) -> bool:
     """Whether data is ``(inputs, targets)`` or ``(inputs, targets, weights)``, rather than an iterable of batches."""
     if isinstance(data, list):  # a list of batches, or of arrays
-        return bool(data) and all(
-            hasattr(part, "shape") or (isinstance(part, dict) and not is_named(part)) for part in data
+        return any(hasattr(part, "shape") for part in data) and all(
+            hasattr(part, "shape") or isinstance(part, dict) for part in data
         )
     return isinstance(data, tuple) or is_named(data)

@@ -29,6 +29,16 @@ def test_fit_balances_by_the_training_targets():
     same(fit(BALANCED).params, fit(NUMBERS).params)
 
 
+def test_each_loss_of_several_is_balanced_by_its_own_targets():
+    model = fnn.Graph({"kind": (fnn.Dense(3), "x"), "size": (fnn.Dense(1), "x")}, outputs=("kind", "size"))
+    data = X, {"kind": Y, "size": X[:, :1]}
+    one, other = (
+        fit(fnn.Objective(model, fnn.MultiLoss({"kind": each.loss, "size": fnn.MeanSquaredError()})), data)
+        for each in (BALANCED, NUMBERS)
+    )
+    same(one.params, other.params)
+
+
 @pytest.mark.full
 def test_make_train_balances_inside_its_program():
     weights = fnn.balanced_class_weight(Y, 3, W)
