@@ -41,7 +41,6 @@ LAYERS = (
     ),
     LayerCase("repeat of remat of a graph", fnn.Repeat(fnn.Remat(STEP), 2), named(x=normal(2, 3), z=normal(2, 3))),
     LayerCase("residual of a graph", fnn.Residual(MASKED), named(x=normal(2, 4), mask=boolean(2, 4))),
-    LayerCase("pack of a graph", fnn.Pack(TWO_BY_TWO), named(image=normal(3, 4), age=normal(3, 2))),
     LayerCase(
         "graph in a graph",
         fnn.Graph(

@@ -182,7 +182,7 @@ def test_a_misspelt_node_is_an_input_that_is_missing():
 def test_gradients_that_are_not_those_of_the_outputs():
     model = Graph({"a": (Tanh(), "x"), "b": (Identity(), "x")}, outputs=("a", "b"))
     cache = model.forward({}, {}, np.ones((1, 1)))[2]
-    with pytest.raises(TypeError, match=r"the gradients of the outputs, a dict of \['a', 'b'\], got float32\[1,1\]"):
+    with pytest.raises(TypeError, match=r"the gradients of the outputs, a dict of \['a', 'b'\], got float.*\[1,1\]"):
         model.backward(cache, jnp.ones((1, 1)))
     with pytest.raises(TypeError, match=r"the gradients of the outputs, a dict of \['a', 'b'\], got \['c'\]"):
         model.backward(cache, {"a": jnp.ones((1, 1)), "c": jnp.ones((1, 1))})
