@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Never
 
 from fnn import augment as augment
 from fnn import combinators as combinators
+from fnn import export as export
 from fnn import initializers as initializers
 from fnn import interop as interop
 from fnn import layers as layers

@@ -12,13 +12,17 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
-def test_there_are_five_examples():
-    assert len(EXAMPLES) == 5
+def test_there_are_six_examples():
+    assert len(EXAMPLES) == 6
 
 
 # The first three and the last go on where the one before ends.
 @pytest.mark.full
-@pytest.mark.parametrize("example", ["".join([*EXAMPLES[:3], EXAMPLES[4]]), EXAMPLES[3]], ids=["runs", "a layer"])
+@pytest.mark.parametrize(
+    "example",
+    ["".join([*EXAMPLES[:3], EXAMPLES[5]]), EXAMPLES[3], EXAMPLES[4]],
+    ids=["runs", "from a model to its use", "a layer"],
+)
 def test_an_example_runs_as_printed(example, tmp_path):
     # In a process of its own: users do not run under this suite's strict settings.
     script = tmp_path / "example.py"
