@@ -19,9 +19,9 @@ def as_flax(layer: Layer, *, api: Api = "linen", name: str | None = None) -> Any
     Backward:  dparams, dx = layer.backward(cache, dy), the hand rule (``with_manual_vjp``: no forward mode)
 
     **linen** (the default): a ``flax.linen.Module``, called as ``module(x, train=False)``. The collection ``params``
-    is the nested dict of fnn, the collection ``batch_stats`` its state, so ``load_flax``, optax masks and flax's
-    serialisation find the paths of fnn. In training the state is updated, which needs ``mutable=["batch_stats"]``, and
-    random layers draw from the stream ``dropout``::
+    is the nested dict of fnn, and the collection ``batch_stats`` its state, so that optax's masks and flax's
+    serialisation see arrays by the paths of fnn. Training updates the state, which needs ``mutable=["batch_stats"]``,
+    and draws keys from the stream ``dropout``::
 
         module = as_flax(fnn.Serial(fnn.Dense(8), fnn.BatchNorm(), fnn.Relu(), fnn.Dropout(0.1), fnn.Dense(2)))
         variables = module.init(jax.random.key(0), x)
@@ -29,13 +29,13 @@ def as_flax(layer: Layer, *, api: Api = "linen", name: str | None = None) -> Any
             variables, x, train=True, mutable=["batch_stats"], rngs={"dropout": jax.random.key(1)}
         )
 
-    ``name`` is the module's name inside another one, which else numbers it: ``FnnLayer_0``. While ``init`` makes the
-    variables, batch norm has only the statistics that it starts with (mean 0, variance 1), and does not raise.
+    ``name`` is the module's name inside another module; without one it is ``FnnLayer_0``, ``FnnLayer_1``, …. During
+    ``init`` a batch norm that was never trained does not raise, but uses its initial statistics (mean 0, variance 1).
 
     **NNX** (``api="nnx"``): a constructor, since an NNX module holds its arrays and fnn infers their sizes from an
     input. ``make(x, rngs=rngs)`` is an ``nnx.Module`` whose ``params`` are ``nnx.Param`` and whose ``state`` are
-    ``nnx.BatchStat``, both nested dicts by the paths of fnn. Keys of parameters come from the stream ``params``; keys
-    in training from a fork of the stream ``dropout``, or from ``rngs=`` of the call, which goes before it::
+    ``nnx.BatchStat``, both nested dicts with the names of fnn. Parameters are drawn from the stream ``params``, keys in
+    training from a fork of the stream ``dropout``, or from that of an ``nnx.Rngs`` given to the call as ``rngs=``::
 
         module = as_flax(layer, api="nnx")(x, rngs=nnx.Rngs(0))
         y = module(x, train=True)

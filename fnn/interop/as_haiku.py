@@ -16,9 +16,10 @@ def as_haiku(layer: Layer, *, name: str | None = None) -> Any:
     Forward:   y = layer.apply(params, state, x, train=train, key=key)
     Backward:  dparams, dx = layer.backward(cache, dy), the hand rule (``with_manual_vjp``: no forward mode)
 
-    It is made inside a function that haiku transforms, as every module of haiku, and called as
-    ``module(x, train=False)``. Its parameters have the paths of fnn for names, ``params["serial"]["dense_0/kernel"]``;
-    so has its state (``hk.get_state``), which training updates. Keys come from ``hk.next_rng_key``::
+    Like every module of haiku it is made inside a transformed function. It is called as ``module(x, train=False)``. The
+    names of its parameters are the paths of fnn, ``params["serial"]["dense_0/kernel"]``, and so are those of its state,
+    which training updates. Keys come from ``hk.next_rng_key``. During ``init`` a batch norm that was never trained does
+    not raise, but uses its initial statistics (mean 0, variance 1)::
 
         layer = fnn.Serial(fnn.Dense(8), fnn.BatchNorm(), fnn.Relu(), fnn.Dropout(0.1), fnn.Dense(2))
         network = hk.transform_with_state(lambda x, train: as_haiku(layer)(x, train=train))

@@ -52,9 +52,9 @@ def run(
 ) -> tuple[Any, State]:
     """``layer.apply``, whose derivative is ``layer.backward``. Asks for a key in training only.
 
-    ``keys_come`` says how a user of the other library gives a key, for the error of a layer that has none. While the
-    other library makes the parameters, ``at_init``, nothing was trained: the state stays as it is, and a batch norm
-    that has no statistics must not raise for it. It does not under jit, where it reads those that ``init`` made.
+    ``keys_come`` says how a user of the other library gives a key; a layer that misses one says so in its error.
+    ``at_init``: the other library is making the parameters, by a call of the module. The state then stays as it is, and
+    a batch norm that was never trained must not raise, which it does not under jit: there it uses its initial state.
     """
     drawn = key() if is_training(train) else None
 

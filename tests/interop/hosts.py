@@ -16,11 +16,12 @@ import fnn
 from fnn.paths import named_leaves
 from tests.drawing import drawn
 
+# No bias in front of batch norm: its gradient is 0, and adam would take steps along what rounding leaves of it.
 NETWORK = fnn.Serial(
-    fnn.Conv(3, (2, 2)), fnn.BatchNorm(), fnn.Relu(), fnn.Dropout(0.3), fnn.Flatten(), head=fnn.Dense(2)
+    fnn.Conv(3, (2, 2), use_bias=False), fnn.BatchNorm(), fnn.Relu(), fnn.Dropout(0.3), fnn.Flatten(), head=fnn.Dense(2)
 )
 X, Y = drawn("images of a host", 4, 3, 3, 2), drawn("targets of a host", 4, 2)
-PATHS = {"conv_0/kernel", "conv_0/bias", "batch_norm_0/scale", "batch_norm_0/bias", "head/kernel", "head/bias"}
+PATHS = {"conv_0/kernel", "batch_norm_0/scale", "batch_norm_0/bias", "head/kernel", "head/bias"}
 STATISTICS = {"batch_norm_0/mean", "batch_norm_0/var", "batch_norm_0/count"}
 ADAM = optax.adam(0.05)
 STEPS = 3
