@@ -39,6 +39,10 @@ What is turned is in the table of ``torch_layouts.py``. Beyond the order of axes
 ``load_flax`` moves the variables of a ``flax.linen`` module in the same way (``flax_layouts.py``): layouts are nearly
 those of fnn, and the numbers in the names of modules are their order. Norms of weights are not moved.
 
+``as_flax``, ``as_equinox`` and ``as_haiku`` make a layer of fnn a module of the other library, for a network or a
+training loop that is written there: its parameters, state and keys are that library's, and under ``jax.grad`` its
+gradient is the hand rule's.
+
 What differs between the libraries and is not in the weights, measured with torch 2.13.0, flax 0.12.12, keras 3.15.1:
 
 =====================================  ===============================================================================
@@ -64,6 +68,9 @@ top-k of tied logits                   torchmetrics' top-2 accuracy can be below
 =====================================  ===============================================================================
 """
 
+from fnn.interop.as_equinox import as_equinox as as_equinox
+from fnn.interop.as_flax import as_flax as as_flax
+from fnn.interop.as_haiku import as_haiku as as_haiku
 from fnn.interop.differences import Difference as Difference
 from fnn.interop.from_flax import load_flax as load_flax
 from fnn.interop.from_torch import load_torch as load_torch
