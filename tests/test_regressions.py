@@ -181,7 +181,7 @@ class TestErrorsOfTraining:
             ({"optimizer": fnn.optim.adam}, r"such as adam first: adam\(1e-3\)"),
             ({"objective": fnn.Dense(2)}, r"expected an Objective\(model, loss\)"),
             ({"key": 0}, r"write jax.random.key\(0\)"),
-            ({"data": ([[1.0, 2.0]], [0])}, r"inputs are arrays, got list; write numpy.asarray\(inputs\)"),
+            ({"data": ([[1.0, 2.0], [3.0]], [0, 1])}, "its rows have different lengths: pad them to one length"),
             ({"data": (np.ones((2, 2), np.float32), np.array(["a", "b"]))}, "encode them as integers"),
         ],
     )

@@ -32,6 +32,11 @@ MODELS: dict[str, tuple[Layer, tuple[int, ...], list[str] | None]] = {
     "FeedForward": (fnn.FeedForward(4, activation=Tanh()), (2, 3), ["", "activation"]),
     "First": (fnn.First(Dense(2)), (2, 3), ["", ""]),
     "Frozen": (Frozen(TWO), (2, 3), ["", "", "dense_0", "tanh_0"]),
+    "Graph": (
+        fnn.Graph({"out": (Dense(1), "wide"), "wide": (TWO, "x")}, outputs="out"),
+        (2, 3),
+        ["", "wide", "wide/dense_0", "wide/tanh_0", "out"],
+    ),
     "ManualVjp": (fnn.with_manual_vjp(TWO), (2, 3), ["", "", "dense_0", "tanh_0"]),
     "Pack": (fnn.Pack(TWO), (2, 3), ["", "", "dense_0", "tanh_0"]),
     "Parallel": (

@@ -62,7 +62,7 @@ def test_a_model_in_the_order_of_its_layers():
         "body: `Residual(…)`",
         "body: `Dense(features=8)`",
         "out: `Dense(features=3)`",
-        "loss: `CrossEntropy(label_smoothing=0.0, ignore_index=None, z_loss=0.0)`",
+        "loss: `CrossEntropy(class_weight=None, label_smoothing=0.0, ignore_index=None, z_loss=0.0)`",
         "penalty: `L2(strength=0.1, paths='*/kernel')`",
     ]
     assert text.count("$$y = x W + b$$") == 1

@@ -113,7 +113,7 @@ DECLARED = {
         "AvgPool BatchNorm FeedbackRNN GRU GlobalAvgPool GlobalMaxPool LSTM MaxPool MultiHeadAttention SimpleRNN"
     ),
     "mixed": "ConvTranspose Flatten GroupNorm InstanceNorm Pad PixelShuffle Reshape Transpose UpSample",
-    None: "Bilinear Concatenate Lambda",  # a pair of arrays, several sequences, and a function of anything
+    None: "Bilinear Lambda",  # a pair of arrays, several sequences, and a function of anything
 }
 
 

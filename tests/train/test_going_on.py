@@ -20,10 +20,13 @@ def fit(*callbacks: fnn.Callback, **options: Any) -> Any:
     return fnn.fit(OBJECTIVE, fnn.optim.sgd(0.1), (X, X), callbacks=callbacks, **options)
 
 
+def printed(capfd: pytest.CaptureFixture) -> list[str]:
+    """The lines of ``fit``, without those that XLA writes beside them."""
+    return [line for line in capfd.readouterr().err.splitlines() if line.startswith("training")]
+
+
 def said(capfd: pytest.CaptureFixture) -> list[str]:
-    return [
-        line for line in capfd.readouterr().err.splitlines() if line.startswith("training") and "epoch " not in line
-    ]
+    return [line for line in printed(capfd) if "epoch " not in line]
 
 
 def test_a_run_says_where_it_was_saved_and_from_where_it_resumes(tmp_path: Path, capfd: pytest.CaptureFixture):
@@ -35,14 +38,14 @@ def test_a_run_says_where_it_was_saved_and_from_where_it_resumes(tmp_path: Path,
         f"training is saved in {path}: the same call with resume=True goes on from there",
     ]
     fit(checkpoint=tmp_path, resume=True)
-    lines = capfd.readouterr().err.splitlines()
+    lines = printed(capfd)
     assert lines[0] == f"training resumes after epoch 1 of 3 and 1 step (4 in all), from {path}"
     fit(checkpoint=tmp_path, resume=True)
     last = max(tmp_path.glob("*.safetensors"))
     expected = f"training resumes after epoch 3 of 3 (9 in all), from {last}; no epoch is left to train"
-    assert capfd.readouterr().err.splitlines()[0] == expected
+    assert printed(capfd)[0] == expected
     fit(checkpoint=tmp_path, resume=True, progress=False)
-    assert not capfd.readouterr().err
+    assert not printed(capfd)
 
 
 def test_without_a_checkpoint_an_interrupt_says_that_nothing_is_saved(capfd: pytest.CaptureFixture):
