@@ -105,15 +105,15 @@ def test_each_sequence_has_what_it_has_alone_and_padding_leaves_no_trace(model: 
 # Of the layers other than activations of each entry alone, which have it from their base.
 DECLARED = {
     "each step": (
-        "Add Dense Dropout Embedding GEGLU GLU GaussianNoise Identity LayerNorm LogSoftmax Maxout Multiply PRelu"
-        " PositionalEmbedding RMSNorm ReGLU RotaryEmbedding SinusoidalEmbedding Softmax SwiGLU TrainableSwish"
+        "Add Concatenate Dense Dropout Embedding GEGLU GLU GaussianNoise Identity LayerNorm LogSoftmax Maxout Multiply"
+        " PRelu PositionalEmbedding RMSNorm ReGLU RotaryEmbedding SinusoidalEmbedding Softmax SwiGLU TrainableSwish"
     ),
     "zeros": "Conv DepthwiseConv",
     "lengths": (
         "AvgPool BatchNorm FeedbackRNN GRU GlobalAvgPool GlobalMaxPool LSTM MaxPool MultiHeadAttention SimpleRNN"
     ),
     "mixed": "ConvTranspose Flatten GroupNorm InstanceNorm Pad PixelShuffle Reshape Transpose UpSample",
-    None: "Bilinear Lambda",  # a pair of arrays, several sequences, and a function of anything
+    None: "Bilinear Lambda",  # a pair of arrays, and a function of anything
 }
 
 
