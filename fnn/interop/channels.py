@@ -10,6 +10,7 @@ from typing import Any
 from fnn.combinators.first import first_member
 from fnn.layer import Layer
 from fnn.layers import (
+    Bilinear,
     Conv,
     ConvTranspose,
     Dense,
@@ -75,7 +76,13 @@ class Channels:
             case Reshape():
                 self._reshape(layer.shape)
             case Lambda() | Transpose():
+                merged = self.merged if self.merged in (None, 1) else UNKNOWN
                 self._go(None if self.last is None else UNKNOWN)
+                self.merged = merged
+            case Bilinear():
+                if self.merged not in (None, 1):
+                    self.rows[path] = self.merged if self.merged == MIXED else UNKNOWN
+                self._go(None)
             case Dense() | Gated():
                 self._dense(path, layer.features)
             case _ if sizes:
@@ -109,15 +116,24 @@ class Channels:
 
     def branch(self) -> "Channels":
         """The same array for another branch; what that finds is found here."""
-        other = Channels()
-        other.last, other.merged, other.rows, other.columns = self.last, self.merged, self.rows, self.columns
-        return other
+        return self.beside(self)
+
+    def beside(self, other: "Channels") -> "Channels":
+        """Another array of the same model; what is found behind it is found here."""
+        found = Channels()
+        found.last, found.merged, found._since_dense = other.last, other.merged, [*other._since_dense]
+        found.rows, found.columns = self.rows, self.columns
+        return found
+
+    def follow(self, other: "Channels") -> None:
+        """Goes on with another array."""
+        self.last, self.merged, self._since_dense = other.last, other.merged, other._since_dense
 
     def join(self, branches: list["Channels"], concatenated: bool) -> None:
         """Goes on behind branches whose outputs are added, or concatenated."""
         lasts, flat = [each.last for each in branches], [each.merged for each in branches]
-        self._go(lasts[0])
-        self.merged = flat[0]
+        self._go(next((last for last in lasts if last not in (None, UNKNOWN)), lasts[0]))
+        self.merged = flat[0] if len(set(flat)) == 1 else MIXED
         if concatenated and len(branches) > 1:
             known = [each for each in lasts if each is not None]
             self.last = None if not known else UNKNOWN if UNKNOWN in known else sum(known)

@@ -4,6 +4,7 @@ A leaf is named by its path in ``{"params": params, "state": state}``. A layer i
 time that it runs, with the index of its slice of the stacked leaves.
 """
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -11,15 +12,18 @@ import jax
 from fnn.backprop import entry
 from fnn.combinators.bidirectional import Bidirectional
 from fnn.combinators.feed_forward import FeedForward
+from fnn.combinators.graph import Graph
 from fnn.combinators.parallel import Parallel
 from fnn.combinators.repeat import Repeat
 from fnn.combinators.residual import Residual
 from fnn.combinators.spectral_norm import SpectralNorm
 from fnn.combinators.tied import Tied
 from fnn.combinators.time_distributed import TimeDistributed
+from fnn.combinators.wiring import names_in
 from fnn.interop.channels import MIXED, UNKNOWN, Channels
 from fnn.interop.pieces import Shape
 from fnn.layer import Layer
+from fnn.layers import Concatenate
 from fnn.paths import join, lies_in
 
 
@@ -62,8 +66,12 @@ def places_of(model: Layer, params: Any, state: Any) -> list[Place]:
 
 def places_channels_first(model: Layer, params: Any, state: Any, x: Any = None) -> list[Place]:
     """The places, with ``rows`` and ``columns`` for a library that has the channels of images in front."""
-    walk = _Walk(Channels(x))
-    walk.visit("", model, _leaves("params", params), _leaves("state", state), ())
+    walk = _Walk(Channels(None if isinstance(x, dict) else x))
+    trees = _leaves("params", params), _leaves("state", state)
+    if isinstance(model, Graph) and isinstance(x, dict):
+        walk.graph("", model, *trees, (), {name: Channels(x.get(name)) for name in model.inputs})
+    else:
+        walk.visit("", model, *trees, ())
     for path, channels in (walk.channels.rows | walk.channels.columns).items():
         if channels == MIXED:
             raise ValueError(
@@ -114,6 +122,8 @@ class _Walk:
                     self.visit(join(path, name), child, entry(params, name), entry(state, name), index)
                 self.channels = channels
                 channels.join(branches, layer.merge == "concatenate")
+            case Graph():
+                self.graph(path, layer, params, state, index, dict.fromkeys(layer.inputs, channels))
             case Residual():
                 self._residual(path, layer, params, state, index)
             case _ if layer.children():
@@ -123,6 +133,25 @@ class _Walk:
                     channels.last = None
             case _:
                 self._leaf_layer(path, layer, params, state, index)
+
+    def graph(
+        self, path: str, layer: Graph, params: Any, state: Any, index: tuple[int, ...], values: dict[str, Channels]
+    ) -> None:
+        """Goes through the nodes; ``values`` says what is known of the inputs."""
+        channels = self.channels
+        for name, (child, given) in layer.nodes.items():
+            here = entry(params, name), entry(state, name), index
+            read = [values[each] for each in names_in(given)]
+            self.channels = channels.beside(read[0])
+            if isinstance(child, Graph) and isinstance(given, Mapping):
+                self.graph(join(path, name), child, *here, {key: values[given[key]] for key in child.inputs})
+            else:
+                if len(read) > 1:
+                    self.channels.join(read, isinstance(child, Concatenate) and child.axis == -1)
+                self.visit(join(path, name), child, *here)
+            values[name] = self.channels
+        self.channels = channels
+        channels.follow(values[names_in(layer.outputs)[0]])
 
     def _leaf_layer(self, path: str, layer: Layer, params: Any, state: Any, index: tuple[int, ...]) -> None:
         named = {**_named(params), **_named(state)}

@@ -14,6 +14,7 @@ from fnn.layers import (
     BatchNorm,
     Conv,
     ConvTranspose,
+    Dense,
     DepthwiseConv,
     Embedding,
     GroupNorm,
@@ -37,6 +38,8 @@ def settings(match: Match) -> Iterator[Setting]:
     """What differs between a layer and the module that its arrays are from."""
     layer, module = match.wanted.place.layer, match.group.module
     match layer:
+        case Dense():
+            yield from _orientation(match)
         case BatchNorm():
             yield from _field(layer, "epsilon", module, "eps", _epsilon(module))
             yield from _momentum(layer, module)
@@ -56,6 +59,17 @@ def settings(match: Match) -> Iterator[Setting]:
             yield from _embedding(module)
         case SimpleRNN() | LSTM() | GRU():
             yield from _recurrent(layer, module)
+
+
+def _orientation(match: Match) -> Iterator[Setting]:
+    """A square weight of a class that is not PyTorch's may be either way round."""
+    _, (inputs, features) = match.wanted.place.leaves["kernel"]
+    if inputs == features > 1 and not match.group.classes:
+        yield Setting(
+            "Dense transposes a square weight as that of a Linear",
+            f"a {type(match.group.module).__name__}",
+            "where that computes x @ weight, as Conv1D of transformers does, load its weight.T",
+        )
 
 
 def _field(layer: Layer, name: str, module: Any, attribute: str, theirs: Any = None) -> Iterator[Setting]:

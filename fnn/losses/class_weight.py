@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fnn.errors import describe, is_concrete
+from fnn.errors import describe, integer_array, is_concrete
 from fnn.guards.ranges import NOT_NEGATIVE, is_number, or_nan
 from fnn.losses.balanced import balanced_class_weight
 from fnn.losses.loss import Loss
@@ -75,7 +75,7 @@ class Classification(Loss):
         if target.shape != shape:
             c = self._vector(target.shape[-1])
             return target.astype(c.dtype) @ c
-        c = self._vector(1)
+        c, target = self._vector(1), integer_array(target, "labels")  # 8 bits may not count up to V
         inside = (target >= 0) & (target < c.size)
         return jnp.where(inside, c[jnp.where(inside, target, 0)], 1)
 

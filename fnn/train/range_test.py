@@ -34,8 +34,8 @@ a fall is more than noise."""
 class LearningRates:
     """What ``find_learning_rate`` found, in NumPy: the loss of a batch just before the step with each of the rates.
 
-    ``smoothed`` holds the means of ``losses`` before the run diverged, and so may be shorter. ``suggestion`` is NaN if
-    the loss never fell.
+    ``smoothed`` holds the means of ``losses`` before the run diverged, and so may be shorter, even empty.
+    ``suggestion`` is NaN if the loss never fell.
     """
 
     rates: np.ndarray
@@ -89,7 +89,7 @@ def find_learning_rate(
     function of the rate: ``fnn.optim.adam``, ``lambda rate: fnn.optim.chain(…, fnn.optim.sgd(rate))``. ``data`` and
     ``batch_size`` are as in ``fit``; the last, smaller batch of an epoch is left out. The steps are one compiled
     program. ``params`` and ``state`` to begin with are not changed, and nothing that was learned is kept. A warning
-    says if the loss never fell, or was still falling at ``highest``.
+    says if the loss never fell or was not finite from the start, or was still falling at ``highest``.
 
     Errors: ``ValueError`` for rates that do not rise, fewer than 20 steps, an optimiser without a ``learning_rate`` or
     with one that a schedule drives, and a function that ignores its rate; and those of ``fit`` for data.
@@ -140,17 +140,14 @@ def find_learning_rate(
 
 def _judged(rates: np.ndarray, losses: np.ndarray) -> LearningRates:
     smoothed = means_of(losses)
-    tenth = max(2, len(losses) // 10)
-    first, noise = losses[:tenth].mean(), losses[:tenth].std() * np.sqrt((1 - DECAY) / (1 + DECAY))
+    if not smoothed.size:
+        return _unsuggested(rates, losses, smoothed, f"the loss of the first batch is {losses[0]}", "look at the data")
+    first = losses[: len(smoothed)][: max(2, len(losses) // 10)]  # what diverged at once tells of no fall
+    noise = first.std() * np.sqrt((1 - DECAY) / (1 + DECAY))
     best = int(np.argmin(smoothed))
-    if not first - smoothed[best] > LIKELY * noise:
-        warnings.warn(
-            f"the loss did not fall by more than its noise at any rate from {rates[0]:.3g} to {rates[-1]:.3g}, so that"
-            f" no rate is suggested: give other rates, more steps or larger batches",
-            RuntimeWarning,
-            stacklevel=3,
-        )
-        return LearningRates(rates, losses, smoothed, float("nan"))
+    if best == 0 or not first.mean() - smoothed[best] > LIKELY * noise:
+        why = f"the loss did not fall by more than its noise at any rate from {rates[0]:.3g} to {rates[-1]:.3g}"
+        return _unsuggested(rates, losses, smoothed, why, "give other rates, more steps or larger batches")
     if best == len(losses) - 1:
         warnings.warn(
             f"the loss was still falling at the highest rate, {rates[-1]:.3g}: the suggestion is too low, give a higher"
@@ -159,6 +156,11 @@ def _judged(rates: np.ndarray, losses: np.ndarray) -> LearningRates:
             stacklevel=3,
         )
     return LearningRates(rates, losses, smoothed, float(rates[best] / 10))
+
+
+def _unsuggested(rates: np.ndarray, losses: np.ndarray, smoothed: np.ndarray, why: str, advice: str) -> LearningRates:
+    warnings.warn(f"{why}, so that no rate is suggested: {advice}", RuntimeWarning, stacklevel=4)
+    return LearningRates(rates, losses, smoothed, float("nan"))
 
 
 def means_of(losses: np.ndarray) -> np.ndarray:

@@ -14,7 +14,8 @@ WIDTH = 80
 def table_of(history: History, epochs_run: Any, score: str | None = None) -> str:
     """The epochs that ran, with every entry that is a number; of several runs the mean, and the range below it.
 
-    An epoch without validation has a dash. ``score`` names the entry that says which epoch is best.
+    An epoch without validation has a dash. The mean with a run that is NaN is NaN, with the range of the others below.
+    ``score`` names the entry that says which epoch is best.
     """
     ran = np.asarray(epochs_run).reshape(-1)
     names = [name for name, values in history.items() if np.ndim(values) == np.ndim(epochs_run) + 1]
@@ -24,7 +25,7 @@ def table_of(history: History, epochs_run: Any, score: str | None = None) -> str
         score = "validation_loss" if "validation_loss" in names else names[0] if "loss" not in names else "loss"
     if score not in names:
         raise ValueError(f"score is one of {', '.join(names)}, got {score!r}")
-    values = {name: _of_runs(history[name], ran) for name in sorted(names, key=lambda name: _order(name, score))}
+    values = {name: _of_runs(name, history[name], ran) for name in sorted(names, key=lambda name: _order(name, score))}
     higher = history.higher_is_better(score)
     best = _best(values[score], higher=higher)
     size = 6 if len(ran) == 1 else 3  # as many columns as fit
@@ -39,28 +40,28 @@ def _order(name: str, score: str) -> tuple[bool, bool, str]:
     return plain != "loss", plain != score.removeprefix("validation_"), plain + name
 
 
-def _of_runs(values: Any, ran: np.ndarray) -> np.ndarray:
-    """(runs, epochs), NaN where there is no value."""
+def _of_runs(name: str, values: Any, ran: np.ndarray) -> np.ma.MaskedArray:
+    """(runs, epochs), masked where a run had ended or did not validate: a NaN that is not masked is its value."""
     values = np.asarray(values)
     values = values.reshape(len(ran), -1)[:, : ran.max()]
-    missing = np.arange(values.shape[1]) >= ran[:, None]
+    there = np.arange(values.shape[1]) < ran[:, None]
     if np.issubdtype(values.dtype, np.integer):
-        missing = missing | (values == -1)
-    return np.where(missing, np.nan, values.astype(np.float64))
+        there &= values != -1
+    values = values.astype(np.float64)
+    if name.startswith("validation_"):  # all runs of a program validate in the same epochs
+        there &= ~np.isnan(values).all(0, where=there)
+    return np.ma.array(values, mask=~there)
 
 
-def _best(values: np.ndarray, *, higher: bool) -> int | None:
+def _best(values: np.ma.MaskedArray, *, higher: bool) -> int | None:
     """The epoch with the best mean over all runs that got there; ``None`` if none is finite."""
-    finite = np.where(np.isfinite(values), values, np.nan)
-    judged = ~np.isnan(finite).all(0)
-    if not judged.any():
-        return None
-    means = np.full(values.shape[1], -np.inf)
-    means[judged] = np.nanmean(finite[:, judged], 0) * (1 if higher else -1)
-    return int(means.argmax())
+    with np.errstate(invalid="ignore"):  # of infinities
+        means = np.ma.filled(values.mean(0), np.nan) * (1 if higher else -1)
+    finite = np.isfinite(means)
+    return int(np.where(finite, means, -np.inf).argmax()) if finite.any() else None
 
 
-def _block(values: dict[str, np.ndarray], best: int | None) -> str:
+def _block(values: dict[str, np.ma.MaskedArray], best: int | None) -> str:
     # Imported here, so that importing fnn does not import rich.
     from rich import box
     from rich.table import Table
@@ -69,19 +70,19 @@ def _block(values: dict[str, np.ndarray], best: int | None) -> str:
     for heading in ("epoch", *values):
         table.add_column(heading.replace("_", " "), justify="right")
     for epoch in range(next(iter(values.values())).shape[1]):
-        cells = (_cell(each[:, epoch], name) for name, each in values.items())
+        cells = (_cell(each[:, epoch]) for each in values.values())
         table.add_row(f"{'* ' if epoch == best else ''}{epoch + 1}", *cells)
     return as_text(table, WIDTH).strip("\n")
 
 
-def _cell(values: np.ndarray, name: str) -> str:
-    seen = values[~np.isnan(values)]
+def _cell(values: np.ma.MaskedArray) -> str:
+    seen = values.compressed()
     if not seen.size:
-        return "–" if name.startswith("validation_") or len(values) > 1 else "nan"
-    if len(values) == 1:
+        return "–"
+    if len(values) == 1 or np.isnan(seen).all():
         return f"{seen[0]:.4g}"
     with np.errstate(invalid="ignore"):  # of infinities
-        return f"{seen.mean():.4g}\n{seen.min():.3g} to {seen.max():.3g}"
+        return f"{seen.mean():.4g}\n{np.nanmin(seen):.3g} to {np.nanmax(seen):.3g}"
 
 
 def _caption(score: str, best: int | None, runs: int, *, higher: bool) -> str:

@@ -36,6 +36,14 @@ RELU_BLOCK = fnn.TransformerBlock(2, 6, activation=fnn.Relu())
 FLOAT32 = float(np.finfo(np.float32).eps)
 
 
+class Conv1D(nn.Module):
+    """What transformers calls so: x @ weight + bias."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight, self.bias = nn.Parameter(torch.ones(4, 4)), nn.Parameter(torch.ones(4))
+
+
 CASES: dict[str, tuple[fnn.Layer, Callable[[], Any], Any, str]] = {
     "ε of a batch norm": (
         fnn.Serial(fnn.BatchNorm(), fnn.BatchNorm()),
@@ -240,6 +248,12 @@ CASES: dict[str, tuple[fnn.Layer, Callable[[], Any], Any, str]] = {
         lambda: around(nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True)),
         IMAGE,
         "PyTorch has Upsample(align_corners=True) (1): UpSample computes align_corners=False",
+    ),
+    "a square weight of a class of its own": (
+        fnn.Dense(4),
+        Conv1D,
+        ROW,
+        "as that of a Linear (the model), but PyTorch has a Conv1D (the module itself): where that computes x @ weight",
     ),
     "a pad by reflection": (
         fnn.Serial(conv(), fnn.Pad(1)),

@@ -82,6 +82,20 @@ class Decoder(nn.Module):
         return self.layers(x, x.flip(1), tgt_mask=mask)
 
 
+class Joined(nn.Module):
+    """Images beside their features, flattened, and the images themselves."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.image, self.seen = (nn.Conv2d(3, features, 3, padding=1, bias=False) for features in (3, 2))
+        self.one, self.other, self.kind = nn.Linear(80, 5), nn.Linear(48, 5), nn.Linear(5, 4)
+
+    def forward(self, x: Any) -> Any:
+        x = self.image(x)
+        joined = torch.cat([self.seen(x), x], 1)
+        return self.kind(self.one(joined.flatten(1)) + self.other(x.flatten(1)))
+
+
 def encoder(norm_first: bool) -> Any:
     layer = nn.TransformerEncoderLayer(4, 2, 6, dropout=0.0, batch_first=True, norm_first=norm_first)
     norm = nn.LayerNorm(4) if norm_first else None
@@ -141,6 +155,20 @@ TOKENS = fnn.Serial(
     *(fnn.Embedding(7, 4), fnn.PositionalEmbedding(6), fnn.RMSNorm(epsilon=1e-5)),
     *(fnn.MultiHeadAttention(2, causal=True), fnn.GLU(6), fnn.PRelu(), fnn.Dense(7)),
 )
+GRAPH = fnn.Graph(
+    {
+        "image": (conv(3, 3, padding=1), "x"),
+        "seen": (conv(2, 3, padding=1), "image"),
+        "joined": (fnn.Concatenate(), ("seen", "image")),
+        "flat": (fnn.Flatten(), "joined"),
+        "alone": (fnn.Flatten(), "image"),
+        "one": (fnn.Dense(5), "flat"),
+        "other": (fnn.Dense(5), "alone"),
+        "sum": (fnn.Add(), ("one", "other")),
+        "kind": (fnn.Dense(4), "sum"),
+    },
+    outputs="kind",
+)
 NETWORKS = {
     "a residual network with a pool": Network(
         fnn.Serial(*RESIDUAL.layers, fnn.GlobalAvgPool(), fnn.Dense(5)),
@@ -156,6 +184,7 @@ NETWORKS = {
         (2, 4, 8, 4),
         images,
     ),
+    "a graph of images": Network(GRAPH, Joined, (2, 4, 4, 3), lambda module, x: module(x.movedim(-1, 1))),
     "a generator": Network(
         fnn.Serial(
             *(fnn.Dense(12), fnn.BatchNorm(), fnn.Relu(), fnn.Reshape((2, 3, 2))),

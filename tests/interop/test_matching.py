@@ -167,6 +167,23 @@ def test_a_sum_of_flattened_axes_and_outputs_has_no_order():
         load_torch(model, arrays, spec(1, 2, 2, 3))
 
 
+def test_what_a_lambda_makes_of_flattened_axes_has_no_known_order():
+    model = fnn.Serial(fnn.Flatten(), fnn.Lambda(jax.numpy.sin), fnn.Dense(2))
+    with pytest.raises(ValueError, match="dense_0 reads axes that were flattened"):
+        load_torch(model, linear("one", sizes=((2, 12),)), spec(1, 2, 2, 3))
+
+
+def test_flattened_axes_one_behind_the_other_have_no_known_order():
+    nodes = {
+        "flat": (fnn.Flatten(), "image"),
+        "both": (fnn.Concatenate(), ("flat", "age")),
+        "kind": (fnn.Dense(2), "both"),
+    }
+    x = {"image": spec(1, 2, 2, 3), "age": spec(1, 1)}
+    with pytest.raises(ValueError, match="kind reads axes that were flattened"):
+        load_torch(fnn.Graph(nodes, outputs="kind"), linear("one", sizes=((2, 13),)), x)
+
+
 def test_a_lambda_before_a_flatten_may_change_the_channels():
     model = fnn.Serial(fnn.Lambda(jax.numpy.sin), fnn.Flatten(), fnn.Dense(2))
     with pytest.raises(ValueError, match="put what changes the channels before the Flatten into layers of fnn instead"):

@@ -37,6 +37,11 @@ def test_class_weights_multiply_the_weights_of_examples():
     close(fnn.CrossEntropy(class_weight={3: 5})(Z, LABELS), fnn.CrossEntropy(class_weight=[1, 1, 1, 5])(Z, LABELS))
 
 
+def test_labels_of_8_bits_find_their_weights_among_more_classes_than_8_bits_count():
+    loss = fnn.CrossEntropy(class_weight=dict.fromkeys(range(100), 2.0) | {199: 1.0})
+    assert loss.factors(np.array([99, 100], np.int8), (2,)).tolist() == [2.0, 1.0]
+
+
 def test_class_weights_of_cross_entropy_are_those_of_scikit_learn():
     p = np.exp(Z) / np.exp(Z).sum(-1, keepdims=True)
     expected = sklearn.metrics.log_loss(LABELS, p, sample_weight=W * C[LABELS], labels=range(4))

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import fnn
-from fnn.train.range_test import LearningRates, means_of
+from fnn.train.range_test import LearningRates, _judged, means_of
 from tests.comparing import close, same
 from tests.drawing import drawn
 
@@ -50,6 +50,20 @@ def test_the_means_are_weighted_by_age_and_end_where_they_rise():
     assert len(means_of(np.array([1.0, 0.5, np.nan, 0.1]))) == 2
     assert len(means_of(np.array([1.0, 0.9, 50.0, 0.1]))) == 2
     assert len(means_of(np.array([-1.0, -2.0, 20.0]))) == 2
+
+
+@pytest.mark.parametrize(
+    ("losses", "words"),
+    [
+        ([np.nan] * 20, "the loss of the first batch is nan, so that no rate"),
+        ([1.0, 50.0] * 10, "did not fall by more"),
+    ],
+)
+def test_a_run_that_diverges_at_once_has_no_suggestion(losses: list[float], words: str):
+    with pytest.warns(RuntimeWarning, match=words):
+        found = _judged(np.geomspace(1e3, 1e6, 20), np.array(losses))
+    assert np.isnan(found.suggestion)
+    assert "diverged at 1" in repr(found)
 
 
 @pytest.mark.full

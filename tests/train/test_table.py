@@ -58,6 +58,12 @@ def test_several_runs_are_their_mean_and_range():
     assert max(map(len, text.splitlines())) <= 80
 
 
+def test_a_run_that_diverged_makes_the_mean_nan():
+    history = History({"loss": np.array([[4.0, 2.0], [2.0, NAN]]), "validation_loss": np.array([[NAN, 1.0]] * 2)})
+    text = of(history, np.array([2, 2])).table("loss")
+    assert [" ".join(row) for row in rows(text)[:-1]] == ["* 1 3 –", "2 to 4", "2 nan 1", "2 to 2 1 to 1"]
+
+
 def test_a_run_without_a_finite_score_has_no_best():
     text = of(History({"loss": np.array([NAN, NAN])}), 2).table()
     assert rows(text) == [["1", "nan"], ["2", "nan"]]
