@@ -45,7 +45,7 @@ class GradientReport(Findings):
         return self.to_markdown()
 
     def __rich_console__(self, console: Any, options: Any) -> Any:
-        yield from spelled(console, options, *renderables(self))
+        yield from spelled(console, options, *renderables(self, options.max_width, console.encoding))
 
     def __str__(self) -> str:
         return text(self)
