@@ -17,6 +17,7 @@ from fnn.combinators.reversible import Reversible
 from fnn.combinators.wiring import names_in
 from fnn.describe.fitting import Column, fitted, page_width
 from fnn.describe.flops import flops
+from fnn.describe.html import html_table
 from fnn.describe.rendering import as_text, spelled
 from fnn.errors import describe, is_floating
 from fnn.guards.inputs import arrays_or_shapes
@@ -83,16 +84,27 @@ class Summary:
     def __rich_console__(self, console: Any, options: Any) -> Any:
         yield from spelled(console, options, self._table(options.max_width, console.encoding))
 
-    def _table(self, width: int, encoding: str | None) -> Any:
-        """All columns side by side; what a layer is in one column; or each layer as a list: the first that fits."""
+    def _repr_html_(self) -> str:
+        wide = [[*what, *count] for what, count in zip(*self._cells(), strict=True)]
+        return html_table([*WHAT, *NUMBERS], wide, footer=["total", "", "", *self._totals()])
+
+    def _totals(self) -> list[str]:
         totals = [f"{self.parameters:,}", short(self.forward_flops), short(self.backward_flops)]
-        totals += [short(self.cache_bytes), ""]
+        return [*totals, short(self.cache_bytes), ""]
+
+    def _cells(self) -> tuple[list[list[str]], list[list[str]]]:
+        """Of each row, what the layer is, and its numbers."""
         cells, numbers = [], []
         for row in self.rows:
             path = row.path + (f" ×{row.times}" if row.times > 1 else "")
             cells.append([path, repr(row.layer) + (row.seen and f"\n{row.seen}"), row.output])
             counts = (row.forward_flops, row.backward_flops, row.cache_bytes)
             numbers.append([f"{row.parameters:,}" if row.parameters else "", *map(short, counts), row.rule])
+        return cells, numbers
+
+    def _table(self, width: int, encoding: str | None) -> Any:
+        """All columns side by side; what a layer is in one column; or each layer as a list: the first that fits."""
+        totals, (cells, numbers) = self._totals(), self._cells()
         wide = [[*what, *count] for what, count in zip(cells, numbers, strict=True)]
         options = {"encoding": encoding, "footer": ["total", "", "", *totals]}
         table = fitted([*WHAT, *NUMBERS], wide, width, **options, or_rows=False) if width > 90 else None

@@ -8,7 +8,7 @@ from typing import Any
 
 from fnn.describe.rendering import spelled
 from fnn.gradients.findings import Findings
-from fnn.gradients.tables import markdown, renderables, text
+from fnn.gradients.tables import html, markdown, renderables, text
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -40,6 +40,9 @@ class GradientReport(Findings):
         from fnn.gradients.plot import save_plot
 
         save_plot(self, path)
+
+    def _repr_html_(self) -> str:
+        return html(self)
 
     def _repr_markdown_(self) -> str:
         return self.to_markdown()

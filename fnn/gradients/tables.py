@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from fnn.describe.fitting import WIDEST, Column, fitted, page_width
+from fnn.describe.html import html_table, html_text
 from fnn.describe.rendering import as_text, encodable
 from fnn.gradients.findings import Findings
 from fnn.gradients.notes import BYTES, COUNTS, TIMES, index_of, notes_of, number, scaled
@@ -47,6 +48,21 @@ def renderables(report: Findings, width: int = WIDEST, encoding: str | None = No
         yield Text(encodable(line, encoding))
     style = "bold green" if report.ok else "bold red"
     yield Text(encodable(("✓ " if report.ok else "✗ ") + report.verdict, encoding), style=style)
+
+
+def html(report: Findings) -> str:
+    """The report as HTML, the verdict first."""
+    parts = [html_text(("✓ " if report.ok else "✗ ") + report.verdict)]
+    for kind, title in KINDS:
+        rows = _sorted(report, kind)
+        if rows:
+            columns = [Column(heading, right) for heading, right in _headings(report)]
+            cells = [_cells(report, row) for row in rows]
+            parts.append(html_table(columns, cells, title=f"{title}: {_subject(report)}"))
+    if report.cost:
+        columns = [Column(heading, i > 0) for i, heading in enumerate(_COST_HEADINGS)]
+        parts.append(html_table(columns, _cost_cells(report), title=_cost_title(report)))
+    return "".join([*parts, *map(html_text, notes_of(report))])
 
 
 def markdown(report: Findings) -> str:
