@@ -48,6 +48,7 @@ from fnn.combinators import TimeDistributed as TimeDistributed
 from fnn.combinators import TransformerBlock as TransformerBlock
 from fnn.combinators import WeightNorm as WeightNorm
 from fnn.describe.derivation import derivation as derivation
+from fnn.describe.draw import draw as draw
 from fnn.describe.summary import summary as summary
 from fnn.gradients.compare import compare_gradients as compare_gradients
 from fnn.gradients.manual_vjp import with_manual_vjp as with_manual_vjp

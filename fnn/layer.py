@@ -120,6 +120,12 @@ class Layer(Stepwise):
         """The constructor call, with fields at their defaults left out and functions by their names."""
         return called(self)
 
+    def _repr_html_(self) -> str:
+        # Imported here: what shows a layer is made of layers.
+        from fnn.describe.html import html_model
+
+        return html_model(self)
+
     def init(self, key: jax.Array, x: Any) -> tuple[Params, State]:
         """Parameters and state for inputs like ``x`` (arrays or shapes); none by default."""
         refuse_shapes(x)

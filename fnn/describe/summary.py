@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import math
+import sys
 from typing import Any
 
 import jax
@@ -14,7 +15,9 @@ from fnn.combinators.pack import Pack, Packed
 from fnn.combinators.remat import Remat
 from fnn.combinators.reversible import Reversible
 from fnn.combinators.wiring import names_in
+from fnn.describe.fitting import Column, fitted, page_width
 from fnn.describe.flops import flops
+from fnn.describe.html import html_table
 from fnn.describe.rendering import as_text, spelled
 from fnn.errors import describe, is_floating
 from fnn.guards.inputs import arrays_or_shapes
@@ -46,7 +49,7 @@ class LayerRow:
     rule: str
     times: int
     seen: str = ""
-    """For a convolution or a pool with an integer window: the axes and channels of its input. For the first layer of a
+    """For a convolution or a pool: the axes and channels of its input. For the first layer of a
     node of a ``Graph``: what the node reads."""
 
 
@@ -75,35 +78,53 @@ class Summary:
         return sum(row.cache_bytes for row in self.rows)
 
     def __repr__(self) -> str:
-        return as_text(self._table())
+        width = page_width()
+        return as_text(self._table(width, getattr(sys.stdout, "encoding", None)), width)
 
     def __rich_console__(self, console: Any, options: Any) -> Any:
-        yield from spelled(console, options, self._table())
+        yield from spelled(console, options, self._table(options.max_width, console.encoding))
 
-    def _table(self) -> Any:
-        from rich import box
-        from rich.table import Table
+    def _repr_html_(self) -> str:
+        wide = [[*what, *count] for what, count in zip(*self._cells(), strict=True)]
+        return html_table([*WHAT, *NUMBERS], wide, footer=["total", "", "", *self._totals()])
 
-        table = Table(box=box.SIMPLE_HEAD, show_footer=True, padding=(0, 1, 0, 0))
-        totals = [
-            *("total", "", "", f"{self.parameters:,}", short(self.forward_flops), short(self.backward_flops)),
-            *(short(self.cache_bytes), ""),
-        ]
-        headings = ("path", "layer", "output", "parameters", "FLOPs forward", "backward", "cache bytes", "rule")
-        for position, (heading, total) in enumerate(zip(headings, totals, strict=True)):
-            table.add_column(heading, total, justify="right" if 3 <= position <= 6 else "left", overflow="fold")
+    def _totals(self) -> list[str]:
+        totals = [f"{self.parameters:,}", short(self.forward_flops), short(self.backward_flops)]
+        return [*totals, short(self.cache_bytes), ""]
+
+    def _cells(self) -> tuple[list[list[str]], list[list[str]]]:
+        """Of each row, what the layer is, and its numbers."""
+        cells, numbers = [], []
         for row in self.rows:
-            times = f" ×{row.times}" if row.times > 1 else ""
-            table.add_row(
-                *(
-                    row.path + times,
-                    repr(row.layer) + (row.seen and f"\n{row.seen}"),
-                    row.output,
-                    f"{row.parameters:,}" if row.parameters else "",
-                ),
-                *(short(row.forward_flops), short(row.backward_flops), short(row.cache_bytes), row.rule),
+            path = row.path + (f" ×{row.times}" if row.times > 1 else "")
+            cells.append([path, repr(row.layer) + (row.seen and f"\n{row.seen}"), row.output])
+            counts = (row.forward_flops, row.backward_flops, row.cache_bytes)
+            numbers.append([f"{row.parameters:,}" if row.parameters else "", *map(short, counts), row.rule])
+        return cells, numbers
+
+    def _table(self, width: int, encoding: str | None) -> Any:
+        """All columns side by side; what a layer is in one column; or each layer as a list: the first that fits."""
+        totals, (cells, numbers) = self._totals(), self._cells()
+        wide = [[*what, *count] for what, count in zip(cells, numbers, strict=True)]
+        options = {"encoding": encoding, "footer": ["total", "", "", *totals]}
+        table = fitted([*WHAT, *NUMBERS], wide, width, **options, or_rows=False) if width > 90 else None
+        if table is None and width > 70:
+            joined = [
+                ["\n".join(part for part in what if part), *count] for what, count in zip(cells, numbers, strict=True)
+            ]
+            options["footer"] = ["total", *totals]
+            table = fitted(
+                [Column("layer", breaks="/,("), *NUMBERS], joined, width, **options, apart=True, or_rows=False
             )
-        return table
+            options["footer"] = ["total", "", "", *totals]
+        return fitted([*WHAT, *NUMBERS], wide, width, **options) if table is None else table
+
+
+WHAT = [Column("path", breaks="/"), Column("layer", breaks=",("), Column("output", breaks=" ")]
+NUMBERS = [
+    *(Column(heading, right=True) for heading in ("parameters", "FLOPs\nforward", "\nbackward", "cache\nbytes")),
+    Column("rule"),
+]
 
 
 def summary(model: Layer, x: Any) -> Summary:
@@ -175,7 +196,7 @@ def _say_what_nodes_read(model: Layer, rows: list[LayerRow]) -> None:
 
 def _seen(layer: Layer, x: Any) -> str:
     window = getattr(layer, "kernel_size", getattr(layer, "window", None))
-    if not isinstance(layer, Convolution | DepthwiseConv | MaxPool | AvgPool) or not isinstance(window, int):
+    if not isinstance(layer, Convolution | DepthwiseConv | MaxPool | AvgPool) or window is None:
         return ""
     channels = f"{x.shape[-1]} channel{'s' * (x.shape[-1] != 1)}"
     return f"{x.ndim - 2}-D over {'×'.join(map(str, x.shape[1:-1]))}, {channels}"

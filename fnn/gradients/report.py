@@ -8,7 +8,7 @@ from typing import Any
 
 from fnn.describe.rendering import spelled
 from fnn.gradients.findings import Findings
-from fnn.gradients.tables import markdown, renderables, text
+from fnn.gradients.tables import html, markdown, renderables, text
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -41,11 +41,14 @@ class GradientReport(Findings):
 
         save_plot(self, path)
 
+    def _repr_html_(self) -> str:
+        return html(self)
+
     def _repr_markdown_(self) -> str:
         return self.to_markdown()
 
     def __rich_console__(self, console: Any, options: Any) -> Any:
-        yield from spelled(console, options, *renderables(self))
+        yield from spelled(console, options, *renderables(self, options.max_width, console.encoding))
 
     def __str__(self) -> str:
         return text(self)

@@ -1,56 +1,68 @@
 """A gradient report as text: rich tables for the terminal, Markdown for notebooks and issues."""
 
+import sys
 from collections.abc import Iterator
 from typing import Any
 
-from fnn.describe.rendering import as_text
+from fnn.describe.fitting import WIDEST, Column, fitted, page_width
+from fnn.describe.html import html_table, html_text
+from fnn.describe.rendering import as_text, encodable
 from fnn.gradients.findings import Findings
 from fnn.gradients.notes import BYTES, COUNTS, TIMES, index_of, notes_of, number, scaled
 from fnn.gradients.rows import Comparison, Kind, Row
 
-WIDTH = 120
 KINDS: tuple[tuple[Kind, str], ...] = (("parameter", "Parameters"), ("delta", "Deltas of the layers' outputs"))
 
 
+SPARE = ("max abs", "cosine", "worst at")
+"""The columns that a page of 80 characters has no room for; the notes say them of every row that fails."""
+
+
 def text(report: Findings) -> str:
-    """The report as plain text, at most ``WIDTH`` wide."""
+    """The report as plain text, as wide as the page."""
     from rich.console import Group
 
-    return as_text(Group(*renderables(report)), WIDTH).strip("\n")
+    width = page_width()
+    return as_text(Group(*renderables(report, width, getattr(sys.stdout, "encoding", None))), width).strip("\n")
 
 
-def renderables(report: Findings) -> Iterator[Any]:
-    """What rich prints, in order."""
-    from rich import box
-    from rich.table import Table
+def renderables(report: Findings, width: int = WIDEST, encoding: str | None = None) -> Iterator[Any]:
+    """What rich prints, in order, on a page of that width and encoding."""
     from rich.text import Text
 
     for kind, title in KINDS:
         rows = _sorted(report, kind)
         if not rows:
             continue
-        table = Table(title=f"{title}: {_subject(report)}", **_style(box.SIMPLE_HEAD))
-        for heading, right in _headings(report):
-            table.add_column(heading, justify="right" if right else "left", no_wrap=heading != "path", overflow="fold")
-        for row in rows:
-            style = "" if row.confirmed else "bold red"
-            table.add_row(*(Text(cell) for cell in _cells(report, row)), style=style)
-        yield table
+        columns = [
+            Column(heading, right, "/" * (heading == "path"), heading in SPARE) for heading, right in _headings(report)
+        ]
+        styles = {number: "bold red" for number, row in enumerate(rows) if not row.confirmed}
+        cells = [_cells(report, row) for row in rows]
+        words = {"title": f"{title}: {_subject(report)}", "styles": styles, "encoding": encoding}
+        yield fitted(columns, cells, width, **words)
     if report.cost:
-        table = Table(title=_cost_title(report), **_style(box.SIMPLE_HEAD))
-        for i, heading in enumerate(_COST_HEADINGS):
-            table.add_column(heading, justify="right" if i else "left", no_wrap=True)
-        for cells in _cost_cells(report):
-            table.add_row(*cells)
-        yield table
+        columns = [Column(heading, i > 0, " (" * (i == 4)) for i, heading in enumerate(_COST_HEADINGS)]
+        yield fitted(columns, _cost_cells(report), width, title=_cost_title(report), encoding=encoding)
     for line in notes_of(report):
-        yield Text(line)
-    yield Text(("✓ " if report.ok else "✗ ") + report.verdict, style="bold green" if report.ok else "bold red")
+        yield Text(encodable(line, encoding))
+    style = "bold green" if report.ok else "bold red"
+    yield Text(encodable(("✓ " if report.ok else "✗ ") + report.verdict, encoding), style=style)
 
 
-def _style(box: Any) -> dict[str, Any]:
-    padding = {"padding": (0, 1), "collapse_padding": True, "pad_edge": False}
-    return {"box": box, "title_justify": "left", "title_style": "bold", **padding}
+def html(report: Findings) -> str:
+    """The report as HTML, the verdict first."""
+    parts = [html_text(("✓ " if report.ok else "✗ ") + report.verdict)]
+    for kind, title in KINDS:
+        rows = _sorted(report, kind)
+        if rows:
+            columns = [Column(heading, right) for heading, right in _headings(report)]
+            cells = [_cells(report, row) for row in rows]
+            parts.append(html_table(columns, cells, title=f"{title}: {_subject(report)}"))
+    if report.cost:
+        columns = [Column(heading, i > 0) for i, heading in enumerate(_COST_HEADINGS)]
+        parts.append(html_table(columns, _cost_cells(report), title=_cost_title(report)))
+    return "".join([*parts, *map(html_text, notes_of(report))])
 
 
 def markdown(report: Findings) -> str:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from fnn.describe.html import html_text
 from fnn.describe.rendering import printable, spelled
 from fnn.guards.options import flag
 from fnn.sweep.placement import Layout
@@ -157,6 +158,9 @@ class SweepResult:
         from fnn.sweep.plot import save_plot
 
         save_plot(self.table(score, **options), path, x)
+
+    def _repr_html_(self) -> str:
+        return self.table()._repr_html_() + html_text(f"{self.layout}.")
 
     def _repr_markdown_(self) -> str:
         return self.to_markdown()

@@ -12,6 +12,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from fnn.describe.fitting import Column
+from fnn.describe.html import html_table
 from fnn.describe.rendering import as_text, spelled
 from fnn.errors import is_floating
 from fnn.sweep.grid import number
@@ -156,6 +158,10 @@ class SweepTable:
         escaped.append("|" + "---:|" * len(headings))
         escaped += ["| " + " | ".join(row) + " |" for row in cells]
         return f"**{self._title()}**\n\n" + "\n".join(escaped) + "\n"
+
+    def _repr_html_(self) -> str:
+        columns = [Column(heading, heading != "reason") for heading in self._headings()]
+        return html_table(columns, self._cells(), title=self._title())
 
     def _title(self) -> str:
         which = "in the last epoch" if self.at == "final" else "in the best epoch"

@@ -1,11 +1,14 @@
 """Learning curves as a picture: the loss, and every metric that is a number, in training and validation."""
 
+import io
 import math
 import os
-from typing import Any
+from typing import Any, BinaryIO
 
+import jax
 import numpy as np
 
+from fnn.describe.html import html_picture, html_text
 from fnn.train.history import History
 
 COLOURS = {"training": "#0b6e99", "validation": "#e08e0b"}
@@ -14,7 +17,7 @@ ALONE = ("epsilon", "noise_scale")
 """Entries that are neither losses nor metrics of outputs, and have no validation."""
 
 
-def save_curves(history: History, path: str | os.PathLike) -> None:
+def save_curves(history: History, path: str | os.PathLike | BinaryIO) -> None:
     """Draws every entry of a history over its epochs, those of validation beside those of training.
 
     A history of several runs (entries (runs, epochs)) is drawn as the mean with a band from the lowest to the highest.
@@ -52,6 +55,25 @@ def save_curves(history: History, path: str | os.PathLike) -> None:
         figure.suptitle(f"Means of {max(runs)} runs, with bands from the lowest to the highest", fontsize=9)
     figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=2, frameon=False)
     figure.savefig(path, dpi=150)
+
+
+def html_of(history: History, epochs_run: Any, words: str) -> str:
+    """A result for a notebook: what it is, and its curves; the table without matplotlib; the words alone if empty."""
+    try:
+        return html_text(words) + _curves_or_table(history, epochs_run)
+    except (ValueError, jax.errors.TracerArrayConversionError):  # no epochs, or inside jit
+        return html_text(words)
+
+
+def _curves_or_table(history: History, epochs_run: Any) -> str:
+    from fnn.train.table import table_of
+
+    page = io.BytesIO()
+    try:
+        save_curves(history, page)
+    except ImportError:
+        return html_text(table_of(history, epochs_run))
+    return html_picture(page.getvalue(), f"learning curves: {', '.join(panels(history))}")
 
 
 def panels(history: History) -> list[str]:

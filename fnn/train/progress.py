@@ -28,16 +28,9 @@ class ProgressBar:
 
         self.console = console or Console(stderr=True)
         self.title, self.epochs, self.steps, self.shown = title, epochs, steps, shown
+        columns, self.room = _columns(self.console.width, len(f"{title} {epochs}/{epochs} epochs"))
         self.bar = progress.Progress(
-            progress.TextColumn("{task.description}"),
-            progress.BarColumn(),
-            progress.MofNCompleteColumn(),
-            progress.TextColumn("epochs"),
-            progress.TimeElapsedColumn(),
-            progress.TextColumn("left"),
-            progress.TimeRemainingColumn(),
-            progress.TextColumn("{task.fields[rate]}"),
-            progress.TextColumn("{task.fields[values]}"),
+            *columns,
             console=self.console,
             disable=not (shown and self.console.is_terminal),
         )
@@ -56,12 +49,46 @@ class ProgressBar:
 
     def epoch(self, epoch: int, values: dict[str, Any], rate: str = "") -> None:
         """Shows the end of an epoch (counted from 0) with its values; arrays are left out."""
-        text = "  ".join(f"{name} {float(value):.4g}" for name, value in values.items() if np.ndim(value) == 0)
-        self.bar.update(self.task, completed=epoch + 1, values=text)
+        words = [f"{name} {float(value):.4g}" for name, value in values.items() if np.ndim(value) == 0]
+        fitting = next((n for n in range(len(words), 0, -1) if len("  ".join(words[:n])) <= self.room), 0)
+        self.bar.update(self.task, completed=epoch + 1, values="  ".join(words[:fitting]))
+        text = "  ".join(words)
         every = -(-self.epochs // 10)
         if self.shown and not self.console.is_terminal and ((epoch + 1) % every == 0 or epoch + 1 == self.epochs):
             line = "  ".join(part for part in (f"{self.title}  epoch {epoch + 1}/{self.epochs}", rate, text) if part)
             self.console.print(line, soft_wrap=True)
+
+
+def _columns(width: int, words: int) -> tuple[list[Any], int]:
+    """The columns that a terminal of that width has room for, none squeezed, and the room for the epoch's values.
+
+    ``words`` is the room of the title and the epochs, which always stand there. The values have first claim to the
+    rest, then the remaining time, the rate, the bar and the time that has passed: whichever still fits.
+    """
+    from rich import progress
+    from rich.table import Column
+
+    def text(content: str) -> Any:
+        return progress.TextColumn(content, table_column=Column(no_wrap=True))
+
+    room = width - words
+    times = [text("left"), progress.TimeRemainingColumn(table_column=Column(no_wrap=True))]
+    wanted = {  # the most wanted first, each with the room that it takes, a blank included
+        "values": (36 if width >= 80 else 26, [text("{task.fields[values]}")]),
+        "times": (13, times),
+        "rate": (20, [text("{task.fields[rate]}")]),
+        "bar": (11, [progress.BarColumn(10)]),
+        "elapsed": (8, [progress.TimeElapsedColumn(table_column=Column(no_wrap=True))]),
+    }
+    shown: dict[str, list[Any]] = {}
+    for name, (size, columns) in wanted.items():
+        fits = size <= room
+        room -= size * fits
+        shown[name] = columns * fits
+    epochs = [progress.MofNCompleteColumn(table_column=Column(no_wrap=True)), text("epochs")]
+    order = (shown["bar"], epochs, shown["elapsed"], shown["times"], shown["rate"], shown["values"])
+    for_values = wanted["values"][0] - 1 + room if shown["values"] else 0
+    return [text("{task.description}"), *(column for columns in order for column in columns)], for_values
 
 
 class ShowProgress(Callback):

@@ -1,12 +1,20 @@
 """What a run returns."""
 
+import math
 import os
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
+from jax.core import Tracer
 
+from fnn.describe.rendering import printable
 from fnn.layer import Params, State
 from fnn.train.history import History
+
+
+def _is_known(value: Any) -> bool:
+    return not isinstance(value, Tracer | jax.ShapeDtypeStruct)
 
 
 class TrainResult(NamedTuple):
@@ -45,6 +53,20 @@ class TrainResult(NamedTuple):
         return table_of(self.history, self.epochs_run, score)
 
     def __repr__(self) -> str:
-        """Names and sizes, without the numbers."""
+        """Names and sizes, without the numbers; of several runs also how many there are."""
         count = sum(leaf.size for leaf in jax.tree.leaves(self.params))
-        return f"TrainResult(epochs_run={self.epochs_run}, history of {', '.join(self.history)}, {count:,} parameters)"
+        runs, epochs = np.shape(self.epochs_run), np.ravel(self.epochs_run) if _is_known(self.epochs_run) else None
+        if not runs:
+            said = f"epochs_run={self.epochs_run}"
+        else:
+            least, most = (0, 0) if epochs is None or not epochs.size else (epochs.min(), epochs.max())
+            span = f"{most}" if least == most else f"{least} to {most}"
+            said = f"{'×'.join(map(str, runs))} runs stacked" + ("" if epochs is None else f", epochs_run={span}")
+        share = f"{count // math.prod(runs):,} parameters each" if math.prod(runs) > 1 else f"{count:,} parameters"
+        return printable(f"TrainResult({said}, history of {', '.join(self.history)}, {share})")
+
+    def _repr_html_(self) -> str:
+        """The learning curves as a picture; the table where matplotlib is not installed or a value is traced."""
+        from fnn.train.plot import html_of
+
+        return html_of(self.history, self.epochs_run, repr(self))

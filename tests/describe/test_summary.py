@@ -64,7 +64,12 @@ def test_a_convolution_with_one_integer_says_over_how_many_axes_it_ran():
     """It takes images without channels for sequences, which the summary did not show."""
     model = fnn.Serial(fnn.Conv(4, 3), fnn.MaxPool(2), fnn.Conv(3, (3,)), fnn.Relu())
     result = fnn.summary(model, jax.ShapeDtypeStruct((2, 8, 6), "float32"))
-    assert [row.seen for row in result.rows] == ["1-D over 8, 6 channels", "1-D over 8, 4 channels", "", ""]
+    assert [row.seen for row in result.rows] == [
+        "1-D over 8, 6 channels",
+        "1-D over 8, 4 channels",
+        "1-D over 4, 4 channels",
+        "",
+    ]
     assert "1-D over 8, 6 channels" in str(result)
     image = fnn.summary(fnn.DepthwiseConv(3), jax.ShapeDtypeStruct((2, 9, 8, 1), "float32"))
     assert image.rows[0].seen == "2-D over 9×8, 1 channel"
