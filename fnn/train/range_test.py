@@ -29,6 +29,9 @@ DECAY, RISE, LIKELY = 0.95, 3.0, 3.0
 """The decay of the mean of the losses; by how many falls it rises where the run diverged; how many standard deviations
 a fall is more than noise."""
 
+MEMORY = round(1 / (1 - DECAY))
+"""The number of losses of which the mean mostly consists."""
+
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class LearningRates:
@@ -76,9 +79,9 @@ def find_learning_rate(
 
         rate_t = lowest · (highest/lowest)^(t/(steps − 1)),  loss l_t before the step with rate_t,  t = 0, 1, …
         m_t = Σ_(i≤t) 0.95^(t−i) l_i / Σ_(i≤t) 0.95^(t−i)    the mean, its bias corrected
-        suggestion = rate_t / 10 at the least m_t
+        suggestion = rate_t / 10 at the least m_t, from t = 20 on (or from the middle of a shorter run)
 
-    The run has diverged, and nothing counts from there on, where m is not finite or has risen from its minimum by three
+    Before, m is a mean of so few batches that one easy batch would be its minimum. The run has diverged, and nothing counts from there on, where m is not finite or has risen from its minimum by three
     times its fall, or by three times the minimum if that is more. The steepest descent of m, the other common choice,
     lay in the noise of the first batches or at the edge of divergence more often than not. The suggestion is a rate to
     begin with: over three keys, ten epochs at it had a training loss of at most 1.9 times the best of a sweep's 16
@@ -144,8 +147,9 @@ def _judged(rates: np.ndarray, losses: np.ndarray) -> LearningRates:
         return _unsuggested(rates, losses, smoothed, f"the loss of the first batch is {losses[0]}", "look at the data")
     first = losses[: len(smoothed)][: max(2, len(losses) // 10)]  # what diverged at once tells of no fall
     noise = first.std() * np.sqrt((1 - DECAY) / (1 + DECAY))
-    best = int(np.argmin(smoothed))
-    if best == 0 or not first.mean() - smoothed[best] > LIKELY * noise:
+    begin = min(MEMORY, len(smoothed) // 2)
+    best = begin + int(np.argmin(smoothed[begin:]))
+    if best == begin or not first.mean() - smoothed[best] > LIKELY * noise:
         why = f"the loss did not fall by more than its noise at any rate from {rates[0]:.3g} to {rates[-1]:.3g}"
         return _unsuggested(rates, losses, smoothed, why, "give other rates, more steps or larger batches")
     if best == len(losses) - 1:

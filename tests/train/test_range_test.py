@@ -34,7 +34,7 @@ def usual() -> LearningRates:
 def test_the_suggestion_is_a_tenth_of_the_rate_at_the_least_mean():
     found = usual()
     close(found.rates, np.geomspace(1e-6, 10, 60), rtol=1e-6)
-    assert found.suggestion == found.rates[found.smoothed.argmin()] / 10
+    assert found.suggestion == found.rates[20 + found.smoothed[20:].argmin()] / 10
     assert 0.01 < found.suggestion < 0.2
     # The quadratic of this regression diverges from a rate of about 1 on.
     assert len(found.smoothed) < 60
@@ -64,6 +64,13 @@ def test_a_run_that_diverges_at_once_has_no_suggestion(losses: list[float], word
         found = _judged(np.geomspace(1e3, 1e6, 20), np.array(losses))
     assert np.isnan(found.suggestion)
     assert "diverged at 1" in repr(found)
+
+
+def test_an_easy_first_batch_is_no_minimum():
+    losses = np.concatenate([[0.01], np.full(60, 1.0), np.linspace(1, 0.3, 40), np.linspace(1, 9, 20)])
+    rates = np.geomspace(1e-6, 10, len(losses))
+    found = _judged(rates, losses + 0.01 * np.cos(np.arange(len(losses))))
+    assert rates[90] / 10 < found.suggestion < rates[115] / 10
 
 
 @pytest.mark.full
