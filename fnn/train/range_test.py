@@ -81,12 +81,13 @@ def find_learning_rate(
         m_t = Σ_(i≤t) 0.95^(t−i) l_i / Σ_(i≤t) 0.95^(t−i)    the mean, its bias corrected
         suggestion = rate_t / 10 at the least m_t, from t = 20 on (or from the middle of a shorter run)
 
-    Before, m is a mean of so few batches that one easy batch would be its minimum. The run has diverged, and nothing counts from there on, where m is not finite or has risen from its minimum by three
-    times its fall, or by three times the minimum if that is more. The steepest descent of m, the other common choice,
-    lay in the noise of the first batches or at the edge of divergence more often than not. The suggestion is a rate to
-    begin with: over three keys, ten epochs at it had a training loss of at most 1.9 times the best of a sweep's 16
-    rates for a perceptron on digits (with Adam and with SGD), and 2.5 times for two noisy regressions; for a
-    convolution with batch norm, whose loss has no edge, 1.0, 2.1 and 9.1 times. ``plot`` shows which case it is.
+    Before, m is a mean of so few batches that one easy batch would be its minimum. The run has diverged, and
+    nothing counts from there on, where m is not finite or has risen from its minimum by three times its fall, or by
+    three times the minimum if that is more. The steepest descent of m, the other common choice, lay in the noise of
+    the first batches or at the edge of divergence more often than not. The suggestion is a rate to begin with: over
+    three keys, ten epochs at it had a training loss of at most 1.9 times the best of a sweep's 16 rates for a
+    perceptron on digits (with Adam and with SGD), and 2.5 times for two noisy regressions; for a convolution with
+    batch norm, whose loss has no edge, 1.0, 2.1 and 9.1 times. ``plot`` shows which case it is.
 
     ``optimizer`` is an optimiser with a hyper-parameter ``learning_rate`` that is a number, whatever number it is, or a
     function of the rate: ``fnn.optim.adam``, ``lambda rate: fnn.optim.chain(…, fnn.optim.sgd(rate))``. ``data`` and

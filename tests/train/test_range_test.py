@@ -67,7 +67,7 @@ def test_a_run_that_diverges_at_once_has_no_suggestion(losses: list[float], word
 
 
 def test_an_easy_first_batch_is_no_minimum():
-    losses = np.concatenate([[0.01], np.full(60, 1.0), np.linspace(1, 0.3, 40), np.linspace(1, 9, 20)])
+    losses = np.concatenate([[0.4], np.full(60, 1.0), np.linspace(1, 0.2, 40), np.linspace(1, 9, 20)])
     rates = np.geomspace(1e-6, 10, len(losses))
     found = _judged(rates, losses + 0.01 * np.cos(np.arange(len(losses))))
     assert rates[90] / 10 < found.suggestion < rates[115] / 10
