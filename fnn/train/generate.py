@@ -124,6 +124,9 @@ def _checked_sampling(layer: Layer, temperature: Any, top_k: Any, top_p: Any) ->
         top_k = _one("top_k", top_k)
         if is_concrete(top_k):
             positive("top_k", top_k)
+            top_k = min(top_k, np.iinfo(np.int32).max)
+        elif not jnp.issubdtype(top_k.dtype, jnp.integer):
+            raise TypeError(f"top_k is an integer, got the traced {describe(top_k)}")
         top_k = jnp.asarray(top_k, jnp.int32)
     if top_p is not None:
         top_p = jnp.asarray(in_range("top_p", _one("top_p", top_p), PART), jnp.zeros(()).dtype)
@@ -144,6 +147,8 @@ def _one(name: str, value: Any) -> Any:
 
 
 def _checked_stop(stop: Any) -> tuple[int, ...]:
+    if hasattr(stop, "shape") and is_concrete(stop):
+        stop = np.asarray(stop).reshape(-1)
     tokens = () if stop is None else tuple(stop) if isinstance(stop, Iterable) else (stop,)
     for token in tokens:
         if isinstance(token, bool) or not isinstance(token, int | np.integer):

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import fnn
+from fnn.train.generate import _checked_sampling, _checked_stop
 from tests.generation.writing import KEY, LENGTHS, MODELS, PROMPT, V, made
 
 pytestmark = pytest.mark.usefixtures("strict_numerics")
@@ -105,3 +106,14 @@ def test_a_token_that_cannot_be_decided_is_an_error_that_says_why():
     params["dense_0"]["bias"][V] = 1e3  # it has no vector for its last token
     with pytest.raises(ValueError, match=r"the logits for new token 1 of row 0 are not finite: .*no vector for"):
         fnn.generate(model, params, {}, PROMPT, length=2, temperature=0)
+
+
+def test_traced_numbers_are_of_the_right_type_and_known_ones_may_be_arrays():
+    with pytest.raises(TypeError, match=r"top_k is an integer, got the traced float"):
+        jax.eval_shape(
+            lambda k: fnn.generate(MODELS["small"], *made(MODELS["small"]), PROMPT, length=2, key=KEY, top_k=k), 2.0
+        )
+    assert _checked_stop(np.array(3)) == _checked_stop(jax.numpy.array([3])) == _checked_stop({3}) == (3,)
+    how = _checked_sampling(MODELS["small"], 1.0, 2**40, None)
+    assert how is not None
+    assert how.top_k == 2**31 - 1
