@@ -24,7 +24,7 @@ def save_model(path: str | os.PathLike, model: Layer, params: Params, state: Sta
 
     Errors: those of ``save`` and ``to_json``; ``TypeError`` for parameters or a state that are not nested dicts.
 
-    >>> import fnn, tempfile, jax.numpy as jnp
+    >>> import fnn, jax, tempfile, jax.numpy as jnp
     >>> model = fnn.Serial(fnn.Dense(3), fnn.Relu())
     >>> params, state = model.init(jax.random.key(0), jnp.ones((1, 2)))
     >>> with tempfile.TemporaryDirectory() as folder:
