@@ -16,7 +16,7 @@ from fnn.checkpoint import tensor_file
 from fnn.checkpoint.file import contents, read_metadata, save
 from fnn.checkpoint.file import load as load_arrays
 from fnn.checkpoint.nested import structure_of, tree_like
-from fnn.errors import describe, positive
+from fnn.errors import describe, instance_hint, positive
 from fnn.layer import Layer, Params, State
 from fnn.train.checks import check_statistics
 
@@ -52,8 +52,8 @@ class Program:
     def __call__(self, inputs: Any) -> Any:
         """The outputs; compiled once for every number of samples.
 
-        Errors: ``TypeError`` for inputs of another structure or dtype, ``ValueError`` for other shapes or samples of
-        different numbers.
+        Errors: ``TypeError`` for inputs of another structure or dtype, ``ValueError`` for other shapes, samples of
+        different numbers, and none at all.
         """
         inputs = jax.tree.map(jnp.asarray, inputs)
         self._check(inputs)
@@ -68,6 +68,8 @@ class Program:
         fixed = [_fixed(b.shape) for b in wanted[0]]
         if any(len(a.shape) != len(b) for a, b in zip(given[0], fixed, strict=True)):
             raise ValueError(says)
+        if any(not a.shape[0] for a in given[0]):
+            raise ValueError(f"{says}; the number of samples is at least 1")
         wrong = [
             size
             for a, b in zip(given[0], fixed, strict=True)
@@ -102,8 +104,9 @@ def export_jax(
     ``jit`` (indices, lengths) is not checked by the program. StableHLO is kept readable by later versions of JAX for at
     least six months.
 
-    Errors: those of the model, with the path of the layer; ``TypeError`` for parameters or a state that are not nested
-    dicts; ``ValueError`` for inputs without a batch axis, a batch norm without statistics, and an unknown platform.
+    Errors: those of the model, with the path of the layer; ``TypeError`` if not given a model, and for parameters or a
+    state that are not nested dicts; ``ValueError`` for inputs that do not have one number of samples, a batch norm
+    without statistics, and an unknown platform.
     A layer that needs to know the number of samples raises what it raises, with a note that ``batch_size`` fixes it.
 
     >>> import fnn, tempfile, jax, jax.numpy as jnp
@@ -116,8 +119,11 @@ def export_jax(
 
     Source: https://docs.jax.dev/en/latest/export/export.html
     """
-    trees = {"params": params, "state": state}
+    if not isinstance(model, Layer):
+        raise TypeError(f"fnn.export.jax takes a model of fnn first, got {model!r}{instance_hint(model)}")
+    trees: Any = {"params": params, "state": state}
     structure = {part: structure_of(part, tree) for part, tree in trees.items()}
+    trees = jax.tree.map(jnp.asarray, trees)  # NumPy's float64 as JAX computes with it: the program's dtypes
     check_statistics(model, state)
 
     def run(leaves: dict[str, list], x: Any) -> Any:
@@ -191,6 +197,10 @@ def _with_batch(x: Any, batch_size: int | None) -> Any:
     if batch_size is not None:
         positive("batch_size", batch_size)
     (size,) = export.symbolic_shape("b") if batch_size is None else (batch_size,)
+    if len({np.shape(leaf)[:1] for leaf in jax.tree.leaves(x)}) > 1 and all(map(np.shape, jax.tree.leaves(x))):
+        raise ValueError(
+            f"inputs have one leading axis of samples, got {describe(x)}; what is not of samples belongs into the model"
+        )
 
     def shaped(leaf: Any) -> jax.ShapeDtypeStruct:
         like = _shape(leaf)

@@ -115,9 +115,19 @@ def test_what_it_takes_is_checked(tmp_path: Path):
     for wrong in (np.ones((3, 5)), np.ones(4), np.ones((1, 1, 4))):
         with pytest.raises(ValueError, match=r"^the program takes float32\[b,4\], got float32\["):
             program(wrong)
+    with pytest.raises(ValueError, match=r"got float32\[0,4\]; the number of samples is at least 1"):
+        program(np.ones((0, 4)))
     for wrong in (np.ones((3, 4), int), (np.ones((3, 4)),), None):
         with pytest.raises(TypeError, match=r"^the program takes float32\[b,4\], got "):
             program(wrong)
+
+
+def test_parameters_in_float64_of_numpy_are_written_as_the_model_computes(tmp_path: Path):
+    x = np.ones((2, 4), np.float32)
+    params, state = compiled.init(MODEL, KEY, x)
+    wide = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), params)
+    fnn.export.jax(MODEL, wide, state, x, tmp_path / "program")
+    close(fnn.export.load(tmp_path / "program")(x), compiled.apply(MODEL, params, state, x)[0], rtol=1e-6)
 
 
 def test_samples_of_different_numbers_are_refused(tmp_path: Path):
@@ -150,6 +160,12 @@ def test_a_layer_that_needs_the_number_of_samples_gets_it(tmp_path: Path):
 @pytest.mark.parametrize(
     ("x", "options", "error", "message"),
     [
+        (
+            (np.ones((2, 4), np.float32), np.ones((3, 4), np.float32)),
+            {},
+            ValueError,
+            r"inputs have one leading axis of samples, got \(float32\[2,4\], float32\[3,4\]\); what is not of samples",
+        ),
         (np.float32(1), {}, ValueError, r"inputs have a leading axis of samples, got float32\[\]"),
         (np.ones((2, 4), np.float32), {"batch_size": 0}, ValueError, "batch_size is at least 1, got 0"),
         (np.ones((2, 4), np.float32), {"platforms": "cpu"}, TypeError, r"several names, such as \['cpu', 'cuda'\]"),
@@ -164,6 +180,8 @@ def test_what_cannot_be_written_is_refused(x: Any, options: dict, error: type[Ex
 
 def test_parameters_that_are_none_and_statistics_that_are_missing_are_refused(tmp_path: Path):
     x = np.ones((2, 4), np.float32)
+    with pytest.raises(TypeError, match=r"takes a model of fnn first, got .*; did you mean Tanh"):
+        fnn.export.jax(fnn.Tanh, {}, {}, x, tmp_path / "program")  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="params is a nested dict of arrays"):
         fnn.export.jax(MODEL, [], {}, x, tmp_path / "program")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="expected a parameter 'kernel'") as raised:
