@@ -40,6 +40,7 @@ def size(cache: Any) -> int:
     return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(cache) if leaf.dtype != KEY.dtype)
 
 
+@pytest.mark.full
 def test_the_gradient_has_the_same_bits():
     x = jax.random.normal(KEY, (3, 6, 8, 2))
     plain, whole = gradients(NETWORK, x)

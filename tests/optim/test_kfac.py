@@ -165,6 +165,7 @@ def test_wrappers_that_change_nothing_change_nothing(name):
     close(result(name).params, result("alone").params, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.full
 def test_fit_takes_the_steps_of_make_train():
     options: dict[str, Any] = {"epochs": 6, "batch_size": 12}
     fitted = fnn.fit(OBJECTIVE, optim.kfac(0.3), (X, LABELS), key=KEY, progress=False, **options)

@@ -97,7 +97,7 @@ MODELS = {
     "no repeat": fnn.Serial(fnn.Dense(4), fnn.Tanh(), fnn.Dense(4)),
     "feed forward": fnn.Repeat(fnn.Residual(fnn.FeedForward(8)), 2),
 }
-QUICK = ("deep", "reversible", "other parameters", "frozen")
+QUICK = ("one layer, repeated", "frozen")
 
 
 @pytest.mark.parametrize(
@@ -181,6 +181,7 @@ def test_parts_updated_one_by_one_are_the_whole_updated_at_once(random: Any):
 # ---- clipping
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("max_norm", [0.05, 1e6])
 def test_the_global_norm_is_found_in_a_first_pass(max_norm: float):
     model = fnn.Serial(MODELS["other parameters"], fnn.Repeat(block(), 2))
@@ -249,6 +250,7 @@ def test_a_deep_perceptron_needs_at_most_three_fifths_of_the_memory(optimizer: A
 RUN: dict[str, Any] = {"epochs": 2, "batch_size": 4}
 
 
+@pytest.mark.full
 def test_fit_and_make_train_take_it_and_runs_are_the_same():
     objective = fnn.Objective(DEEP, fnn.CrossEntropy())
     fitted = [
