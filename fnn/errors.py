@@ -145,6 +145,13 @@ def integer_array(x: Any, what: str = "indices") -> jax.Array:
     """Returns x as an array of integers of 32 bits or more, or raises: 8 or 16 bits may not count up to V."""
     x = exact_array(x)
     if not jnp.issubdtype(x.dtype, jnp.integer):
+        if is_floating(x) and is_concrete(x):
+            missing = np.argwhere(np.isnan(np.asarray(x)))
+            if missing.size:
+                raise ValueError(
+                    f"{what} are integers, and one is missing (NaN) in sample {missing[0, 0]}; leave such samples out:"
+                    f" astype(int) would make up a value"
+                )
         raise TypeError(f"{what} are integers, got {describe(x)}; convert them with astype(int)")
     return x.astype(jnp.int32) if x.dtype.itemsize < 4 else x
 

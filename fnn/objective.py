@@ -12,7 +12,7 @@ from fnn.calls import apply_of, backward_of, forward_of, init_of
 from fnn.combinators.serial import Serial
 from fnn.errors import describe, instance_hint, located, returned, tuple_of
 from fnn.layer import Cache, Layer, Params, State
-from fnn.losses.loss import Loss
+from fnn.losses.loss import Loss, loss_hint
 from fnn.penalties import Penalty
 from fnn.ruled import Replaced, checked_rules, rule_of
 from fnn.takes_logits import warn_of_probabilities
@@ -72,7 +72,7 @@ class Objective:
             raise TypeError(f"the model of an objective must be a layer, got {self.model!r}{instance_hint(self.model)}")
         if not isinstance(self.loss, Loss):
             raise TypeError(
-                f"expected a loss such as CrossEntropy() for the objective, got {self.loss!r}{instance_hint(self.loss)}"
+                f"expected a loss such as CrossEntropy() for the objective, got {self.loss!r}{loss_hint(self.loss)}"
             )
         object.__setattr__(self, "penalties", tuple_of(Penalty, "penalties", self.penalties))
         object.__setattr__(self, "model", _with_head(self.model, self.loss.head))

@@ -9,6 +9,7 @@ from fnn.checkpoint.file import contents, load, read_metadata, save
 from fnn.checkpoint.folder import CheckpointFolder
 from fnn.checkpoint.model_text import from_json, to_json
 from fnn.checkpoint.nested import structure_of, tree_like
+from fnn.errors import instance_hint
 from fnn.layer import Layer, Params, State
 
 ENTRY = "model"
@@ -32,6 +33,12 @@ def save_model(path: str | os.PathLike, model: Layer, params: Params, state: Sta
     ...     load_model(path)[0]
     Serial(Dense(features=3), Relu())
     """
+    if not isinstance(model, Layer) or isinstance(path, Layer):
+        given = ", ".join(type(each).__name__ for each in (path, model, params, state))
+        raise TypeError(
+            f"save_model takes (path, model, params, state) in this order, got ({given})"
+            f"{'' if isinstance(path, Layer) else instance_hint(model)}"
+        )
     text = to_json(model)
     return save(path, {"params": params, "state": state}, {ENTRY: described(text, params, state)})
 

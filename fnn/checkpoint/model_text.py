@@ -39,7 +39,8 @@ def to_json(model: Layer, *, indent: int | None = None) -> str:
     Serial(Dense(features=3), Lambda(fn=relu))
     """
     if not isinstance(model, Layer):
-        raise TypeError(f"to_json takes a model, which is a layer, got {model!r}{instance_hint(model)}")
+        shown = repr(model) if isinstance(model, type) else f"a {type(model).__name__}"
+        raise TypeError(f"to_json takes a model, which is a layer, got {shown}{instance_hint(model)}")
     return json.dumps({"format": FORMAT, "model": _written("", model)}, indent=indent, ensure_ascii=False)
 
 

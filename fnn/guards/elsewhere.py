@@ -87,6 +87,7 @@ KEYWORDS = {
     "lr": "write learning_rate=…",
     "betas": "write b1=… and b2=…",
     "weight_decay": "write adamw(…), or chain(decay_weights(strength), …)",
+    "wd": "write weight_decay=…, of adamw(…) or lamb(…)",
     "stride": "write strides=…",
     "bias": "write use_bias=…",
     "kernel": "write kernel_size=…",

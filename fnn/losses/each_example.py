@@ -28,6 +28,13 @@ def each_example(per_example: Callable[[Any, Any], Any], prediction: Any, target
             raise TypeError(
                 f"{per_example.__qualname__} returns the loss of one example, a floating number, got {describe(found)}"
             )
-        return jnp.asarray(found)
+        found = jnp.asarray(found)
+        if found.ndim and all(jnp.shape(leaf)[: found.ndim] != found.shape for leaf in jax.tree.leaves(target)):
+            raise ValueError(
+                f"{per_example.__qualname__} returns the loss of one example, a number, or one for each step of a"
+                f" target that is a sequence, got {describe(found)} for the target {describe(target)}; write"
+                f" .sum() or .mean() of it"
+            )
+        return found
 
     return jax.vmap(one)(*jax.tree.map(widened, (prediction, target)))

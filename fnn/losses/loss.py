@@ -26,7 +26,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fnn.corners import Kinks
-from fnn.errors import describe, exact_array, is_concrete, is_floating, returned
+from fnn.errors import describe, exact_array, instance_hint, is_concrete, is_floating, returned
 from fnn.guards.foreign import foreign
 from fnn.guards.signatures import check_methods
 from fnn.guards.spelling import check_spelling
@@ -225,6 +225,13 @@ class Loss:
         # A sum of ∞ would make every share 0, and so the value and the gradient.
         total = jnp.where(jnp.isinf(total), jnp.nan, total)
         return jnp.where(total == 0, 0, each / jnp.where(total == 0, 1, total))
+
+
+def loss_hint(thing: Any) -> str:
+    """A hint for a class, or a function of one example, given in place of a loss."""
+    if callable(thing) and not isinstance(thing, type | Layer):
+        return f"; write fnn.LossOf({getattr(thing, '__name__', 'function')}), with a function of one example"
+    return instance_hint(thing)
 
 
 def check_weights(weights: Any, what: str = "weights", of: str = "") -> None:

@@ -2,16 +2,16 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 
 from fnn.corners import Kinks
-from fnn.errors import describe, instance_hint, located
+from fnn.errors import describe, located
 from fnn.guards.ranges import NOT_NEGATIVE, in_range, is_number
 from fnn.layer import Cache, Static
-from fnn.losses.loss import Component, Loss
+from fnn.losses.loss import Component, Loss, loss_hint
 from fnn.losses.steps import Steps, parted, within_lengths
 from fnn.values import FrozenDict
 
@@ -60,7 +60,7 @@ class MultiLoss(Loss):
             raise TypeError(f"MultiLoss takes its losses by name, {{'name': loss}}, got {self.losses!r}")
         for name, loss in self.losses.items():
             if not isinstance(name, str) or not isinstance(loss, Loss):
-                raise TypeError(f"the loss {name!r} is a loss by its name, got {loss!r}{instance_hint(loss)}")
+                raise TypeError(f"the loss {name!r} is a loss by its name, got {loss!r}{loss_hint(loss)}")
             if loss.head is not None:
                 raise TypeError(
                     f"the loss {name!r}, {loss!r}, brings a layer of its own, which goes behind a model's only output;"
@@ -73,6 +73,11 @@ class MultiLoss(Loss):
         weights = {name: in_range(f"the weight of {name!r}", a, NOT_NEGATIVE) for name, a in self.weights.items()}
         object.__setattr__(self, "losses", FrozenDict(self.losses))
         object.__setattr__(self, "weights", FrozenDict(weights))
+
+    @property
+    def rule(self) -> Literal["hand", "auto"]:
+        """ "hand" if the rules of all losses are, else "auto"."""
+        return "hand" if all(loss.rule == "hand" for loss in self.losses.values()) else "auto"
 
     def forward(self, prediction: Any, target: Any, weights: Any = None) -> tuple[jax.Array, Cache]:
         values, caches = [], {}

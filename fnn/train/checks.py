@@ -69,6 +69,8 @@ def check_shapes(objective: Objective, params: Params, state: State, data: tuple
         try:
             jax.eval_shape(objective.loss.forward, outputs, targets, weights)
         except (TypeError, ValueError) as error:
+            if isinstance(error, TypeError) and _has_gaps(targets):  # outside a program, the loss says where
+                objective.loss.check(outputs if objective.loss.takes_lengths else parted(outputs)[0], targets)
             if isinstance(outputs, dict) and not isinstance(objective.loss, MultiLoss):
                 error.add_note(f"the outputs are {list(outputs)}: MultiLoss({{name: loss}}) has a loss for each")
             raise
@@ -140,6 +142,12 @@ def check_metrics(metrics: Sequence[Metric], outputs: Any, targets: Any, weights
         except (TypeError, ValueError) as error:
             error.add_note(f"for the metric {metric!r} of the {name}")
             raise
+
+
+def _has_gaps(targets: Any) -> bool:
+    """Whether some of the targets are not finite, if their values are known."""
+    known = [leaf for leaf in jax.tree.leaves(targets) if is_concrete(leaf) and is_floating(leaf)]
+    return not all(_finite_samples(leaf).all() for leaf in known)
 
 
 def _finite_samples(leaf: Any) -> np.ndarray:

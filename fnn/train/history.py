@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 
+from fnn.guards.spelling import closest
 from fnn.metrics import Metric
 
 
@@ -33,6 +34,14 @@ class History(dict):
         if name not in self:
             raise KeyError(f"the history has no entry {name!r}; it holds {', '.join(self) or 'nothing'}")
         return name.removeprefix("validation_") in self.higher
+
+    def __missing__(self, name: Any) -> Any:
+        full = f"validation_{str(name).removeprefix('val_')}" if str(name).startswith("val_") else str(name)
+        meant = closest(full, list(self), similar=0.9)
+        hint = f"; write {meant!r}" if meant else ""
+        if full.startswith("validation_") and not meant:
+            hint = f"; fit(…, validation=…) adds {full!r}"
+        raise KeyError(f"the history has no entry {name!r}; it holds {', '.join(self) or 'nothing'}{hint}")
 
     def copy(self) -> "History":
         """A copy that holds the same arrays."""

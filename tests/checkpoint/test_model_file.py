@@ -177,6 +177,17 @@ def test_what_is_no_nested_dict_of_arrays_is_not_saved(tmp_path: Path):
         fnn.save_model(tmp_path / "model.safetensors", fnn.Dense(3), {"kernel": "text"}, {})
 
 
+def test_arguments_in_another_order_are_told_the_order(tmp_path: Path):
+    save_model: Any = fnn.save_model
+    path = tmp_path / "model.safetensors"
+    order = r"^save_model takes \(path, model, params, state\) in this order, got \("
+    with pytest.raises(TypeError, match=rf"{order}Dense, dict, dict, \w+\)$"):
+        save_model(fnn.Dense(3), {}, {}, path)
+    with pytest.raises(TypeError, match=rf"{order}.*did you mean Dense"):
+        save_model(path, fnn.Dense, {}, {})
+    assert not path.exists()
+
+
 def test_random_keys_in_a_state_stay_keys(tmp_path: Any):
     path = fnn.save_model(tmp_path / "model", fnn.Relu(), {}, {"key": jax.random.key(3)})
     found = fnn.load_model(path)[2]["key"]

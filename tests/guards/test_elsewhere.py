@@ -57,6 +57,7 @@ def test_a_name_that_nobody_has_is_plainly_missing_and_a_misspelt_one_is_found()
             lambda: anything.optim.adam(lr=0.1),
             "missing a required argument: 'learning_rate'; write learning_rate=",
         ),
+        (lambda: anything.optim.adamw(0.1, wd=0.1), "unexpected keyword argument 'wd'; write weight_decay=…, of adamw"),
         (lambda: anything.optim.sgd(0.1, weight_decay=0.1), "unexpected keyword argument 'weight_decay'; write adamw"),
         (
             lambda: anything.Serial(anything.Dense(3), jax.nn.relu),

@@ -190,3 +190,11 @@ def test_kinks_are_counted_over_all_losses():
     assert (found.count, found.total) == (1 + 3, 2 + 3)
     assert found.what.count("(a)") == found.what.count("(c)") == 1
     assert MultiLoss({"b": MeanSquaredError()}).kinks_at({"b": p["b"]}, {"b": t["b"]}) is None
+
+
+def test_the_rule_is_by_hand_if_those_of_all_losses_are():
+    def squared(prediction: Any, target: Any) -> Any:
+        return (prediction - target) ** 2
+
+    assert MultiLoss({"kind": CrossEntropy(), "size": MeanSquaredError()}).rule == "hand"
+    assert MultiLoss({"kind": CrossEntropy(), "size": fnn.LossOf(squared)}).rule == "auto"

@@ -133,3 +133,20 @@ class Unhashable:
 
     def __call__(self, prediction: Any, target: Any) -> Any:
         return prediction
+
+
+def squared(prediction: Any, target: Any) -> Any:
+    return jnp.square(prediction - target)
+
+
+def test_a_function_in_the_place_of_a_loss_is_told_to_be_one():
+    for make in (lambda: fnn.Objective(fnn.Dense(3), squared), lambda: fnn.MultiLoss({"size": squared})):
+        with pytest.raises(TypeError, match=r"write fnn\.LossOf\(squared\), with a function of one example"):
+            make()
+
+
+def test_a_number_an_entry_is_no_loss_of_an_example():
+    """Their mean was taken in silence."""
+    with pytest.raises(ValueError, match=r"returns the loss of one example, .* write \.sum\(\) or \.mean\(\)"):
+        jax.eval_shape(fnn.LossOf(squared), Z, LABELS)
+    assert jax.eval_shape(fnn.LossOf(squared), Z, Z).shape == ()  # a number a step

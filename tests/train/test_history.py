@@ -110,3 +110,12 @@ def test_a_result_is_saved_under_the_names_of_a_dict_and_loaded(tmp_path):
     assert directions(loaded.history)["accuracy"]
     same(fnn.load(tmp_path / "result", like=result._replace(history=dict(result.history))).history["loss"],
          np.asarray(result.history["loss"]))  # fmt: skip
+
+
+def test_an_entry_that_is_missing_says_which_there_are():
+    with pytest.raises(KeyError, match="no entry 'val_loss'; it holds loss, validation_loss; write 'validation_loss'"):
+        History({"loss": 1, "validation_loss": 2})["val_loss"]
+    with pytest.raises(KeyError, match=r"it holds loss; fit\(…, validation=…\) adds 'validation_loss'"):
+        History({"loss": 1})["val_loss"]
+    with pytest.raises(KeyError, match=r"no entry 'accuracy'; it holds loss.$"):
+        History({"loss": 1})["accuracy"]

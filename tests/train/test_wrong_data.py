@@ -215,3 +215,14 @@ def test_a_long_list_is_described_by_its_beginning():
     with pytest.raises(TypeError, match=re.escape("float, float, … 5000 in all)")) as raised:
         objective({}, {}, (1.0,) * 5000)
     assert len(str(raised.value)) < 300
+
+
+def test_a_missing_label_is_named():
+    """The advice was ``astype(int)``, which makes a label of NaN."""
+    objective = fnn.Objective(fnn.Dense(2), fnn.CrossEntropy())
+    data = np.ones((4, 3), np.float32), np.array([0, 1, np.nan, np.nan])
+    words = r"labels are integers, and one is missing \(NaN\) in sample 2; leave such samples out"
+    with pytest.raises(ValueError, match=words):
+        fnn.fit(objective, fnn.optim.sgd(0.1), data, epochs=1, batch_size=4, key=jax.random.key(0), progress=False)
+    with pytest.raises(ValueError, match=words):
+        objective.loss.check(np.ones((4, 2), np.float32), data[1])

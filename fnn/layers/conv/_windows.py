@@ -118,9 +118,11 @@ def warn_of_images(layer: Any, name: str, x: Any) -> None:
 def check_padding(padding: Padding) -> None:
     """Raises ``ValueError`` if this is not a valid padding."""
     if isinstance(padding, str):
-        if padding not in ("SAME", "VALID", "CAUSAL"):
+        if padding not in (known := ("SAME", "VALID", "CAUSAL")):
+            meant = f"; did you mean {padding.upper()!r}?" if padding.upper() in known else ""
             raise ValueError(
                 f"unknown padding {padding!r}: expected 'SAME', 'VALID', 'CAUSAL' or a pair (before, after) per axis"
+                f"{meant}"
             )
         return
     pads = padding if isinstance(padding, tuple) else (padding,)

@@ -232,6 +232,7 @@ def test_separable_conv_names_its_parts_in_paths():
         (lambda: fnn.ConvTranspose(2, 0), ValueError, "kernel_size is at least 1, got 0"),
         (lambda: fnn.ConvTranspose(2, 3, groups=3), ValueError, "groups=3 does not divide features=2"),
         (lambda: fnn.ConvTranspose(2, 3, padding="FULL"), ValueError, "unknown padding 'FULL'"),
+        (lambda: fnn.ConvTranspose(2, 3, padding="same"), ValueError, "per axis; did you mean 'SAME'?"),
         (lambda: fnn.DepthwiseConv(3, multiplier=0), ValueError, "multiplier is at least 1, got 0"),
         (lambda: fnn.DepthwiseConv(3, multiplier=1.5), TypeError, "multiplier is an integer, got 1.5"),
         (lambda: fnn.DepthwiseConv(0), ValueError, "kernel_size is at least 1, got 0"),
