@@ -19,8 +19,10 @@ not decide, ``load_torch`` raises and asks for ``names``, a dict from globs of f
 
 What a glob selects is matched with what lies below the prefix, the rest with the rest. Both functions print a table of
 what went where and what was turned, and give a warning, ``Difference``, for every setting that no weights can mend,
-with what to write instead: an ε, a padding, the form of an activation. Give the module rather than its state dict: a
-state dict has no settings, so that nothing can be said of them. Layers or arrays that are left over raise, unless
+with what to write instead: an ε, a padding, the form of an activation, or one that only one side has between two
+layers of a ``Sequential``. What a ``forward`` of your own calls as a function is not seen; a line below the table says
+so. Give the module rather than its state dict: a state dict has no settings, so that nothing can be said of them.
+Layers or arrays that are left over raise, unless
 ``strict=False``.
 
 What is turned is in the table of ``torch_layouts.py``. Beyond the order of axes:

@@ -20,6 +20,7 @@ from fnn.interop.torch_functions import (
     our_pools,
     pools,
 )
+from fnn.interop.torch_gaps import compared
 from fnn.interop.torch_settings import settings
 from fnn.interop.wanted import Matching
 from fnn.layer import Layer
@@ -46,7 +47,7 @@ def warn_of_differences(
 ) -> None:
     """Warns once of every kind of difference, with all places that have it."""
     found: dict[tuple[str, str, str], list[tuple[str, str]]] = {}
-    for where, what in (*_of_layers(matching), *_power_iterations(matching, read), *_between(model, modules)):
+    for where, what in (*_of_layers(matching), *_power_iterations(matching, read), *_between(model, matching, modules)):
         found.setdefault(what, []).append(where)
     for prefix, what, advice in oddities(modules):
         found.setdefault(("", what, advice), []).append(("", prefix))
@@ -67,10 +68,15 @@ def _of_layers(matching: Matching) -> Found:
                 yield (match.title, match.group.title), (setting.ours, f"has {setting.theirs}", setting.advice)
 
 
-def _between(model: Layer, modules: dict[str, Any]) -> Found:
+def _between(model: Layer, matching: Matching, modules: dict[str, Any]) -> Found:
+    """Activations between matched neighbours by their places, and what that leaves by its order in the whole."""
     layers = list(walk(model))
+    differing, paths, ids = compared(model, matching, modules)
+    yield from differing
     rates: Sequence = [(path, Dropout(layer.rate)) for path, layer in layers if isinstance(layer, Dropout)]
-    pairs = [(our_activations(layers), activations(modules)), (rates, dropouts(modules))]
+    ours_left = [(path, layer) for path, layer in layers if path not in paths]
+    theirs_left = {prefix: module for prefix, module in modules.items() if id(module) not in ids}
+    pairs = [(our_activations(ours_left), activations(theirs_left)), (rates, dropouts(modules))]
     for kind, name in ((MaxPool, "Max"), (AvgPool, "Avg")):
         theirs = pools(modules, name)
         if theirs:

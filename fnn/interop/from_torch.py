@@ -3,12 +3,14 @@
 import functools
 from typing import Any
 
+from fnn.interop.channels_last import channels_last_note
 from fnn.interop.differences import warn_of_differences
-from fnn.interop.loading import check_model, loaded_into
+from fnn.interop.loading import check_model, loaded_into, shapes_of
 from fnn.interop.matching import Ambiguous, match
 from fnn.interop.places import places_channels_first
 from fnn.interop.table import left_over, table
-from fnn.interop.torch_arrays import Held, held, write
+from fnn.interop.torch_arrays import Held, held, input_of, write
+from fnn.interop.torch_gaps import unseen
 from fnn.interop.torch_groups import groups_of, orders
 from fnn.interop.torch_layouts import forms
 from fnn.interop.transfer import store, tied_leaves
@@ -22,7 +24,8 @@ def load_torch(
 ) -> tuple[Params, State]:
     """The parameters and the state of ``model`` from a ``torch.nn.Module`` or its state dict; see ``fnn.interop``.
 
-    ``x`` is an input of the model, or its shape; its dtype is that of the parameters. ``names`` are
+    ``x`` is an input of the model, a tensor of PyTorch too, or its shape; images have their channels last. Its dtype is
+    that of the parameters. ``names`` are
     ``{glob of paths: prefix of keys}``: what a glob selects gets arrays whose keys begin with the prefix. Prints a
     table of what went where. With ``strict=False`` what is left over is not used, and layers that found nothing keep
     what ``model.init(jax.random.key(0), x)`` gives them.
@@ -45,10 +48,24 @@ def load_torch(
     >>> model.apply(params, state, jax.numpy.ones((1, 3)))[0]
     Array([[7.]], dtype=float32)
     """
-    given = held(module_or_state_dict)
-    matching, params, state = loaded_into(
-        "load_torch", model, x, given, lambda *both: _matching(model, both, x, given, names), strict, "PyTorch"
-    )
+    given, x = held(module_or_state_dict), input_of(x)
+
+    def matched(x: Any, *both: Any) -> Matching:
+        return _matching(model, both, x, given, names)
+
+    def missing(x: Any) -> int:
+        over = matched(x, *shapes_of(model, x)).unfilled
+        return sum(not each.is_optional for each in over)
+
+    try:
+        found = loaded_into("load_torch", model, x, given, functools.partial(matched, x), strict, "PyTorch")
+    except (TypeError, ValueError) as error:
+        if words := channels_last_note(x, missing):
+            error.add_note(words)
+        raise
+    matching, params, state = found
+    if words := unseen(given.modules):
+        print(words)
     warn_of_differences(model, matching, given.modules, given.read)
     return params, state
 
@@ -72,7 +89,7 @@ def store_torch(
     """
     given = held(module, "store_torch")
     check_model("store_torch", model)
-    matching = _matching(model, (params, state), x, given, names)
+    matching = _matching(model, (params, state), input_of(x), given, names)
     if over := left_over(matching, "PyTorch"):
         raise ValueError(
             f"layers and arrays are left over, so nothing was stored; change the module or the model:{over}"
@@ -85,7 +102,7 @@ def store_torch(
         given.read,
         lambda name, value: write(given.arrays[name], value),
     )
-    print(table(matching, "→"))
+    print("\n".join(filter(None, (table(matching, "→"), unseen(given.modules)))))
     warn_of_differences(model, matching, given.modules, given.read)
 
 

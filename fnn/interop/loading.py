@@ -26,8 +26,7 @@ def loaded_into(
 ) -> tuple[Matching, Params, State]:
     """The matching, the parameters and the state; ``match`` is given the shapes of both. Prints the table."""
     check_model(function, model)
-    key = jax.random.key(0)
-    params, state = jax.eval_shape(lambda key, x: init_of(model, key, x), key, arrays_or_shapes(x))
+    params, state = shapes_of(model, x)
     matching = match(params, state)
     over = left_over(matching, other)
     if over and strict:
@@ -36,11 +35,16 @@ def loaded_into(
             f" strict=False to leave them so:{over}"
         )
     if over:
-        params, state = init_of(model, key, x)
+        params, state = init_of(model, jax.random.key(0), x)
     made, tied = load(matching, {"params": params, "state": state}, given.read)
     check_tied(tied, model, made["params"])
     print(table(matching, "←", other))
     return matching, made["params"], made["state"]
+
+
+def shapes_of(model: Layer, x: Any) -> tuple[Any, Any]:
+    """The shapes and dtypes of the parameters and of the state."""
+    return jax.eval_shape(lambda key, x: init_of(model, key, x), jax.random.key(0), arrays_or_shapes(x))
 
 
 def check_model(function: str, model: Layer) -> None:

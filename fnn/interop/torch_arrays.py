@@ -3,6 +3,7 @@
 import importlib
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -57,6 +58,25 @@ def as_numpy(array: Any) -> np.ndarray:
         return np.array(tensor.numpy())
     except TypeError:  # NumPy lacks bfloat16, and float32 holds every number of 16 or 8 bits
         return np.array(tensor.float().numpy()).astype(_dtype(str(array.dtype).removeprefix("torch.")))
+
+
+def input_of(x: Any) -> Any:
+    """An input with its tensors as NumPy arrays; of a tensor on the device ``meta``, which has no numbers, the shape.
+
+    Tuples, lists and dicts are looked into.
+    """
+    if isinstance(x, dict):
+        return {name: input_of(each) for name, each in x.items()}
+    if isinstance(x, tuple | list):
+        members = [input_of(each) for each in x]
+        if all(new is old for new, old in zip(members, x, strict=True)):
+            return x
+        return type(x)(*members) if hasattr(x, "_fields") else type(x)(members)
+    if not hasattr(x, "detach"):
+        return x
+    if getattr(x, "is_meta", False):
+        return jax.ShapeDtypeStruct(shape_of(x), str(x.dtype).removeprefix("torch."))
+    return as_numpy(x)
 
 
 def _dtype(name: str) -> Any:

@@ -53,12 +53,14 @@ def settings(match: Match) -> Iterator[Setting]:
         case MultiHeadAttention():
             yield from _field(layer, "num_heads", module, "num_heads")
             yield from _field(layer, "dropout", module, "dropout")
+            yield from _batch_axis(module)
             if getattr(module, "add_zero_attn", False):
                 yield Setting("no such option", "add_zero_attn=True", "a key of zeros has no counterpart in fnn")
         case Embedding():
             yield from _embedding(module)
         case SimpleRNN() | LSTM() | GRU():
             yield from _recurrent(layer, module)
+            yield from _batch_axis(module)
 
 
 def _orientation(match: Match) -> Iterator[Setting]:
@@ -140,6 +142,16 @@ def _embedding(module: Any) -> Iterator[Setting]:
         )
     if getattr(module, "scale_grad_by_freq", False):
         yield Setting("gradients are sums over a symbol's places", "scale_grad_by_freq=True", "training differs")
+
+
+def _batch_axis(module: Any) -> Iterator[Setting]:
+    """PyTorch's default is the time in front; its layers of transformers hand the setting to their attention."""
+    if getattr(module, "batch_first", True) is False:
+        yield Setting(
+            "inputs are (N, T, D)",
+            "batch_first=False, inputs of the shape (T, N, D)",
+            "exchange their first two axes, and those of the outputs",
+        )
 
 
 def _recurrent(layer: Layer, module: Any) -> Iterator[Setting]:

@@ -118,19 +118,19 @@ CASES: dict[str, tuple[fnn.Layer, Callable[[], Any], Any, str]] = {
     ),
     "heads": (
         fnn.MultiHeadAttention(1),
-        lambda: nn.MultiheadAttention(4, 2),
+        lambda: nn.MultiheadAttention(4, 2, batch_first=True),
         STEPS,
         "num_heads=1 (the model), but PyTorch has num_heads=2 (the module itself): write MultiHeadAttention(…, num_h",
     ),
     "dropout of attention": (
         fnn.MultiHeadAttention(2),
-        lambda: nn.MultiheadAttention(4, 2, dropout=0.1),
+        lambda: nn.MultiheadAttention(4, 2, dropout=0.1, batch_first=True),
         STEPS,
         "write MultiHeadAttention(…, dropout=0.1)",
     ),
     "a key of zeros": (
         fnn.MultiHeadAttention(2),
-        lambda: nn.MultiheadAttention(4, 2, add_zero_attn=True),
+        lambda: nn.MultiheadAttention(4, 2, add_zero_attn=True, batch_first=True),
         STEPS,
         "add_zero_attn=True (the module itself): a key of zeros has no counterpart in fnn",
     ),
@@ -154,13 +154,13 @@ CASES: dict[str, tuple[fnn.Layer, Callable[[], Any], Any, str]] = {
     ),
     "a recurrence of relu": (
         fnn.SimpleRNN(3),
-        lambda: nn.RNN(4, 3, nonlinearity="relu"),
+        lambda: nn.RNN(4, 3, nonlinearity="relu", batch_first=True),
         STEPS,
         "SimpleRNN is tanh (the model), but PyTorch has nonlinearity='relu' (l0): fnn has no such recurrent layer",
     ),
     "dropout between layers": (
         fnn.Serial(fnn.GRU(3), fnn.GRU(3)),
-        lambda: nn.GRU(4, 3, 2, dropout=0.1),
+        lambda: nn.GRU(4, 3, 2, dropout=0.1, batch_first=True),
         STEPS,
         "dropout=0.1 (l0, l1): write Dropout(0.1) between them, if it is not there; evaluation agrees",
     ),
@@ -172,9 +172,9 @@ CASES: dict[str, tuple[fnn.Layer, Callable[[], Any], Any, str]] = {
     ),
     "a slope": (
         fnn.Serial(conv(), fnn.LeakyRelu(), fnn.LeakyRelu()),
-        lambda: around(nn.LeakyReLU(0.2)),  # one module that runs twice
+        lambda: nn.ModuleDict({"conv": nn.Conv2d(4, 4, 3, padding=1), "slope": nn.LeakyReLU(0.2)}),
         IMAGE,
-        "LeakyRelu() (leaky_relu_0), but PyTorch has LeakyRelu(slope=0.2) (1): write LeakyRelu(slope=0.2)",
+        "LeakyRelu() (leaky_relu_0), but PyTorch has LeakyRelu(slope=0.2) (slope): write LeakyRelu(slope=0.2)",
     ),
     "the activation of a transformer": (
         fnn.TransformerBlock(2, 6),
