@@ -112,7 +112,8 @@ class Loss:
     @property
     def rule(self) -> Literal["hand", "auto"]:
         """Whether the gradient was derived by hand or comes from ``jax.vjp``."""
-        return "auto" if type(self).terms_backward is Loss.terms_backward else "hand"
+        own = type(self)
+        return "auto" if own.terms_backward is Loss.terms_backward and own.backward is Loss.backward else "hand"
 
     def check(self, prediction: Any, target: Any) -> None:
         """Raises if the target does not fit the prediction (an array or its shape); its values are checked where they

@@ -198,3 +198,4 @@ def test_the_rule_is_by_hand_if_those_of_all_losses_are():
 
     assert MultiLoss({"kind": CrossEntropy(), "size": MeanSquaredError()}).rule == "hand"
     assert MultiLoss({"kind": CrossEntropy(), "size": fnn.LossOf(squared)}).rule == "auto"
+    assert fnn.LinearCrossEntropy(5).rule == "hand"  # which defines backward itself
