@@ -68,7 +68,8 @@ def _block(values: dict[str, np.ma.MaskedArray], best: int | None) -> str:
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in ("epoch", *values):
-        table.add_column(heading.replace("_", " "), justify="right")
+        # Behind a slash stands the name of an output, which must not be cut off.
+        table.add_column(heading.replace("_", " ").replace("/", "/\n"), justify="right")
     for epoch in range(next(iter(values.values())).shape[1]):
         cells = (_cell(each[:, epoch]) for each in values.values())
         table.add_row(f"{'* ' if epoch == best else ''}{epoch + 1}", *cells)

@@ -83,6 +83,12 @@ def test_many_entries_stay_within_80_columns(runs: int):
     assert f"{values[0, 0] if runs == 1 else values[:, 0].mean():.4g}" in text
 
 
+def test_the_outputs_that_metrics_judge_are_named_in_full():
+    names = ("loss", "accuracy/kind", "f1_macro/kind", "r2/size", "validation_f1_macro/kind", "validation_r2/size")
+    text = table_of(History({name: np.ones(2) for name in names}, frozenset()), 2)
+    assert (text.count("kind"), text.count("size"), "…" in text) == (3, 2, False)
+
+
 def test_it_prints_where_there_is_only_ascii(monkeypatch: pytest.MonkeyPatch):
     page = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     monkeypatch.setattr(sys, "stdout", page)
