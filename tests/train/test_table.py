@@ -85,7 +85,7 @@ def test_many_entries_stay_within_80_columns(runs: int):
 
 def test_the_outputs_that_metrics_judge_are_named_in_full():
     names = ("loss", "accuracy/kind", "f1_macro/kind", "r2/size", "validation_f1_macro/kind", "validation_r2/size")
-    text = table_of(History({name: np.ones(2) for name in names}, frozenset()), 2)
+    text = of(History({name: np.ones(2) for name in names}), 2).table()
     assert (text.count("kind"), text.count("size"), "…" in text) == (3, 2, False)
 
 
