@@ -31,7 +31,7 @@ def holds_the_batch(value: Any, depth: int = 0) -> bool:
 
 @pytest.mark.full
 @pytest.mark.parametrize("data", [(X, X), [(X, X)]], ids=["arrays", "batches"])
-def test_a_batch_visits_at_most_twelve_files(data):
+def test_a_batch_visits_at_most_fourteen_files(data):
     visited = set()
 
     def look(frame: Any, event: str, argument: object) -> None:
@@ -53,4 +53,4 @@ def test_a_batch_visits_at_most_twelve_files(data):
         sys.setprofile(None)
         threading.setprofile(None)
     assert {"objective.py", "train/fit.py", "train/step.py"} <= visited
-    assert len(visited) <= 12, visited
+    assert len(visited) <= 14, visited  # two of them what people have and class weights: converted.py, balance.py
