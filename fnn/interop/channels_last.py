@@ -14,7 +14,7 @@ def channels_last_note(x: Any, missing: Callable[[Any], int]) -> str:
 
     ``missing(x)`` is how many layers find no arrays; it may raise.
     """
-    shape: tuple[int, ...] = tuple(x.shape) if hasattr(x, "shape") else ()
+    shape: Any = tuple(x.shape) if hasattr(x, "shape") else ()
     if len(shape) not in LAYOUTS:
         return ""
     moved = (shape[0], *shape[2:], shape[1])
