@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from fnn.checkpoint import tensor_file
-from fnn.checkpoint.file import contents, load, read_metadata, save
+from fnn.checkpoint.file import contents, load, save
 from fnn.checkpoint.folder import CheckpointFolder
 from fnn.checkpoint.model_text import from_json, to_json
 from fnn.checkpoint.nested import structure_of, tree_like
@@ -58,7 +58,9 @@ def load_model(path: str | os.PathLike, *, best: bool = False) -> tuple[Layer, P
     ``best`` of a folder without scores.
     """
     path = _file(Path(path), best)
-    found = read_metadata(path).get(ENTRY)
+    with tensor_file.opened(path) as file:
+        specs, metadata = contents(path, file)
+    found = metadata.get(ENTRY)
     if not isinstance(found, dict):
         raise ValueError(f"{path} holds no model, only arrays: read it with fnn.load, or save it with fnn.save_model")
     if "unstored" in found:
@@ -66,8 +68,6 @@ def load_model(path: str | os.PathLike, *, best: bool = False) -> tuple[Layer, P
     try:
         text, structure = found["text"], found["structure"]
         model = from_json(text)
-        with tensor_file.opened(path) as file:
-            specs, _ = contents(path, file)
         like = {part: tree_like(part, structure[part], specs) for part in PARTS}
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} describes its model in another way than fnn.save_model writes it: {error}") from error

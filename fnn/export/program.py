@@ -13,7 +13,7 @@ from jax import export
 
 from fnn.calls import checked_apply
 from fnn.checkpoint import tensor_file
-from fnn.checkpoint.file import contents, read_metadata, save
+from fnn.checkpoint.file import contents, save
 from fnn.checkpoint.file import load as load_arrays
 from fnn.checkpoint.nested import structure_of, tree_like
 from fnn.errors import describe, instance_hint, positive
@@ -160,13 +160,13 @@ def load(path: str | os.PathLike) -> Program:
     Errors: ``FileNotFoundError`` if there is no such file; ``ValueError`` for a damaged file, one without a program, a
     program for other platforms than the one that runs here, and one that this version of JAX cannot read.
     """
-    notes = read_metadata(path).get(ENTRY)
+    with tensor_file.opened(path) as file:
+        specs, metadata = contents(path, file)
+    notes = metadata.get(ENTRY)
     if not isinstance(notes, dict):
         raise ValueError(f"{path} holds no program: write one with fnn.export.jax")
     try:
         platforms, version = tuple(notes["platforms"]), notes["jax"]
-        with tensor_file.opened(path) as file:
-            specs, _ = contents(path, file)
         like = {part: tree_like(part, notes["structure"][part], specs) for part in PARTS} | {
             ENTRY: np.zeros(specs[ENTRY].shape, specs[ENTRY].dtype)
         }
